@@ -1,0 +1,38 @@
+"""What can go wrong by a user's doing or an input's fault: one base class, one message that says it all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class DumpscanError(Exception):
+    """Base of every error that an input or a user can cause. Its text is fit to be shown as it is."""
+
+
+class UsageError(DumpscanError):
+    """The command was asked for something that it cannot mean (exit code 2)."""
+
+
+class InputError(DumpscanError):
+    """A file could not be opened, or is no file of the kind asked for (exit code 1).
+
+    The message names the file, the offset in bytes (where there is one) and what was expected there.
+    """
+
+    def __init__(self, path: Path | str, problem: str, *, offset: int | None = None) -> None:
+        self.path = str(path)
+        self.problem = problem
+        self.offset = offset
+        at = "" if offset is None else f" at offset {offset:#x}"
+        super().__init__(f"{self.path}{at}: {problem}")
+
+
+class ExportError(DumpscanError):
+    """Something could not be written to the output directory; nothing half-written was left there."""
+
+
+class ScenarioError(DumpscanError):
+    """A scenario file for the synthetic dump generator says something that cannot be built."""

@@ -1,0 +1,69 @@
+"""What every dump looks like from above: regions in order, bytes at an address, and where those lie in the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dumpscan.findings import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A run of bytes that the dump holds, contiguous in the address space and in the file.
+
+    Attributes:
+        start: Address of the first byte (virtual in a minidump, physical in a kernel image).
+        size: Length in bytes, as far as the file really holds it.
+        file_offset: Offset of the first byte in the file.
+    """
+
+    start: int
+    size: int
+    file_offset: int
+
+    @property
+    def end(self) -> int:
+        """Address of the first byte past the region."""
+        return self.start + self.size
+
+
+class Memory(Protocol):
+    """The least that a decoder needs of an address space."""
+
+    @property
+    def pointer_size(self) -> int:
+        """Size of a pointer in bytes: 4 or 8."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return up to `size` bytes at `address`, across adjacent regions; fewer where the dump ends, b"" where it has none."""
+
+
+class AddressSpace(Memory, Protocol):
+    """A dump that can be scanned: its regions lie in one memory-mapped file."""
+
+    @property
+    def path(self) -> Path:
+        """The dump's file."""
+
+    @property
+    def buffer(self) -> memoryview:
+        """The whole file, memory-mapped and read-only; `Region.file_offset` counts into it."""
+
+    @property
+    def regions(self) -> Sequence[Region]:
+        """Regions by ascending address. They never overlap; neighbours may be adjacent."""
+
+    def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
+        """Where `size` bytes at `address` lie in the file, as (file offset, length) pairs; stops where the dump does."""
+
+    def module_at(self, address: int) -> str | None:
+        """Name of the loaded module that owns the address, if any."""
+
+    @property
+    def process(self) -> Process | None:
+        """The process that the whole address space belongs to, where there is one."""

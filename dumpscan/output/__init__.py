@@ -1,0 +1,1 @@
+"""Floor 5: findings out, as a table, JSON, JSON lines, CSV or files."""

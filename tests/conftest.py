@@ -1,0 +1,41 @@
+"""Real dumps lie beside the checkout, where they lie at all: what needs them skips with the reason."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+CORPUS = SHARED / "corpus" / "minidump"
+SYMBOLS = SHARED / "symbols"
+WINE = "wine-symcrypt-x64"
+
+
+def corpus_dumps() -> list[Path]:
+    """Uncompressed real minidumps, for parametrised tests; empty where the corpus is absent."""
+    return sorted(CORPUS.glob("*.dmp"))
+
+
+@pytest.fixture(scope="session")
+def wine_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A full-memory dump of a real Windows x64 process, unpacked."""
+    packed = CORPUS / f"{WINE}.dmp.xz"
+    if not packed.exists():
+        pytest.skip(f"no corpus of real dumps at {CORPUS}")
+    path = tmp_path_factory.mktemp("corpus") / f"{WINE}.dmp"
+    path.write_bytes(lzma.decompress(packed.read_bytes()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def wine_truth() -> dict[str, Any]:
+    """What lies in `wine_dump`, as recorded when it was made."""
+    path = CORPUS / f"{WINE}.truth.json"
+    if not path.exists():
+        pytest.skip(f"no corpus of real dumps at {CORPUS}")
+    truth: dict[str, Any] = json.loads(path.read_text())
+    return truth
