@@ -1,0 +1,50 @@
+# Every target makes its own virtual environment; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test lint bench wheel clean
+
+demo: $(VENV)/.demo
+	$(BIN)/dumpscan minidump info sample_dumps/webserver.dmp
+	$(BIN)/dumpscan minidump x509 sample_dumps/webserver.dmp
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto -q
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/x509_throughput.py
+
+# The wheel must work outside the checkout: installed into a fresh environment and run from another directory.
+wheel: $(VENV)/.wheel
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --outdir dist .
+	rm -rf $(VENV)/fresh && $(PYTHON) -m venv $(VENV)/fresh
+	$(VENV)/fresh/bin/python -m pip install -q dist/*.whl
+	dump="$$PWD/sample_dumps/webserver.dmp" bin="$$PWD/$(VENV)/fresh/bin" && cd / && \
+	"$$bin/dumpscan" --version && "$$bin/python" -m dumpscan minidump x509 "$$dump"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "dumpscan needs Python 3.11 or later; this is $$($(PYTHON) --version). Say: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+$(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[$*]'
+	touch $@
+
+$(VENV)/.wheel: | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q build
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

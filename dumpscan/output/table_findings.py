@@ -1,0 +1,259 @@
+"""Certificates and keys as tables, the most urgent first: private keys, containers that may hold some, certificates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from dumpscan.output.columns import Column, say
+from dumpscan.output.sections import Scope, Section, process_name, title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dumpscan.output.records import Record
+
+_CONTAINERS = {"pkcs8": "PKCS#8", "pkcs12": "PKCS#12", "pem": "PEM", "openssh": "OpenSSH"}
+_HASH = 12
+"""Hexadecimal digits of a hash that are enough to tell it from others in one dump."""
+
+
+def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
+    """Yield the tables of a scan's findings; a kind without findings has none."""
+    kinds: dict[str, list[Record]] = {"private_key": [], "encrypted_container": [], "certificate": []}
+    for record in records:
+        kinds.setdefault(record["kind"], []).append(record)
+    keys, containers, certificates = (
+        kinds.pop("private_key"),
+        kinds.pop("encrypted_container"),
+        kinds.pop("certificate"),
+    )
+    if keys:
+        yield _private_keys(keys, {record["thumbprint"]: record for record in certificates}, scope)
+    if containers:
+        yield _containers(containers, scope)
+    if certificates:
+        yield _certificates(certificates, scope)
+    for kind, others in kinds.items():
+        yield Section(_title(kind, others), (*_places(scope), _size(), _sha256()), others)
+
+
+def _private_keys(keys: list[Record], certificates: dict[str, Record], scope: Scope) -> Section:
+    def opened(record: Record) -> list[Record]:
+        """Return what is known of the certificates of a key, the longest valid first."""
+        found = [certificates.get(ref["thumbprint"], ref) for ref in record["certificates"]]
+        return sorted(found, key=lambda certificate: certificate.get("x509", {}).get("not_after", ""), reverse=True)
+
+    def opens(record: Record) -> Text:
+        found = opened(record)
+        if not found:
+            return say("no certificate found", "dim")
+        subject = _subject(found[0]) if "x509" in found[0] else found[0]["subject"]
+        return _and_more(say(subject, "bold"), len(found))
+
+    def until(record: Record) -> Text:
+        found = opened(record)
+        return _validity(found[0], scope.now) if found else Text()
+
+    def thumbprint(record: Record) -> Text:
+        found = opened(record)
+        return say(found[0]["thumbprint"]) if found else Text()
+
+    ordered = sorted(keys, key=lambda record: (not record["certificates"], _address_order(record)))
+    paired = sum(1 for record in keys if record["certificates"])
+    detail = f"{paired} with a certificate" if paired else "none with a certificate"
+    columns = (
+        Column("Key", _key),
+        Column("Opens", opens, least=24),
+        Column("Valid until", until, rank=1, least=10),
+        *_places(scope),
+        Column("Key id", lambda record: say(record["key"]["id"]), rank=2, short=_HASH),
+        Column("Thumbprint", thumbprint, rank=4, short=_HASH),
+        Column("Proof", lambda record: say(", ".join(record["key"]["proof"])), rank=7, least=18),
+    )
+    return Section(_title("Private keys", keys, detail, style="bold red"), columns, ordered)
+
+
+def _containers(containers: list[Record], scope: Scope) -> Section:
+    def protection(record: Record) -> Text:
+        container = record["container"]
+        parts = [container[name] for name in ("kdf", "cipher") if name in container]
+        parts += [f"{container['iterations']} iterations"] if "iterations" in container else []
+        return say(", ".join(parts)) if parts else say("unknown", "dim")
+
+    def kind(record: Record) -> Text:
+        name = record["container"]["type"]
+        return say(_CONTAINERS.get(name, name)).append(_partial(record))
+
+    columns = (
+        Column("Container", kind),
+        Column("Protected by", protection, least=26),
+        *_places(scope),
+        _size(),
+        _sha256(),
+    )
+    found = sorted(containers, key=_address_order)
+    return Section(_title("Encrypted containers", found, style="bold yellow"), columns, found)
+
+
+def _certificates(certificates: list[Record], scope: Scope) -> Section:
+    def subject(record: Record) -> Text:
+        if "problem" in record:
+            known = say(_subject(record)).append(" ") if record["x509"]["subject"].get("distinguished_name") else Text()
+            return known.append(say(f"not parsed: {record['problem']}", "yellow")).append(_partial(record))
+        return say(_subject(record), "bold" if record["private_keys"] else "").append(_partial(record))
+
+    def issuer(record: Record) -> Text:
+        x509 = record["x509"]
+        if x509["issuer"] == x509["subject"] and x509["issuer"].get("distinguished_name"):
+            return say("self-issued", "dim")
+        return say(_short_name(x509["issuer"]))
+
+    def public_key(record: Record) -> Text:
+        x509 = record["x509"]
+        size = x509.get("public_key_curve", x509.get("public_key_size"))
+        return say(_algorithm(x509.get("public_key_algorithm"), size))
+
+    def names(record: Record) -> Text:
+        return say(", ".join(record["x509"]["alternative_names"]))
+
+    ordered = sorted(
+        certificates,
+        key=lambda record: (not record["private_keys"], record["x509"].get("is_ca") is True, _address_order(record)),
+    )
+    columns = (
+        Column("Subject", subject, least=24),
+        Column("Key", lambda record: say("found", "bold red") if record["private_keys"] else Text()),
+        Column("Valid until", lambda record: _validity(record, scope.now), least=10),
+        Column("Issuer", issuer, rank=4, least=22),
+        Column("Public key", public_key, rank=3),
+        *_places(scope),
+        Column("Thumbprint", lambda record: say(record["thumbprint"]), rank=2, short=_HASH),
+        Column("Serial number", lambda record: say(record["x509"].get("serial_number")), rank=8, least=20),
+        Column("Alternative names", names, rank=6, least=20),
+    )
+    expired = sum(1 for record in certificates if _expired(record, scope.now))
+    paired = sum(1 for record in certificates if record["private_keys"])
+    raw = sum(1 for record in certificates if "problem" in record)
+    detail = [f"{paired} with private key"] if paired else []
+    detail += [f"{expired} expired"] if expired else []
+    detail += [f"{raw} not parsed"] if raw else []
+    return Section(_title("Certificates", certificates, ", ".join(detail)), columns, ordered)
+
+
+def _title(name: str, found: list[Record], detail: str = "", *, style: str = "bold") -> Text:
+    return title(f"{name}: {len(found)}", detail=f"({detail})" if detail else "", style=style)
+
+
+def _places(scope: Scope) -> tuple[Column, ...]:
+    """Return the columns that say where a finding lies: its first place, and how many there are besides."""
+
+    def first(record: Record, name: str) -> Text:
+        return say(record["locations"][0].get(name)) if record["locations"] else Text()
+
+    def distinct(name: Callable[[Record], str]) -> Callable[[Record], Text]:
+        def cell(record: Record) -> Text:
+            found = [text for text in dict.fromkeys(name(place) for place in record["locations"]) if text]
+            return _and_more(say(found[0]), len(found)) if found else Text()
+
+        return cell
+
+    def address(record: Record) -> Text:
+        if not record["locations"]:
+            return Text()
+        place = record["locations"][0]
+        if "address" in place:
+            text = say(place["address"])
+        else:
+            text = say(f"physical {place['physical_address']:#x}" if "physical_address" in place else "unmapped")
+        return _and_more(text, record["location_count"])
+
+    def offset(record: Record) -> Text:
+        if not record["locations"] or "file_offset" not in record["locations"][0]:
+            return Text()
+        place = record["locations"][0]
+        parts = len(place["extents"])
+        return say(f"{place['file_offset']:#x}" + (f" ({parts} parts)" if parts > 1 else ""))
+
+    process = Column("Process", distinct(process_name), rank=1)
+    file = Column("File", distinct(lambda place: scope.file(place["file"])), rank=1, least=12)
+    return (
+        *((process,) if scope.many_processes else ()),
+        *((file,) if scope.many_files else ()),
+        Column("Address", address),
+        Column("Encoding", distinct(lambda place: place["encoding"]), rank=3),
+        Column("File offset", offset, rank=5),
+        Column("Module", lambda record: first(record, "module"), rank=6, least=12),
+    )
+
+
+def _size() -> Column:
+    return Column("Bytes", lambda record: say(record["size"]), rank=3, justify="right")
+
+
+def _sha256() -> Column:
+    return Column("SHA-256", lambda record: say(record["sha256"]), rank=4, short=_HASH)
+
+
+def _key(record: Record) -> Text:
+    key = record["key"]
+    return say(_algorithm(key["algorithm"], key.get("curve", key["bits"])), "bold red").append(_partial(record))
+
+
+def _algorithm(name: str | None, size: object) -> str:
+    """Return `RSA 2048`, `EC secp256r1`; a name that says it all (`Ed25519`) stands alone."""
+    if name is None:
+        return ""
+    return name if size is None or any(character.isdigit() for character in name) else f"{name} {size}"
+
+
+def _short_name(name: Record) -> str:
+    common: list[str] = name["common_name"]
+    return common[0] if common and common[0] else str(name.get("distinguished_name", ""))
+
+
+def _subject(record: Record) -> str:
+    x509 = record["x509"]
+    subject = _short_name(x509["subject"])
+    return subject or (x509["alternative_names"] or ["(empty)"])[0]
+
+
+def _partial(record: Record) -> Text:
+    missing = record["locations"][0]["missing"] if record["locations"] else 0
+    return say(f" (partial: {missing} of {record['size']} bytes missing)", "yellow") if missing else Text()
+
+
+def _and_more(text: Text, count: int) -> Text:
+    return text.append(f" +{count - 1}", "dim") if count > 1 else text
+
+
+def _when(record: Record, name: str) -> datetime | None:
+    moment = record.get("x509", {}).get(name)
+    return None if moment is None else datetime.fromisoformat(moment)
+
+
+def _expired(record: Record, now: datetime) -> bool:
+    until = _when(record, "not_after")
+    return until is not None and until < now
+
+
+def _validity(record: Record, now: datetime) -> Text:
+    """Return the day on which a certificate ends, and whether it holds now."""
+    since, until = _when(record, "not_before"), _when(record, "not_after")
+    if until is None:
+        return Text()
+    day = until.date().isoformat()
+    if until < now:
+        return say(day, "dim").append(" expired", "red")
+    if since is not None and since > now:
+        return say(day).append(" not yet", "yellow")
+    return say(day)
+
+
+def _address_order(record: Record) -> tuple[str, int]:
+    if not record["locations"]:
+        return ("", 0)
+    place = record["locations"][0]
+    return (place["file"], place.get("virtual_address", place.get("physical_address", 0)))

@@ -1,0 +1,207 @@
+"""The one hot loop: every signature at once over every byte of an address space, each byte once.
+
+All signatures are compiled into one hyperscan database. Hyperscan takes the mapped bytes as they are, without a copy,
+and gives up the interpreter's lock while it scans, so that threads run side by side. What is scanned, and which
+address a match has, is said by `stretches`; what a match means is decided by the decoders.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import hyperscan
+import numpy as np
+
+from dumpscan.scan.signature import Hit
+from dumpscan.scan.stretches import BLOCK, FileStretches, Pieces, Plain, SeamWindows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from dumpscan.memory.space import Region
+    from dumpscan.scan.signature import Signature
+    from dumpscan.scan.stretches import Block, Line
+
+MOST_THREADS = 4
+"""Threads by default, at most: two already come near to what the memory delivers."""
+
+_NUMBER_BITS = 16
+"""A match is noted in one integer: where it ends, above these bits, and which signature it is."""
+
+_HITS = 1 << 12
+"""Hits made at once from a block's arrays: as Python objects they take many times the memory."""
+
+
+class Scannable(Protocol):
+    """As much of an address space as the engine needs."""
+
+    @property
+    def buffer(self) -> memoryview:
+        """The whole file, mapped."""
+
+    @property
+    def regions(self) -> Sequence[Region]:
+        """Regions by ascending address, not overlapping there."""
+
+
+class Matches(NamedTuple):
+    """Places where signatures matched, as arrays of equal length, by ascending place.
+
+    Attributes:
+        signatures: Indexes into `Engine.signatures`.
+        starts: Address (or offset in bytes, in a plain buffer) of the first byte of the match; `lead` is not yet taken
+            off.
+    """
+
+    signatures: NDArray[np.int64]
+    starts: NDArray[np.uint64]
+
+
+class Engine:
+    """A set of signatures, ready to be looked for. It can scan any number of times, from one thread at a time.
+
+    Args:
+        signatures: What to look for.
+
+    Raises:
+        ValueError: Two signatures have one name, or one has an impossible length or lead.
+        hyperscan.error: An expression is none that hyperscan takes.
+    """
+
+    def __init__(self, signatures: Sequence[Signature]) -> None:
+        self.signatures = tuple(signatures)
+        if len({signature.name for signature in self.signatures}) < len(self.signatures):
+            raise ValueError("signature names must be unique")
+        for signature in self.signatures:
+            if signature.length < 1 or signature.lead < 0:
+                raise ValueError(f"signature {signature.name}: a length of at least 1 and no negative lead are needed")
+        if not 0 < len(self.signatures) < 1 << _NUMBER_BITS:
+            raise ValueError("there must be signatures, though not that many")
+        self._lengths = np.array([signature.length for signature in self.signatures], np.int64)
+        self._leads = np.array([signature.lead for signature in self.signatures], np.uint64)
+        self._overlap = int(self._lengths.max()) - 1
+        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self._database.compile(
+            expressions=[signature.expression for signature in self.signatures],
+            ids=list(range(len(self.signatures))),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(self.signatures),
+        )
+        self._scan_database: Callable[..., None] = self._database.scan
+        self._scratches: list[hyperscan.Scratch] = []  # those not in use; each scan under way needs one of its own
+
+    def scan(
+        self,
+        space: Scannable,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Hit]:
+        """Find every place in an address space where a signature matches, overlapping ones included, each once.
+
+        Regions that are adjacent in the address space are scanned as one, wherever they lie in the file. Where an
+        object would begin (`lead` bytes before its match) need not be in any region; only one that would begin before
+        address 0 is left out.
+
+        Args:
+            space: The mapped file and its regions.
+            threads: Threads to scan with, fewer on small inputs; by default as many as there are processors, up to
+                `MOST_THREADS`.
+            progress: Called with a number of bytes when so many more have been scanned; the numbers add up to the size
+                of all regions.
+
+        Yields:
+            Hits in the file's order, block by block, and by ascending address within one; then those across seams.
+            They are found while the caller takes them, a few blocks ahead of it.
+        """
+        for matches in self.batches(space, threads=threads, progress=progress):
+            for begin in range(0, len(matches.starts), _HITS):
+                signatures, starts = (part[begin : begin + _HITS] for part in matches)
+                leads = self._leads[signatures]
+                possible = starts >= leads
+                objects = (starts - leads)[possible].tolist()
+                for number, address in zip(signatures[possible].tolist(), objects, strict=True):
+                    yield Hit(self.signatures[number], address)
+
+    def batches(
+        self,
+        space: Scannable,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Matches]:
+        """As `scan`, with the matches of a block together in arrays and no `lead` taken off."""
+        pieces = Pieces.of(space.regions)
+        lines = [line(space.buffer, pieces, self._overlap) for line in (FileStretches, SeamWindows)]
+        yield from self._run(lines, _threads(threads, int(pieces.sizes.sum())), progress)
+
+    def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:
+        """Find every match in a contiguous buffer of any size (of an array, pass its `data`)."""
+        view = memoryview(data).cast("B")
+        batches = list(self._run([Plain(view, self._overlap)], _threads(threads, len(view)), None))
+        return Matches(
+            np.concatenate([batch.signatures for batch in batches] or [np.empty(0, np.int64)]),
+            np.concatenate([batch.starts for batch in batches] or [np.empty(0, np.uint64)]),
+        )
+
+    def _run(self, lines: Iterable[Line], threads: int, progress: Callable[[int], None] | None) -> Iterator[Matches]:
+        """Scan the blocks of all lines in their order, a bounded number of them ahead of the caller.
+
+        Even a single thread is not the caller's own: an interrupt that arrived in hyperscan's callback would be lost.
+        """
+        waiting: deque[tuple[int, Future[Matches]]] = deque()
+
+        def first() -> Matches:
+            size, future = waiting.popleft()
+            matches = future.result()
+            if progress is not None and size:
+                progress(size)
+            return matches
+
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="dumpscan-scan")
+        try:
+            for line in lines:
+                for block in line.blocks():
+                    waiting.append((line.size(block), pool.submit(self._block, line, block)))
+                    if len(waiting) > threads * 2:
+                        yield first()
+            while waiting:
+                yield first()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _block(self, line: Line, block: Block) -> Matches:
+        """Scan one block, in a thread of the pool."""
+        found = array("Q")
+        note = found.append
+
+        def on_match(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            note(end << _NUMBER_BITS | number)
+
+        try:
+            scratch = self._scratches.pop()
+        except IndexError:
+            scratch = hyperscan.Scratch(self._database)
+        self._scan_database(line.data(block), match_event_handler=on_match, scratch=scratch)
+        self._scratches.append(scratch)
+        notes = np.frombuffer(found, np.uint64) if found else np.empty(0, np.uint64)
+        signatures = (notes & np.uint64((1 << _NUMBER_BITS) - 1)).astype(np.int64)
+        ends = (notes >> np.uint64(_NUMBER_BITS)).astype(np.int64) + block.first
+        own = ends > block.begin  # the others ended in the block before
+        signatures, ends = signatures[own], ends[own]
+        indexes, addresses = line.locate(ends - self._lengths[signatures], ends)
+        order = np.lexsort((signatures[indexes], addresses))
+        return Matches(signatures[indexes[order]], addresses[order])
+
+
+def _threads(wanted: int | None, size: int) -> int:
+    """Decide on threads for an input of `size` bytes: no more than it has blocks."""
+    if wanted is None:
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        wanted = min(cpus, MOST_THREADS)
+    return max(1, min(wanted, size // BLOCK))

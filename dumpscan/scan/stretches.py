@@ -1,0 +1,263 @@
+"""What the engine scans: bytes laid out in one line, cut into blocks, and the addresses that positions in it stand for.
+
+Two lines cover an address space whose regions lie in one mapped file. `FileStretches` is the file itself, as far as
+regions lie in it; it finds all that lies within a region. `SeamWindows` joins the edges of regions that follow one
+another in the address space but not in the file; it finds only what crosses such a seam. So nothing is found twice.
+
+All tables are numpy arrays with one entry per region (addresses unsigned, sizes and offsets signed, 64 bits, bytes):
+a dump may have hundreds of thousands of regions, and no loop here goes over them one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heappush, heapreplace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from dumpscan.memory.space import Region
+
+BLOCK = 4 << 20
+"""Bytes of the file in one block: large beside the cost of handing it to a thread, small beside the memory that a block
+full of matches takes."""
+
+SEAM_BLOCK = 256 << 10
+"""Bytes of joined edges in one block. They are gathered through an index of 8 bytes each."""
+
+GAP = 64 << 10
+"""A hole between regions in the file that is no larger than this is scanned with them: that takes less time than
+another block would, and what is found in it belongs to no region and is dropped."""
+
+SHARING = 16
+"""Regions that can share a byte of the file; more than these are not scanned. No real dump has any such regions, and a
+made-up one could have a million, each a place of everything in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of a line: the matches that end in it (after `begin`, up to and at `end`) are this block's own.
+
+    Attributes:
+        first: Position from which to scan: as far before `begin` as a match that ends behind it can reach.
+        begin: Position of the first byte of its own.
+        end: Position past the last byte.
+    """
+
+    first: int
+    begin: int
+    end: int
+
+
+class Line(Protocol):
+    """Bytes in one line, of which the engine scans block after block."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Cut the line into blocks, in order."""
+
+    def data(self, block: Block) -> memoryview | NDArray[np.uint8]:
+        """Return the bytes from `first` to `end`; called from several threads at once."""
+
+    def locate(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+        """Say at which addresses matches lie, given their positions in the line.
+
+        Returns:
+            Indexes into `starts` and the address of the first byte of each. A match that lies in no region, or not
+            whole, is left out; one in a part of the file that several regions share comes several times.
+        """
+
+    def size(self, block: Block) -> int:
+        """Count the bytes of regions in the block, for a progress display."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Regions by ascending address, those that are contiguous in address space and file joined to one."""
+
+    starts: NDArray[np.uint64]
+    sizes: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, regions: Sequence[Region]) -> Pieces:
+        """Make the table from regions by ascending address that do not overlap there."""
+        count = len(regions)
+        starts = np.fromiter((region.start for region in regions), np.uint64, count)
+        sizes = np.fromiter((region.size for region in regions), np.int64, count)
+        offsets = np.fromiter((region.file_offset for region in regions), np.int64, count)
+        present = sizes > 0
+        starts, sizes, offsets = starts[present], sizes[present], offsets[present]
+        if not len(starts):
+            return cls(starts, sizes, offsets)
+        new = np.ones(len(starts), np.bool_)
+        new[1:] = starts[1:] != starts[:-1] + sizes[:-1].astype(np.uint64)
+        new[1:] |= offsets[1:] != offsets[:-1] + sizes[:-1]
+        first = np.flatnonzero(new)
+        return cls(starts[first], np.add.reduceat(sizes, first), offsets[first])
+
+
+def cut(begin: int, end: int, length: int, overlap: int) -> Iterator[Block]:
+    """Cut a run of bytes into blocks of `length` bytes, each scanned from `overlap` bytes before it."""
+    for position in range(begin, end, length):
+        yield Block(max(begin, position - overlap), position, min(position + length, end))
+
+
+def _layers(offsets: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+    """Part pieces, ordered by offset, into at most `SHARING` sets within which they do not overlap in the file."""
+    layers = np.full(len(offsets), SHARING)
+    free: list[tuple[int, int]] = []  # (end of its last piece, layer), the one that ends first in front
+    for number, (offset, end) in enumerate(zip(offsets.tolist(), ends.tolist(), strict=True)):
+        if free and free[0][0] <= offset:
+            layer = heapreplace(free, (end, free[0][1]))[1]
+        elif len(free) < SHARING:
+            layer = len(free)
+            heappush(free, (end, layer))
+        else:
+            continue
+        layers[number] = layer
+    for layer in range(len(free)):
+        yield np.flatnonzero(layers == layer)
+
+
+class FileStretches:
+    """The mapped file, as far as regions lie in it. A position is an offset in the file.
+
+    Regions may share bytes of the file; those are scanned once, and what is found belongs to each of the regions, as
+    far as `SHARING` goes.
+    """
+
+    def __init__(self, buffer: memoryview, pieces: Pieces, overlap: int) -> None:
+        order = np.argsort(pieces.offsets, kind="stable")
+        offsets = pieces.offsets[order]
+        ends = offsets + pieces.sizes[order]
+        self._buffer = buffer
+        self._overlap = overlap
+        self._offsets = offsets
+        self._reach = np.maximum.accumulate(ends)  # how far this piece or any before it goes
+        layers = _layers(offsets, ends) if (offsets[1:] < self._reach[:-1]).any() else [np.arange(len(offsets))]
+        self._layers = [(pieces.starts[order[layer]], offsets[layer], ends[layer]) for layer in layers]
+        # Bytes of pieces before x, in closed form: sum of (x - offset) over those begun less that over those ended.
+        by_end = np.sort(ends)
+        self._begun = offsets, np.concatenate(([0], np.cumsum(offsets)))
+        self._ended = by_end, np.concatenate(([0], np.cumsum(by_end)))
+
+    def blocks(self) -> Iterator[Block]:
+        """Cut every stretch of regions without a larger hole into blocks."""
+        if not len(self._offsets):
+            return
+        new = np.flatnonzero(self._offsets[1:] > self._reach[:-1] + GAP) + 1
+        begins = self._offsets[np.concatenate(([0], new))]
+        ends = self._reach[np.concatenate((new, [len(self._reach)])) - 1]
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+            yield from cut(begin, end, BLOCK, self._overlap)
+
+    def data(self, block: Block) -> memoryview:
+        """Return the bytes as they are mapped; nothing is copied."""
+        return self._buffer[block.first : block.end]
+
+    def locate(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+        """Find the regions that hold each match whole (see `Line`)."""
+        found = []
+        for addresses, offsets, piece_ends in self._layers:
+            piece = np.searchsorted(offsets, starts, side="right") - 1
+            kept = np.flatnonzero((piece >= 0) & (piece_ends[piece] >= ends))
+            piece = piece[kept]
+            found.append((kept, addresses[piece] + (starts[kept] - offsets[piece]).astype(np.uint64)))
+        return np.concatenate([kept for kept, _ in found]), np.concatenate([addresses for _, addresses in found])
+
+    def size(self, block: Block) -> int:
+        """Count the bytes of regions in the block; bytes that regions share count for each."""
+        return self._before(block.end) - self._before(block.begin)
+
+    def _before(self, position: int) -> int:
+        (offsets, offset_sums), (ends, end_sums) = self._begun, self._ended
+        begun, ended = int(np.searchsorted(offsets, position)), int(np.searchsorted(ends, position))
+        return (begun - ended) * position - int(offset_sums[begun]) + int(end_sums[ended])
+
+
+class SeamWindows:
+    """The edges of regions that are neighbours in the address space but not in the file.
+
+    A position counts the bytes of all windows, one behind the other; a window is contiguous in the address space and
+    holds as much of both sides of each seam as a match across it can need (all of a region that is shorter).
+    """
+
+    def __init__(self, buffer: memoryview, pieces: Pieces, overlap: int) -> None:
+        ends = pieces.starts + pieces.sizes.astype(np.uint64)
+        seam = np.zeros(len(pieces.starts) + 1, np.bool_)  # before each piece, and after the last
+        seam[1:-1] = pieces.starts[1:] == ends[:-1]
+        edge = np.minimum(pieces.sizes, overlap)
+        head = np.where(seam[:-1], edge, 0)
+        tail = np.where(seam[1:], np.minimum(edge, pieces.sizes - head), 0)
+        skipped = np.stack((np.zeros_like(head), pieces.sizes - tail), axis=1).ravel()
+        sizes = np.stack((head, tail), axis=1).ravel()
+        used = np.flatnonzero(sizes)
+        piece = used // 2
+        self._mapped = np.frombuffer(buffer, np.uint8)
+        self._overlap = overlap
+        self._piece = piece
+        self._starts = pieces.starts[piece] + skipped[used].astype(np.uint64)
+        self._offsets = pieces.offsets[piece] + skipped[used]
+        self._positions = np.concatenate(([0], np.cumsum(sizes[used])))
+        new = np.ones(len(used), np.bool_)
+        new[1:] = self._starts[1:] != self._starts[:-1] + sizes[used[:-1]].astype(np.uint64)
+        self._window = np.cumsum(new)
+
+    def blocks(self) -> Iterator[Block]:
+        """Cut the windows, taken as one line, into blocks."""
+        yield from cut(0, int(self._positions[-1]), SEAM_BLOCK, self._overlap)
+
+    def data(self, block: Block) -> NDArray[np.uint8]:
+        """Gather the bytes from the file."""
+        position = np.arange(block.first, block.end)
+        part = self._part(position)
+        gathered: NDArray[np.uint8] = self._mapped[self._offsets[part] + (position - self._positions[part])]
+        return gathered
+
+    def locate(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+        """Keep what lies in one window and crosses a seam in it (see `Line`)."""
+        first, last = self._part(starts), self._part(ends - 1)
+        kept = np.flatnonzero((self._window[first] == self._window[last]) & (self._piece[first] != self._piece[last]))
+        first = first[kept]
+        return kept, self._starts[first] + (starts[kept] - self._positions[first]).astype(np.uint64)
+
+    def size(self, block: Block) -> int:  # noqa: ARG002 - the Protocol's
+        """Return 0: these bytes were counted where they lie."""
+        return 0
+
+    def _part(self, position: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Find the part of a window that holds each position."""
+        return np.searchsorted(self._positions, position, side="right") - 1
+
+
+class Plain:
+    """One buffer by itself: a position is an offset in it, and so is an address."""
+
+    def __init__(self, buffer: memoryview, overlap: int) -> None:
+        self._buffer = buffer
+        self._overlap = overlap
+
+    def blocks(self) -> Iterator[Block]:
+        """Cut the buffer into blocks."""
+        yield from cut(0, len(self._buffer), BLOCK, self._overlap)
+
+    def data(self, block: Block) -> memoryview:
+        """Return the bytes; nothing is copied."""
+        return self._buffer[block.first : block.end]
+
+    def locate(
+        self,
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],  # noqa: ARG002 - the Protocol's
+    ) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+        """Every match lies where it was found."""
+        return np.arange(len(starts)), starts.astype(np.uint64)
+
+    def size(self, block: Block) -> int:
+        """Count the block's own bytes."""
+        return block.end - block.begin
