@@ -49,6 +49,47 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyObject:
+    """A key as a cryptographic library holds it: what its own object at one place says beside the key itself.
+
+    Attributes:
+        library: `symcrypt`; None for a key schedule that no object of a known library surrounds.
+        structure: Name of the object's structure, e.g. `SYMCRYPT_RSAKEY`.
+        layout: `pre-102` or `102+` (SymCrypt's version); None where it cannot be told.
+        architecture: Of the code that made it: `x64`, `arm64` or `x86`; None where it cannot be told.
+        has_private: What the object's own flag says; None where that is not held.
+        flags: `fAlgorithmInfo`, in layouts that have it.
+        uses: What the flags allow: `sign`, `encrypt`, `ecdsa`, `ecdh`, `dsa`, `dh`.
+        wrapper: Address of the provider's handle structure that points to the key.
+        wrapper_algorithm: The algorithm id in it, e.g. 0xa400.
+        missing_parts: Parts that the dump does not hold (or whose own tags are gone), e.g. `prime 1`.
+        wrong_parts: Parts that it holds and that do not belong to the proven key.
+        whole: Whether the private key is complete, by itself or rebuilt; False for a private key of which only the
+            public half could be had.
+        parameters: Public parameters of a curve or group that has no name: (name, value in hex).
+    """
+
+    library: str | None
+    structure: str | None
+    layout: str | None = None
+    architecture: str | None = None
+    has_private: bool | None = None
+    flags: int | None = None
+    uses: tuple[str, ...] = ()
+    wrapper: int | None = None
+    wrapper_algorithm: int | None = None
+    missing_parts: tuple[str, ...] = ()
+    wrong_parts: tuple[str, ...] = ()
+    whole: bool = True
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def consistent(self) -> bool:
+        """Whether everything that is there agrees."""
+        return not self.wrong_parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
     """One place where a finding's bytes lie: the evidence.
 
@@ -64,6 +105,7 @@ class Location:
         module: Loaded module that owns the address.
         process: The process whose memory it is.
         missing: Bytes of the object that the dump does not hold.
+        key_object: What a library's own key object there says, where it is one.
     """
 
     file: str
@@ -77,6 +119,7 @@ class Location:
     module: str | None = None
     process: Process | None = None
     missing: int = 0
+    key_object: KeyObject | None = None
 
     @property
     def file_offset(self) -> int | None:
@@ -206,7 +249,8 @@ class EncryptedContainer(Finding):
         kdf: Key derivation, e.g. `PBKDF2-HMAC-SHA256`.
         cipher: e.g. `AES-256-CBC`.
         iterations: Of the key derivation.
-        data: The container's bytes.
+        mac: PKCS#12: how its integrity is protected, e.g. `HMAC-SHA256, 2048 iterations`.
+        data: The container's bytes; for `pem` and `openssh` its text, ASCII with line feeds.
     """
 
     kind: ClassVar[str] = "encrypted_container"
@@ -215,4 +259,63 @@ class EncryptedContainer(Finding):
     kdf: str | None = None
     cipher: str | None = None
     iterations: int | None = None
+    mac: str | None = None
     data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey(Finding):
+    """A public key that a cryptographic library holds without its private half.
+
+    Attributes:
+        algorithm: As in `PrivateKey`.
+        bits: Size of the modulus or field in bits.
+        curve: Name of the curve, for EC keys.
+        key_id: SHA-256 (hex) of the SubjectPublicKeyInfo; equal to that of its certificates.
+        proof: The relations that were checked.
+        public_info: The key as SubjectPublicKeyInfo DER.
+        certificates: Certificates found that bear it.
+    """
+
+    kind: ClassVar[str] = "public_key"
+
+    algorithm: str
+    bits: int
+    curve: str | None = None
+    key_id: str
+    proof: tuple[str, ...]
+    public_info: bytes = field(repr=False)
+    certificates: tuple[CertificateRef, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Its SubjectPublicKeyInfo names it."""
+        return (self.kind, self.key_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymmetricKey(Finding):
+    """A key of a symmetric cipher, found by its expanded form.
+
+    Attributes:
+        algorithm: `AES`.
+        bits: 128, 192 or 256.
+        key: The key itself. Secret: for export only.
+        key_id: SHA-256 (hex) of `dumpscan symmetric key`, a zero byte, the algorithm, a zero byte and the key. It names the
+            key and does not reveal it: 128 bits or more cannot be searched, and with the label before them it is not the
+            plain SHA-256 of the key, which a protocol may use as a secret of its own.
+        proof: The relations that were checked.
+    """
+
+    kind: ClassVar[str] = "symmetric_key"
+
+    algorithm: str
+    bits: int
+    key: bytes = field(repr=False)
+    key_id: str
+    proof: tuple[str, ...]
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The key names it, wherever its schedule lies."""
+        return (self.kind, self.key_id)

@@ -1,13 +1,26 @@
-"""What a decoder hands back: a finding without its place, and the bytes that it was read from."""
+"""What a decoder hands back: a finding without its place, and the bytes that it was read from.
+
+Most kinds of object are a run of bytes whose length its opening tells. For those a decoder has two halves: `extract`
+reads the bytes from memory, and `parse`, which sees nothing but the bytes, says what they are. A scan remembers what
+`parse` said of the same bytes before, so that the millionth copy of a certificate costs no more than reading it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from dumpscan.findings import Finding
+    from collections.abc import Callable, MutableMapping
+
+    from dumpscan.findings import Finding, KeyObject
     from dumpscan.memory.space import Memory
+    from dumpscan.scan.signature import Signature
+
+
+class RefusedError(Exception):
+    """The bytes are not what their opening announced. The text says why; it never holds any of the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +34,7 @@ class Decoded:
         sha256: SHA-256 (hex) of those bytes.
         encoding: As in `Location.encoding`.
         missing: Bytes of the object that the memory does not hold.
+        key_object: As in `Location.key_object`.
     """
 
     finding: Finding
@@ -29,6 +43,7 @@ class Decoded:
     sha256: str
     encoding: str
     missing: int = 0
+    key_object: KeyObject | None = None
 
 
 class Decoder(Protocol):
@@ -36,3 +51,91 @@ class Decoder(Protocol):
 
     def __call__(self, memory: Memory, address: int) -> Decoded | None:
         """Decode the object that a signature says opens at `address`; None if it is none, or is not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An object's bytes as they lie in memory.
+
+    Attributes:
+        data: As much of it as the memory holds.
+        length: Length in bytes of the whole object.
+    """
+
+    data: bytes
+    length: int
+
+    @property
+    def missing(self) -> int:
+        """Bytes that the memory does not hold."""
+        return self.length - len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What bytes turned out to be.
+
+    Attributes:
+        finding: The object, without locations.
+        encoding: As in `Location.encoding`.
+    """
+
+    finding: Finding
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class BytesDecoder:
+    """A decoder of objects that are one run of bytes.
+
+    Attributes:
+        extract: Reads the bytes at an address, having looked at no more than it needs; raises `RefusedError` if they
+            cannot be such an object.
+        parse: Says what whole bytes are, and proves it; raises `RefusedError` if they are not such an object. It must
+            depend on the bytes alone.
+        parse_head: The same for bytes whose end the memory does not hold; None where nothing sound can be said of them.
+    """
+
+    extract: Callable[[Memory, int], Raw]
+    parse: Callable[[bytes], Parsed]
+    parse_head: Callable[[Raw], Parsed] | None = None
+
+    def __call__(self, memory: Memory, address: int) -> Decoded | None:
+        """Decode the object at `address` (see `Decoder`)."""
+        return self.decode(memory, address, {})
+
+    def decode(self, memory: Memory, address: int, known: MutableMapping[bytes, Parsed | None]) -> Decoded | None:
+        """Decode the object at `address`, with the help of what was said of its bytes before.
+
+        Args:
+            memory: Where it lies.
+            address: Of its first byte.
+            known: Results of this decoder by the SHA-256 of the bytes; the new one is added.
+        """
+        try:
+            raw = self.extract(memory, address)
+        except RefusedError:
+            return None
+        hashed = sha256(raw.data)
+        digest = hashed.digest()
+        if raw.missing or digest not in known:
+            parsed = self._parse(raw)
+            if not raw.missing:
+                known[digest] = parsed
+        else:
+            parsed = known[digest]
+        if parsed is None:
+            return None
+        return Decoded(parsed.finding, address, raw.length, hashed.hexdigest(), parsed.encoding, raw.missing)
+
+    def _parse(self, raw: Raw) -> Parsed | None:
+        try:
+            if not raw.missing:
+                return self.parse(raw.data)
+            return self.parse_head(raw) if self.parse_head else None
+        except RefusedError:
+            return None
+
+
+Detector = tuple["Signature", Decoder]
+"""An opening, and what makes sense of what it announces. Every module of a kind of object exports its `DETECTORS`."""

@@ -1,13 +1,17 @@
-"""Layouts of the minidump format: header, directory and streams, and the CPU contexts that threads carry.
+"""Layouts of the minidump format: header, directory and streams.
 
 Field names and sizes follow Microsoft's `minidumpapiset.h` and `winnt.h` (packed to 4 bytes, so no hidden padding);
-the 0x4767.... streams are those of Google Breakpad's `minidump_format.h`, 0x4350.... those of Crashpad's
-`minidump_extensions.h`. An RVA is an offset in bytes from the beginning of the file.
+the 0x4767.... stream types are those of Google Breakpad's `minidump_format.h`, 0x4350.... those of Crashpad's
+`minidump_extensions.h`, 0x4D7A.... those of Mozilla's `minidump-common`. An RVA is an offset in bytes from the
+beginning of the file. `c_minidump` has the streams of `c_breakpad` and the CPU contexts of `c_context` as well.
 """
 
 from __future__ import annotations
 
 from dissect.cstruct import cstruct
+
+from dumpscan.model.c_breakpad import breakpad_def
+from dumpscan.model.c_context import context_def
 
 SIGNATURE = b"MDMP"
 VERSION = 0xA793
@@ -50,22 +54,49 @@ enum MINIDUMP_STREAM_TYPE : uint32 {
     LinuxAuxvStream                 = 0x47670008,
     LinuxMapsStream                 = 0x47670009,
     LinuxDsoDebugStream             = 0x4767000A,
-    CrashpadInfoStream              = 0x43500001
+    CrashpadInfoStream              = 0x43500001,
+    MozMacosCrashInfoStream         = 0x4D7A0001,
+    MozMacosBootargsStream          = 0x4D7A0002,
+    MozLinuxLimitsStream            = 0x4D7A0003,
+    MozSoftErrorsStream             = 0x4D7A0004
 };
 
 enum PROCESSOR_ARCHITECTURE : uint16 {
-    INTEL   = 0,
-    MIPS    = 1,
-    ALPHA   = 2,
-    PPC     = 3,
-    ARM     = 5,
-    IA64    = 6,
-    AMD64   = 9,
-    ARM64   = 12,
-    BREAKPAD_PPC64 = 0x8002,
-    BREAKPAD_ARM64 = 0x8003,
+    INTEL           = 0,
+    MIPS            = 1,
+    ALPHA           = 2,
+    PPC             = 3,
+    ARM             = 5,
+    IA64            = 6,
+    AMD64           = 9,
+    IA32_ON_WIN64   = 10,
+    ARM64           = 12,
+    ARM32_ON_WIN64  = 13,
+    IA32_ON_ARM64   = 14,
+    BREAKPAD_SPARC  = 0x8001,
+    BREAKPAD_PPC64  = 0x8002,
+    BREAKPAD_ARM64  = 0x8003,
     BREAKPAD_MIPS64 = 0x8004,
-    UNKNOWN = 0xFFFF
+    BREAKPAD_RISCV  = 0x8005,
+    BREAKPAD_RISCV64 = 0x8006,
+    UNKNOWN         = 0xFFFF
+};
+
+/* MINIDUMP_SYSTEM_INFO.PlatformId: VER_PLATFORM_*, and from 0x8000 on Breakpad's MD_OS_*. */
+enum MINIDUMP_PLATFORM : uint32 {
+    WIN32s          = 0,
+    WIN32_WINDOWS   = 1,
+    WIN32_NT        = 2,
+    WIN32_CE        = 3,
+    UNIX            = 0x8000,
+    MAC_OS_X        = 0x8101,
+    IOS             = 0x8102,
+    LINUX           = 0x8201,
+    SOLARIS         = 0x8202,
+    ANDROID         = 0x8203,
+    PS3             = 0x8204,
+    NACL            = 0x8205,
+    FUCHSIA         = 0x8206
 };
 
 typedef struct {
@@ -306,6 +337,15 @@ typedef struct {
     uint32  __alignment2;
 } MINIDUMP_MEMORY_INFO;
 
+#define MEM_COMMIT      0x00001000
+#define MEM_RESERVE     0x00002000
+#define MEM_FREE        0x00010000
+#define MEM_PRIVATE     0x00020000
+#define MEM_MAPPED      0x00040000
+#define MEM_IMAGE       0x01000000
+
+#define VS_FFI_SIGNATURE    0xFEEF04BD
+
 typedef struct {
     uint32  ExceptionCode;
     uint32  ExceptionFlags;
@@ -340,69 +380,7 @@ typedef struct {
     uint32  HandleCount;
     uint32  PointerCount;
 } MINIDUMP_HANDLE_DESCRIPTOR;
-
-/* Crashpad */
-typedef struct {
-    uint32  Version;
-    uint8   ReportId[16];
-    uint8   ClientId[16];
-    MINIDUMP_LOCATION_DESCRIPTOR SimpleAnnotations;
-    MINIDUMP_LOCATION_DESCRIPTOR ModuleList;
-} MINIDUMP_CRASHPAD_INFO;
-
-typedef struct {
-    uint32  Key;
-    uint32  Value;
-} MINIDUMP_SIMPLE_STRING_DICTIONARY_ENTRY;
-
-/* Breakpad */
-typedef struct {
-    uint32  Validity;
-    uint32  DumpThreadId;
-    uint32  RequestingThreadId;
-} MINIDUMP_BREAKPAD_INFO;
-
-/* CPU contexts, as far as the general registers go. */
-typedef struct {
-    uint32  ContextFlags;
-    uint32  Dr[6];
-    uint8   FloatSave[112];
-    uint32  SegGs; uint32 SegFs; uint32 SegEs; uint32 SegDs;
-    uint32  Edi; uint32 Esi; uint32 Ebx; uint32 Edx; uint32 Ecx; uint32 Eax; uint32 Ebp;
-    uint32  Eip; uint32 SegCs; uint32 EFlags; uint32 Esp; uint32 SegSs;
-    uint8   ExtendedRegisters[512];
-} CONTEXT_X86;
-
-typedef struct {
-    uint64  PHome[6];
-    uint32  ContextFlags;
-    uint32  MxCsr;
-    uint16  SegCs; uint16 SegDs; uint16 SegEs; uint16 SegFs; uint16 SegGs; uint16 SegSs;
-    uint32  EFlags;
-    uint64  Dr[6];
-    uint64  Rax; uint64 Rcx; uint64 Rdx; uint64 Rbx; uint64 Rsp; uint64 Rbp; uint64 Rsi; uint64 Rdi;
-    uint64  R8; uint64 R9; uint64 R10; uint64 R11; uint64 R12; uint64 R13; uint64 R14; uint64 R15;
-    uint64  Rip;
-    uint8   FltSave[512];
-    uint8   VectorRegister[416];
-    uint64  VectorControl;
-    uint64  DebugControl;
-    uint64  LastBranchToRip; uint64 LastBranchFromRip; uint64 LastExceptionToRip; uint64 LastExceptionFromRip;
-} CONTEXT_AMD64;
-
-typedef struct {
-    uint32  ContextFlags;
-    uint32  Cpsr;
-    uint64  X[29];
-    uint64  Fp; uint64 Lr; uint64 Sp; uint64 Pc;
-    uint8   V[512];
-    uint32  Fpcr;
-    uint32  Fpsr;
-    uint32  Bcr[8];
-    uint64  Bvr[8];
-    uint32  Wcr[2];
-    uint64  Wvr[2];
-} CONTEXT_ARM64;
 """
 
-c_minidump = cstruct().load(minidump_def)
+
+c_minidump = cstruct().load(minidump_def).load(breakpad_def).load(context_def)

@@ -1,14 +1,17 @@
 """Layouts of a Windows user process: thread and process environment blocks and process parameters.
 
 Only the fields that dumpscan reads or writes are named; the rest is padding, so that every offset stands where it is.
-Sources: Microsoft's public symbols of `ntdll.dll` (unchanged from Windows Vista on in all fields named here), and for x64
-the real process dump of the field guide, section 6. A 32-bit process on 64-bit Windows (WoW64) has both sets: its
-64-bit TEB's `NtTib.ExceptionList` points to the 32-bit TEB.
+Sources: Microsoft's public symbols of `ntdll.dll` (unchanged from Windows Vista on in all fields named here), and for
+x64 the real process dump of the field guide, section 6. A 32-bit process on 64-bit Windows (WoW64) has both sets: its
+64-bit TEB's `NtTib.ExceptionList` points to the 32-bit TEB, which lies 0x2000 bytes above it.
 """
 
 from __future__ import annotations
 
 from dissect.cstruct import cstruct
+
+RTL_USER_PROC_PARAMS_NORMALIZED = 1
+"""`RTL_USER_PROCESS_PARAMETERS.Flags`: its pointers are addresses; without it they count from the block's beginning."""
 
 process_def = """
 /* ---- x64 (ARM64 has the same layout) ---- */
@@ -93,6 +96,8 @@ typedef struct {
     uint32  ActiveRpcHandle;
     uint32  ThreadLocalStoragePointer;
     uint32  ProcessEnvironmentBlock;/* 0x30 */
+    uint8   _pad0[0x8c];
+    uint32  WOW32Reserved;          /* 0xc0, WoW64: the way to 64-bit code; else 0 */
 } TEB32;
 
 typedef struct {

@@ -1,0 +1,106 @@
+"""X.509 certificates in DER."""
+
+from __future__ import annotations
+
+from hashlib import sha1, sha256
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts import der
+from dumpscan.artifacts.certificate_fields import read_fields
+from dumpscan.artifacts.certificate_parts import Parts, take_apart, take_apart_head
+from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.opening import opening
+from dumpscan.findings import Certificate
+
+if TYPE_CHECKING:
+    from dumpscan.memory.space import Memory
+
+MOST_BYTES = 1 << 20
+_SMALL = 4096
+"""A certificate of this size is read at once: nearly all are smaller, and looking first would cost more."""
+_LOOK = 16
+"""Bytes that hold the headers at either end of the signed part."""
+
+
+def parse(data: bytes) -> Parsed:
+    """Read the certificate that fills `data`."""
+    return Parsed(_certificate(data, data, take_apart(data)), "der")
+
+
+def parse_first(data: bytes) -> Certificate:
+    """Read the certificate that `data` begins with; more may follow, as in OpenSSL's trusted certificates."""
+    certificate = data[: der.header(data).total]
+    return _certificate(certificate, certificate, take_apart(certificate))
+
+
+def parse_head(raw: Raw) -> Parsed:
+    """Read what there is of a certificate whose end is missing. Its hashes are those of the bytes that are there."""
+    gap = f"the last {raw.missing} of {raw.length} bytes are missing"
+    return Parsed(_certificate(raw.data, None, take_apart_head(raw.data), gap), "der")
+
+
+def _certificate(data: bytes, whole: bytes | None, parts: Parts, problem: str | None = None) -> Certificate:
+    fields, complaint = read_fields(whole, parts)
+    return Certificate(
+        sha256=sha256(data).hexdigest(),
+        size=len(data),
+        der=data,
+        thumbprint=sha1(data, usedforsecurity=False).hexdigest().upper(),
+        problem="; ".join(filter(None, (problem, complaint))) or None,
+        **fields,
+    )
+
+
+def _extract(memory: Memory, address: int) -> Raw:
+    """Read a certificate; a large one only after a look at the structure around the part that is signed."""
+    head = memory.read(address, _LOOK)
+    outer = der.header(head)
+    signed = der.header(head, outer.size)
+    if outer.total > MOST_BYTES or signed.total >= outer.content:
+        raise RefusedError("lengths that do not belong together")
+    if outer.total > _SMALL:
+        _look_behind_signed_part(memory, address, outer, signed)
+    return Raw(memory.read(address, outer.total), outer.total)
+
+
+def _look_behind_signed_part(memory: Memory, address: int, outer: der.Header, signed: der.Header) -> None:
+    """Refuse what has no AlgorithmIdentifier and no BIT STRING there, up to the very end, if the memory goes so far."""
+    offset = outer.size + signed.total
+    for tag in (der.SEQUENCE, der.BIT_STRING):
+        data = memory.read(address + offset, _LOOK)
+        if not data:
+            return
+        found = der.header(data)
+        offset += found.total
+        if found.tag != tag or offset > outer.total:
+            raise RefusedError("no signature behind the part that is signed")
+    if offset != outer.total:
+        raise RefusedError("something behind the signature")
+
+
+_DECODER = BytesDecoder(_extract, parse, parse_head)
+
+_VERSION = "a0 03 02 01 00-02 02"
+"""[0] with the version, and the tag of the serial number."""
+_NO_VERSION = "02 01-28"
+"""Version 1 does not say so: tag and length of the serial number."""
+_OPENINGS = {
+    "83-83": f"30 83 01-0f .. .. 30 83 .. .. .. {_VERSION}",
+    "83-82": f"30 83 01-0f .. .. 30 82 .. .. {_VERSION}",
+    "82-82": f"30 82 .. .. 30 82 .. .. {_VERSION}",
+    "82-81": f"30 82 .. .. 30 81 .. {_VERSION}",
+    "82-short": f"30 82 .. .. 30 40-7f {_VERSION}",
+    "81-81": f"30 81 .. 30 81 .. {_VERSION}",
+    "81-short": f"30 81 .. 30 40-7f {_VERSION}",
+    # Without a version there is little to go by; that no such certificate has 4 KiB makes the scan a tenth faster.
+    "v1-82-82": f"30 82 01-0f .. 30 82 .. .. {_NO_VERSION}",
+    "v1-82-81": f"30 82 01-0f .. 30 81 .. {_NO_VERSION}",
+    "v1-82-short": f"30 82 01-0f .. 30 40-7f {_NO_VERSION}",
+    "v1-81-81": f"30 81 .. 30 81 .. {_NO_VERSION}",
+    "v1-81-short": f"30 81 .. 30 40-7f {_NO_VERSION}",
+}
+"""By the forms of the lengths of the certificate and of the part that is signed."""
+
+DETECTORS: tuple[Detector, ...] = tuple(
+    (opening(f"x509-{form}", pattern), _DECODER) for form, pattern in _OPENINGS.items()
+)

@@ -1,0 +1,145 @@
+"""The structure of an X.509 certificate (RFC 5280, 4.1): its parts, in bytes, if it is exactly one.
+
+This alone decides whether bytes are a certificate. It is exact about the structure and lenient about what stands in it:
+a certificate that a strict parser refuses for its serial number is a certificate all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dumpscan.artifacts import der
+from dumpscan.artifacts.decoded import RefusedError
+
+_VERSION, _EXTENSIONS = 0xA0, 0xA3
+_UNIQUE_IDS = (0x81, 0x82)
+_MOST_SERIAL = 64
+"""Bytes of the longest serial number accepted; RFC 5280 allows 20."""
+_MOST_TIME = 32
+_MOST_UNUSED_BITS = 7
+_FIRST_VERSIONS = range(1, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A certificate's parts, each as it is encoded. The last ones are None where the bytes end before them.
+
+    Attributes:
+        version: 1, 2 or 3.
+        serial_number: Its value; negative in some real ones.
+        algorithm: AlgorithmIdentifier of the signature, as the signed part repeats it.
+        issuer: Name.
+        validity: SEQUENCE of two times.
+        subject: Name.
+        public_key: SubjectPublicKeyInfo.
+        extensions: With their [3], where there are any.
+    """
+
+    version: int
+    serial_number: int
+    algorithm: bytes
+    issuer: bytes
+    validity: bytes
+    subject: bytes
+    public_key: bytes | None = None
+    extensions: bytes | None = None
+
+
+def take_apart(data: bytes) -> Parts:
+    """Return the parts of the certificate that fills `data`.
+
+    Raises:
+        RefusedError: If it is not exactly one certificate.
+    """
+    signed, algorithm, signature = der.members(data, least=3, most=3)
+    if signed.tag != der.SEQUENCE:
+        raise RefusedError("no TBSCertificate")
+    _check_algorithm(algorithm)
+    _check_bits(signature)
+    return _signed_parts(der.elements(signed.content), cut=False)
+
+
+def take_apart_head(data: bytes) -> Parts:
+    """Return the parts of a certificate of which `data` is the beginning; it must reach to the end of the subject.
+
+    Raises:
+        RefusedError: If it does not, or is no certificate's beginning.
+    """
+    outer = der.header(data)
+    signed = der.header(data, outer.size)
+    if (outer.tag, signed.tag) != (der.SEQUENCE, der.SEQUENCE) or signed.total >= outer.content:
+        raise RefusedError("no certificate")
+    begin = outer.size + signed.size
+    content = data[begin : begin + signed.content]
+    return _signed_parts(der.elements(content, cut=True), cut=len(content) < signed.content)
+
+
+def _signed_parts(found: list[der.Element], *, cut: bool) -> Parts:
+    version = 1
+    if found and found[0].tag == _VERSION:
+        version = der.integer(der.one(found.pop(0).content, der.INTEGER), most=1) + 1
+    if version not in _FIRST_VERSIONS:
+        raise RefusedError("a version that X.509 does not have")
+    least = 5 if cut else 6
+    if len(found) < least:
+        raise RefusedError("too few parts")
+    serial, algorithm, issuer, validity, subject, *others = found
+    if serial.tag != der.INTEGER or not 1 <= len(serial.content) <= _MOST_SERIAL:
+        raise RefusedError("no serial number")
+    _check_algorithm(algorithm)
+    _check_name(issuer)
+    _check_validity(validity)
+    _check_name(subject)
+    extensions = None
+    if others:
+        _check_public_key(others[0])
+        extensions = _extensions(others[1:])
+    return Parts(
+        version=version,
+        serial_number=int.from_bytes(serial.content, "big", signed=True),
+        algorithm=algorithm.encoded,
+        issuer=issuer.encoded,
+        validity=validity.encoded,
+        subject=subject.encoded,
+        public_key=others[0].encoded if others else None,
+        extensions=extensions,
+    )
+
+
+def _extensions(others: list[der.Element]) -> bytes | None:
+    """Return the extensions among what follows the public key: unique ids [1] and [2], extensions [3]."""
+    tags = [other.tag for other in others]
+    if tags != sorted(set(tags)) or not {*tags} <= {*_UNIQUE_IDS, _EXTENSIONS}:
+        raise RefusedError("parts that a certificate does not have")
+    if _EXTENSIONS not in tags:
+        return None
+    if any(extension.tag != der.SEQUENCE for extension in der.members(others[-1].content)):
+        raise RefusedError("no extensions")
+    return others[-1].encoded
+
+
+def _check_algorithm(element: der.Element) -> None:
+    if der.members(element.encoded, least=1, most=2)[0].tag != der.OBJECT_IDENTIFIER:
+        raise RefusedError("no AlgorithmIdentifier")
+
+
+def _check_bits(element: der.Element) -> None:
+    if element.tag != der.BIT_STRING or not element.content or element.content[0] > _MOST_UNUSED_BITS:
+        raise RefusedError("no BIT STRING")
+
+
+def _check_name(element: der.Element) -> None:
+    if any(part.tag != der.SET or not part.content for part in der.members(element.encoded)):
+        raise RefusedError("no Name")
+
+
+def _check_validity(element: der.Element) -> None:
+    for time in der.members(element.encoded, least=2, most=2):
+        if time.tag not in (der.UTC_TIME, der.GENERALIZED_TIME) or not 1 <= len(time.content) <= _MOST_TIME:
+            raise RefusedError("no time")
+
+
+def _check_public_key(element: der.Element) -> None:
+    algorithm, bits = der.members(element.encoded, least=2, most=2)
+    _check_algorithm(algorithm)
+    _check_bits(bits)

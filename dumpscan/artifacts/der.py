@@ -1,0 +1,182 @@
+"""Bounds of DER elements: where one ends, and what it is made of. Everything else of ASN.1 is left to libraries.
+
+Source: ITU-T X.690 (02/2021), section 8.1. Only tags of one byte occur in the objects that dumpscan looks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts.decoded import Raw, RefusedError
+
+if TYPE_CHECKING:
+    from dumpscan.memory.space import Memory
+
+INTEGER = 0x02
+BIT_STRING = 0x03
+OCTET_STRING = 0x04
+OBJECT_IDENTIFIER = 0x06
+UTC_TIME = 0x17
+GENERALIZED_TIME = 0x18
+SEQUENCE = 0x30
+SET = 0x31
+
+HEADER_SIZE = 6
+"""Bytes that hold any header accepted here: a tag, and a length in at most five bytes."""
+
+_HIGH_TAG = 0x1F
+"""These low bits of a tag say that it goes on in the next byte."""
+_LONG_FORM = 0x80
+_MOST_LENGTH_BYTES = HEADER_SIZE - 2
+
+_MOST_ELEMENTS = 64
+"""No structure taken apart here has more members than this; the lists that may be long are left to libraries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Tag and length of an element.
+
+    Attributes:
+        tag: The tag byte.
+        size: Bytes of the header itself.
+        content: Bytes that follow it.
+    """
+
+    tag: int
+    size: int
+    content: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of the whole element."""
+        return self.size + self.content
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An element of definite length.
+
+    Attributes:
+        tag: The tag byte.
+        encoded: All of its bytes.
+        content: Those behind the header.
+    """
+
+    tag: int
+    encoded: bytes
+    content: bytes
+
+
+def header(data: bytes, offset: int = 0) -> Header:
+    """Read the header at `offset`.
+
+    Raises:
+        RefusedError: If `data` ends within it, or it is none of definite length below 4 GiB with a tag of one byte.
+    """
+    if len(data) < offset + 2:
+        raise RefusedError("the data ends within a header")
+    tag, length = data[offset], data[offset + 1]
+    if tag & _HIGH_TAG == _HIGH_TAG:
+        raise RefusedError("a tag of several bytes")
+    if length < _LONG_FORM:
+        return Header(tag, 2, length)
+    count = length - _LONG_FORM
+    size = 2 + count
+    if not 1 <= count <= _MOST_LENGTH_BYTES or len(data) < offset + size:
+        raise RefusedError("an indefinite, huge or cut length")
+    return Header(tag, size, int.from_bytes(data[offset + 2 : offset + size], "big"))
+
+
+def elements(data: bytes, *, cut: bool = False) -> list[Element]:
+    """Take apart bytes that are elements one behind the other.
+
+    Args:
+        data: The content of a structure.
+        cut: Whether the last element may be incomplete; it is left out then.
+
+    Raises:
+        RefusedError: If the bytes are not exactly filled by elements, or by too many.
+    """
+    found: list[Element] = []
+    at = 0
+    for _ in repeat(None, _MOST_ELEMENTS):
+        if at >= len(data):
+            return found
+        try:
+            head = header(data, at)
+        except RefusedError:
+            if cut and at + HEADER_SIZE > len(data):
+                return found
+            raise
+        end = at + head.total
+        if end > len(data):
+            if cut:
+                return found
+            raise RefusedError("an element goes past the end of what holds it")
+        found.append(Element(head.tag, data[at:end], data[at + head.size : end]))
+        at = end
+    if at < len(data):
+        raise RefusedError("too many elements")
+    return found
+
+
+def one(data: bytes, tag: int) -> Element:
+    """Return the single element that fills `data`.
+
+    Raises:
+        RefusedError: If there is not just one, or it has another tag.
+    """
+    found = elements(data)
+    if len(found) != 1 or found[0].tag != tag:
+        raise RefusedError(f"not one element of tag {tag:#04x}")
+    return found[0]
+
+
+def members(data: bytes, *, least: int = 0, most: int = _MOST_ELEMENTS) -> list[Element]:
+    """Return the members of the one SEQUENCE that fills `data`.
+
+    Raises:
+        RefusedError: If it is none, or has fewer than `least` or more than `most` members.
+    """
+    found = elements(one(data, SEQUENCE).content)
+    if not least <= len(found) <= most:
+        raise RefusedError("not the number of members expected")
+    return found
+
+
+def integer(element: Element, *, most: int) -> int:
+    """Return a non-negative INTEGER's value.
+
+    Args:
+        element: The element.
+        most: Bytes of content that it may have.
+
+    Raises:
+        RefusedError: If it is no INTEGER, is negative or too long.
+    """
+    if element.tag != INTEGER or not 1 <= len(element.content) <= most:
+        raise RefusedError("no INTEGER of a sensible size")
+    value = int.from_bytes(element.content, "big", signed=True)
+    if value < 0:
+        raise RefusedError("a negative INTEGER")
+    return value
+
+
+def extract(memory: Memory, address: int, *, most: int) -> Raw:
+    """Read the element at `address`, as far as the memory holds it.
+
+    Args:
+        memory: Where it lies.
+        address: Of its first byte.
+        most: Bytes that such an element may have in all.
+
+    Raises:
+        RefusedError: If there is no header, or it announces more.
+    """
+    head = header(memory.read(address, HEADER_SIZE))
+    if head.total > most:
+        raise RefusedError("larger than such an object can be")
+    return Raw(memory.read(address, head.total), head.total)

@@ -1,0 +1,197 @@
+"""Many places, one finding: what the decoders hand back, gathered by identity, in bounded memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from dumpscan.findings import Certificate, EncryptedContainer, Finding, PrivateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.findings import Location
+
+MOST_LOCATIONS = 256
+"""Places kept of one finding, those that come first. A well-known certificate may lie in memory a million times."""
+MOST_FINDINGS = 200_000
+"""Findings kept: a server's whole memory holds some ten thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An address space that places are in.
+
+    Attributes:
+        order: Where its places come among others: the number of the file as it was given, and whatever tells apart
+            address spaces within one file. No two sources have the same.
+        locate: Makes the evidence for an object in it.
+    """
+
+    order: tuple[int, ...]
+    locate: Callable[[Decoded], Location]
+
+
+class _Place(NamedTuple):
+    """A place. In the order of these members places are as they are put out, the wider before the narrower."""
+
+    order: tuple[int, ...]
+    address: int
+    negative_end: int
+    location: Location
+
+    def holds(self, order: tuple[int, ...], address: int, end: int) -> bool:
+        """Whether another interval lies in this one, or is the same."""
+        return self.order == order and self.address <= address and end <= -self.negative_end
+
+
+_POSITION = itemgetter(0, 1, 2)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One finding and its places: none of them within another, so that their ends ascend as their beginnings do."""
+
+    finding: Finding
+    places: list[_Place] = field(default_factory=list)
+    count: int = 0
+    last_beyond: tuple[tuple[int, ...], int, int] | None = None
+    """The last place that was counted only, as (order, address, end)."""
+
+
+class Collector:
+    """Gathers findings from any number of scans.
+
+    The same object in several places, or written in several ways, is one finding with several locations. A place within
+    a larger one of the same finding (the PKCS#1 structure within a PKCS#8 key) is not another. The result does not
+    depend on the order in which things are added, as long as no finding has more places than are kept.
+
+    Attributes:
+        dropped: Findings that were not kept because there were too many.
+    """
+
+    def __init__(self, *, most_locations: int = MOST_LOCATIONS, most_findings: int = MOST_FINDINGS) -> None:
+        self.dropped = 0
+        self._most_locations = most_locations
+        self._most_findings = most_findings
+        self._entries: dict[tuple[str, str], _Entry] = {}
+
+    def add(self, decoded: Decoded, source: Source) -> None:
+        """Add an object that was found."""
+        identity = decoded.finding.identity
+        entry = self._entries.get(identity)
+        if entry is None:
+            if len(self._entries) >= self._most_findings:
+                self.dropped += 1
+                return
+            entry = self._entries[identity] = _Entry(decoded.finding)
+        elif isinstance(entry.finding, PrivateKey) and isinstance(decoded.finding, PrivateKey):
+            entry.finding = _with_proof_of(entry.finding, decoded.finding)
+        self._add_place(entry, decoded, source)
+
+    def findings(self) -> list[Finding]:
+        """Return the findings with their locations, in the order of their first ones."""
+        entries = list(self._entries.values())
+        entries = _without_parts_of_containers(_with_heads_joined(entries))
+        entries.sort(key=lambda entry: _POSITION(entry.places[0]))
+        return [_finished(entry) for entry in entries]
+
+    def _add_place(self, entry: _Entry, decoded: Decoded, source: Source) -> None:
+        order, address, end = source.order, decoded.address, decoded.address + decoded.length
+        position = (order, address, -end)
+        places, beyond = entry.places, entry.last_beyond
+        at = bisect_right(places, position, key=_POSITION)
+        if at and places[at - 1].holds(order, address, end):
+            return
+        if beyond is not None and beyond[0] == order and beyond[1] <= address and end <= beyond[2]:
+            return
+        entry.count += 1
+        narrower = at
+        while narrower < len(places) and places[narrower].order == order and -places[narrower].negative_end <= end:
+            narrower += 1
+        entry.count -= narrower - at
+        del places[at:narrower]
+        if at == len(places) >= self._most_locations:
+            entry.last_beyond = (order, address, end)
+            return
+        places.insert(at, _Place(*position, source.locate(decoded)))
+        if len(places) > self._most_locations:
+            last = places.pop()
+            entry.last_beyond = (last.order, last.address, -last.negative_end)
+
+
+def _with_proof_of(key: PrivateKey, other: PrivateKey) -> PrivateKey:
+    """Add the relations that another copy of the key made it possible to check."""
+    more = tuple(relation for relation in other.proof if relation not in key.proof)
+    return replace(key, proof=key.proof + more) if more else key
+
+
+def _finished(entry: _Entry) -> Finding:
+    finding, locations = entry.finding, tuple(place.location for place in entry.places)
+    if isinstance(finding, PrivateKey):  # known by its public key, described by the first of its places
+        finding = replace(finding, sha256=locations[0].sha256, size=locations[0].length)
+    return replace(finding, locations=locations, location_count=entry.count)
+
+
+def _with_heads_joined(entries: list[_Entry]) -> list[_Entry]:
+    """Give the places of certificates whose end is missing to the longest certificate that begins so."""
+    heads: list[_Entry] = []
+    wholes: list[tuple[bytes, _Entry]] = []
+    others: list[_Entry] = []
+    for entry in entries:
+        if not isinstance(entry.finding, Certificate):
+            others.append(entry)
+        elif all(place.location.missing for place in entry.places):
+            heads.append(entry)
+        else:
+            wholes.append((entry.finding.der, entry))
+    if not heads:
+        return entries
+    wholes.sort(key=itemgetter(0))
+    for head in sorted(heads, key=lambda entry: entry.finding.size, reverse=True):
+        data = head.finding.der  # type: ignore[attr-defined]
+        at = bisect_left(wholes, data, key=itemgetter(0))
+        if at < len(wholes) and wholes[at][0].startswith(data):
+            _join(wholes[at][1], head)
+        else:
+            wholes.insert(at, (data, head))
+    return others + [entry for _, entry in wholes]
+
+
+def _join(entry: _Entry, head: _Entry) -> None:
+    entry.count += head.count
+    for place in head.places:
+        insort(entry.places, place, key=_POSITION)
+
+
+def _without_parts_of_containers(entries: list[_Entry]) -> list[_Entry]:
+    """Leave out the encrypted keys that are part of a PKCS#12 which was found too."""
+    shells = sorted(
+        (_POSITION(place) for entry in entries if _container(entry) == "pkcs12" for place in entry.places),
+    )
+    if not shells:
+        return entries
+    kept: list[_Entry] = []
+    for entry in entries:
+        if _container(entry) == "pkcs8":
+            places = [place for place in entry.places if not _within(place, shells)]
+            entry.count -= len(entry.places) - len(places)
+            entry.places = places
+        if entry.places:
+            kept.append(entry)
+    return kept
+
+
+def _container(entry: _Entry) -> str | None:
+    return entry.finding.container if isinstance(entry.finding, EncryptedContainer) else None
+
+
+def _within(place: _Place, shells: list[tuple[tuple[int, ...], int, int]]) -> bool:
+    at = bisect_right(shells, _POSITION(place))
+    if not at:
+        return False
+    order, address, negative_end = shells[at - 1]
+    return order == place.order and address <= place.address and place.negative_end >= negative_end

@@ -1,0 +1,109 @@
+"""DER of keys that `cryptography` does not write: curves without a name, groups of sizes it does not take.
+
+Sources: RFC 5280 4.1 (SubjectPublicKeyInfo), RFC 5208 (PKCS#8), RFC 3279 2.3.2 (DSA), PKCS #3 9 and 11 (Diffie-Hellman),
+SEC 1 C.2 to C.4 (elliptic curves with explicit parameters), ITU-T X.690 8.1.3 and 10.1 (DER).
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from dumpscan.findings import PrivateKey, PublicKey
+
+_DSA = bytes.fromhex("06072a8648ce380401")
+_DH = bytes.fromhex("06092a864886f70d010301")
+_EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
+_PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
+_SHORT_FORM = 0x80
+
+
+def dsa_algorithm(p: int, q: int, g: int) -> bytes:
+    """AlgorithmIdentifier of DSA keys in a group."""
+    return _tlv(0x30, _DSA, _tlv(0x30, _integer(p), _integer(q), _integer(g)))
+
+
+def dh_algorithm(p: int, g: int) -> bytes:
+    """AlgorithmIdentifier of Diffie-Hellman keys in a group."""
+    return _tlv(0x30, _DH, _tlv(0x30, _integer(p), _integer(g)))
+
+
+def ec_parameters(p: int, a: int, b: int, generator: tuple[int, int], order: int, cofactor: int) -> bytes:
+    """ECParameters of a curve over a prime field."""
+    size = (p.bit_length() + 7) // 8
+    curve = _tlv(0x30, _tlv(0x04, a.to_bytes(size, "big")), _tlv(0x04, b.to_bytes(size, "big")))
+    field = _tlv(0x30, _PRIME_FIELD, _integer(p))
+    base = _tlv(0x04, point(generator, size))
+    return _tlv(0x30, _integer(1), field, curve, base, _integer(order), _integer(cofactor))
+
+
+def ec_algorithm(parameters: bytes) -> bytes:
+    """AlgorithmIdentifier of keys on a curve."""
+    return _tlv(0x30, _EC_PUBLIC_KEY, parameters)
+
+
+def point(coordinates: tuple[int, int], size: int) -> bytes:
+    """Write a point uncompressed, `size` bytes a coordinate (SEC 1, 2.3.3)."""
+    return b"\x04" + b"".join(coordinate.to_bytes(size, "big") for coordinate in coordinates)
+
+
+def ec_private(scalar: int, size: int, public: bytes) -> bytes:
+    """ECPrivateKey with its public point, the scalar in `size` bytes."""
+    return _tlv(0x30, _integer(1), _tlv(0x04, scalar.to_bytes(size, "big")), _tlv(0xA1, _tlv(0x03, b"\0", public)))
+
+
+def integer_key(value: int) -> bytes:
+    """Key that is one INTEGER, as DSA and Diffie-Hellman have them."""
+    return _integer(value)
+
+
+def public_info(algorithm: bytes, key: bytes) -> bytes:
+    """SubjectPublicKeyInfo."""
+    return _tlv(0x30, algorithm, _tlv(0x03, b"\0", key))
+
+
+def pkcs8(algorithm: bytes, key: bytes) -> bytes:
+    """PKCS#8 PrivateKeyInfo."""
+    return _tlv(0x30, _integer(0), algorithm, _tlv(0x04, key))
+
+
+def private_key(
+    algorithm: str, bits: int, info: bytes, private: bytes, proof: tuple[str, ...], curve: str | None = None
+) -> PrivateKey:
+    """Make the finding of a key from its SubjectPublicKeyInfo and its PKCS#8."""
+    return PrivateKey(
+        sha256="",
+        size=0,
+        algorithm=algorithm,
+        bits=bits,
+        curve=curve,
+        key_id=sha256(info).hexdigest(),
+        proof=proof,
+        pkcs8=private,
+    )
+
+
+def public_key(algorithm: str, bits: int, info: bytes, proof: tuple[str, ...], curve: str | None = None) -> PublicKey:
+    """Make the finding of a public key from its SubjectPublicKeyInfo."""
+    return PublicKey(
+        sha256="",
+        size=0,
+        algorithm=algorithm,
+        bits=bits,
+        curve=curve,
+        key_id=sha256(info).hexdigest(),
+        proof=proof,
+        public_info=info,
+    )
+
+
+def _tlv(tag: int, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    length = len(content)
+    if length < _SHORT_FORM:
+        return bytes((tag, length)) + content
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((tag, _SHORT_FORM | len(octets))) + octets + content
+
+
+def _integer(value: int) -> bytes:
+    return _tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))

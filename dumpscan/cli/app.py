@@ -1,0 +1,65 @@
+"""The command line as a whole: its groups of commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dumpscan import __version__
+from dumpscan.cli import minidump, synth
+from dumpscan.cli.messages import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, complain
+from dumpscan.exceptions import DumpscanError, UsageError
+
+
+def _exit(code: int | None, **_options: object) -> None:
+    """End with the code that the command returned."""
+    raise typer.Exit(code or EXIT_DONE)
+
+
+app = typer.Typer(
+    name="dumpscan",
+    help="Finds every X.509 certificate and private key in memory dumps, proves each key, and says where it lay.",
+    epilog="Exit codes: 0 done, 1 an input could not be read, 2 usage, 3 done, but an input is damaged.",
+    no_args_is_help=True,
+    result_callback=_exit,
+    rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(minidump.app, name="minidump")
+app.add_typer(synth.app, name="synth")
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - the callback's form is typer's
+    if value:
+        typer.echo(f"dumpscan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run the command line and exit; whatever a user or an input can cause ends in one clear line and a documented code."""
+    try:
+        app()  # says what is wrong with the arguments itself, and ends quietly when our reader goes away (`| head`)
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
+    except UsageError as error:
+        complain(str(error))
+        sys.exit(EXIT_USAGE)
+    except DumpscanError as error:
+        complain(str(error))
+        sys.exit(EXIT_UNREADABLE)
+    except OSError as error:  # of standard output: a full disk, a closed descriptor
+        complain(f"cannot write the results: {error.strerror or error}")
+        sys.exit(EXIT_UNREADABLE)

@@ -1,0 +1,65 @@
+"""Options that mean the same in every command, declared once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dumpscan.exceptions import UsageError
+
+
+class Format(StrEnum):
+    """How results are written to standard output."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+Dumps = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Minidumps to read.", show_default=False)]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the results.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No warnings, no progress: results and errors only.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Export certificates, private keys and pairs into DIR, with a manifest of the evidence.",
+        show_default=False,
+        file_okay=False,
+    ),
+]
+Password = Annotated[
+    str | None,
+    typer.Option(
+        "--password",
+        metavar="TEXT",
+        help="Encrypt exported keys and PFX files; `-` asks for it without echo.",
+        envvar="DUMPSCAN_PASSWORD",
+        show_envvar=True,
+        show_default=False,
+    ),
+]
+
+
+def ask_password(password: str | None, output: Path | None) -> bytes | None:
+    """Return the password to encrypt exports with; ask for it, twice and without echo, if it is given as `-`.
+
+    Raises:
+        UsageError: There is a password and nothing to encrypt, or it is empty.
+    """
+    if password is None:
+        return None
+    if output is None:
+        raise UsageError("--password encrypts what --output exports: give --output DIR too")
+    if password == "-":  # noqa: S105 - the sign for asking
+        password = str(typer.prompt("Password for exported keys", hide_input=True, confirmation_prompt=True, err=True))
+    if not password:
+        raise UsageError("an empty password protects nothing: give one, or export without --password")
+    return password.encode()
