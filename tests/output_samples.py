@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from datetime import UTC, datetime
 from functools import cache
@@ -11,7 +12,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
-from dumpscan.findings import Certificate, CertificateRef, EncryptedContainer, Finding, Location, PrivateKey, Process
+from dumpscan.findings import (
+    Certificate,
+    CertificateRef,
+    EncryptedContainer,
+    Finding,
+    KeyObject,
+    Location,
+    PrivateKey,
+    Process,
+    PublicKey,
+    SymmetricKey,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, PrivateKeyTypes
@@ -197,7 +209,56 @@ def container(kind: str = "pkcs12", address: int = 0x1D3A4D00000) -> EncryptedCo
         kdf="PBKDF2-HMAC-SHA256",
         cipher="AES-256-CBC",
         iterations=2048,
+        mac="HMAC-SHA256, 2048 iterations" if kind == "pkcs12" else None,
         data=data,
+    )
+
+
+KEY_OBJECT = KeyObject(
+    library="symcrypt",
+    structure="SYMCRYPT_RSAKEY",
+    layout="102+",
+    architecture="x64",
+    has_private=True,
+    flags=0x1100,
+    uses=("sign",),
+    wrapper=0x1D3A4B00000,
+    wrapper_algorithm=0xA400,
+    missing_parts=("prime 1",),
+    wrong_parts=("prime 2",),
+    parameters=(("p", "17"),),
+)
+AES_KEY = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+
+
+def public_key(key: PrivateKeyTypes, address: int, *certificates: Certificate) -> PublicKey:
+    info = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return PublicKey(
+        sha256=hashlib.sha256(info).hexdigest(),
+        size=len(info),
+        locations=(dataclasses.replace(place(address, info, "symcrypt"), key_object=KEY_OBJECT),),
+        location_count=1,
+        algorithm="RSA",
+        bits=2048,
+        key_id=key_id(key),
+        proof=("inv64*n = -1 mod 2^64",),
+        public_info=info,
+        certificates=tuple(CertificateRef(thumbprint=c.thumbprint, subject=c.subject or "") for c in certificates),
+    )
+
+
+def symmetric_key(address: int = 0x1D3A4F00000) -> SymmetricKey:
+    schedule = AES_KEY * 11
+    return SymmetricKey(
+        sha256=hashlib.sha256(schedule).hexdigest(),
+        size=len(schedule),
+        locations=(place(address, schedule, "symcrypt"),),
+        location_count=1,
+        algorithm="AES",
+        bits=128,
+        key=AES_KEY,
+        key_id=hashlib.sha256(b"dumpscan symmetric key\0AES\0" + AES_KEY).hexdigest(),
+        proof=("the schedule follows from its first round key",),
     )
 
 

@@ -193,6 +193,16 @@ def test_the_same_key_written_by_another_tool_is_the_same(tmp_path: Path) -> Non
     assert [file.already_there for file in report.files] == [True]
 
 
+def test_another_pair_under_the_same_name_is_not_taken_for_ours(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(samples.findings(), out, PASSWORD)
+    ours, other = sorted(out.glob("*.pfx"))
+    ours.write_bytes(other.read_bytes())
+    with pytest.raises(ExportError, match=re.escape(ours.name)):
+        export(samples.findings(), out, PASSWORD)
+    assert ours.read_bytes() == other.read_bytes()
+
+
 @pytest.mark.parametrize("suffix", ["cer", "pem", "pfx", "p12"])
 def test_a_different_file_is_never_written_over_and_the_rest_is_exported(tmp_path: Path, suffix: str) -> None:
     names = sorted(path.name for path in _exported(tmp_path / "names").iterdir())

@@ -52,7 +52,11 @@ def test_a_finding_has_a_row_for_each_place() -> None:
 
 def test_every_column_of_findings_is_filled_by_some_finding() -> None:
     location = dataclasses.replace(
-        samples.place(0x1000, b"x"), module="a.dll", physical_address=0x2000, extents=((1, 2), (9, 3))
+        samples.place(0x1000, b"x"),
+        module="a.dll",
+        physical_address=0x2000,
+        extents=((1, 2), (9, 3)),
+        key_object=samples.KEY_OBJECT,
     )
     records = [finding_record(dataclasses.replace(f, locations=(location,))) for f in samples.findings()]
     found = rows(View.FINDINGS, *records)
@@ -78,7 +82,7 @@ def test_a_process_has_one_row_and_each_variable_its_own() -> None:
     assert row["process.command_line"] == samples.PROCESS.command_line
     assert (row["process.pid"], row["process.parent.pid"], row["dump"]) == ("5120", "904", "a.dmp")
     variables = rows(View.ENVARS, process_record(samples.PROCESS, "a.dmp", environment=True))
-    assert [(row["process.env_vars.name"], row["process.env_vars.value"]) for row in variables] == [
+    assert [(row["variable.name"], row["variable.value"]) for row in variables] == [
         ("'=C:", "C:\\Windows"),
         ("Path", "C:\\Windows\\system32;C:\\Windows"),
         ("EMPTY", ""),

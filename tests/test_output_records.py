@@ -96,7 +96,28 @@ def test_an_encrypted_container_says_how_it_is_protected() -> None:
         "kdf": "PBKDF2-HMAC-SHA256",
         "cipher": "AES-256-CBC",
         "iterations": 2048,
+        "mac": "HMAC-SHA256, 2048 iterations",
     }
+
+
+def test_a_librarys_key_object_is_part_of_the_evidence() -> None:
+    record = finding_record(
+        samples.public_key(samples.rsa_key(), 0x1000, samples.certificate(samples.rsa_key(), "a", 0x2000))
+    )
+    assert (record["kind"], record["key"]["id"]) == ("public_key", samples.key_id(samples.rsa_key()))
+    assert record["certificates"][0]["subject"] == "CN=a,O=Contoso,C=NL"
+    found = record["locations"][0]["key_object"]
+    assert (found["layout"], found["wrapper_algorithm"], found["consistent"]) == ("102+", 0xA400, False)
+    assert found["parameters"] == {"p": "17"}
+
+
+def test_a_symmetric_key_is_named_and_not_shown() -> None:
+    record = finding_record(samples.symmetric_key())
+    assert (record["key"]["algorithm"], record["key"]["bits"]) == ("AES", 128)
+    written = json.dumps(record)
+    assert samples.AES_KEY.hex() not in written
+    assert str(int.from_bytes(samples.AES_KEY, "big")) not in written
+    assert base64.b64encode(samples.AES_KEY).decode().rstrip("=") not in written
 
 
 def test_numbers_too_long_for_the_common_schema_are_left_out() -> None:
@@ -140,13 +161,13 @@ def test_key_material_is_in_no_format(form: str) -> None:
 
 def test_what_a_dataclass_keeps_out_of_its_repr_is_in_no_document() -> None:
     @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-    class SymmetricKey(Finding):
-        kind: ClassVar[str] = "symmetric_key"
+    class SessionTicket(Finding):
+        kind: ClassVar[str] = "session_ticket"
         algorithm: str
         secret: bytes = dataclasses.field(repr=False)
 
-    record = finding_record(SymmetricKey(sha256="00", size=16, algorithm="AES", secret=b"0123456789abcdef"))
-    assert record["kind"] == "symmetric_key"
+    record = finding_record(SessionTicket(sha256="00", size=16, algorithm="AES", secret=b"0123456789abcdef"))
+    assert record["kind"] == "session_ticket"
     assert record["algorithm"] == "AES"
     assert "secret" not in record
 

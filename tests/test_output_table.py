@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from dumpscan.findings import CertificateRef, Process
 from dumpscan.output.records import InputStatus, Record, finding_record, info_record, process_record
 from dumpscan.output.render import View
-from dumpscan.output.table import TableRenderer
+from dumpscan.output.table import MOST_ROWS, TableRenderer
 
 if TYPE_CHECKING:
     from dumpscan.findings import Finding
@@ -144,9 +144,33 @@ def test_memory_that_no_process_maps_is_told_by_its_physical_address() -> None:
     assert "a.example" in findings_table(nowhere)
 
 
+@pytest.mark.parametrize("width", [80, None])
+def test_keys_of_a_library_stand_where_their_urgency_is(width: int | None) -> None:
+    web = samples.certificate(samples.rsa_key(), "www.contoso.example", 0x1000)
+    output = findings_table(
+        samples.public_key(samples.rsa_key(), 0x2000, web),
+        web,
+        samples.container(),
+        samples.symmetric_key(),
+        width=width,
+    )
+    order = [output.index(text) for text in ("Symmetric keys: 1", "Encrypted", "Certificates: 1", "Public keys: 1")]
+    assert order == sorted(order)
+    assert "AES 128" in output
+    assert "www.contoso.example" in line_with("RSA 2048", output[output.index("Public keys") :])
+    assert samples.symmetric_key().key_id[:12] in output
+
+
 def test_a_kind_that_the_tables_do_not_know_is_shown_all_the_same() -> None:
     record = finding_record(samples.container()) | {"kind": "session_ticket"}
     assert "session_ticket: 1" in table(View.FINDINGS, record)
+
+
+def test_a_terminal_is_not_flooded_and_a_pipe_has_everything() -> None:
+    info = info_record("minidump", "a.dmp", {"ranges": [{"start": number} for number in range(MOST_ROWS + 7)]})
+    assert "... and 7 more" in table(View.INFO, info, width=80)
+    assert hex(MOST_ROWS + 6) not in table(View.INFO, info, width=80)
+    assert hex(MOST_ROWS + 6) in table(View.INFO, info)
 
 
 @pytest.mark.parametrize("view", list(View))

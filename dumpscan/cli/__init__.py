@@ -5,6 +5,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line and exit with a documented code; no input makes it end in a traceback."""
-    from dumpscan.cli.app import run  # noqa: PLC0415 - `import dumpscan.cli` alone must stay light
+    from dumpscan.cli.app import run
 
     run()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dumpscan import __version__
-from dumpscan.cli import minidump, synth
+from dumpscan.cli import kernel, minidump, symbols, synth
 from dumpscan.cli.messages import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, complain
 from dumpscan.exceptions import DumpscanError, UsageError
 
@@ -29,10 +29,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(minidump.app, name="minidump")
+app.add_typer(kernel.app, name="kernel")
+app.add_typer(symbols.app, name="symbols")
 app.add_typer(synth.app, name="synth")
 
 
-def _version(value: bool) -> None:  # noqa: FBT001 - the callback's form is typer's
+def _version(value: bool) -> None:
     if value:
         typer.echo(f"dumpscan {__version__}")
         raise typer.Exit
@@ -48,7 +50,7 @@ def _root(
 
 
 def run() -> None:
-    """Run the command line and exit; whatever a user or an input can cause ends in one clear line and a documented code."""
+    """Run the command line and exit; whatever a user or an input can cause ends in one clear line and a code."""
     try:
         app()  # says what is wrong with the arguments itself, and ends quietly when our reader goes away (`| head`)
     except (KeyboardInterrupt, typer.Abort):

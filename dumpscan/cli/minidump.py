@@ -10,7 +10,7 @@ import typer
 from dumpscan.cli.options import Dumps, Format, FormatOption, NoProgress, Output, Password, Quiet, ask_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from dumpscan.cli.run import Run
@@ -99,13 +99,13 @@ def x509(
             for problem in scanner.scan(dump, collector, order=(number,), progress=bar.advance):
                 run.damaged(problem)
     findings = with_pairs(collector.findings())
-    if not findings:
+    if not findings and run.readable:
         run.note("no certificate and no private key found")
     run.add_findings(findings, dropped=collector.dropped)
     return run.finish(output, secret)
 
 
-def _each(run: Run, paths: list[Path]) -> Iterator[tuple[Path, Minidump]]:
+def _each(run: Run, paths: list[Path]) -> Generator[tuple[Path, Minidump]]:
     from dumpscan.memory.minidump import Minidump
 
     with closing(run.each(paths, Minidump, lambda dump: dump.damage)) as dumps:

@@ -21,6 +21,35 @@ class Format(StrEnum):
 
 
 Dumps = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Minidumps to read.", show_default=False)]
+Images = Annotated[
+    list[Path], typer.Argument(metavar="IMAGE...", help="Images of physical memory.", show_default=False)
+]
+Symbols = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--symbols",
+        metavar="DIR",
+        help="Symbol tables of kernels, to be looked at first; may be repeated.",
+        envvar="DUMPSCAN_SYMBOLS",
+        show_envvar=True,
+        show_default=False,
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline/--online",
+        help="Whether to stay off the network, or to fetch a missing symbol table from Microsoft's symbol server.",
+    ),
+]
+Pids = Annotated[
+    list[int] | None,
+    typer.Option("--pid", metavar="N", help="Only this process; may be repeated.", show_default=False),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Option("--name", metavar="GLOB", help="Only processes of such a name; may be repeated.", show_default=False),
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the results.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No warnings, no progress: results and errors only.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]

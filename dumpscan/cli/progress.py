@@ -51,8 +51,8 @@ class ProgressBar:
         self._bar.update(self._task, completed=self._done)
 
     def _draw(self) -> tuple[Progress, TaskID]:
-        from rich.console import Console  # noqa: PLC0415 - only a long job needs it
-        from rich.progress import (  # noqa: PLC0415
+        from rich.console import Console
+        from rich.progress import (
             BarColumn,
             DownloadColumn,
             Progress,

@@ -11,7 +11,7 @@ from dumpscan.output.records import InputStatus, Status, finding_record, process
 from dumpscan.output.render import View, make_renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -27,11 +27,13 @@ class Run:
     Attributes:
         quiet: No warnings and no progress.
         progress: Whether progress may be shown.
+        readable: How many inputs could be read.
     """
 
     def __init__(self, command: str, view: View, output_format: str, *, quiet: bool, progress: bool) -> None:
         self.quiet = quiet
         self.progress = progress and not quiet
+        self.readable = 0
         self._worst = EXIT_DONE
         self._damage: list[str] = []
         self._findings: list[Finding] = []
@@ -52,7 +54,7 @@ class Run:
         paths: Sequence[Path],
         opener: Callable[[Path], AbstractContextManager[Dump]],
         damage: Callable[[Dump], Sequence[str]],
-    ) -> Iterator[tuple[Path, Dump]]:
+    ) -> Generator[tuple[Path, Dump]]:
         """Open the inputs one after another; one that cannot be read is said so, and the rest goes on.
 
         Args:
@@ -71,6 +73,7 @@ class Run:
                 self._worst = EXIT_UNREADABLE
                 self._renderer.add_input(InputStatus(str(path), _size(path), Status.UNREADABLE, (str(error),)))
                 continue
+            self.readable += 1
             for problem in problems:
                 self.warn(f"{path}: {problem}")
             if problems and self._worst == EXIT_DONE:
@@ -111,7 +114,7 @@ class Run:
         return self._worst
 
     def _export(self, output: Path, password: bytes | None) -> None:
-        from dumpscan.output.export import export  # noqa: PLC0415 - only an export needs it
+        from dumpscan.output.export import export
 
         report = export(self._findings, output, password)
         for warning in report.warnings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,42 @@ def minidump(scenario: Scenario, output: Directory = Path(), quiet: Quiet = Fals
     from dumpscan.synth.minidump_scenario import build_minidump
 
     for path in build_minidump(scenario, output):
+        if not quiet:
+            typer.echo(path)
+    return 0
+
+
+class Container(StrEnum):
+    """Formats of a kernel image."""
+
+    RAW = "raw"
+    CRASH = "crash"
+    CRASH_BITMAP = "crash-bitmap"
+    LIME = "lime"
+    ELF = "elf"
+
+
+@app.command()
+def kernel(
+    scenario: Scenario,
+    output: Directory = Path(),
+    symbols: Annotated[
+        Path | None,
+        typer.Option("--symbols", metavar="ISF", help="A real symbol table to build from.", show_default=False),
+    ] = None,
+    container: Annotated[Container, typer.Option("--container", help="Format of the image.")] = Container.RAW,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", metavar="MIB", help="Physical memory, instead of the scenario's.", show_default=False),
+    ] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Build an image of physical memory, its symbol table and its ground truth from a scenario."""
+    from dumpscan.synth.kernel import build_kernel
+
+    size = None if size is None else size << 20
+    paths = build_kernel(scenario, output, symbols=symbols, container=container, size=size)
+    for path in (paths.image, paths.symbols, paths.truth):
         if not quiet:
             typer.echo(path)
     return 0

@@ -51,10 +51,13 @@ class Column:
 
 @dataclass(slots=True)
 class _Laid:
-    """A column with its cells, and the width that they want."""
+    """A column over its records, and the width that their cells want.
+
+    Cells are made anew whenever they are asked for: what is written as plain lines need not fit into memory.
+    """
 
     column: Column
-    cells: list[Text]
+    records: Sequence[Record]
     natural: int
     shortened: bool = False
     width: int = field(default=0)
@@ -75,7 +78,7 @@ class _Laid:
 
     def text(self, row: int) -> Text:
         """Return a row's cell as it is shown."""
-        cell = self.cells[row]
+        cell = self.column.cell(self.records[row])
         return cell[: self.column.short] if self.shortened else cell
 
 
@@ -142,7 +145,7 @@ def lay_out(columns: Sequence[Column], records: Sequence[Record], width: int | N
         records: A row each.
         width: Cells across; None for no limit.
     """
-    laid = [item for item in (_measure(column, records) for column in columns) if any(item.cells) or not records]
+    laid = [item for item in (_measure(column, records) for column in columns) if item is not None]
     hidden: list[str] = []
     if width is not None:
         if _total(item.natural for item in laid) > width:
@@ -158,9 +161,10 @@ def lay_out(columns: Sequence[Column], records: Sequence[Record], width: int | N
     return Layout(tuple(laid), len(records), tuple(sorted(hidden, key=order.index)))
 
 
-def _measure(column: Column, records: Sequence[Record]) -> _Laid:
-    cells = [column.cell(record) for record in records]
-    return _Laid(column, cells, max((cell_len(column.header), *(cell_len(cell.plain) for cell in cells))))
+def _measure(column: Column, records: Sequence[Record]) -> _Laid | None:
+    """Return a column ready to be laid out; None if no record has anything there."""
+    natural = max((cell_len(column.cell(record).plain) for record in records), default=0)
+    return _Laid(column, records, max(natural, cell_len(column.header))) if natural else None
 
 
 def _total(widths: Iterator[int]) -> int:

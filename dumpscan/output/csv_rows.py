@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - spreadsheets take the full-width forms for formulas too
 """First characters that make a cell a formula (OWASP, "CSV Injection")."""
 
+_PROCESS = (
+    "dump",
+    "process.pid",
+    "process.name",
+    "process.parent.pid",
+    "process.executable",
+    "process.command_line",
+    "process.architecture",
+    "process.session",
+    "process.wow64",
+    "process.start",
+    "process.end",
+    "notes",
+)
+
 COLUMNS: dict[View, tuple[str, ...]] = {
     View.FINDINGS: (
         "kind",
@@ -46,6 +61,18 @@ COLUMNS: dict[View, tuple[str, ...]] = {
         "location.module",
         "location.process.pid",
         "location.process.name",
+        "location.key_object.library",
+        "location.key_object.structure",
+        "location.key_object.layout",
+        "location.key_object.architecture",
+        "location.key_object.has_private",
+        "location.key_object.whole",
+        "location.key_object.missing_parts",
+        "location.key_object.wrong_parts",
+        "location.key_object.flags",
+        "location.key_object.uses",
+        "location.key_object.wrapper",
+        "location.key_object.wrapper_algorithm",
         "key.id",
         "key.algorithm",
         "key.bits",
@@ -79,25 +106,32 @@ COLUMNS: dict[View, tuple[str, ...]] = {
         "container.kdf",
         "container.cipher",
         "container.iterations",
+        "container.mac",
     ),
-    View.CMDLINE: (
-        "dump",
-        "process.pid",
-        "process.name",
-        "process.parent.pid",
-        "process.executable",
-        "process.command_line",
-        "process.architecture",
-        "process.session",
-        "process.wow64",
-        "process.start",
-        "process.end",
-        "notes",
-    ),
-    View.ENVARS: ("dump", "process.pid", "process.name", "process.env_vars.name", "process.env_vars.value"),
+    View.PSLIST: _PROCESS,
+    View.CMDLINE: _PROCESS,
+    View.ENVARS: ("dump", "process.pid", "process.name", "variable.name", "variable.value"),
     View.INFO: ("dump", "field", "value"),
+    View.SYMBOLS: (
+        "dump",
+        "symbols.state",
+        "symbols.pdb",
+        "symbols.guid",
+        "symbols.age",
+        "symbols.server_path",
+        "symbols.table",
+        "symbols.problem",
+    ),
 }
 """The columns of each view, in order. They never depend on the records, so that files from many runs can be joined."""
+
+_OWN: dict[View, tuple[str, ...]] = {
+    View.FINDINGS: ("location.",),
+    View.CMDLINE: (),
+    View.ENVARS: ("variable.",),
+    View.INFO: ("field", "value"),
+}
+"""How the columns begin that differ from row to row of one record; the others are the record's own."""
 
 
 class CsvRenderer:
@@ -115,8 +149,10 @@ class CsvRenderer:
     def add(self, record: Record) -> None:
         """Write the record's rows."""
         self._start()
+        own = _OWN[self._view]
+        common = {name: cell(_at(record, name)) for name in self._columns if not name.startswith(own)}
         for row in _rows(record, self._view):
-            self._line([cell(row[name] if name in row else _at(row, name)) for name in self._columns])
+            self._line([common[name] if name in common else cell(_at(row, name)) for name in self._columns])
 
     def close(self) -> None:
         """Write the header where no record has done so, and flush."""
@@ -170,16 +206,16 @@ def _rows(record: Record, view: View) -> Iterator[Record]:
     match view:
         case View.FINDINGS:
             for location in record["locations"] or [{}]:
-                yield record | {"location": location}
-        case View.CMDLINE:
+                yield {"location": location}
+        case View.PSLIST | View.CMDLINE | View.SYMBOLS:
             yield record
         case View.ENVARS:
             for entry in record["process"].get("env_vars", ()):
                 name, value = environment_entry(entry)
-                yield record | {"process.env_vars.name": name, "process.env_vars.value": value}
+                yield {"variable": {"name": name, "value": value}}
         case View.INFO:
             for path, value in fields(record[record["kind"]]):
-                yield {"dump": record["dump"], "field": path, "value": value}
+                yield {"field": path, "value": value}
 
 
 def _at(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON's own types

@@ -26,9 +26,12 @@ from dumpscan.findings import (
     Certificate,
     EncryptedContainer,
     Finding,
+    KeyObject,
     Location,
     PrivateKey,
     Process,
+    PublicKey,
+    SymmetricKey,
 )
 
 Record = dict[str, Any]
@@ -118,8 +121,13 @@ def finding_record(finding: Finding) -> Record:
     match finding:
         case Certificate():
             record |= _certificate(finding)
-        case PrivateKey():
-            record |= _private_key(finding)
+        case PrivateKey() | PublicKey():
+            record |= _key(finding, curve=finding.curve)
+            record["certificates"] = [
+                {"thumbprint": ref.thumbprint, "subject": ref.subject} for ref in finding.certificates
+            ]
+        case SymmetricKey():
+            record |= _key(finding)
         case EncryptedContainer():
             record |= _container(finding)
         case _:
@@ -158,6 +166,28 @@ def process_record(process: Process, dump: str, *, environment: bool) -> Record:
     }
 
 
+def symbols_record(
+    image: str,
+    state: str,
+    pdb: tuple[str, str, int, str] | None,
+    *,
+    table: str | None = None,
+    problem: str | None = None,
+) -> Record:
+    """Return which symbol table an image needs as a document.
+
+    Args:
+        image: Path of the image.
+        state: `present`, `missing` or `unknown`.
+        pdb: Name, GUID, age, and path on a symbol server; None if the image has no kernel.
+        table: Path of the table on this machine.
+        problem: What is doubtful.
+    """
+    named = dict(zip(("pdb", "guid", "age", "server_path"), pdb or (), strict=False))
+    fields = {"state": state, **named, "table": table, "problem": problem}
+    return {"schema": SCHEMA_VERSION, "kind": "symbols", "dump": image, "symbols": _known(fields)}
+
+
 def info_record(kind: str, dump: str, info: object) -> Record:
     """Return what a dump says of itself as a document.
 
@@ -188,6 +218,7 @@ def location_record(location: Location) -> Record:
             "region": None if region is None else {"start": region[0], "address": hex(region[0]), "size": region[1]},
             "module": location.module,
             "process": None if process is None else _known({"pid": process.pid, "name": process.name}),
+            "key_object": None if location.key_object is None else _key_object(location.key_object),
         }
     )
 
@@ -253,7 +284,7 @@ def _certificate(certificate: Certificate) -> Record:
     )
 
 
-def _private_key(key: PrivateKey) -> Record:
+def _key(key: PrivateKey | PublicKey | SymmetricKey, curve: str | None = None) -> Record:
     encodings = dict.fromkeys(location.encoding for location in key.locations)
     return {
         "key": _known(
@@ -261,13 +292,18 @@ def _private_key(key: PrivateKey) -> Record:
                 "id": key.key_id,
                 "algorithm": key.algorithm,
                 "bits": key.bits,
-                "curve": key.curve,
+                "curve": curve,
                 "proof": list(key.proof),
                 "encodings": list(encodings),
             }
-        ),
-        "certificates": [{"thumbprint": ref.thumbprint, "subject": ref.subject} for ref in key.certificates],
+        )
     }
+
+
+def _key_object(key_object: KeyObject) -> Record:
+    """Return what a library's key object says; the parameters of a curve or group are public ones."""
+    record: Record = plain(key_object)
+    return record | {"parameters": dict(key_object.parameters), "consistent": key_object.consistent}
 
 
 def _container(container: EncryptedContainer) -> Record:
@@ -278,6 +314,7 @@ def _container(container: EncryptedContainer) -> Record:
                 "kdf": container.kdf,
                 "cipher": container.cipher,
                 "iterations": _long(container.iterations),
+                "mac": container.mac,
             }
         )
     }

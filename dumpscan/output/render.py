@@ -19,9 +19,11 @@ class View(StrEnum):
     """What the records of one command are, which decides the columns of table and CSV."""
 
     FINDINGS = "findings"
+    PSLIST = "pslist"
     CMDLINE = "cmdline"
     ENVARS = "envars"
     INFO = "info"
+    SYMBOLS = "symbols"
 
 
 class Renderer(Protocol):

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from dumpscan.output.records import InputStatus, Record
 
 
+MOST_ROWS = 2000
+"""Rows of a table on a terminal: nobody scrolls through more. Elsewhere there is no limit."""
+
+
 class TableRenderer:
     """Gathers records and prints them as tables on `close`; without records it prints nothing.
 
@@ -70,11 +74,15 @@ class TableRenderer:
                 from dumpscan.output.table_findings import sections  # noqa: PLC0415 - by need
             case View.CMDLINE:
                 from dumpscan.output.table_process import cmdline_sections as sections  # noqa: PLC0415 - by need
+            case View.PSLIST:
+                from dumpscan.output.table_process import pslist_sections as sections  # noqa: PLC0415 - by need
+            case View.SYMBOLS:
+                from dumpscan.output.table_symbols import sections  # noqa: PLC0415 - by need
             case View.ENVARS:
                 from dumpscan.output.table_process import envars_sections as sections  # noqa: PLC0415 - by need
             case View.INFO:
                 from dumpscan.output.table_info import sections  # noqa: PLC0415 - by need
-        if self._view in {View.FINDINGS, View.CMDLINE} and scope.common:
+        if self._view in {View.FINDINGS, View.PSLIST, View.CMDLINE} and scope.common:
             yield Section(title(scope.common, style="dim"), (), ())
         yield from sections(self._records, scope)
 
@@ -85,10 +93,13 @@ class TableRenderer:
                 self._console.print()
             for line in section.heading:
                 self._console.print(line)
-            layout = lay_out(section.columns, section.records, width)
+            layout = lay_out(section.columns, section.records[:MOST_ROWS], width)
             layouts.append(layout)
             if section.records:
                 self._console.print(layout.table())
+            if len(section.records) > MOST_ROWS:
+                more = f"... and {len(section.records) - MOST_ROWS} more, in a pipe and --format json."
+                self._console.print(Text(more, "yellow"))
         remarks = []
         if any(record.get("location_count", 1) > 1 for record in self._records):
             remarks.append("+N: so many more, each with its place in --format json or csv.")

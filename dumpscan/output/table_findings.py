@@ -1,4 +1,4 @@
-"""Certificates and keys as tables, the most urgent first: private keys, containers that may hold some, certificates."""
+"""Certificates and keys as tables, the most urgent first: secret keys, what may hold some, what is public."""
 
 from __future__ import annotations
 
@@ -16,31 +16,46 @@ if TYPE_CHECKING:
     from dumpscan.output.records import Record
 
 _CONTAINERS = {"pkcs8": "PKCS#8", "pkcs12": "PKCS#12", "pem": "PEM", "openssh": "OpenSSH"}
+_ORDER = ("private_key", "symmetric_key", "encrypted_container", "certificate", "public_key")
 _HASH = 12
 """Hexadecimal digits of a hash that are enough to tell it from others in one dump."""
 
 
 def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     """Yield the tables of a scan's findings; a kind without findings has none."""
-    kinds: dict[str, list[Record]] = {"private_key": [], "encrypted_container": [], "certificate": []}
+    kinds: dict[str, list[Record]] = {kind: [] for kind in _ORDER}
     for record in records:
         kinds.setdefault(record["kind"], []).append(record)
-    keys, containers, certificates = (
-        kinds.pop("private_key"),
-        kinds.pop("encrypted_container"),
-        kinds.pop("certificate"),
-    )
-    if keys:
-        yield _private_keys(keys, {record["thumbprint"]: record for record in certificates}, scope)
-    if containers:
-        yield _containers(containers, scope)
-    if certificates:
-        yield _certificates(certificates, scope)
-    for kind, others in kinds.items():
-        yield Section(_title(kind, others), (*_places(scope), _size(), _sha256()), others)
+    certificates = {record["thumbprint"]: record for record in kinds["certificate"]}
+    for kind, found in kinds.items():
+        if found:
+            yield _section(kind, found, certificates, scope)
 
 
-def _private_keys(keys: list[Record], certificates: dict[str, Record], scope: Scope) -> Section:
+def _section(kind: str, found: list[Record], certificates: dict[str, Record], scope: Scope) -> Section:
+    match kind:
+        case "private_key":
+            heading = _title("Private keys", found, _paired(found), style="bold red")
+            return _asymmetric_keys(heading, "Opens", found, certificates, scope)
+        case "symmetric_key":
+            return _symmetric_keys(found, scope)
+        case "encrypted_container":
+            return _containers(found, scope)
+        case "certificate":
+            return _certificates(found, scope)
+        case "public_key":
+            return _asymmetric_keys(
+                _title("Public keys", found, _paired(found)), "Bound by", found, certificates, scope
+            )
+        case _:
+            return Section(_title(kind, found), (*_places(scope), _size(), _sha256()), found)
+
+
+def _asymmetric_keys(
+    heading: Text, bond: str, keys: list[Record], certificates: dict[str, Record], scope: Scope
+) -> Section:
+    """Return the table of private or public keys; `bond` is what a certificate is to them."""
+
     def opened(record: Record) -> list[Record]:
         """Return what is known of the certificates of a key, the longest valid first."""
         found = [certificates.get(ref["thumbprint"], ref) for ref in record["certificates"]]
@@ -62,18 +77,26 @@ def _private_keys(keys: list[Record], certificates: dict[str, Record], scope: Sc
         return say(found[0]["thumbprint"]) if found else Text()
 
     ordered = sorted(keys, key=lambda record: (not record["certificates"], _address_order(record)))
-    paired = sum(1 for record in keys if record["certificates"])
-    detail = f"{paired} with a certificate" if paired else "none with a certificate"
     columns = (
         Column("Key", _key),
-        Column("Opens", opens, least=24),
+        Column(bond, opens, least=24),
         Column("Valid until", until, rank=1, least=10),
         *_places(scope),
-        Column("Key id", lambda record: say(record["key"]["id"]), rank=2, short=_HASH),
+        _key_id(),
         Column("Thumbprint", thumbprint, rank=4, short=_HASH),
-        Column("Proof", lambda record: say(", ".join(record["key"]["proof"])), rank=7, least=18),
+        _proof(),
     )
-    return Section(_title("Private keys", keys, detail, style="bold red"), columns, ordered)
+    return Section(heading, columns, ordered)
+
+
+def _symmetric_keys(keys: list[Record], scope: Scope) -> Section:
+    columns = (Column("Key", _key), *_places(scope), _key_id(), _proof())
+    return Section(_title("Symmetric keys", keys, style="bold red"), columns, sorted(keys, key=_address_order))
+
+
+def _paired(keys: list[Record]) -> str:
+    paired = sum(1 for record in keys if record["certificates"])
+    return f"{paired or 'none'} with a certificate"
 
 
 def _containers(containers: list[Record], scope: Scope) -> Section:
@@ -81,6 +104,7 @@ def _containers(containers: list[Record], scope: Scope) -> Section:
         container = record["container"]
         parts = [container[name] for name in ("kdf", "cipher") if name in container]
         parts += [f"{container['iterations']} iterations"] if "iterations" in container else []
+        parts += [f"MAC {container['mac']}"] if "mac" in container else []
         return say(", ".join(parts)) if parts else say("unknown", "dim")
 
     def kind(record: Record) -> Text:
@@ -189,6 +213,14 @@ def _places(scope: Scope) -> tuple[Column, ...]:
     )
 
 
+def _key_id() -> Column:
+    return Column("Key id", lambda record: say(record["key"]["id"]), rank=2, short=_HASH)
+
+
+def _proof() -> Column:
+    return Column("Proof", lambda record: say(", ".join(record["key"]["proof"])), rank=7, least=18)
+
+
 def _size() -> Column:
     return Column("Bytes", lambda record: say(record["size"]), rank=3, justify="right")
 
@@ -199,7 +231,8 @@ def _sha256() -> Column:
 
 def _key(record: Record) -> Text:
     key = record["key"]
-    return say(_algorithm(key["algorithm"], key.get("curve", key["bits"])), "bold red").append(_partial(record))
+    style = "" if record["kind"] == "public_key" else "bold red"
+    return say(_algorithm(key["algorithm"], key.get("curve", key["bits"])), style).append(_partial(record))
 
 
 def _algorithm(name: str | None, size: object) -> str:

@@ -24,7 +24,7 @@ _IN_HEX = frozenset(
 """Last words of names whose numbers are read in hexadecimal."""
 
 _ABBREVIATIONS = frozenset({"cpu", "guid", "id", "os", "pdb", "peb", "pid", "rva", "teb", "uuid"})
-_FIRST = frozenset({"name", "type_name", "path"})
+_FIRST = frozenset({"name", "type_name", "path", "version"})
 """Columns that stay whatever has to go."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")

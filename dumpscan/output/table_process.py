@@ -25,9 +25,27 @@ def cmdline_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("Parent", _parent, rank=4, justify="right"),
         Column("Process", _field("name"), least=12),
         Column("Arch", _field("architecture"), rank=3),
-        Column("Started", _started, rank=5),
+        Column("Started", lambda record: _time(record, "start"), rank=5),
         Column("Command line", _command_line, least=24),
-        Column("Notes", lambda record: say("; ".join(record["notes"]), "yellow"), rank=1, least=16),
+        Column("Notes", _notes, rank=1, least=16),
+    )
+    if records:
+        yield Section(None, columns, records)
+
+
+def pslist_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
+    """Yield one table of processes, a row each, with what the system keeps of them."""
+    columns = (
+        *((Column("File", lambda record: say(scope.file(record["dump"])), least=12),) if scope.many_files else ()),
+        Column("PID", _field("pid"), justify="right"),
+        Column("Parent", _parent, justify="right"),
+        Column("Process", _field("name"), least=12),
+        Column("Session", _field("session"), rank=2, justify="right"),
+        Column("WoW64", lambda record: say("yes" if record["process"].get("wow64") else None), rank=3),
+        Column("Started", lambda record: _time(record, "start"), rank=1),
+        Column("Ended", lambda record: _time(record, "end"), rank=1),
+        Column("Executable", _field("executable"), rank=4, least=24),
+        Column("Notes", _notes, rank=5, least=16),
     )
     if records:
         yield Section(None, columns, records)
@@ -57,10 +75,14 @@ def _field(name: str) -> Callable[[Record], Text]:
     return lambda record: say(record["process"].get(name))
 
 
-def _started(record: Record) -> Text:
-    """Return the start time to the second, as UTC."""
-    start = record["process"].get("start")
-    return say(None if start is None else f"{datetime.fromisoformat(start):%Y-%m-%d %H:%M:%S}")
+def _time(record: Record, name: str) -> Text:
+    """Return a time to the second, as UTC."""
+    moment = record["process"].get(name)
+    return say(None if moment is None else f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}")
+
+
+def _notes(record: Record) -> Text:
+    return say("; ".join(record["notes"]), "yellow")
 
 
 def _parent(record: Record) -> Text:

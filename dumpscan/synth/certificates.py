@@ -141,7 +141,7 @@ def _extensions(fields: CertificateFields) -> list[bytes]:
     return [
         der.sequence(
             der.oid(extension.oid.dotted_string),
-            der.boolean(True) if critical else b"",  # noqa: FBT003 -- the value itself
+            der.TRUE if critical else b"",
             der.octet_string(extension.public_bytes()),
         )
         for extension, critical in extensions

@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import accumulate
 
 NULL = b"\x05\x00"
+TRUE = b"\x01\x01\xff"
+"""BOOLEAN; DER leaves a false one out where false is the default, as it is everywhere here."""
 _LONG_FORM = 0x80
 """From this length on, the first length byte says how many length bytes follow."""
 
@@ -47,11 +49,6 @@ def octet_string(content: bytes) -> bytes:
 def bit_string(content: bytes) -> bytes:
     """BIT STRING of whole bytes."""
     return tlv(0x03, b"\x00", content)
-
-
-def boolean(value: bool) -> bytes:  # noqa: FBT001 -- the value itself, as in every writer here
-    """BOOLEAN."""
-    return tlv(0x01, b"\xff" if value else b"\x00")
 
 
 def bmp_string(text: str) -> bytes:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import lzma
+import shutil
+import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dumpscan.exceptions import ExportError, ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
-from dumpscan.model.windows.isf import build_isf, isf_path
-from dumpscan.model.windows.symbols import KernelSymbols
+from dumpscan.model.windows.symbols import MissingSymbolError
 from dumpscan.synth.files import whole_file
+from dumpscan.synth.kernel_container import CONTAINERS, DumpFacts
 from dumpscan.synth.kernel_filler import fill
 from dumpscan.synth.kernel_memory import PhysicalMemory
 from dumpscan.synth.kernel_plant import Planter
 from dumpscan.synth.kernel_process import BuiltProcess, ProcessBuilder
-from dumpscan.synth.kernel_scenario import MAXIMUM_SIZE, MINIMUM_SIZE, KernelScenario, load_kernel_scenario
+from dumpscan.synth.kernel_scenario import (
+    MAXIMUM_SIZE,
+    MINIMUM_SIZE,
+    SYSTEM_PID,
+    KernelScenario,
+    load_kernel_scenario,
+)
 from dumpscan.synth.kernel_space import KernelSpace
-from dumpscan.synth.kernel_system import System
+from dumpscan.synth.kernel_symbols import SymbolTable, load_table, own_table, save_table
+from dumpscan.synth.kernel_system import PRODUCTS, System, filetime
 from dumpscan.synth.seeded import SeededBytes
 
 if TYPE_CHECKING:
@@ -53,11 +63,13 @@ def build_kernel(
 ) -> KernelPaths:
     """Build the image that a scenario describes: `NAME.raw`, `symbols/windows/...` and `NAME.truth.json`.
 
+    The same scenario, size and symbol table give the same bytes.
+
     Args:
         scenario_path: The scenario (TOML).
         output_dir: Where the files go; made if need be.
         symbols: A symbol table to build from (`.json`, `.json.xz`) instead of the model's own.
-        container: Format of the image: `raw`, `crash`, `lime`, `elf`.
+        container: Format of the image: `raw`, `crash` (a full dump), `crash-bitmap`, `lime`, `elf`.
         size: Bytes of physical memory, instead of the scenario's.
 
     Raises:
@@ -72,21 +84,45 @@ def build_kernel(
                 f"size {size}: expected whole pages, {MINIMUM_SIZE >> 20} MiB to {MAXIMUM_SIZE >> 30} GiB"
             )
         scenario = replace(scenario, size=size)
-    isf = build_isf(scenario.profile)
-    table = output_dir / "symbols" / isf_path(isf)
-    image = output_dir / f"{scenario.common.name}.raw"
+    if container not in CONTAINERS:
+        raise ScenarioError(f"unknown container {container!r}; expected one of {', '.join(CONTAINERS)}")
+    table = own_table(scenario.profile) if symbols is None else load_table(symbols, scenario.profile)
+    image = output_dir / (scenario.common.name + CONTAINERS[container].suffix)
     truth_path = output_dir / f"{scenario.common.name}.truth.json"
-    with whole_file(image) as file:
-        memory = PhysicalMemory(file, _runs(scenario), scenario.common.seed, **_reservations(scenario))
-        try:
-            truth = _Builder(scenario, memory, KernelSymbols(isf)).build()
-        finally:
-            memory.close()
-    with whole_file(table) as file:
-        file.write(lzma.compress(json.dumps(isf, sort_keys=True).encode()))
+    truth = _write_image(scenario, table, image, container)
+    table_path = save_table(table, output_dir / "symbols")
     with whole_file(truth_path) as file:
-        file.write(json.dumps({"image": image.name, "container": container, **truth}, indent=1).encode() + b"\n")
-    return KernelPaths(image, table, output_dir / "symbols", truth_path)
+        file.write(json.dumps(truth, indent=1).encode() + b"\n")
+    return KernelPaths(image, table_path, output_dir / "symbols", truth_path)
+
+
+def _write_image(scenario: KernelScenario, table: SymbolTable, image: Path, container: str) -> dict[str, Any]:
+    """Build the memory, in the image's own file if that is raw, else in one that goes away, and write the image."""
+    write = CONTAINERS[container].write
+    with ExitStack() as stack:
+        file = stack.enter_context(whole_file(image))
+        try:
+            _check_room(image.parent, scenario)
+            backing = file if write is None else stack.enter_context(tempfile.TemporaryFile(dir=image.parent))
+            memory = PhysicalMemory(backing, _runs(scenario), scenario.common.seed, **_reservations(scenario))
+            stack.callback(memory.close)
+            builder = _Builder(scenario, memory, table)
+            truth = builder.build()
+            if write is not None:
+                write(memory, builder.dump_facts(), file)
+        except OSError as error:
+            raise ExportError(f"{image}: cannot be written: {error.strerror or error}") from error
+        except MissingSymbolError as error:
+            raise ScenarioError(f"{table.symbols.pdb_guid}-{table.symbols.pdb_age}: {error}") from error
+    return {"image": image.name, "container": container, **truth}
+
+
+def _check_room(directory: Path, scenario: KernelScenario) -> None:
+    """Refuse before the memory is mapped: a full disk behind a mapping ends the process."""
+    wanted = scenario.size * (scenario.density + 15) // 100
+    room = shutil.disk_usage(directory).free
+    if room < wanted:
+        raise OSError(errno.ENOSPC, f"about {wanted >> 20} MiB are wanted, {room >> 20} MiB are free")
 
 
 def _runs(scenario: KernelScenario) -> list[tuple[int, int]]:
@@ -123,56 +159,79 @@ def _reservations(scenario: KernelScenario) -> dict[str, Any]:
 class _Builder:
     """Fills an image's memory and tells the truth about it."""
 
-    def __init__(self, scenario: KernelScenario, memory: PhysicalMemory, symbols: KernelSymbols) -> None:
+    def __init__(self, scenario: KernelScenario, memory: PhysicalMemory, table: SymbolTable) -> None:
         self._scenario = scenario
         self._memory = memory
-        self._symbols = symbols
-
-    def build(self) -> dict[str, Any]:
-        scenario, memory = self._scenario, self._memory
+        self._table = table
         seed = scenario.common.seed
         fill(memory, scenario.filler, scenario.density, seed)
-        root = _root_frame(scenario)
-        memory.clear(root)
-        kernel = KernelSpace(memory, self._symbols, scenario.profile, root=root, seed=seed, base=scenario.base)
-        system = System(kernel, memory, scenario.facts, seed)
+        self._root = _root_frame(scenario)
+        memory.clear(self._root)
+        self._kernel = KernelSpace(memory, table.symbols, table.profile, root=self._root, seed=seed, base=scenario.base)
+        self._system = System(self._kernel, memory, scenario.facts, seed)
+
+    def build(self) -> dict[str, Any]:
+        scenario, memory, kernel = self._scenario, self._memory, self._kernel
+        seed = scenario.common.seed
         shared = {name: memory.take(size >> PAGE_SHIFT) for name, size in scenario.shared.items()}
-        builder = ProcessBuilder(system, shared, seed, scenario.filler)
+        builder = ProcessBuilder(self._system, shared, seed, scenario.filler)
         planter = Planter(scenario, kernel)
         built = []
         for process in scenario.processes:
-            built.append(builder.build(process))
+            entry = builder.build(process)
             if process.user_space:
-                planter.plant_in(built[-1])
-            builder.finish(built[-1])
-        system.link_processes([entry.address for entry in built if entry.process.linked])
-        kernel.write_symbol("PsInitialSystemProcess", built[0].address.to_bytes(8, "little"))
+                planter.plant_in(entry)
+            builder.finish(entry)
+            built.append(entry)
+        self._system.link_processes([entry.address for entry in built if entry.process.linked])
+        system = next(entry for entry in built if entry.process.spec.pid == SYSTEM_PID)
+        kernel.write_symbol("PsInitialSystemProcess", system.address.to_bytes(8, "little"))
         for plant in scenario.kernel:
             planter.plant_kernel(plant)
         for plant in scenario.unmapped:
             planter.plant_unmapped(plant)
         planter.resolve_shared(built)
-        facts = scenario.facts
+        return self._truth(built, planter)
+
+    def dump_facts(self) -> DumpFacts:
+        """Return what a crash dump's header says."""
+        kernel, facts = self._kernel, self._scenario.facts
+        return DumpFacts(
+            build=kernel.profile.build,
+            dtb=self._root << PAGE_SHIFT,
+            modules=kernel.symbol("PsLoadedModuleList"),
+            processes=kernel.symbol("PsActiveProcessHead"),
+            debugger_data=kernel.symbol("KdDebuggerDataBlock"),
+            processors=facts.processors,
+            product=PRODUCTS[facts.product],
+            time=filetime(facts.time),
+            uptime=filetime(facts.time) - filetime(facts.boot),
+        )
+
+    def _truth(self, built: list[BuiltProcess], planter: Planter) -> dict[str, Any]:
+        facts, symbols = self._scenario.facts, self._table.symbols
         return {
             "format": _TRUTH_FORMAT,
-            "name": scenario.common.name,
-            "version": scenario.profile.name,
-            "build": scenario.profile.build,
+            "name": self._scenario.common.name,
+            "version": self._table.profile.name,
+            "build": self._table.profile.build,
+            "build_lab": self._table.profile.build_lab,
             "system_time": facts.time.isoformat(),
+            "boot_time": facts.boot.isoformat(),
             "processors": facts.processors,
             "product": facts.product,
-            "kernel_base": kernel.base,
-            "dtb": root << PAGE_SHIFT,
-            "self_map_index": kernel.space.self_map,
-            "pdb": {"name": self._symbols.pdb_name, "guid": self._symbols.pdb_guid, "age": self._symbols.pdb_age},
-            "physical_size": memory.size,
-            "runs": [list(run) for run in memory.runs],
-            "processes": [_process_truth(entry, scenario) for entry in built],
+            "kernel_base": self._kernel.base,
+            "dtb": self._root << PAGE_SHIFT,
+            "self_map_index": self._kernel.space.self_map,
+            "pdb": {"name": symbols.pdb_name, "guid": symbols.pdb_guid, "age": symbols.pdb_age},
+            "physical_size": self._memory.size,
+            "runs": [list(run) for run in self._memory.runs],
+            "processes": [_process_truth(entry) for entry in built],
             "objects": [placed.truth() for placed in planter.placed],
         }
 
 
-def _process_truth(built: BuiltProcess, scenario: KernelScenario) -> dict[str, Any]:
+def _process_truth(built: BuiltProcess) -> dict[str, Any]:
     process, spec = built.process, built.process.spec
     return {
         "pid": spec.pid,

@@ -68,18 +68,17 @@ class PhysicalMemory:
         self.words = self.bytes.view(np.uint64)
         self.pages = self.bytes.reshape(-1, PAGE_SIZE)
         self.filled = np.zeros(len(self.pages), dtype=bool)
-        usable = np.zeros(self.size >> PAGE_SHIFT, dtype=bool)
+        ram = np.zeros(self.size >> PAGE_SHIFT, dtype=bool)
         for start, size in runs:
-            usable[start >> PAGE_SHIFT : (start + size) >> PAGE_SHIFT] = True
+            ram[start >> PAGE_SHIFT : (start + size) >> PAGE_SHIFT] = True
+        usable = ram.copy()
         usable[: FIRST_FREE >> PAGE_SHIFT] = False
         kept = np.array(list(keep), dtype=np.intp)
         usable[kept] = False
         self._contiguous: dict[int, list[int]] = {}
         for bytes_each, count in ((HUGE_PAGE_SIZE, huge), (LARGE_PAGE_SIZE, large)):
             self._contiguous[bytes_each] = self._reserve(usable, bytes_each, count, seed)
-        self._set_aside = ~usable
-        for start, size in self._gaps():
-            self._set_aside[start >> PAGE_SHIFT : (start + size) >> PAGE_SHIFT] = False
+        self._set_aside = ram & ~usable
         frames = np.flatnonzero(usable).astype(np.uint64)
         frames = frames[np.argsort(raw_words(seed, "frames", len(frames)), kind="stable")]
         high = frames >= TABLES_FROM >> PAGE_SHIFT

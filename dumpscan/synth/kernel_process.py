@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +27,7 @@ from dumpscan.synth.kernel_regions import (
     page_flags,
     software_protection,
 )
-from dumpscan.synth.kernel_scenario import Paging
+from dumpscan.synth.kernel_scenario import SYSTEM_PID, Paging
 from dumpscan.synth.kernel_space import PAGED
 from dumpscan.synth.kernel_system import filetime
 from dumpscan.synth.kernel_vad import FileObjects, Range, set_root
@@ -168,10 +167,11 @@ class ProcessBuilder:
         """
         kernel, spec = self._kernel, process.spec
         source = SeededBytes("process", self._seed, str(spec.pid))
-        if spec.pid == 4:  # noqa: PLR2004 -- System lives in the kernel's own address space
+        if spec.pid == SYSTEM_PID:  # it lives in the kernel's own address space
             space, dtb = kernel.space, kernel.space.root << PAGE_SHIFT
-        elif process.exited is not None:
-            space, dtb = kernel.space, 0
+        elif process.exited is not None:  # its top table has been freed and zeroed; the object still names the frame
+            freed = kernel.memory.take_table()
+            space, dtb = kernel.space, 0 if process.dtb_zeroed else freed << PAGE_SHIFT
         else:
             space = AddressSpace(kernel.memory, kernel.memory.take_table(), kernel.space.self_map)
             space.share_kernel(kernel.space)
@@ -275,9 +275,7 @@ class ProcessBuilder:
         for region in sorted(spec.regions, key=lambda entry: entry.address is None):
             how = built.process.paging.get(region.name, Paging())
             filler = None if region.filler == self._filler else region.filler
-            built.map_region(
-                region.name, region.size, region.protect, how, address=region.address, filler=filler
-            )
+            built.map_region(region.name, region.size, region.protect, how, address=region.address, filler=filler)
         return values
 
     def _wow64_values(self) -> dict[str, int | bytes]:
@@ -349,9 +347,7 @@ class ProcessBuilder:
             built.space.set_entries(address, entries)
             built.space.write(address, data)
 
-    def _write_loader(
-        self, built: BuiltProcess, plan: blocks.AddressPlan, modules: list[tuple[str, int, int]]
-    ) -> None:
+    def _write_loader(self, built: BuiltProcess, plan: blocks.AddressPlan, modules: list[tuple[str, int, int]]) -> None:
         """Write the loader's lists of modules, and link them to the 64-bit PEB."""
         symbols = self._kernel.symbols
         node_size = symbols.size("_LDR_DATA_TABLE_ENTRY")
@@ -379,7 +375,7 @@ class ProcessBuilder:
             head = symbols.offset("_PEB_LDR_DATA", f"{order}ModuleList")
             links = symbols.offset("_LDR_DATA_TABLE_ENTRY", f"{order}Links")
             ring = [head, *(header + node_size * index + links for index in range(first, len(modules)))]
-            for position, place in zip(count(), ring):
+            for position, place in enumerate(ring):
                 pair = (ring[(position + 1) % len(ring)], ring[position - 1])
                 data[place : place + 16] = b"".join((start + target).to_bytes(8, "little") for target in pair)
         built.space.map_pages(start, self._kernel.memory.take(size >> PAGE_SHIFT), USER_DATA)

@@ -47,7 +47,9 @@ TAILS = ("ordinary", TRANSITION, PAGED_OUT, PROTOTYPE)
 BLOCKS = ("peb", "parameters", "environment")
 """Parts of a process's description of itself that can be paged out."""
 _DEFAULT_TIME = datetime(2024, 5, 17, 9, 31, 8, tzinfo=UTC)
-_SYSTEM_PID = 4
+_START_INTERVAL = timedelta(seconds=7)
+"""From one process's start to the next, where the scenario does not say."""
+SYSTEM_PID = 4
 _NUMBERS = r" *|( *\d{1,7} *(- *\d{1,7} *)?(, *\d{1,7} *(- *\d{1,7} *)?)*)"
 _PERCENT = 100
 
@@ -96,6 +98,7 @@ class KernelProcess:
         spec: What every scenario says of a process.
         user_space: Whether it has a user half: System, Registry and the like have none.
         exited: When it ended; its address space is gone then.
+        dtb_zeroed: Whether the object of a process that ended no longer names its page table.
         thread_count: Of its threads that live.
         linked: Whether it is in the system's list of processes.
         absent: (block, page) pairs of its own description that are paged out.
@@ -106,6 +109,7 @@ class KernelProcess:
     spec: ProcessSpec
     user_space: bool = True
     exited: datetime | None = None
+    dtb_zeroed: bool = False
     thread_count: int = 1
     linked: bool = True
     absent: tuple[tuple[str, int], ...] = ()
@@ -182,9 +186,12 @@ def load_kernel_scenario(path: Path) -> KernelScenario:
     environment = windows.texts("environment")
     shared_table = root.table("shared")
     shared = {name: _shared(shared_table.table(name)) for name in shared_table.keys()}  # noqa: SIM118 -- no mapping
-    processes = [_parse_process(table, common, tuple(shared), environment) for table in root.tables("process")]
+    processes = [
+        _parse_process(table, common, tuple(shared), environment, facts.boot + _START_INTERVAL * number)
+        for number, table in enumerate(root.tables("process"), 1)
+    ]
     _check_pids(root, processes)
-    if all(process.spec.pid != _SYSTEM_PID for process in processes):
+    if all(process.spec.pid != SYSTEM_PID for process in processes):
         processes.insert(0, _system_process(facts))
     scenario = KernelScenario(
         common=common,
@@ -242,7 +249,7 @@ def _check_pids(root: Table, processes: list[KernelProcess]) -> None:
 
 def _system_process(facts: SystemFacts) -> KernelProcess:
     spec = ProcessSpec(
-        pid=_SYSTEM_PID,
+        pid=SYSTEM_PID,
         name="System",
         parent_pid=0,
         executable="",
@@ -261,11 +268,14 @@ def _system_process(facts: SystemFacts) -> KernelProcess:
 
 
 def _parse_process(
-    table: Table, common: Common, shared: tuple[str, ...], environment: tuple[str, ...]
+    table: Table, common: Common, shared: tuple[str, ...], environment: tuple[str, ...], created: datetime
 ) -> KernelProcess:
+    """Read a process; `environment` and `created` are for one that has none of its own."""
     spec = parse_process(table, common.objects)
     if "environment" not in table:
         spec = replace(spec, environment=environment)
+    if "created" not in table:
+        spec = replace(spec, created=created)
     if len(spec.name) == 0 or "\0" in spec.name:
         raise table.error("name", "expected the name of an executable")
     regions = {region.name: region for region in spec.regions}
@@ -282,6 +292,7 @@ def _parse_process(
         spec=spec,
         user_space=table.flag("user_space", default=True),
         exited=table.moment("exited", None),
+        dtb_zeroed=table.flag("dtb_zeroed"),
         thread_count=table.integer("thread_count", len(spec.threads) or 8, maximum=0xFFFF),
         linked=table.flag("linked", default=True),
         absent=tuple(_absent(table, text) for text in table.texts("absent")),
@@ -348,4 +359,3 @@ def _parse_seam(table: Table, objects: dict[str, ObjectSpec]) -> SeamSpec:
     if not seam.before or 0 in seam.before:
         raise table.error("before", f"expected byte counts from 1 to {PAGE_SIZE - 1}")
     return seam
-

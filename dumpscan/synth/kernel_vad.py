@@ -159,4 +159,3 @@ def set_root(kernel: KernelSpace, files: FileObjects, ranges: Sequence[Range], p
         "NumberGenericTableElements": len(ranges),
     }
     kernel.write(root, symbols.build("_MM_AVL_TABLE", values))
-

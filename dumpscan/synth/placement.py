@@ -70,7 +70,6 @@ class Placer:
         self._source = source
         self._avoid_seams = avoid_seams
         self._taken: list[tuple[int, int]] = []
-        self._used_seams: set[int] = set()
 
     def at(self, address: int, size: int) -> int:
         """Take `size` bytes at `address`.
@@ -102,7 +101,7 @@ class Placer:
                 chosen -= area.size
             address = area.start + chosen
             address += -address % alignment
-            if self._free(area, address, size) == address:
+            if address + size <= area.end and self._free(area, address, size) == address:
                 return self.at(address, size)
         for area in areas:
             fit = self._first_fit(area, size, alignment)
@@ -122,12 +121,10 @@ class Placer:
         first = self._source.below(len(areas)) if areas else 0
         for area in areas[first:] + areas[:first]:
             offset = self._source.below(len(area.seams))
-            for index in range(min(len(area.seams), 4 * _TRIES + len(self._used_seams))):
+            for index in range(min(len(area.seams), 4 * _TRIES + len(self._taken))):
                 seam = area.seams[(offset + index) % len(area.seams)]
                 address = seam - before
-                free = self._held(address, size) and not self._blocker(address, size)
-                if seam not in self._used_seams and free:
-                    self._used_seams.add(seam)
+                if self._held(address, size) and not self._blocker(address, size):
                     return self.at(address, size)
         where = "in any region" if region is None else f"in region {region!r}"
         raise ScenarioError(
@@ -158,8 +155,6 @@ class Placer:
 
     def _free(self, area: Area, address: int, size: int) -> int:
         """Return `address` if `size` bytes are free there, or else the lowest address at which to go on looking."""
-        if address < area.start or address + size > area.end:
-            return area.end
         blocker = self._blocker(address, size)
         if blocker:
             return blocker[1]

@@ -196,7 +196,7 @@ def _parse_object(table: Table, algorithms: dict[str, str], resolve: Callable[[s
         EncryptedContainer.kind: CONTAINER_ENCODINGS,
         DECOY: tuple(DECOYS),
     }[kind]
-    encoding = table.choice("flaw" if kind == DECOY else "encoding", known, known[0])
+    encoding = table.choice("flaw", known) if kind == DECOY else table.choice("encoding", known, known[0])
     spec = ObjectSpec(kind=kind, algorithm=algorithms[key], key=key, encoding=encoding)
     if kind == EncryptedContainer.kind:
         spec = replace(spec, password=table.text("password", spec.password))

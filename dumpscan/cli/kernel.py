@@ -1,0 +1,172 @@
+"""`dumpscan kernel ...`: images of a Windows machine's physical memory."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+import typer
+
+from dumpscan.cli.options import (
+    Format,
+    FormatOption,
+    Images,
+    Names,
+    NoProgress,
+    Offline,
+    Output,
+    Password,
+    Pids,
+    Quiet,
+    Symbols,
+    ask_password,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from dumpscan.cli.run import Run
+    from dumpscan.memory.kernel import KernelImage
+
+app = typer.Typer(help="Images of a Windows machine's physical memory.", no_args_is_help=True)
+
+
+@app.command()
+def info(
+    images: Images,
+    symbols: Symbols = None,
+    offline: Offline = True,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Show OS build, kernel base, page table, symbol table, image format and page statistics."""
+    from dumpscan.cli.run import Run
+    from dumpscan.output.records import info_record
+    from dumpscan.output.render import View
+
+    run = Run("kernel info", View.INFO, output_format, quiet=quiet, progress=not no_progress)
+    for path, image in _each(run, images, symbols, offline=offline):
+        run.add(info_record("kernel", str(path), image.describe()))
+    return run.finish()
+
+
+@app.command()
+def pslist(
+    images: Images,
+    symbols: Symbols = None,
+    offline: Offline = True,
+    pids: Pids = None,
+    names: Names = None,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """List processes: ids, names, times, sessions."""
+    run = _listing("pslist", output_format, quiet=quiet, no_progress=no_progress)
+    for path, image in _each(run, images, symbols, offline=offline):
+        for process in image.processes(pids=pids or (), names=names or ()):
+            run.add_process(process, path, environment=False)
+    return run.finish()
+
+
+@app.command()
+def cmdline(
+    images: Images,
+    symbols: Symbols = None,
+    offline: Offline = True,
+    pids: Pids = None,
+    names: Names = None,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Show the command lines of processes."""
+    run = _listing("cmdline", output_format, quiet=quiet, no_progress=no_progress)
+    for path, image in _each(run, images, symbols, offline=offline):
+        for process in image.processes(pids=pids or (), names=names or ()):
+            run.add_process(process, path, environment=False)
+    return run.finish()
+
+
+@app.command()
+def envars(
+    images: Images,
+    symbols: Symbols = None,
+    offline: Offline = True,
+    pids: Pids = None,
+    names: Names = None,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Show the environments of processes (`envar` means the same)."""
+    run = _listing("envars", output_format, quiet=quiet, no_progress=no_progress)
+    for path, image in _each(run, images, symbols, offline=offline):
+        for process in image.processes(pids=pids or (), names=names or (), environment=True):
+            run.add_process(process, path, environment=True)
+    return run.finish()
+
+
+app.command("envar", hidden=True)(envars)
+
+
+@app.command()
+def x509(
+    images: Images,
+    output: Output = None,
+    password: Password = None,
+    symbols: Symbols = None,
+    offline: Offline = True,
+    pids: Pids = None,
+    names: Names = None,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Find X.509 certificates and private keys in all of physical memory, and who maps them."""
+    from dumpscan.artifacts.kernel_scan import KernelScanOptions, scan_kernel
+    from dumpscan.artifacts.merge import Collector
+    from dumpscan.artifacts.pairs import with_pairs
+    from dumpscan.artifacts.scanner import Scanner
+    from dumpscan.cli.progress import ProgressBar
+    from dumpscan.cli.run import Run
+    from dumpscan.output.render import View
+
+    secret = ask_password(password, output)
+    run = Run("kernel x509", View.FINDINGS, output_format, quiet=quiet, progress=not no_progress)
+    options = KernelScanOptions(pids=tuple(pids or ()), names=tuple(names or ()))
+    scanner, collector = Scanner(), Collector()
+    for number, (path, image) in enumerate(_each(run, images, symbols, offline=offline)):
+        with ProgressBar(path.name, image.physical.size, enabled=run.progress) as bar:
+            problems = scan_kernel(image, scanner, collector, options=options, order=(number,), progress=bar.advance)
+        for problem in problems:
+            run.damaged(problem)
+    findings = with_pairs(collector.findings())
+    if not findings and run.readable:
+        run.note("no certificate and no private key found")
+    run.add_findings(findings, dropped=collector.dropped)
+    return run.finish(output, secret)
+
+
+def _listing(command: str, output_format: Format, *, quiet: bool, no_progress: bool) -> Run:
+    from dumpscan.cli.run import Run
+    from dumpscan.output.render import View
+
+    view = {"pslist": View.PSLIST, "cmdline": View.CMDLINE, "envars": View.ENVARS}[command]
+    return Run(f"kernel {command}", view, output_format, quiet=quiet, progress=not no_progress)
+
+
+def _each(
+    run: Run, paths: list[Path], symbols: list[Path] | None, *, offline: bool
+) -> Generator[tuple[Path, KernelImage]]:
+    from dumpscan.memory.kernel import KernelImage
+
+    opener = partial(KernelImage, symbols=symbols or (), offline=offline)
+    with closing(run.each(paths, opener, lambda image: image.damage)) as images:
+        for path, image in images:
+            yield path, image
+            for warning in image.warnings:
+                run.warn(f"{path}: {warning}")

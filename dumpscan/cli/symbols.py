@@ -1,0 +1,62 @@
+"""`dumpscan symbols ...`: which symbol tables images need, and where to put them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dumpscan.cli.options import Format, FormatOption, Images, Quiet, Symbols
+
+app = typer.Typer(help="Symbol tables of Windows kernels.", no_args_is_help=True)
+
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="PDB files, ISF tables (.json[.xz]), packs of them (zip, tar).", show_default=False
+    ),
+]
+
+
+@app.command()
+def needed(
+    images: Images, symbols: Symbols = None, output_format: FormatOption = Format.TABLE, quiet: Quiet = False
+) -> int:
+    """Say which symbol table each image needs, whether it is there, and where to get it."""
+    from dumpscan.cli.run import Run
+    from dumpscan.memory.kernel import KernelImage
+    from dumpscan.output.records import symbols_record
+    from dumpscan.output.render import View
+
+    run = Run("symbols needed", View.SYMBOLS, output_format, quiet=quiet, progress=False)
+    for path, image in run.each(images, lambda path: KernelImage(path, symbols=symbols or ()), lambda _image: ()):
+        found = image.symbols_state()
+        pdb = None if found.pdb is None else (found.pdb.name, found.pdb.guid, found.pdb.age, found.pdb.server_path)
+        table = str(found.table) if found.table else None
+        run.add(symbols_record(str(path), found.state, pdb, table=table, problem=found.problem))
+    return run.finish()
+
+
+@app.command()
+def add(sources: Sources, quiet: Quiet = False) -> int:
+    """Put symbol tables where they are found from then on."""
+    from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE, complain
+    from dumpscan.exceptions import DumpscanError
+    from dumpscan.memory.symbol_files import add_tables
+    from dumpscan.memory.symbols import user_store
+
+    code = EXIT_DONE
+    for source in sources:
+        try:
+            added, problems = add_tables(source, user_store())
+        except DumpscanError as error:
+            complain(str(error))
+            code = EXIT_UNREADABLE
+            continue
+        for problem in problems:
+            complain(problem, level="warning")
+        for table in added:
+            if not quiet:
+                typer.echo(table.path)
+    return code
