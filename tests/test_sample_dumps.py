@@ -1,0 +1,79 @@
+"""Every planted object of the sample scenarios is found where it lies, with what it is, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dumpscan.artifacts.merge import Collector
+from dumpscan.artifacts.pairs import with_pairs
+from dumpscan.artifacts.scanner import Scanner
+from dumpscan.findings import Certificate, Finding, PrivateKey
+from dumpscan.memory.minidump import Minidump
+from dumpscan.synth.minidump_scenario import build_minidump
+
+SAMPLES = Path(__file__).resolve().parents[1] / "sample_dumps"
+SCENARIOS = [path for path in sorted(SAMPLES.glob("*.toml")) if "[[process]]" not in path.read_text()]
+
+
+def scan(path: Path) -> list[Finding]:
+    collector = Collector()
+    with Minidump(path) as dump:
+        assert dump.damage == ()
+        assert Scanner().scan(dump, collector) == ()
+    return with_pairs(collector.findings())
+
+
+def places(findings: list[Finding]) -> set[tuple[str, str, int, str, tuple[tuple[int, int], ...]]]:
+    """Kind, encoding, address, SHA-256 and extents of every place."""
+    return {
+        (finding.kind, place.encoding, place.virtual_address or 0, place.sha256, place.extents)
+        for finding in findings
+        for place in finding.locations
+    }
+
+
+def planted(truth: dict[str, Any]) -> set[tuple[str, str, int, str, tuple[tuple[int, int], ...]]]:
+    return {
+        (
+            entry["kind"],
+            entry["encoding"],
+            place["virtual_address"],
+            entry["sha256"],
+            tuple((offset, length) for offset, length in place["extents"]),
+        )
+        for entry in truth["objects"]
+        for place in entry["locations"]
+    }
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
+def test_all_that_was_planted_and_nothing_else(scenario: Path, tmp_path: Path) -> None:
+    dump, truth_path = build_minidump(scenario, tmp_path)
+    truth = json.loads(truth_path.read_text())
+    findings = scan(dump)
+    assert places(findings) == planted(truth)
+    keys = {finding.key_id for finding in findings if isinstance(finding, PrivateKey)}
+    assert keys == {entry["key_id"] for entry in truth["objects"] if entry["kind"] == "private_key"}
+    thumbprints = {finding.thumbprint for finding in findings if isinstance(finding, Certificate)}
+    assert thumbprints == {entry["thumbprint"] for entry in truth["objects"] if entry["kind"] == "certificate"}
+    pairs = {
+        (finding.key_id, certificate.thumbprint)
+        for finding in findings
+        if isinstance(finding, PrivateKey)
+        for certificate in finding.certificates
+    }
+    assert pairs == {(pair["key_id"], thumbprint) for pair in truth["pairs"] for thumbprint in pair["certificates"]}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
+def test_the_process_is_the_scenarios(scenario: Path, tmp_path: Path) -> None:
+    dump, truth_path = build_minidump(scenario, tmp_path)
+    told = json.loads(truth_path.read_text())["process"]
+    with Minidump(dump) as opened:
+        process = opened.process
+    assert (process.pid, process.command_line) == (told["pid"], told["command_line"])
+    assert list(process.environment) == told["environment"]
