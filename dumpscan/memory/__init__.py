@@ -1,1 +1,1 @@
-"""Floor 1: address spaces. Opens a dump, lists its regions, reads virtual addresses, says where they lie in the file."""
+"""Floor 1: address spaces. Opens a dump, lists its regions, reads addresses, says where they lie in the file."""

@@ -235,9 +235,10 @@ def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Ad
         return starts[order], sizes[order], order
     # Cut the address space at every start and end. Each piece belongs to the lowest-numbered range that covers it: the
     # minimum over blocks of 2^k pieces, two blocks a range, handed down from the largest k to single pieces.
-    bounds = np.unique(np.concatenate((starts, ends)))
-    first = np.searchsorted(bounds, starts)
-    stop = np.searchsorted(bounds, ends)
+    bounds = np.sort(np.concatenate((starts, ends)))
+    bounds = bounds[np.concatenate(([True], bounds[1:] != bounds[:-1]))]
+    first = _positions(bounds, starts)
+    stop = _positions(bounds, ends)
     level_of = np.frexp((stop - first).astype(np.float64))[1] - 1
     number = np.arange(len(starts))
     nobody = len(starts)
@@ -254,6 +255,14 @@ def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Ad
     owned = owner < nobody
     piece_starts = bounds[:-1][owned]
     return piece_starts, bounds[1:][owned] - piece_starts, owner[owned]
+
+
+def _positions(table: Addresses, values: Addresses) -> NDArray[np.int64]:
+    """Look up values in a sorted table; in their own order, which is several times as fast with a million of them."""
+    order = np.argsort(values)
+    found = np.empty(len(values), np.int64)
+    found[order] = np.searchsorted(table, values[order])
+    return found
 
 
 def _coalesce(starts: Addresses, sizes: Addresses, offsets: Addresses) -> Columns:

@@ -83,7 +83,7 @@ def _is_wow64(dump: Minidump, blocks: list[ProcessBlock]) -> bool | None:
     """Whether it is a 32-bit process on a 64-bit system; None if nothing tells."""
     if any(block.wow64 for block in blocks):
         return True
-    paths = [(module.name or "").lower() for module in dump.modules]
+    paths = (name.lower() for name in {module.name or "" for module in dump.modules})
     if any(_SYSTEM32_OF_WOW64 in path or path.endswith("\\" + _WOW64_MODULE) for path in paths):
         return True
     # A native block without a 32-bit one beside it, or a 32-bit one that knows of no 64-bit system.
@@ -105,4 +105,4 @@ def _why_no_block(dump: Minidump) -> str:
         reason = "it holds only thread stacks"
     else:
         reason = "no thread's environment block is in it"
-    return f"no process environment block in the dump ({reason}): no command line and no environment"
+    return f"no process environment block in the dump: {reason}"

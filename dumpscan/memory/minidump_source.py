@@ -106,6 +106,12 @@ class Source:
         self._strings_left -= len(data)
         return data
 
+    def afford(self, text: str) -> bool:
+        """Whether a string that was read before may be handed out once more."""
+        affordable = 2 * len(text) <= self._strings_left
+        self._strings_left -= 2 * len(text) if affordable else 0
+        return affordable
+
     def stream(self, kind: int, name: str, offset: int, size: int, *, known: bool = True) -> Stream:
         """Describe `size` bytes at `offset` in the file, of which some may not be there."""
         present = max(min(size, self.size - offset), 0)

@@ -310,13 +310,20 @@ def read_comment(source: Source, stream: Stream) -> str:
 
 def read_names(source: Source, stream: Stream, offsets: list[int]) -> list[str | None]:
     """Read a list's strings at the given file offsets, 0 for none; each string once, however often it is named."""
-    known: dict[int, str | None] = {0: None}
+    known: dict[int, str] = {}
+    names: list[str | None] = []
     for offset in offsets:
-        if offset not in known:
-            known[offset] = source.string16(offset)
-    if lost := sum(1 for offset in offsets if offset and known[offset] is None):
+        name = known.get(offset)
+        if name is None:
+            name = source.string16(offset)
+            if name is not None:
+                known[offset] = name
+        elif not source.afford(name):
+            name = None
+        names.append(name)
+    if lost := sum(1 for offset, name in zip(offsets, names, strict=True) if offset and name is None):
         source.complain(stream, f"{lost} of {len(offsets)} names are unreadable or lie {MISSING_DATA}")
-    return [known[offset] for offset in offsets]
+    return names
 
 
 def file_name(path: str | None) -> str | None:

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from dumpscan.memory.minidump import Minidump
     from dumpscan.memory.minidump_threads import Thread
 
+_MOST_RANGES = 1 << 16
+"""Ranges that are listed of one list; `memory.ranges` counts them all."""
+
 
 def describe(dump: Minidump) -> dict[str, Any]:
-    """Describe a dump: sizes in bytes, addresses virtual, offsets from the beginning of the file. Absent things are None.
+    """Describe a dump: sizes in bytes, addresses virtual, offsets from the file's beginning. What is absent is None.
 
     `memory.ranges` counts what the dump's lists claim and `memory_ranges` lists what they say; `memory.captured_bytes`
     is what is really there, each byte once, and `memory.captured_percent` its share of what the process had in use.
@@ -80,7 +83,7 @@ def _memory(dump: Minidump) -> dict[str, Any]:
 
 def _ranges(dump: Minidump) -> Iterator[dict[str, Any]]:
     for ranges in dump.memory_lists:
-        for start, size, offset in ranges.ranges():
+        for start, size, offset in ranges.ranges(_MOST_RANGES):
             present = max(0, min(size, dump.size - offset))
             yield {
                 "start": start,

@@ -40,7 +40,7 @@ class Memory(Protocol):
         """Size of a pointer in bytes: 4 or 8."""
 
     def read(self, address: int, size: int) -> bytes:
-        """Return up to `size` bytes at `address`, across adjacent regions; fewer where the dump ends, b"" where it has none."""
+        """Return up to `size` bytes at `address`, across adjacent regions; fewer where the dump ends, perhaps none."""
 
 
 class AddressSpace(Memory, Protocol):
@@ -59,7 +59,7 @@ class AddressSpace(Memory, Protocol):
         """Regions by ascending address. They never overlap; neighbours may be adjacent."""
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
-        """Where `size` bytes at `address` lie in the file, as (file offset, length) pairs; stops where the dump does."""
+        """Where `size` bytes at `address` lie in the file, as (file offset, length) pairs, as far as it has them."""
 
     def module_at(self, address: int) -> str | None:
         """Name of the loaded module that owns the address, if any."""

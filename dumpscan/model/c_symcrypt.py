@@ -1,12 +1,12 @@
-"""Layouts of SymCrypt, the library that does Windows' own cryptography: big numbers, keys, groups, curves, AES schedules.
+"""Layouts of SymCrypt, the library behind Windows' own cryptography: numbers, keys, groups, curves, AES schedules.
 
-Sources: the structures of `inc/symcrypt_internal.h` of SymCrypt 101.0 (`pre-102`) and 103.8 (`102+`), whose offsets were
-compiled for Windows x64, Windows x86, Linux ARM64 and Linux x64 (field guide, section 10; those of Windows and Linux agree),
-and for `102+` on x64 every byte of the real process dump (field guide, sections 1-4). The change came with SymCrypt 102 of
-May 2022: `pre-102` is in Windows 10 and in Windows 11 21H2, `102+` in Windows 11 22H2 and later.
+Sources: the structures of `inc/symcrypt_internal.h` of SymCrypt 101.0 (`pre-102`) and 103.8 (`102+`), whose offsets
+were compiled for Windows x64, Windows x86, Linux ARM64 and Linux x64 (field guide, section 10; those of Windows and
+Linux agree), and for `102+` on x64 every byte of the real process dump (field guide, sections 1-4). The change came
+with SymCrypt 102 of May 2022: `pre-102` is in Windows 10 and in Windows 11 21H2, `102+` in Windows 11 22H2 and later.
 
-A structure is declared once, with C's own alignment rules; pointer size, digit size and `SYMCRYPT_ASYM_ALIGN` make the six
-`Abi`s of it. Where a structure is followed by its contents, these begin at its size rounded up to that alignment.
+A structure is declared once, with C's own alignment rules; pointer size, digit size and `SYMCRYPT_ASYM_ALIGN` make the
+six `Abi`s of it. Where a structure is followed by its contents, these begin at its size rounded up to that alignment.
 Offsets in comments are those of x64 in layout `102+`.
 """
 
@@ -28,8 +28,8 @@ INT_TAG = b"\x49\x67"
 DIVISOR_TAG = b"\x44\x67"
 MODULUS_TAG = b"\x4d\x6d"
 GENERIC_MODULUS_TAG = b"\x4d\x67"
-"""Bytes 2 and 3 of the object. Bytes 0 and 1 are an offset in a table of functions and differ between builds. A generic modulus
-is one whose elements are not in Montgomery form: in the dump, every curve's order."""
+"""Bytes 2 and 3 of the object. Bytes 0 and 1 are an offset in a table of functions and differ between builds.
+A generic modulus is one whose elements are not in Montgomery form: in the dump, every curve's order."""
 
 WRAPPER_MAGIC = b"KRSM"
 
@@ -40,7 +40,8 @@ FLAG_NO_FIPS = 0x100
 FLAG_MINIMAL_VALIDATION = 0x200
 FLAG_SIGNATURE = 0x1000
 FLAG_AGREEMENT = 0x2000
-"""Bits of `fAlgorithmInfo`: the last two are RSAKEY_SIGN, ECKEY_ECDSA, DLKEY_DSA, and RSAKEY_ENCRYPT, ECKEY_ECDH, DLKEY_DH."""
+"""Bits of `fAlgorithmInfo`: the last two are RSAKEY_SIGN, ECKEY_ECDSA, DLKEY_DSA and RSAKEY_ENCRYPT, ECKEY_ECDH,
+DLKEY_DH."""
 
 CURVE_WEIERSTRASS = 1
 CURVE_EDWARDS = 2
@@ -254,11 +255,35 @@ class Abi:
 
     def sizeof(self, structure: str) -> int:
         """Bytes from the beginning of a structure to the contents behind it."""
-        return -(-len(getattr(self.c, structure)) // self.alignment) * self.alignment
+        size = self._sizes.get(structure)
+        if size is None:
+            size = -(-len(getattr(self.c, structure)) // self.alignment) * self.alignment
+            self._sizes[structure] = size
+        return size
 
     def offset(self, structure: str, field: str) -> int:
         """Offset of a field in bytes."""
-        return int(getattr(self.c, structure).fields[field].offset)
+        return self._span(structure, field)[0]
+
+    def number(self, data: bytes, structure: str, field: str) -> int:
+        """Value of one integer or pointer in a structure's bytes: for a first look, before all of it is taken apart."""
+        start, end = self._span(structure, field)
+        return int.from_bytes(data[start:end], "little")
+
+    def _span(self, structure: str, field: str) -> tuple[int, int]:
+        span = self._spans.get((structure, field))
+        if span is None:
+            found = getattr(self.c, structure).fields[field]
+            span = self._spans[structure, field] = int(found.offset), int(found.offset) + len(found.type)
+        return span
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        return {}
+
+    @cached_property
+    def _spans(self) -> dict[tuple[str, str], tuple[int, int]]:
+        return {}
 
     @cached_property
     def int_value(self) -> int:
@@ -282,8 +307,14 @@ class Abi:
 
     @property
     def modulus_extras(self) -> int:
-        """Numbers behind the value of a MODULUS: R^2, and in `102+` the negated modulus [dump; for `pre-102` source]."""
+        """Numbers behind the value of a MODULUS: R^2, and in `102+` the negated modulus [dump; `pre-102`: source]."""
         return 1 if self.layout == PRE_102 else 2
+
+    @cached_property
+    def aes_key_size(self) -> int:
+        """Bytes of an AES_EXPANDED_KEY, which has an alignment of its own (`SYMCRYPT_ALIGN`: 16, on x86 4)."""
+        alignment = 2 * self.pointer_size if self.pointer_size > 4 else self.pointer_size  # noqa: PLR2004 - x86
+        return -(-len(self.c.SYMCRYPT_AES_EXPANDED_KEY) // alignment) * alignment
 
     def digits(self, bits: int) -> int:
         """Digits of a number of `bits` bits."""
@@ -313,7 +344,7 @@ ABIS = (X64, X64_OLD, ARM64, ARM64_OLD, X86, X86_OLD)
 
 
 def abis(pointer_size: int, digit: int | None = None) -> Iterator[Abi]:
-    """Those that can lie in memory with such pointers (32-bit code lies in 64-bit processes too: WoW64), `102+` first."""
+    """Those that can lie in memory with such pointers, `102+` first (32-bit code is in 64-bit processes too: WoW64)."""
     for abi in ABIS:
         if abi.pointer_size <= pointer_size and digit in (None, abi.digit):
             yield abi
