@@ -301,9 +301,9 @@ class SymmetricKey(Finding):
         algorithm: `AES`.
         bits: 128, 192 or 256.
         key: The key itself. Secret: for export only.
-        key_id: SHA-256 (hex) of `dumpscan symmetric key`, a zero byte, the algorithm, a zero byte and the key. It names the
-            key and does not reveal it: 128 bits or more cannot be searched, and with the label before them it is not the
-            plain SHA-256 of the key, which a protocol may use as a secret of its own.
+        key_id: SHA-256 (hex) of `dumpscan symmetric key`, a zero byte, the algorithm, a zero byte and the key. It names
+            the key and does not reveal it: 128 bits or more cannot be searched, and with the label before them it is
+            not the plain SHA-256 of the key, which a protocol may use as a secret of its own.
         proof: The relations that were checked.
     """
 

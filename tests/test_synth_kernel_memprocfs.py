@@ -1,7 +1,7 @@
 """A second referee: MemProcFS lists the same processes and command lines on images that carry a real build's GUID.
 
-It takes offsets from its own table of known builds, not from ours: an agreement says that the image is like Windows, not
-only like our symbol table.
+It takes offsets from its own table of known builds, not from ours: an agreement says that the image is like Windows,
+not only like our symbol table.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def listing(image: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("version", "container"), [("1607", "raw"), ("1809", "crash"), ("2004", "elf"), ("21h2", "raw")])
+@pytest.mark.parametrize(
+    ("version", "container"), [("1607", "raw"), ("1809", "crash"), ("2004", "elf"), ("21h2", "raw")]
+)
 def test_same_processes_and_command_lines(tmp_path: Path, version: str, container: str) -> None:
     table = SYMBOLS / "windows" / "ntkrnlmp.pdb" / f"{GUIDS[version]}-1.json.xz"
     if not table.exists():

@@ -1,12 +1,13 @@
 """AES key schedules in plain memory, of any library: found by the relation between their words, and by nothing else.
 
-In a schedule of 32-bit words (FIPS 197, 5.2) every word is the exclusive or of the one before it and the one Nk words before
-it, except one in Nk (for AES-256 two), which goes through the S-box. Three neighbouring words that keep the plain relation,
-over four steps of Nk words, are looked for with whole-array operations; the few that are left are expanded and compared.
+In a schedule of 32-bit words (FIPS 197, 5.2) every word is the exclusive or of the one before it and the one Nk words
+before it, except one in Nk (for AES-256 two), which goes through the S-box. Three neighbouring words that keep the
+plain relation, over four steps of Nk words, are looked for with whole-array operations; the few that are left are
+expanded and compared.
 
-A schedule may begin at any byte. Its words may be those of FIPS 197 byte for byte, or numbers (`swapped`: the portable C code
-of several libraries loads them as big-endian numbers and keeps them so on a little-endian machine). Schedules for decryption
-only are not looked for.
+A schedule may begin at any byte. Its words may be those of FIPS 197 byte for byte, or numbers (`swapped`: the portable
+C code of several libraries loads them as big-endian numbers and keeps them so on a little-endian machine). Schedules
+for decryption only are not looked for.
 """
 
 from __future__ import annotations
@@ -212,7 +213,7 @@ def search(
     try:
         for line in (FileStretches(space.buffer, pieces, overlap), SeamWindows(space.buffer, pieces, overlap)):
             for block in line.blocks():
-                waiting.append((line.size(block), pool.submit(_block, line, block)))
+                waiting.append((block.size, pool.submit(_block, line, block)))
                 if len(waiting) > 2 * threads:
                     yield from first()
         while waiting:

@@ -21,7 +21,7 @@ _MOST_DEPTH = 10
 """Elements of indefinite length within one another; `asn1crypto` goes no deeper."""
 _MOST_STEPS = 1 << 14
 """Headers stepped over: a PKCS#12 of 16 MiB in octet strings of 1 KiB, as they are written, has so many."""
-_WINDOW = 16 << 10
+_FIRST_WINDOW, _WINDOW = 1 << 10, 16 << 10
 
 
 def extract(memory: Memory, address: int, *, most: int) -> Raw:
@@ -47,7 +47,7 @@ def _length(memory: Memory, address: int, most: int) -> int:
     window, begin = b"", 0
     for _ in repeat(None, _MOST_STEPS):
         if at + der.HEADER_SIZE > begin + len(window):
-            window, begin = memory.read(address + at, _WINDOW), at
+            window, begin = memory.read(address + at, _WINDOW if at else _FIRST_WINDOW), at
         head = window[at - begin : at - begin + der.HEADER_SIZE]
         if head[:2] == _END:
             depth -= 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hashlib import sha1, sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dumpscan.artifacts import der
-from dumpscan.artifacts.certificate_fields import read_fields
-from dumpscan.artifacts.certificate_parts import Parts, take_apart, take_apart_head
+from dumpscan.artifacts.certificate_fields import read_fields, read_fields_of_head
+from dumpscan.artifacts.certificate_parts import take_apart_head
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
 from dumpscan.artifacts.opening import opening
 from dumpscan.findings import Certificate
@@ -16,66 +16,52 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
 
 MOST_BYTES = 1 << 20
-_SMALL = 4096
-"""A certificate of this size is read at once: nearly all are smaller, and looking first would cost more."""
-_LOOK = 16
-"""Bytes that hold the headers at either end of the signed part."""
 
 
 def parse(data: bytes) -> Parsed:
     """Read the certificate that fills `data`."""
-    return Parsed(_certificate(data, data, take_apart(data)), "der")
+    return Parsed(_certificate(data), "der")
 
 
 def parse_first(data: bytes) -> Certificate:
     """Read the certificate that `data` begins with; more may follow, as in OpenSSL's trusted certificates."""
-    certificate = data[: der.header(data).total]
-    return _certificate(certificate, certificate, take_apart(certificate))
+    return _certificate(data[: der.header(data).total])
 
 
 def parse_head(raw: Raw) -> Parsed:
     """Read what there is of a certificate whose end is missing. Its hashes are those of the bytes that are there."""
+    fields, complaint = read_fields_of_head(raw.data)
     gap = f"the last {raw.missing} of {raw.length} bytes are missing"
-    return Parsed(_certificate(raw.data, None, take_apart_head(raw.data), gap), "der")
+    return Parsed(_finding(raw.data, fields, f"{gap}; {complaint}" if complaint else gap), "der")
 
 
-def _certificate(data: bytes, whole: bytes | None, parts: Parts, problem: str | None = None) -> Certificate:
-    fields, complaint = read_fields(whole, parts)
+def _certificate(data: bytes) -> Certificate:
+    return _finding(data, *read_fields(data))
+
+
+def _finding(data: bytes, fields: dict[str, Any], problem: str | None) -> Certificate:
     return Certificate(
         sha256=sha256(data).hexdigest(),
         size=len(data),
         der=data,
         thumbprint=sha1(data, usedforsecurity=False).hexdigest().upper(),
-        problem="; ".join(filter(None, (problem, complaint))) or None,
+        problem=problem,
         **fields,
     )
 
 
 def _extract(memory: Memory, address: int) -> Raw:
-    """Read a certificate; a large one only after a look at the structure around the part that is signed."""
-    head = memory.read(address, _LOOK)
+    """Read a certificate; a large one only if its members fill it, or its beginning is one's and the memory ends."""
+    head = memory.read(address, der.SMALL)
     outer = der.header(head)
     signed = der.header(head, outer.size)
     if outer.total > MOST_BYTES or signed.total >= outer.content:
         raise RefusedError("lengths that do not belong together")
-    if outer.total > _SMALL:
-        _look_behind_signed_part(memory, address, outer, signed)
+    if outer.total <= der.SMALL:
+        return Raw(head[: outer.total], outer.total)
+    if not der.members_are_there(memory, address, outer):
+        take_apart_head(head)
     return Raw(memory.read(address, outer.total), outer.total)
-
-
-def _look_behind_signed_part(memory: Memory, address: int, outer: der.Header, signed: der.Header) -> None:
-    """Refuse what has no AlgorithmIdentifier and no BIT STRING there, up to the very end, if the memory goes so far."""
-    offset = outer.size + signed.total
-    for tag in (der.SEQUENCE, der.BIT_STRING):
-        data = memory.read(address + offset, _LOOK)
-        if not data:
-            return
-        found = der.header(data)
-        offset += found.total
-        if found.tag != tag or offset > outer.total:
-            raise RefusedError("no signature behind the part that is signed")
-    if offset != outer.total:
-        raise RefusedError("something behind the signature")
 
 
 _DECODER = BytesDecoder(_extract, parse, parse_head)

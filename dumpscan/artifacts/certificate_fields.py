@@ -8,6 +8,7 @@ hide the others, and every field that is shown was read by the same parser.
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts import der
+from dumpscan.artifacts.certificate_parts import Parts, take_apart, take_apart_head
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.key_proof import LIBRARY_ERRORS
+from dumpscan.artifacts.key_proof import LIBRARY_ERRORS, MOST_EXPONENT_BITS
 from dumpscan.artifacts.oid_names import PUBLIC_KEY_ALGORITHMS, SIGNATURE_ALGORITHMS
 
 if TYPE_CHECKING:
@@ -27,9 +29,14 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-    from dumpscan.artifacts.certificate_parts import Parts
-
-_ERRORS = (*LIBRARY_ERRORS, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, RefusedError)
+_ERRORS = (
+    *LIBRARY_ERRORS,
+    KeyError,  # cryptography before 45: a string of a type that names do not have
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    RefusedError,
+)
 _MOST_COMPLAINT = 400
 
 _Fields = dict[str, Any]
@@ -42,38 +49,85 @@ _ALTERNATIVE_NAME = bytes.fromhex("0603551d11")
 _BASIC_CONSTRAINTS = bytes.fromhex("0603551d13")
 
 
-def read_fields(data: bytes | None, parts: Parts) -> tuple[_Fields, str | None]:
-    """Read what a certificate says.
-
-    Args:
-        data: The whole certificate; None if only its head is there.
-        parts: Its parts.
+def read_fields(data: bytes) -> tuple[_Fields, str | None]:
+    """Read what the certificate that fills `data` says.
 
     Returns:
         Fields of `Certificate`, as many as could be read, and the complaints of the parser, if any.
+
+    Raises:
+        RefusedError: If it is not exactly one certificate.
     """
-    complaints: list[str] = []
-    fields: _Fields = {"version": parts.version, "serial_number": f"{parts.serial_number:X}"}
+    with _gathered_complaints() as complaints:
+        try:
+            whole = x509.load_der_x509_certificate(data)
+        except _ERRORS as error:
+            complaints.add(str(error))
+            fields = _read_parts(take_apart(data), complaints)
+        else:
+            fields = _read_whole(whole, data, complaints)
+    return fields, complaints.said
+
+
+def read_fields_of_head(data: bytes) -> tuple[_Fields, str | None]:
+    """Read what a certificate says that `data` is the beginning of (see `take_apart_head`)."""
+    with _gathered_complaints() as complaints:
+        fields = _read_parts(take_apart_head(data), complaints)
+    return fields, complaints.said
+
+
+class _Complaints:
+    """Gathers what the parser says of a certificate."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, None] = {}
+
+    def add(self, text: str, part: str = "") -> None:
+        """Note what was said of a part; what was said of the whole already is not said again."""
+        text = " ".join(text.split())
+        if text not in self._said:
+            self._said[f"{part.replace('_', ' ')}: {text}" if part else text] = None
+
+    @property
+    def said(self) -> str | None:
+        """All of it."""
+        return "; ".join(self._said)[:_MOST_COMPLAINT] or None
+
+
+@contextmanager
+def _gathered_complaints() -> Iterator[_Complaints]:
+    """Gather complaints; the parser's warnings are among them in the end, and go no further."""
+    complaints = _Complaints()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        whole = None
-        if data is not None:
-            try:
-                whole = x509.load_der_x509_certificate(data)
-            except _ERRORS as error:
-                complaints.append(str(error))
-        for part, read in _READERS.items():
-            if getattr(parts, part) is None:
-                continue
-            try:
-                fields |= read(whole or _sound_but_for(part, parts))
-            except _ERRORS as error:
-                if str(error) not in complaints:  # what the parser said of the whole it may say again of the part
-                    complaints.append(f"{part.replace('_', ' ')}: {error}")
-                fields |= _FALLBACKS[part](parts) if part in _FALLBACKS else {}
-    complaints += [str(warning.message).partition(". ")[0] for warning in warned]
-    said = "; ".join(dict.fromkeys(" ".join(complaint.split()) for complaint in complaints))
-    return fields, said[:_MOST_COMPLAINT] or None
+        yield complaints
+    for warning in warned:
+        complaints.add(str(warning.message).partition(". ")[0])
+
+
+def _read_whole(whole: x509.Certificate, data: bytes, complaints: _Complaints) -> _Fields:
+    fields: _Fields = {"version": whole.version.value + 1, "serial_number": f"{whole.serial_number:X}"}
+    for part, read in _READERS.items():
+        try:
+            fields |= read(whole)
+        except _ERRORS as error:
+            complaints.add(str(error), part)
+            with suppress(RefusedError):
+                fields |= _FALLBACKS[part](take_apart(data)) if part in _FALLBACKS else {}
+    return fields
+
+
+def _read_parts(parts: Parts, complaints: _Complaints) -> _Fields:
+    fields: _Fields = {"version": parts.version, "serial_number": f"{parts.serial_number:X}"}
+    for part, read in _READERS.items():
+        if getattr(parts, part) is None:
+            continue
+        try:
+            fields |= read(_sound_but_for(part, parts))
+        except _ERRORS as error:
+            complaints.add(str(error), part)
+            fields |= _FALLBACKS[part](parts) if part in _FALLBACKS else {}
+    return fields
 
 
 def _subject(certificate: x509.Certificate) -> _Fields:
@@ -118,7 +172,9 @@ def _public_key(certificate: x509.Certificate) -> _Fields:
 def _public_numbers(key: CertificatePublicKeyTypes) -> _Fields:
     match key:
         case rsa.RSAPublicKey():
-            return {"public_key_size": key.key_size, "public_key_exponent": key.public_numbers().e}
+            exponent = key.public_numbers().e
+            sensible = exponent.bit_length() <= MOST_EXPONENT_BITS  # one of thousands of digits could not be shown
+            return {"public_key_size": key.key_size, "public_key_exponent": exponent if sensible else None}
         case ec.EllipticCurvePublicKey():
             return {"public_key_size": key.curve.key_size, "public_key_curve": key.curve.name}
         case dsa.DSAPublicKey():
@@ -207,7 +263,7 @@ def _load(parts: dict[str, bytes]) -> x509.Certificate:
 
 def _odd_validity(parts: Parts) -> _Fields:
     """Read times that DER does not allow but BER does: without seconds, or of another zone than UTC."""
-    first, last = der.members(parts.validity)
+    first, last = der.members(parts.validity or b"")
     times = {"not_before": _odd_time(first), "not_after": _odd_time(last)}
     return {name: time for name, time in times.items() if time is not None}
 

@@ -7,9 +7,13 @@ a certificate that a strict parser refuses for its serial number is a certificat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 _UNIQUE_IDS = (0x81, 0x82)
@@ -17,6 +21,8 @@ _MOST_SERIAL = 64
 """Bytes of the longest serial number accepted; RFC 5280 allows 20."""
 _MOST_TIME = 32
 _MOST_UNUSED_BITS = 7
+_LEAST, _LEAST_OF_HEAD, _LEAST_OF_HEAD_V1 = 6, 2, 4
+"""Parts, without the version, that there must be."""
 _FIRST_VERSIONS = range(1, 4)
 
 
@@ -38,9 +44,9 @@ class Parts:
     version: int
     serial_number: int
     algorithm: bytes
-    issuer: bytes
-    validity: bytes
-    subject: bytes
+    issuer: bytes | None = None
+    validity: bytes | None = None
+    subject: bytes | None = None
     public_key: bytes | None = None
     extensions: bytes | None = None
 
@@ -60,7 +66,9 @@ def take_apart(data: bytes) -> Parts:
 
 
 def take_apart_head(data: bytes) -> Parts:
-    """Return the parts of a certificate of which `data` is the beginning; it must reach to the end of the subject.
+    """Return the parts of a certificate of which `data` is the beginning; it must reach to the end of the algorithm.
+
+    Without a version it must reach to the end of the validity: a revocation list, version 2, begins in the same way.
 
     Raises:
         RefusedError: If it does not, or is no certificate's beginning.
@@ -75,34 +83,28 @@ def take_apart_head(data: bytes) -> Parts:
 
 
 def _signed_parts(found: list[der.Element], *, cut: bool) -> Parts:
-    version = 1
+    version, least = 1, _LEAST_OF_HEAD_V1
     if found and found[0].tag == _VERSION:
+        least = _LEAST_OF_HEAD
         version = der.integer(der.one(found.pop(0).content, der.INTEGER), most=1) + 1
     if version not in _FIRST_VERSIONS:
         raise RefusedError("a version that X.509 does not have")
-    least = 5 if cut else 6
-    if len(found) < least:
+    if len(found) < (least if cut else _LEAST):
         raise RefusedError("too few parts")
-    serial, algorithm, issuer, validity, subject, *others = found
+    serial, algorithm, *others = found
     if serial.tag != der.INTEGER or not 1 <= len(serial.content) <= _MOST_SERIAL:
         raise RefusedError("no serial number")
     _check_algorithm(algorithm)
-    _check_name(issuer)
-    _check_validity(validity)
-    _check_name(subject)
-    extensions = None
-    if others:
-        _check_public_key(others[0])
-        extensions = _extensions(others[1:])
+    encoded: dict[str, bytes] = {}
+    for (name, check), part in zip(_NAMED, others, strict=False):
+        check(part)
+        encoded[name] = part.encoded
     return Parts(
         version=version,
         serial_number=int.from_bytes(serial.content, "big", signed=True),
         algorithm=algorithm.encoded,
-        issuer=issuer.encoded,
-        validity=validity.encoded,
-        subject=subject.encoded,
-        public_key=others[0].encoded if others else None,
-        extensions=extensions,
+        extensions=_extensions(others[len(_NAMED) :]),
+        **encoded,
     )
 
 
@@ -143,3 +145,12 @@ def _check_public_key(element: der.Element) -> None:
     algorithm, bits = der.members(element.encoded, least=2, most=2)
     _check_algorithm(algorithm)
     _check_bits(bits)
+
+
+_NAMED: tuple[tuple[str, Callable[[der.Element], None]], ...] = (
+    ("issuer", _check_name),
+    ("validity", _check_validity),
+    ("subject", _check_name),
+    ("public_key", _check_public_key),
+)
+"""What follows the algorithm in every certificate, by the names in `Parts`."""

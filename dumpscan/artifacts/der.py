@@ -26,6 +26,12 @@ SET = 0x31
 HEADER_SIZE = 6
 """Bytes that hold any header accepted here: a tag, and a length in at most five bytes."""
 
+_MOST_MEMBERS = 10
+"""Members of the structures that are read from memory: an RSA key has nine, and one more step is seeing their end."""
+
+SMALL = 4 << 10
+"""A structure of no more bytes is read at once: nearly all are smaller, and looking first would cost more."""
+
 _HIGH_TAG = 0x1F
 """These low bits of a tag say that it goes on in the next byte."""
 _LONG_FORM = 0x80
@@ -166,17 +172,41 @@ def integer(element: Element, *, most: int) -> int:
 
 
 def extract(memory: Memory, address: int, *, most: int) -> Raw:
-    """Read the element at `address`, as far as the memory holds it.
+    """Read the structure at `address`; a large one only if its members fill it.
 
     Args:
         memory: Where it lies.
         address: Of its first byte.
-        most: Bytes that such an element may have in all.
+        most: Bytes that such a structure may have in all.
 
     Raises:
-        RefusedError: If there is no header, or it announces more.
+        RefusedError: If there is no header, it announces more, or the members of a large structure do not fit.
     """
     head = header(memory.read(address, HEADER_SIZE))
     if head.total > most:
         raise RefusedError("larger than such an object can be")
+    if head.total > SMALL:
+        members_are_there(memory, address, head)
     return Raw(memory.read(address, head.total), head.total)
+
+
+def members_are_there(memory: Memory, address: int, head: Header) -> bool:
+    """Step from member to member of the structure at `address`, reading nothing but their headers.
+
+    Returns:
+        Whether its end was reached; False if the memory ends before.
+
+    Raises:
+        RefusedError: If the members do not fill it exactly.
+    """
+    at = head.size
+    for _ in repeat(None, _MOST_MEMBERS):
+        if at == head.total:
+            return True
+        data = memory.read(address + at, HEADER_SIZE)
+        if len(data) < HEADER_SIZE and at + HEADER_SIZE <= head.total:
+            return False
+        at += header(data).total
+        if at > head.total:
+            break
+    raise RefusedError("members that do not fill the structure")

@@ -7,7 +7,8 @@ arithmetic, so that the time which hostile numbers can cost is bounded; the text
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ _SMALL_PRIMES = math.prod(
 signature, whose round trip is Fermat's test to a random base, at OpenSSL's speed."""
 MOST_DSA_BITS = 4096
 MOST_DSA_ORDER_BITS = 512
+
+_MOST_KNOWN = 256
+"""Keys whose slow part of the proof is remembered: the same one lies in memory in several encodings."""
 
 LIBRARY_ERRORS = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InternalError)
 """What `cryptography` raises for numbers and encodings that it does not like."""
@@ -110,13 +114,20 @@ def rsa_key(
         if crt != (first, second, coefficient):
             raise RefusedError("the CRT values do not belong to the key")
         proof += ["dp = d mod (p-1)", "dq = d mod (q-1)", "q*qinv = 1 mod p"]
+    key = _working_rsa(modulus, exponent, p, q, private_exponent)
+    return replace(key, proof=(*proof, *key.proof))
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _working_rsa(modulus: int, exponent: int, p: int, q: int, private_exponent: int) -> PrivateKey:
+    """Make the key of numbers whose relations hold, and see it work."""
     numbers = rsa.RSAPrivateNumbers(
         p=p,
         q=q,
         d=private_exponent,
-        dmp1=first,
-        dmq1=second,
-        iqmp=coefficient,
+        dmp1=private_exponent % (p - 1),
+        dmq1=private_exponent % (q - 1),
+        iqmp=pow(q, -1, p),
         public_numbers=rsa.RSAPublicNumbers(exponent, modulus),
     )
     try:
@@ -124,8 +135,7 @@ def rsa_key(
         key.public_key().verify(key.sign(b"", PKCS1v15(), SHA256()), b"", PKCS1v15(), SHA256())
     except (*LIBRARY_ERRORS, InvalidSignature):
         raise RefusedError("the RSA key does not work") from None
-    proof.append("a signature by the private key verifies with the public key")
-    return _finding(key, "RSA", modulus.bit_length(), proof)
+    return _finding(key, "RSA", modulus.bit_length(), ["a signature by the private key verifies with the public key"])
 
 
 def _check_factors(modulus: int, p: int, q: int) -> None:
@@ -145,24 +155,25 @@ def ec_key(curve: ec.EllipticCurve, private_value: int, *public_points: bytes) -
         private_value: d.
         *public_points: Q, wherever it was stored, as SEC 1, 2.3.3 writes it (uncompressed, compressed or hybrid).
     """
+    key, forms = _derived_ec(type(curve), private_value)
+    if not forms.issuperset(public_points):
+        raise RefusedError("the public point is not that of the private value")
+    return replace(key, proof=("Q = d*G",)) if public_points else key
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _derived_ec(curve: type[ec.EllipticCurve], private_value: int) -> tuple[PrivateKey, frozenset[bytes]]:
+    """Return the key of a private value, and its public point in each of the three forms of SEC 1, 2.3.3."""
     try:
-        key = ec.derive_private_key(private_value, curve)
+        key = ec.derive_private_key(private_value, curve())
     except LIBRARY_ERRORS:
         raise RefusedError("the private value is out of the curve's range") from None
-    if not all(same_point(key.public_key(), point) for point in public_points):
-        raise RefusedError("the public point is not that of the private value")
-    relations = ["Q = d*G"] if public_points else ["0 < d < order of G", "Q = d*G derived"]
-    return _finding(key, "EC", curve.key_size, relations, curve.name)
-
-
-def same_point(public_key: ec.EllipticCurvePublicKey, point: bytes) -> bool:
-    """Whether `point`, in any of the forms of SEC 1, 2.3.3, is that of the public key."""
-    compressed = public_key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-    if len(point) == len(compressed):
-        return point == compressed
-    whole = public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    public = key.public_key()
+    whole = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    compressed = public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     hybrid = bytes((compressed[0] + 4,)) + whole[1:]
-    return point in (whole, hybrid)
+    finding = _finding(key, "EC", curve().key_size, ["0 < d < order of G", "Q = d*G derived"], curve().name)
+    return finding, frozenset((whole, compressed, hybrid))
 
 
 def raw_key(algorithm: RawAlgorithm, private_value: bytes, public_value: bytes | None = None) -> PrivateKey:

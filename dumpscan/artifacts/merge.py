@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from dumpscan.findings import Certificate, EncryptedContainer, Finding, PrivateKey
+from dumpscan.findings import Certificate, EncryptedContainer, Finding, PrivateKey, PublicKey, SymmetricKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ class Collector:
     depend on the order in which things are added, as long as no finding has more places than are kept.
 
     Attributes:
-        dropped: Findings that were not kept because there were too many.
+        dropped: Objects that were not kept because there were too many findings.
     """
 
     def __init__(self, *, most_locations: int = MOST_LOCATIONS, most_findings: int = MOST_FINDINGS) -> None:
@@ -105,6 +105,7 @@ class Collector:
         places, beyond = entry.places, entry.last_beyond
         at = bisect_right(places, position, key=_POSITION)
         if at and places[at - 1].holds(order, address, end):
+            places[at - 1] = _with_wrapper(places[at - 1], decoded)
             return
         if beyond is not None and beyond[0] == order and beyond[1] <= address and end <= beyond[2]:
             return
@@ -129,9 +130,22 @@ def _with_proof_of(key: PrivateKey, other: PrivateKey) -> PrivateKey:
     return replace(key, proof=key.proof + more) if more else key
 
 
+def _with_wrapper(place: _Place, decoded: Decoded) -> _Place:
+    """Add to a key object the handle that points to it, which only the way to it through the handle tells."""
+    known, other = place.location.key_object, decoded.key_object
+    if known is None or other is None or other.wrapper is None or place.address != decoded.address:
+        return place
+    if known.wrapper is not None and known.wrapper <= other.wrapper:
+        return place
+    told = replace(known, wrapper=other.wrapper, wrapper_algorithm=other.wrapper_algorithm)
+    return place._replace(location=replace(place.location, key_object=told))
+
+
 def _finished(entry: _Entry) -> Finding:
     finding, locations = entry.finding, tuple(place.location for place in entry.places)
-    if isinstance(finding, PrivateKey):  # known by its public key, described by the first of its places
+    if isinstance(
+        finding, PrivateKey | PublicKey | SymmetricKey
+    ):  # what it is called says nothing of how it is written
         finding = replace(finding, sha256=locations[0].sha256, size=locations[0].length)
     return replace(finding, locations=locations, location_count=entry.count)
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dumpscan.findings import Certificate, CertificateRef, PrivateKey
+from dumpscan.findings import Certificate, CertificateRef, PrivateKey, PublicKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def with_pairs(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings, in their order, with private keys and certificates of one public key naming each other."""
+    """Return the findings, in their order, with keys and certificates of one public key naming each other."""
     findings = list(findings)
     certificates: defaultdict[str, list[CertificateRef]] = defaultdict(list)
     keys: defaultdict[str, list[str]] = defaultdict(list)
@@ -30,7 +30,7 @@ def with_pairs(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _paired(finding: Finding, certificates: dict[str, list[CertificateRef]], keys: dict[str, list[str]]) -> Finding:
-    if isinstance(finding, PrivateKey):
+    if isinstance(finding, PrivateKey | PublicKey):
         return replace(finding, certificates=tuple(certificates.get(finding.key_id, ())))
     if isinstance(finding, Certificate) and finding.key_id is not None:
         return replace(finding, private_keys=tuple(keys.get(finding.key_id, ())))

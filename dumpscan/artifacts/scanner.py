@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import certificate, container, keyblob, openssh, pem, private_key
-from dumpscan.artifacts.decoded import BytesDecoder
+from dumpscan.artifacts.decoded import BytesDecoder, RefusedError
 from dumpscan.artifacts.merge import Source
 from dumpscan.findings import Location
 from dumpscan.scan.engine import Engine
@@ -36,26 +36,33 @@ X509_DETECTORS: tuple[Detector, ...] = (
 )
 """Everything that `x509` looks for. A new kind of object is a module of its own and a line here."""
 
+_FREE = 8 << 10
+"""Bytes that looking into a hit may always read: more than most objects have, and no more than to find it costs."""
 _FIRST_ALLOWANCE = 64 << 20
 _ALLOWANCE_PER_BYTE = 8
-"""Bytes that decoders may read for each byte scanned. Real memory takes a tenth of one; a file made of nothing but
-openings that announce large objects would take thousands."""
+"""Bytes beyond those that decoders may read in all, at first and for each byte scanned. Real memory takes a tenth of
+one; a file made of large structures within one another would take thousands."""
 _MOST_KNOWN = 1 << 16
 """Results that a decoder's memory of what it saw before may hold."""
 
 
 class _MeteredMemory:
-    """A memory that counts the bytes read from it."""
+    """A memory that counts the bytes read from it, and refuses to give more than a limit."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, limit: int) -> None:
         self._memory = memory
+        self._limit = limit
         self.spent = 0
+        self.exhausted = False
 
     @property
     def pointer_size(self) -> int:
         return self._memory.pointer_size
 
     def read(self, address: int, size: int) -> bytes:
+        if self.spent + size > self._limit:
+            self.exhausted = True
+            raise RefusedError("too much was read already")
         data = self._memory.read(address, size)
         self.spent += len(data)
         return data
@@ -71,7 +78,7 @@ class Decoding:
         decoders: By the names of the signatures.
 
     Attributes:
-        skipped: Hits that were not looked into because the limit was reached.
+        skipped: Hits that were not looked into to the end because the limit was reached.
     """
 
     def __init__(self, decoders: Mapping[str, Decoder]) -> None:
@@ -80,26 +87,38 @@ class Decoding:
         self._known: defaultdict[int, dict[bytes, Parsed | None]] = defaultdict(dict)
         self._allowance = _FIRST_ALLOWANCE
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be done, a sentence each."""
+        if not self.skipped:
+            return ()
+        return (f"{self.skipped} large objects not looked into: too many openings announce what is not there",)
+
     def scanned(self, size: int) -> None:
         """Note that so many more bytes have been scanned."""
         self._allowance = min(self._allowance + size * _ALLOWANCE_PER_BYTE, 2 * _FIRST_ALLOWANCE)
 
     def decode(self, memory: Memory, hit: Hit) -> Decoded | None:
         """Return what a hit announces, as it lies in `memory`; None if it is nothing."""
-        if self._allowance <= 0:
-            self.skipped += 1
-            return None
         decoder = self._decoders[hit.signature.name]
-        metered = _MeteredMemory(memory)
-        if isinstance(decoder, BytesDecoder):
-            known = self._known[id(decoder)]
-            if len(known) >= _MOST_KNOWN:
-                known.clear()
-            decoded = decoder.decode(metered, hit.address, known)
-        else:
-            decoded = decoder(metered, hit.address)
-        self._allowance -= metered.spent
+        metered = _MeteredMemory(memory, _FREE + self._allowance)
+        decoded = None
+        try:
+            if isinstance(decoder, BytesDecoder):
+                decoded = decoder.decode(metered, hit.address, self._known_to(decoder))
+            else:
+                decoded = decoder(metered, hit.address)
+        except RefusedError:
+            pass
+        self.skipped += metered.exhausted
+        self._allowance -= max(metered.spent - _FREE, 0)
         return decoded
+
+    def _known_to(self, decoder: Decoder) -> dict[bytes, Parsed | None]:
+        known = self._known[id(decoder)]
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        return known
 
 
 class Scanner:
@@ -150,11 +169,7 @@ class Scanner:
             decoded = decoding.decode(space, hit)
             if decoded is not None:
                 collector.add(decoded, source)
-        if not decoding.skipped:
-            return ()
-        return (
-            f"{decoding.skipped} openings of objects not looked into: there are too many that announce nothing real",
-        )
+        return decoding.problems
 
 
 def source_of(space: AddressSpace, order: tuple[int, ...] = (0,)) -> Source:

@@ -30,7 +30,7 @@ def search_aes(
 ) -> Iterator[Decoded]:
     """Find every AES key whose schedule lies in an address space (arguments as of `aes_schedule.search`).
 
-    It reads all of it once more, at about 1 GiB/s with one thread.
+    It reads all of it once more, at about half a GiB/s: a tenth of the speed of the scan for signatures.
     """
     for schedule in search(space, threads=threads, progress=progress):
         yield decode_schedule(space, schedule)
@@ -50,18 +50,21 @@ def decode_schedule(memory: Memory, schedule: Schedule) -> Decoded:
     for abi in (X64, X86) if memory.pointer_size == X64.pointer_size else (X86,):
         wrong = None if schedule.swapped else _object(memory, schedule, abi)
         if wrong is not None:
-            size = len(getattr(abi.c, STRUCTURE))
+            size = abi.aes_key_size
             digest, missing = digest_present(memory, schedule.address, size)
             # Its layout is the same in every version, and on all architectures with pointers of 8 bytes.
             architecture = X86.architecture if abi is X86 else None
-            key_object = KeyObject(library="symcrypt", structure=STRUCTURE, architecture=architecture, wrong_parts=wrong)
+            key_object = KeyObject(
+                library="symcrypt", structure=STRUCTURE, architecture=architecture, wrong_parts=wrong
+            )
             return Decoded(finding, schedule.address, size, digest, ENCODING, missing, key_object)
     digest, missing = digest_present(memory, schedule.address, schedule.size)
-    return Decoded(finding, schedule.address, schedule.size, digest, SCHEDULE_ENCODING, missing)
+    bare = KeyObject(library=None, structure=None)
+    return Decoded(finding, schedule.address, schedule.size, digest, SCHEDULE_ENCODING, missing, bare)
 
 
 def _object(memory: Memory, schedule: Schedule, abi: Abi) -> tuple[str, ...] | None:
-    """Check the pointers of SymCrypt's object to its own last round keys, and the last one for decryption: the key itself.
+    """Check the pointers of SymCrypt's object to its own last round keys, and the last one for decryption: the key.
 
     Returns:
         The parts that are wrong; None if there is no such object around the schedule.

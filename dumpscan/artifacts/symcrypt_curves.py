@@ -1,4 +1,4 @@
-"""Arithmetic of curves whose parameters come from memory: no library takes such, so it is done here, with plain integers.
+"""Arithmetic of curves whose parameters come from memory: no library takes such, so it is done on integers.
 
 It is neither fast nor of constant time, and need not be: it runs once for each key on a curve that has no name, and the
 keys are in the dump anyway. Sources: SEC 1 (points, encodings), RFC 7748 (Curve25519).
@@ -86,7 +86,7 @@ class Weierstrass:
     def multiply(self, scalar: int, point: Point) -> Point | None:
         """Return scalar * point by doubling and adding in Jacobian coordinates; None is the point at infinity."""
         x, y, z = 0, 1, 0
-        for bit in bin(scalar)[2:]:
+        for bit in f"{scalar:b}":
             x, y, z = self._double(x, y, z)
             if bit == "1":
                 x, y, z = self._add(x, y, z, point)
@@ -125,7 +125,9 @@ class Weierstrass:
     @property
     def encoded(self) -> bytes:
         """ECParameters."""
-        return symcrypt_encode.ec_parameters(self.p, self.a, self.b, self.generator, self.order, self.cofactor)
+        return symcrypt_encode.ec_parameters(
+            p=self.p, a=self.a, b=self.b, generator=self.generator, order=self.order, cofactor=self.cofactor
+        )
 
     @property
     def name(self) -> str:

@@ -1,7 +1,8 @@
-"""What the one scan looks for to find SymCrypt's keys: the tags of its big numbers, and the provider's handle to RSA keys.
+"""What the one scan looks for to find SymCrypt's keys: tags of its big numbers, and the provider's RSA handle.
 
-The signatures are those of the field guide, section 2, widened to the digits of x86 (16 bytes) and ARM64 (32 bytes): the size
-of an INT is a multiple of 16 then. They cost the scan a few per cent, and hit a handful of times in a GiB of other memory.
+The signatures are those of the field guide, section 2, widened to the digits of x86 (16 bytes) and ARM64 (32 bytes):
+the size of an INT is a multiple of 16 then. They cost the scan a few per cent, and hit a handful of times in a GiB of
+other memory.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts import symcrypt_dl, symcrypt_ec, symcrypt_rsa
 from dumpscan.artifacts.opening import opening
 from dumpscan.artifacts.symcrypt_numbers import int_header, read_exactly
-from dumpscan.model.c_symcrypt import WRAPPER_MAGIC, X64, X86
+from dumpscan.model.c_symcrypt import DIVISOR_TAG, WRAPPER_MAGIC, X64, X86
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoded, Detector
+    from dumpscan.artifacts.symcrypt_numbers import Header
     from dumpscan.memory.space import Memory
 
 # 0x00 type (its low half varies), 0x04 nDigits, 0x08 cbSize (at least 0x100, as of any RSA key's modulus), 0x0c flags
@@ -30,6 +32,7 @@ WRAPPER = opening("symcrypt-wrapper", "20|28 00 00 00 4b 52 53 4d")
 
 _ALIGNMENT = X86.alignment
 """The least alignment of any number: hits elsewhere are not looked into."""
+_TAG_OFFSET = 2
 
 
 def decode_modulus(memory: Memory, address: int) -> Decoded | None:
@@ -40,9 +43,15 @@ def decode_modulus(memory: Memory, address: int) -> Decoded | None:
 def decode_int(memory: Memory, address: int) -> Decoded | None:
     """Decode the key of an elliptic curve, of DSA or of Diffie-Hellman to which an INT belongs."""
     header = None if address % _ALIGNMENT else int_header(memory, address)
-    if header is None:
+    if header is None or _in_divisor(memory, address, header):
         return None
     return symcrypt_ec.decode_scalar(memory, address, header) or symcrypt_dl.decode_private(memory, address, header)
+
+
+def _in_divisor(memory: Memory, address: int, header: Header) -> bool:
+    """Whether an INT is part of a DIVISOR: then it is part of a MODULUS, and no private value."""
+    tag = address - header.abi.divisor_int + _TAG_OFFSET
+    return tag >= 0 and memory.read(tag, len(DIVISOR_TAG)) == DIVISOR_TAG
 
 
 def decode_wrapper(memory: Memory, address: int) -> Decoded | None:

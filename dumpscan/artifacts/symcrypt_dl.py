@@ -1,8 +1,8 @@
 """SYMCRYPT_DLKEY, keys of DSA and Diffie-Hellman: from the INT of a private value to the key before it.
 
-Key, public element and private INT lie in one allocation, in this order (`SymCryptDlkeyCreate`); how long the element is
-only the group tells, so the key is found by its pointer to the INT. The INT is made when a private value is set: a key
-without one has none, and is not found. Group elements are in Montgomery form, the private value is plain.
+Key, public element and private INT lie in one allocation, in this order (`SymCryptDlkeyCreate`); how long the element
+is only the group tells, so the key is found by its pointer to the INT. The INT is made when a private value is set: a
+key without one has none, and is not found. Group elements are in Montgomery form, the private value is plain.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dumpscan.artifacts.symcrypt_numbers import (
     digest_present,
     modulus_header,
     montgomery_factors,
+    read_before,
     read_int,
     read_modulus,
     read_number,
-    read_present,
     read_struct,
 )
 from dumpscan.artifacts.symcrypt_rsa import ENCODING, uses
@@ -66,7 +66,7 @@ def decode_private(memory: Memory, address: int, header: Header) -> Decoded | No
     if not private or private.bit_length() > MOST_BITS:
         return None
     for abi, key in keys_before(memory, address, header):
-        found = _decode(memory, abi, key, address, private, header.digits)
+        found = _decode(memory, abi, key, address, private=private, digits=header.digits)
         if found is not None:
             return found
     return None
@@ -75,12 +75,12 @@ def decode_private(memory: Memory, address: int, header: Header) -> Decoded | No
 def keys_before(memory: Memory, address: int, header: Header) -> Iterator[tuple[Abi, int]]:
     """Find the structures before an INT that point to it as a DLKEY does."""
     reach = header.abi.sizeof(STRUCTURE) + MOST_BITS // 8
-    start = max(address - reach, 0)
-    before, _ = read_present(memory, start, address - start)
     if address >> 8 * header.abi.pointer_size:
         return
+    before = read_before(memory, address, reach)
+    start = address - len(before)
     pointer = address.to_bytes(header.abi.pointer_size, "little")
-    positions = []
+    positions: list[int] = []
     position = before.rfind(pointer)
     while position >= 0 and len(positions) < _MOST_POINTERS:
         positions.append(position)
@@ -92,7 +92,7 @@ def keys_before(memory: Memory, address: int, header: Header) -> Iterator[tuple[
                 yield abi, key
 
 
-def _decode(memory: Memory, abi: Abi, key: int, address: int, private: int, digits: int) -> Decoded | None:
+def _decode(memory: Memory, abi: Abi, key: int, address: int, *, private: int, digits: int) -> Decoded | None:
     """Prove the key whose structure is at `key`."""
     fields = read_struct(memory, key, abi, STRUCTURE)
     element = address - key - abi.sizeof(STRUCTURE)
@@ -166,5 +166,5 @@ def _prove(group: _Group, stored: int, private: int, size: int, *, signs: bool) 
                 algorithm, name = symcrypt_encode.dsa_algorithm(p, group.q, g), "DSA"
         info = symcrypt_encode.public_info(algorithm, symcrypt_encode.integer_key(y))
         secret = symcrypt_encode.pkcs8(algorithm, symcrypt_encode.integer_key(private))
-        return symcrypt_encode.private_key(name, p.bit_length(), info, secret, tuple(proof))
+        return symcrypt_encode.private_key(name, p.bit_length(), info, secret, proof=tuple(proof))
     return None

@@ -1,11 +1,11 @@
 """SYMCRYPT_ECKEY: from the INT of a private scalar to the key before it.
 
-A key, its public point and its scalar lie in one allocation, in this order (`SymCryptEckeyCreate`), so that the INT says
-where the key would be, up to the number of coordinates of a point. The curve is an object of its own.
+A key, its public point and its scalar lie in one allocation, in this order (`SymCryptEckeyCreate`), so that the INT
+says where the key would be, up to the number of coordinates of a point. The curve is an object of its own.
 
-The scalar is plain; it is stored divided by the cofactor, so that Q = (h*d)*G, and an X25519 key is 8*d as it goes over the
-wire (`SymCryptEckeySetValue`; true of the real key of the process dump). The point is in Montgomery form, and not normalized;
-it is what proves the scalar.
+The scalar is plain; it is stored divided by the cofactor, so that Q = (h*d)*G, and an X25519 key is 8*d as it goes
+over the wire (`SymCryptEckeySetValue`; true of the real key of the process dump). The point is in Montgomery form, and
+not normalized; it is what proves the scalar.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from dumpscan.artifacts.symcrypt_numbers import (
 from dumpscan.artifacts.symcrypt_rsa import ENCODING, uses
 from dumpscan.findings import KeyObject, PrivateKey, PublicKey
 from dumpscan.model import c_symcrypt
-from dumpscan.model.c_symcrypt import FROM_102, PRE_102, abis
+from dumpscan.model.c_symcrypt import FROM_102, abis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,7 @@ _POWERS = {
     c_symcrypt.COORDINATES_PROJECTIVE: (1, 1),
     c_symcrypt.COORDINATES_AFFINE: (0, 0),
 }
+_USES = c_symcrypt.FLAG_SIGNATURE | c_symcrypt.FLAG_AGREEMENT
 _WEIERSTRASS = (c_symcrypt.CURVE_WEIERSTRASS, c_symcrypt.CURVE_WEIERSTRASS_MINUS_3)
 _COORDINATE_COUNTS = (3, 2, 4)
 _X_AND_Z = 2
@@ -155,6 +156,8 @@ def decode_scalar(memory: Memory, address: int, header: Header) -> Decoded | Non
         if place.key < 0:
             continue
         structure = _structure(memory, place)
+        if structure is None:
+            continue
         for curve in _curves(memory, place, structure):
             found = _decode(memory, place, structure, curve, scalar)
             if found is not None:
@@ -162,32 +165,36 @@ def decode_scalar(memory: Memory, address: int, header: Header) -> Decoded | Non
     return None
 
 
-def _structure(memory: Memory, place: Place) -> _Structure:
-    """Read the structure in the layout that its pointers and flags agree with."""
-    found = _Structure(place.abi, None, None, linked=False)
+def _structure(memory: Memory, place: Place) -> _Structure | None:
+    """Read the structure in the layout that its pointers and flags agree with; None if something else is there."""
+    data = read_exactly(memory, place.key, place.scalar - place.key)
+    if data is None:
+        return _Structure(place.abi, None, None, linked=False)
+    found = None
     for abi in abis(place.abi.pointer_size, place.abi.digit):
-        fields = read_struct(memory, place.key, abi, STRUCTURE)
-        if fields is None:
+        if not _linked(data, place, abi):
             continue
-        point, scalar = int(fields.poPublicKey), int(fields.piPrivateKey)
-        links = (point == place.point, scalar == place.scalar, scalar - point == place.scalar - place.point)
-        flags = place_flags(memory, place.key, abi)
-        plausible = flags is None or (
-            flags & (c_symcrypt.FLAG_SIGNATURE | c_symcrypt.FLAG_AGREEMENT) and flags < 1 << 16
-        )
-        if any(links) and plausible and fields.hasPrivateKey in (0, 1):
+        fields = getattr(abi.c, STRUCTURE)(data)
+        flags = _flags(fields, abi.layout)
+        plausible = flags is None or bool(flags & _USES and flags < 1 << 16)
+        if plausible and fields.hasPrivateKey in (0, 1):
             return _Structure(abi, abi.layout, fields, linked=True)
-        if any(links) and found.fields is None:
-            found = _Structure(abi, None, fields, linked=True)
+        found = found or _Structure(abi, None, fields, linked=True)
     return found
 
 
-def place_flags(memory: Memory, key: int, abi: Abi) -> int | None:
-    """Read `fAlgorithmInfo`; None in the layout that has none."""
-    if abi.layout == PRE_102:
-        return None
-    data = read_exactly(memory, key, 4)
-    return None if data is None else int.from_bytes(data, "little")
+def _linked(data: bytes, place: Place, abi: Abi) -> bool:
+    """Whether a structure's pointers lead to the point and the scalar behind it, or to the curve that the point has."""
+    point, scalar = abi.number(data, STRUCTURE, "poPublicKey"), abi.number(data, STRUCTURE, "piPrivateKey")
+    if point == place.point or scalar == place.scalar or scalar - point == place.scalar - place.point:
+        return True
+    curve = abi.number(data, STRUCTURE, "pCurve")
+    return bool(curve) and curve == abi.number(data[place.point - place.key :], "SYMCRYPT_ECPOINT", "pCurve")
+
+
+def _flags(fields: Any, layout: str | None) -> int | None:  # noqa: ANN401 - made at run time
+    """Return `fAlgorithmInfo`, in the layout that has it."""
+    return int(fields.fAlgorithmInfo) if layout == FROM_102 else None
 
 
 def _curves(memory: Memory, place: Place, structure: _Structure) -> Iterator[_Curve]:
@@ -255,7 +262,7 @@ def _decode(memory: Memory, place: Place, structure: _Structure, curve: _Curve, 
     if isinstance(finding, PublicKey) and scalar:
         wrong = ("private scalar",)
     missing = [name for name, part in (("key structure", structure.fields), ("curve", curve.fields)) if part is None]
-    flags = place_flags(memory, place.key, structure.abi) if structure.layout == FROM_102 else None
+    flags = _flags(structure.fields, structure.layout)
     digest, absent = digest_present(memory, place.key, place.size)
     key_object = KeyObject(
         library="symcrypt",
@@ -290,7 +297,7 @@ def _points(coordinates: tuple[int, ...], curve: _Curve, size: int) -> Iterator[
 
 
 def _named(points: list[Point], scalar: int, curve: _Curve) -> PrivateKey | PublicKey | None:
-    """Prove a key on one of the library's curves: private if the scalar gives the point, else public if that is on it."""
+    """Prove a key on one of the library's curves: private if the scalar gives the point, else public if it is on it."""
     for named in named_curves(curve.bits):
         derived = multiple_on_named_curve(named, scalar) if scalar else None
         if derived is not None and derived in points:
@@ -304,7 +311,7 @@ def _named(points: list[Point], scalar: int, curve: _Curve) -> PrivateKey | Publ
             public = on_named_curve(named, point)
             if public is not None:
                 info = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-                return public_key("EC", curve.bits, info, ("Q is on the curve",), named.name)
+                return public_key("EC", curve.bits, info, proof=("Q is on the curve",), curve=named.name)
     return None
 
 
@@ -325,7 +332,7 @@ def _x25519(coordinates: tuple[int, ...], scalar: int, curve: _Curve) -> Private
     info = x25519.X25519PublicKey.from_public_bytes(public).public_bytes(
         Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     )
-    return public_key(X25519.name, X25519.bits, info, ("the field of its curve is 2^255 - 19",))
+    return public_key(X25519.name, X25519.bits, info, proof=("the field of its curve is 2^255 - 19",))
 
 
 def _unnamed(
@@ -340,12 +347,14 @@ def _unnamed(
     proof = ("G is on the curve", "n*G = O")
     if derived is not None and derived in points:
         info, private = found.public_info(derived), found.pkcs8(scalar, derived)
-        return private_key("EC", curve.bits, info, private, (*proof, "Q = d*G"), found.name), found.parameters()
+        key = private_key("EC", curve.bits, info, private, proof=(*proof, "Q = d*G"), curve=found.name)
+        return key, found.parameters()
     point = next(filter(found.has, points), None)
     if point is None:
         return None, ()
     info = found.public_info(point)
-    return public_key("EC", curve.bits, info, (*proof, "Q is on the curve"), found.name), found.parameters()
+    public = public_key("EC", curve.bits, info, proof=(*proof, "Q is on the curve"), curve=found.name)
+    return public, found.parameters()
 
 
 def _read_weierstrass(memory: Memory, place: Place, curve: _Curve) -> Weierstrass | None:

@@ -1,7 +1,7 @@
 """DER of keys that `cryptography` does not write: curves without a name, groups of sizes it does not take.
 
-Sources: RFC 5280 4.1 (SubjectPublicKeyInfo), RFC 5208 (PKCS#8), RFC 3279 2.3.2 (DSA), PKCS #3 9 and 11 (Diffie-Hellman),
-SEC 1 C.2 to C.4 (elliptic curves with explicit parameters), ITU-T X.690 8.1.3 and 10.1 (DER).
+Sources: RFC 5280 4.1 (SubjectPublicKeyInfo), RFC 5208 (PKCS#8), RFC 3279 2.3.2 (DSA), PKCS #3 9 and 11
+(Diffie-Hellman), SEC 1 C.2 to C.4 (elliptic curves with explicit parameters), ITU-T X.690 8.1.3 and 10.1 (DER).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def dh_algorithm(p: int, g: int) -> bytes:
     return _tlv(0x30, _DH, _tlv(0x30, _integer(p), _integer(g)))
 
 
-def ec_parameters(p: int, a: int, b: int, generator: tuple[int, int], order: int, cofactor: int) -> bytes:
+def ec_parameters(*, p: int, a: int, b: int, generator: tuple[int, int], order: int, cofactor: int) -> bytes:
     """ECParameters of a curve over a prime field."""
     size = (p.bit_length() + 7) // 8
     curve = _tlv(0x30, _tlv(0x04, a.to_bytes(size, "big")), _tlv(0x04, b.to_bytes(size, "big")))
@@ -67,7 +67,7 @@ def pkcs8(algorithm: bytes, key: bytes) -> bytes:
 
 
 def private_key(
-    algorithm: str, bits: int, info: bytes, private: bytes, proof: tuple[str, ...], curve: str | None = None
+    algorithm: str, bits: int, info: bytes, private: bytes, *, proof: tuple[str, ...], curve: str | None = None
 ) -> PrivateKey:
     """Make the finding of a key from its SubjectPublicKeyInfo and its PKCS#8."""
     return PrivateKey(
@@ -82,7 +82,9 @@ def private_key(
     )
 
 
-def public_key(algorithm: str, bits: int, info: bytes, proof: tuple[str, ...], curve: str | None = None) -> PublicKey:
+def public_key(
+    algorithm: str, bits: int, info: bytes, *, proof: tuple[str, ...], curve: str | None = None
+) -> PublicKey:
     """Make the finding of a public key from its SubjectPublicKeyInfo."""
     return PublicKey(
         sha256="",

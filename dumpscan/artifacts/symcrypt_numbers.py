@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
     from dumpscan.model.c_symcrypt import Abi
 
-PAGE = 0x1000
+_GRAIN = 32
 _TAG = slice(2, 4)
 _NDIGITS = slice(4, 8)
 _CBSIZE = slice(8, 12)
@@ -54,30 +54,24 @@ def read_struct(memory: Memory, address: int, abi: Abi, structure: str) -> Any |
     return None if data is None else form(data)
 
 
-def read_present(memory: Memory, address: int, size: int) -> tuple[bytes, int]:
-    """Read as much as the memory holds, across pages that it does not.
-
-    Returns:
-        The bytes, holes filled with zeros, and how many bytes lie in holes.
-    """
-    data = bytearray()
-    missing = 0
-    while len(data) < size:
-        position = address + len(data)
-        part = memory.read(position, size - len(data)) if position >= 0 else b""
-        if not part:
-            hole = min(PAGE - position % PAGE, size - len(data))
-            missing += hole
-            part = bytes(hole)
-        data += part
-    return bytes(data), missing
+def read_before(memory: Memory, address: int, most: int) -> bytes:
+    """Return the bytes that end before an address, as many as the memory holds in one run, up to `most`."""
+    least, most = 0, min(most, address) + 1
+    while most - least > 1:
+        middle = (least + most) // 2
+        if len(memory.read(address - middle, middle)) == middle:
+            least = middle
+        else:
+            most = middle
+    return memory.read(address - least, least) if least else b""
 
 
 def digest_present(memory: Memory, address: int, size: int) -> tuple[str, int]:
     """Hash an object as it lies in memory.
 
     Returns:
-        SHA-256 (hex) of the bytes that the memory holds, in their order, and how many it does not hold.
+        SHA-256 (hex) of the bytes that the memory holds, in their order, and how many it does not hold. A hole is taken
+        to end at a multiple of 32.
     """
     hashed = sha256()
     missing = 0
@@ -85,7 +79,7 @@ def digest_present(memory: Memory, address: int, size: int) -> tuple[str, int]:
     while address < end:
         part = memory.read(address, end - address) if address >= 0 else b""
         hashed.update(part)
-        hole = 0 if part else min(PAGE - address % PAGE, end - address)
+        hole = 0 if part else min(_GRAIN - address % _GRAIN, end - address)
         missing += hole
         address += len(part) + hole
     return hashed.hexdigest(), missing

@@ -130,15 +130,28 @@ def _factorings(parts: RsaParts) -> Iterator[tuple[int, int, tuple[str, ...]]]:
             yield p, n // p, ("p divides n",)
         if q and q < n and n % q == 0:
             yield n // q, q, ("q divides n",)
-    if p and q and parts.exponent and _agreeing(parts, parts.exponent, p, q):
+    if p and q and _belong_together(_exponent(parts, p, q)[1]):
         yield p, q, ("n derived from p and q",)
-    if n is None or n.bit_length() > MOST_FACTORED_BITS or not parts.exponent or not parts.exponent & 1:
+    if n is not None and n.bit_length() <= MOST_FACTORED_BITS:
+        yield from _factorings_by_exponent(parts, n)
+
+
+def _belong_together(relations: tuple[str, ...]) -> bool:
+    """Whether relations vouch for both primes, where no modulus does."""
+    crt = {_RELATIONS[CRT_EXPONENT_1], _RELATIONS[CRT_EXPONENT_2]}
+    return _RELATIONS[PRIVATE_EXPONENT] in relations or crt <= set(relations)
+
+
+def _factorings_by_exponent(parts: RsaParts, n: int) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """Factor n with each private exponent that there is (see `_factorings`)."""
+    exponent = parts.exponent if parts.exponent and parts.exponent & 1 else USUAL_EXPONENTS[0]
+    if exponent.bit_length() > MOST_STORED_EXPONENT_BITS:
         return
     for value, name in ((parts.dp, "dp"), (parts.dq, "dq"), (parts.d, "d")):
         if value is None or not 1 < value < n:
             continue
-        e_value = parts.exponent * value
-        factor = _split_by_order(n, e_value) if name == "d" else _split_by_identity(n, e_value)
+        split = _split_by_order if name == "d" else _split_by_identity
+        factor = split(n, exponent * value)
         if factor:
             first = n // factor if name == "dq" or (name == "d" and not _is_first(parts, factor)) else factor
             yield first, n // first, (f"n factored from {name}",)
@@ -153,12 +166,10 @@ def _is_first(parts: RsaParts, factor: int) -> bool:
     """Whether a factor is the key's first one, as far as its other parts tell."""
     if parts.p is not None and parts.q is not None and factor in (parts.p, parts.q):
         return factor == parts.p
-    if parts.exponent is None:
-        return True
-    return any(
-        dp_or_dq is not None and (parts.exponent * dp_or_dq % (factor - 1) == 1) is is_first
-        for dp_or_dq, is_first in ((parts.dp, True), (parts.dq, False))
-    )
+    exponent = parts.exponent or USUAL_EXPONENTS[0]
+    if parts.dp is not None:
+        return exponent * parts.dp % (factor - 1) == 1
+    return parts.dq is None or exponent * parts.dq % (factor - 1) != 1
 
 
 def _split_by_identity(n: int, power: int) -> int | None:

@@ -1,9 +1,10 @@
 """SYMCRYPT_RSAKEY: from one big number's tag to the key around it.
 
-A key and everything that it points to lie in one allocation, in a fixed order (`SymCryptRsakeyCreate`): the structure, the
-modulus, two primes (each in the room of a modulus), two CRT inverses, the private exponent, two CRT exponents. So any
-MODULUS in it says where the key would be (`places`), without a wrapper and without a symbol; pointers, where they are
-right, say the same. Which parts are really there, each part's own tag tells; whether they make a key, arithmetic does.
+A key and everything that it points to lie in one allocation, in a fixed order (`SymCryptRsakeyCreate`): the structure,
+the modulus, two primes (each in the room of a modulus), two CRT inverses, the private exponent, two CRT exponents. So
+any MODULUS in it says where the key would be (`places`), without a wrapper and without a symbol; pointers, where they
+are right, say the same. Which parts are really there, each part's own tag tells; whether they make a key, arithmetic
+does.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from dumpscan.artifacts.symcrypt_numbers import (
     int_header,
     modulus_agrees,
     modulus_header,
+    read_exactly,
     read_int,
     read_modulus,
-    read_struct,
 )
 from dumpscan.artifacts.symcrypt_rebuild import RsaParts, rebuild
 from dumpscan.findings import KeyObject
@@ -40,11 +41,13 @@ if TYPE_CHECKING:
 
 STRUCTURE = "SYMCRYPT_RSAKEY"
 ENCODING = "symcrypt"
-MOST_PUBLIC_EXPONENT_BITS = 33
-"""What a public-only key may have: nothing else vouches for its exponent, and Windows takes no longer ones."""
+MOST_PUBLIC_EXPONENT_BITS = 17
+"""What a public-only key may have, up to 65537: nothing but its size vouches for an exponent without a private one."""
 
-_ENOUGH = 6
-"""So many of the structure's eight checks make out its layout; in the other layout nearly all of them fail."""
+_ENOUGH = 5
+_ALL = 7
+"""Checks that a structure passes: so many make out its layout (in the other one nearly all of them fail); if all of
+them hold, it is intact."""
 _ENOUGH_TAGS = 2
 _LEAST_DIGITS_BITS = 256
 
@@ -104,7 +107,7 @@ def places_of_prime(abi: Abi, address: int, digits: int) -> Iterator[Place]:
 
 
 def decode_modulus(memory: Memory, address: int) -> Decoded | None:
-    """Decode the RSA key to which the MODULUS at `address` belongs, as its modulus or, where that is gone, as a prime."""
+    """Decode the RSA key to which the MODULUS at `address` belongs, as its modulus or, if that is gone, as a prime."""
     header = modulus_header(memory, address)
     if header is None:
         return None
@@ -114,11 +117,17 @@ def decode_modulus(memory: Memory, address: int) -> Decoded | None:
         return found
     for abi in abis(memory.pointer_size, header.abi.digit):
         for place in places_of_prime(abi, address, header.digits):
-            if place.key >= 0 and modulus_header(memory, place.modulus) is None:
+            if place.key >= 0 and modulus_header(memory, place.modulus) is None and _partner(memory, place, address):
                 found = _decode(memory, place, None)
                 if found is not None:
                     return found
     return None
+
+
+def _partner(memory: Memory, place: Place, prime: int) -> bool:
+    """Whether there is another prime, or a private exponent, beside one."""
+    other = place.prime(1) if prime == place.prime(0) else place.prime(0)
+    return modulus_header(memory, other) is not None or int_header(memory, place.exponent(0)) is not None
 
 
 def decode_key(memory: Memory, address: int) -> Decoded | None:
@@ -146,11 +155,13 @@ class _Structure:
         layout: `pre-102`, `102+`, or None if its fields fit neither.
         fields: The structure in that layout.
         slide: What must be added to its pointers: zero, unless it lies where it was not made.
+        intact: Whether nothing in it is off.
     """
 
     layout: str | None = None
     fields: Any = None
     slide: int = 0
+    intact: bool = False
 
     def pointer(self, name: str, number: int) -> int | None:
         if self.fields is None:
@@ -160,25 +171,36 @@ class _Structure:
 
 def _structure(memory: Memory, place: Place, header: Header | None) -> _Structure:
     """Read the structure in the layout that its own fields agree with."""
-    best, most = _Structure(), _ENOUGH - 1
+    best, most = _Structure(), _ENOUGH
+    data = read_exactly(memory, place.key, place.abi.sizeof(STRUCTURE))
     for abi in abis(place.abi.pointer_size, place.abi.digit):
-        fields = read_struct(memory, place.key, abi, STRUCTURE)
-        if fields is None:
+        if data is None or not _likely(data, abi, place, header):
             continue
+        fields = getattr(abi.c, STRUCTURE)(data)
         slide = place.modulus - int(fields.pmModulus)
         agreeing = _agreeing(fields, place, header, slide)
-        if agreeing > most:
-            best, most = _Structure(abi.layout, fields, slide), agreeing
+        if agreeing + (slide == 0) > most:
+            best, most = _Structure(abi.layout, fields, slide, agreeing == _ALL), agreeing + (slide == 0)
     return best
 
 
+def _likely(data: bytes, abi: Abi, place: Place, header: Header | None) -> bool:
+    """Whether two of the four most telling fields are right."""
+    right = (
+        abi.number(data, STRUCTURE, "pmModulus") == place.modulus,
+        abi.number(data, STRUCTURE, "nDigitsOfModulus") == (header.digits if header else place.digits),
+        abi.number(data, STRUCTURE, "nPubExp") == 1,
+        abi.number(data, STRUCTURE, "nPrimes") in (0, 2),
+    )
+    return sum(right) >= 2  # noqa: PLR2004
+
+
 def _agreeing(fields: Any, place: Place, header: Header | None, slide: int) -> int:  # noqa: ANN401 - made at run time
-    """Count the fields that are as they must be, eight at most."""
+    """Count the fields that are as they must be."""
     bits = int(fields.nBitsOfModulus)
     end = place.key + place.size
     return sum(
         (
-            slide == 0,
             fields.nDigitsOfModulus == (header.digits if header else place.digits),
             fields.nPubExp == 1,
             fields.nPrimes in (0, 2),
@@ -214,8 +236,8 @@ def _decode(memory: Memory, place: Place, header: Header | None) -> Decoded | No
     public = _public(memory, place, structure, parts)
     if public is None:
         return None
-    absent = () if public_only else parts.missing()
     whole = public_only or not structure.fields.hasPrivateKey
+    absent = () if whole else parts.missing()
     return Decoded(
         public, place.key, length, digest, ENCODING, missing, _key_object(place, structure, absent, (), whole=whole)
     )
@@ -263,9 +285,9 @@ def _parts(memory: Memory, place: Place, structure: _Structure) -> RsaParts:
 def _public(memory: Memory, place: Place, structure: _Structure, parts: RsaParts) -> PublicKey | None:
     """Make a public key, if the modulus is proven by its own constants and the structure stands."""
     modulus, exponent = parts.modulus, parts.exponent
-    if structure.fields is None or modulus is None or exponent is None:
+    if not structure.intact or modulus is None or exponent is None:
         return None
-    if not (exponent & 1 and 1 < exponent and exponent.bit_length() <= MOST_PUBLIC_EXPONENT_BITS):
+    if not (exponent & 1 and exponent > 1 and exponent.bit_length() <= MOST_PUBLIC_EXPONENT_BITS):
         return None
     if (
         not LEAST_RSA_BITS <= modulus.bit_length() <= MOST_RSA_BITS
@@ -280,7 +302,8 @@ def _public(memory: Memory, place: Place, structure: _Structure, parts: RsaParts
         public_info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except LIBRARY_ERRORS:
         return None
-    return public_key("RSA", modulus.bit_length(), public_info, ("the modulus agrees with its Montgomery constants",))
+    proof = ("the modulus agrees with its Montgomery constants",)
+    return public_key("RSA", modulus.bit_length(), public_info, proof=proof)
 
 
 def _key_object(
@@ -296,7 +319,7 @@ def _key_object(
         has_private=None if fields is None else bool(fields.hasPrivateKey),
         flags=flags,
         uses=uses(flags, "sign", "encrypt"),
-        missing_parts=missing,
+        missing_parts=missing if fields is not None else ("key structure", *missing),
         wrong_parts=wrong,
         whole=whole,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dumpscan.cli.options import (
+    Aes,
     Format,
     FormatOption,
     Images,
@@ -20,14 +21,15 @@ from dumpscan.cli.options import (
     Pids,
     Quiet,
     Symbols,
-    ask_password,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from dumpscan.artifacts.searches import Search
     from dumpscan.cli.run import Run
+    from dumpscan.cli.scan import ScanRun
     from dumpscan.memory.kernel import KernelImage
 
 app = typer.Typer(help="Images of a Windows machine's physical memory.", no_args_is_help=True)
@@ -127,28 +129,86 @@ def x509(
     no_progress: NoProgress = False,
 ) -> int:
     """Find X.509 certificates and private keys in all of physical memory, and who maps them."""
-    from dumpscan.artifacts.kernel_scan import KernelScanOptions, scan_kernel
-    from dumpscan.artifacts.merge import Collector
-    from dumpscan.artifacts.pairs import with_pairs
-    from dumpscan.artifacts.scanner import Scanner
-    from dumpscan.cli.progress import ProgressBar
-    from dumpscan.cli.run import Run
-    from dumpscan.output.render import View
+    from dumpscan.artifacts.searches import X509
 
-    secret = ask_password(password, output)
-    run = Run("kernel x509", View.FINDINGS, output_format, quiet=quiet, progress=not no_progress)
-    options = KernelScanOptions(pids=tuple(pids or ()), names=tuple(names or ()))
-    scanner, collector = Scanner(), Collector()
-    for number, (path, image) in enumerate(_each(run, images, symbols, offline=offline)):
-        with ProgressBar(path.name, image.physical.size, enabled=run.progress) as bar:
-            problems = scan_kernel(image, scanner, collector, options=options, order=(number,), progress=bar.advance)
-        for problem in problems:
-            run.damaged(problem)
-    findings = with_pairs(collector.findings())
-    if not findings and run.readable:
-        run.note("no certificate and no private key found")
-    run.add_findings(findings, dropped=collector.dropped)
-    return run.finish(output, secret)
+    run = _scan_run(X509, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    images_opened = _each(run, images, symbols, offline=offline)
+    return _scan(run, images_opened, pids, names)
+
+
+@app.command()
+def symcrypt(
+    images: Images,
+    output: Output = None,
+    password: Password = None,
+    aes: Aes = False,
+    symbols: Symbols = None,
+    offline: Offline = True,
+    pids: Pids = None,
+    names: Names = None,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Find the keys that Windows' own crypto library holds, in the memory of every process and the kernel."""
+    from dumpscan.artifacts.searches import SYMCRYPT
+
+    run = _scan_run(SYMCRYPT, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    images_opened = _each(run, images, symbols, offline=offline)
+    return _scan(run, images_opened, pids, names, aes=aes)
+
+
+@app.command()
+def keys(
+    images: Images,
+    output: Output = None,
+    password: Password = None,
+    aes: Aes = False,
+    symbols: Symbols = None,
+    offline: Offline = True,
+    pids: Pids = None,
+    names: Names = None,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Show everything secret in one table: keys from any source, and which certificate each opens."""
+    from dumpscan.artifacts.searches import KEYS
+
+    run = _scan_run(KEYS, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    images_opened = _each(run, images, symbols, offline=offline)
+    return _scan(run, images_opened, pids, names, aes=aes)
+
+
+def _scan_run(
+    search: Search,
+    output_format: Format,
+    output: Path | None,
+    password: str | None,
+    *,
+    quiet: bool,
+    no_progress: bool,
+) -> ScanRun:
+    from dumpscan.cli.scan import ScanRun
+
+    return ScanRun("kernel", search, output_format, output, password, quiet=quiet, progress=not no_progress)
+
+
+def _scan(
+    run: ScanRun,
+    images: Iterator[tuple[Path, KernelImage]],
+    pids: list[int] | None,
+    names: list[str] | None,
+    *,
+    aes: bool = False,
+) -> int:
+    from dumpscan.artifacts.kernel_scan import KernelScanOptions
+
+    options = KernelScanOptions(pids=tuple(pids or ()), names=tuple(names or ()), aes=aes)
+    for number, (path, image) in enumerate(images):
+        with run.progress_bar(path, image.physical.size) as bar:
+            run.scan_image(image, number, options=options, advance=bar.advance)
+    return run.finish()
 
 
 def _listing(command: str, output_format: Format, *, quiet: bool, no_progress: bool) -> Run:

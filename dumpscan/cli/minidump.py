@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dumpscan.cli.options import Dumps, Format, FormatOption, NoProgress, Output, Password, Quiet, ask_password
+from dumpscan.cli.options import Aes, Dumps, Format, FormatOption, NoProgress, Output, Password, Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from dumpscan.artifacts.searches import Search
     from dumpscan.cli.run import Run
+    from dumpscan.cli.scan import ScanRun
     from dumpscan.memory.minidump import Minidump
 
 app = typer.Typer(help="User-mode minidumps (Windows, Crashpad, Breakpad).", no_args_is_help=True)
@@ -84,25 +86,65 @@ def x509(
     no_progress: NoProgress = False,
 ) -> int:
     """Find X.509 certificates and private keys, prove each key, and pair keys with certificates."""
-    from dumpscan.artifacts.merge import Collector
-    from dumpscan.artifacts.pairs import with_pairs
-    from dumpscan.artifacts.scanner import Scanner
-    from dumpscan.cli.progress import ProgressBar
-    from dumpscan.cli.run import Run
-    from dumpscan.output.render import View
+    from dumpscan.artifacts.searches import X509
 
-    secret = ask_password(password, output)
-    run = Run("minidump x509", View.FINDINGS, output_format, quiet=quiet, progress=not no_progress)
-    scanner, collector = Scanner(), Collector()
+    run = _scan_run(X509, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    return _scan(run, dumps)
+
+
+@app.command()
+def symcrypt(
+    dumps: Dumps,
+    output: Output = None,
+    password: Password = None,
+    aes: Aes = False,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Find the keys that Windows' own crypto library holds, prove each, and match it to its certificate."""
+    from dumpscan.artifacts.searches import SYMCRYPT
+
+    run = _scan_run(SYMCRYPT, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    return _scan(run, dumps, aes=aes)
+
+
+@app.command()
+def keys(
+    dumps: Dumps,
+    output: Output = None,
+    password: Password = None,
+    aes: Aes = False,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Show everything secret in one table: keys from any source, and which certificate each opens."""
+    from dumpscan.artifacts.searches import KEYS
+
+    run = _scan_run(KEYS, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    return _scan(run, dumps, aes=aes)
+
+
+def _scan_run(
+    search: Search,
+    output_format: Format,
+    output: Path | None,
+    password: str | None,
+    *,
+    quiet: bool,
+    no_progress: bool,
+) -> ScanRun:
+    from dumpscan.cli.scan import ScanRun
+
+    return ScanRun("minidump", search, output_format, output, password, quiet=quiet, progress=not no_progress)
+
+
+def _scan(run: ScanRun, dumps: list[Path], *, aes: bool = False) -> int:
     for number, (path, dump) in enumerate(_each(run, dumps)):
-        with ProgressBar(path.name, dump.captured_bytes, enabled=run.progress) as bar:
-            for problem in scanner.scan(dump, collector, order=(number,), progress=bar.advance):
-                run.damaged(problem)
-    findings = with_pairs(collector.findings())
-    if not findings and run.readable:
-        run.note("no certificate and no private key found")
-    run.add_findings(findings, dropped=collector.dropped)
-    return run.finish(output, secret)
+        with run.progress_bar(path, dump.captured_bytes * (2 if aes else 1)) as bar:
+            run.scan_space(dump, number, aes=aes, advance=bar.advance)
+    return run.finish()
 
 
 def _each(run: Run, paths: list[Path]) -> Generator[tuple[Path, Minidump]]:

@@ -64,6 +64,10 @@ Output = Annotated[
         file_okay=False,
     ),
 ]
+Aes = Annotated[
+    bool,
+    typer.Option("--aes", help="Also look for AES keys, by their expanded form; takes about twice the time or more."),
+]
 Password = Annotated[
     str | None,
     typer.Option(

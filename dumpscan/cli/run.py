@@ -36,7 +36,6 @@ class Run:
         self.readable = 0
         self._worst = EXIT_DONE
         self._damage: list[str] = []
-        self._findings: list[Finding] = []
         self._renderer = make_renderer(output_format, command=command, view=view, stream=sys.stdout)
 
     def warn(self, message: str) -> None:
@@ -94,29 +93,27 @@ class Run:
         self.add(process_record(process, str(path), environment=environment))
 
     def add_findings(self, findings: Sequence[Finding], *, dropped: int = 0) -> None:
-        """Hand findings to the renderer, and keep them for an export."""
+        """Hand findings to the renderer."""
         for finding in findings:
             self.add(finding_record(finding))
-        self._findings.extend(findings)
         if dropped:
             self.warn(f"{dropped} further findings were not kept: there are too many")
             self._worst = self._worst or EXIT_DAMAGED
 
-    def finish(self, output: Path | None = None, password: bytes | None = None) -> int:
-        """Write what is still to be written, export if there is a directory to export to; return the exit code.
-
-        Raises:
-            ExportError: Something could not be exported; all results were written before.
-        """
+    def finish(self) -> int:
+        """Write what is still to be written; return the exit code."""
         self._renderer.close()
-        if output is not None:
-            self._export(output, password)
         return self._worst
 
-    def _export(self, output: Path, password: bytes | None) -> None:
+    def export(self, findings: Sequence[Finding], output: Path, password: bytes | None) -> None:
+        """Export findings, and say how that went.
+
+        Raises:
+            ExportError: Something could not be exported.
+        """
         from dumpscan.output.export import export
 
-        report = export(self._findings, output, password)
+        report = export(findings, output, password)
         for warning in report.warnings:
             self.warn(warning)
         there = f", {len(report.already_there)} were there already" if report.already_there else ""

@@ -8,6 +8,7 @@ address a match has, is said by `stretches`; what a match means is decided by th
 from __future__ import annotations
 
 import os
+import re
 from array import array
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import hyperscan
 import numpy as np
 
+from dumpscan.scan.anchors import anchored
 from dumpscan.scan.signature import Hit
 from dumpscan.scan.stretches import BLOCK, FileStretches, Pieces, Plain, SeamWindows
 
@@ -33,6 +35,8 @@ MOST_THREADS = 4
 
 _NUMBER_BITS = 16
 """A match is noted in one integer: where it ends, above these bits, and which signature it is."""
+
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 
 _HITS = 1 << 12
 """Hits made at once from a block's arrays: as Python objects they take many times the memory."""
@@ -59,7 +63,7 @@ class Matches(NamedTuple):
             off.
     """
 
-    signatures: NDArray[np.int64]
+    signatures: NDArray[np.uint16]
     starts: NDArray[np.uint64]
 
 
@@ -86,11 +90,12 @@ class Engine:
         self._lengths = np.array([signature.length for signature in self.signatures], np.int64)
         self._leads = np.array([signature.lead for signature in self.signatures], np.uint64)
         self._overlap = int(self._lengths.max()) - 1
+        self._candidates = _candidates(self.signatures)
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._database.compile(
-            expressions=[signature.expression for signature in self.signatures],
-            ids=list(range(len(self.signatures))),
-            flags=[hyperscan.HS_FLAG_DOTALL] * len(self.signatures),
+            expressions=[candidate.expression for candidate in self._candidates],
+            ids=list(range(len(self._candidates))),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(self._candidates),
         )
         self._scan_database: Callable[..., None] = self._database.scan
         self._scratches: list[hyperscan.Scratch] = []  # those not in use; each scan under way needs one of its own
@@ -145,7 +150,7 @@ class Engine:
         view = memoryview(data).cast("B")
         batches = list(self._run([Plain(view, self._overlap)], _threads(threads, len(view)), None))
         return Matches(
-            np.concatenate([batch.signatures for batch in batches] or [np.empty(0, np.int64)]),
+            np.concatenate([batch.signatures for batch in batches] or [np.empty(0, np.uint16)]),
             np.concatenate([batch.starts for batch in batches] or [np.empty(0, np.uint64)]),
         )
 
@@ -167,7 +172,7 @@ class Engine:
         try:
             for line in lines:
                 for block in line.blocks():
-                    waiting.append((line.size(block), pool.submit(self._block, line, block)))
+                    waiting.append((block.size, pool.submit(self._block, line, block)))
                     if len(waiting) > threads * 2:
                         yield first()
             while waiting:
@@ -187,16 +192,54 @@ class Engine:
             scratch = self._scratches.pop()
         except IndexError:
             scratch = hyperscan.Scratch(self._database)
-        self._scan_database(line.data(block), match_event_handler=on_match, scratch=scratch)
+        data = line.data(block)
+        self._scan_database(data, match_event_handler=on_match, scratch=scratch)
         self._scratches.append(scratch)
-        notes = np.frombuffer(found, np.uint64) if found else np.empty(0, np.uint64)
-        signatures = (notes & np.uint64((1 << _NUMBER_BITS) - 1)).astype(np.int64)
-        ends = (notes >> np.uint64(_NUMBER_BITS)).astype(np.int64) + block.first
-        own = ends > block.begin  # the others ended in the block before
-        signatures, ends = signatures[own], ends[own]
+        signatures, ends = self._exact(data, found, block.begin - block.first)
+        ends += block.first
         indexes, addresses = line.locate(ends - self._lengths[signatures], ends)
         order = np.lexsort((signatures[indexes], addresses))
         return Matches(signatures[indexes[order]], addresses[order])
+
+    def _exact(self, data: memoryview, found: array[int], overlap: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """Keep of the places found those where a signature itself matches, and which the block before has not had."""
+        signatures, ends = array("H"), array("q")
+        for note in found:
+            for number, after, matches in self._candidates[note & _NUMBER_MASK].exact:
+                end = (note >> _NUMBER_BITS) + after
+                if end <= overlap:
+                    continue
+                # What would stick out of the data is cut short here and does not match.
+                start = max(0, end - self.signatures[number].length)
+                if matches is None or matches(data[start:end]):
+                    signatures.append(number)
+                    ends.append(end)
+        return np.array(signatures, np.uint16), np.array(ends, np.int64)
+
+
+class _Candidate(NamedTuple):
+    """What hyperscan looks for, instead of signatures.
+
+    Attributes:
+        expression: Matches within every match of one of the signatures, and perhaps elsewhere.
+        exact: Indexes of signatures, with the bytes of each behind the candidate's match, and what tells whether bytes
+            match it; None if nothing else can be there.
+    """
+
+    expression: bytes
+    exact: list[tuple[int, int, Callable[[memoryview], object] | None]]
+
+
+def _candidates(signatures: Sequence[Signature]) -> list[_Candidate]:
+    """Find an expression for each signature that hyperscan is quick with; several may have one in common."""
+    candidates: dict[bytes, _Candidate] = {}
+    loose = anchored([signature.expression for signature in signatures])
+    for number, (signature, looser) in enumerate(zip(signatures, loose, strict=True)):
+        same = looser.expression == signature.expression
+        matches = None if same else re.compile(signature.expression, re.DOTALL).fullmatch
+        candidate = candidates.setdefault(looser.expression, _Candidate(looser.expression, []))
+        candidate.exact.append((number, looser.after, matches))
+    return list(candidates.values())
 
 
 def _threads(wanted: int | None, size: int) -> int:

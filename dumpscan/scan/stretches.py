@@ -47,11 +47,13 @@ class Block:
         first: Position from which to scan: as far before `begin` as a match that ends behind it can reach.
         begin: Position of the first byte of its own.
         end: Position past the last byte.
+        size: Bytes of regions that are its own, for a progress display. They add up to the size of all regions.
     """
 
     first: int
     begin: int
     end: int
+    size: int
 
 
 class Line(Protocol):
@@ -60,7 +62,7 @@ class Line(Protocol):
     def blocks(self) -> Iterator[Block]:
         """Cut the line into blocks, in order."""
 
-    def data(self, block: Block) -> memoryview | NDArray[np.uint8]:
+    def data(self, block: Block) -> memoryview:
         """Return the bytes from `first` to `end`; called from several threads at once."""
 
     def locate(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
@@ -70,9 +72,6 @@ class Line(Protocol):
             Indexes into `starts` and the address of the first byte of each. A match that lies in no region, or not
             whole, is left out; one in a part of the file that several regions share comes several times.
         """
-
-    def size(self, block: Block) -> int:
-        """Count the bytes of regions in the block, for a progress display."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,9 @@ class Pieces:
     @classmethod
     def of(cls, regions: Sequence[Region]) -> Pieces:
         """Make the table from regions by ascending address that do not overlap there."""
-        count = len(regions)
-        starts = np.fromiter((region.start for region in regions), np.uint64, count)
-        sizes = np.fromiter((region.size for region in regions), np.int64, count)
-        offsets = np.fromiter((region.file_offset for region in regions), np.int64, count)
+        numbers = (number for region in regions for number in (region.start, region.size, region.file_offset))
+        table = np.fromiter(numbers, np.uint64, 3 * len(regions)).reshape(-1, 3)
+        starts, sizes, offsets = table[:, 0].copy(), table[:, 1].astype(np.int64), table[:, 2].astype(np.int64)
         present = sizes > 0
         starts, sizes, offsets = starts[present], sizes[present], offsets[present]
         if not len(starts):
@@ -101,10 +99,25 @@ class Pieces:
         return cls(starts[first], np.add.reduceat(sizes, first), offsets[first])
 
 
-def cut(begin: int, end: int, length: int, overlap: int) -> Iterator[Block]:
-    """Cut a run of bytes into blocks of `length` bytes, each scanned from `overlap` bytes before it."""
-    for position in range(begin, end, length):
-        yield Block(max(begin, position - overlap), position, min(position + length, end))
+def cut(begins: NDArray[np.int64], ends: NDArray[np.int64], length: int, overlap: int) -> NDArray[np.int64]:
+    """Cut runs of bytes into blocks of `length` bytes, each scanned from `overlap` bytes before it.
+
+    Returns:
+        `first`, `begin` and `end` of each block, as columns.
+    """
+    counts = -(-(ends - begins) // length)
+    run = np.repeat(np.arange(len(begins)), counts)
+    number = np.arange(len(run)) - (np.cumsum(counts) - counts)[run]
+    begin = begins[run] + number * length
+    return np.stack(
+        (np.maximum(begin - overlap, begins[run]), begin, np.minimum(begin + length, ends[run])),
+        axis=1,
+    )
+
+
+def _cut_one(end: int, length: int, overlap: int) -> list[list[int]]:
+    blocks: list[list[int]] = cut(np.array([0]), np.array([end]), length, overlap).tolist()
+    return blocks
 
 
 def _layers(offsets: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
@@ -153,8 +166,10 @@ class FileStretches:
         new = np.flatnonzero(self._offsets[1:] > self._reach[:-1] + GAP) + 1
         begins = self._offsets[np.concatenate(([0], new))]
         ends = self._reach[np.concatenate((new, [len(self._reach)])) - 1]
-        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-            yield from cut(begin, end, BLOCK, self._overlap)
+        blocks = cut(begins, ends, BLOCK, self._overlap)
+        sizes = self._before(blocks[:, 2]) - self._before(blocks[:, 1])
+        for (first, begin, end), size in zip(blocks.tolist(), sizes.tolist(), strict=True):
+            yield Block(first, begin, end, size)
 
     def data(self, block: Block) -> memoryview:
         """Return the bytes as they are mapped; nothing is copied."""
@@ -170,14 +185,12 @@ class FileStretches:
             found.append((kept, addresses[piece] + (starts[kept] - offsets[piece]).astype(np.uint64)))
         return np.concatenate([kept for kept, _ in found]), np.concatenate([addresses for _, addresses in found])
 
-    def size(self, block: Block) -> int:
-        """Count the bytes of regions in the block; bytes that regions share count for each."""
-        return self._before(block.end) - self._before(block.begin)
-
-    def _before(self, position: int) -> int:
+    def _before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count the bytes of regions before each position; bytes that regions share count for each."""
         (offsets, offset_sums), (ends, end_sums) = self._begun, self._ended
-        begun, ended = int(np.searchsorted(offsets, position)), int(np.searchsorted(ends, position))
-        return (begun - ended) * position - int(offset_sums[begun]) + int(end_sums[ended])
+        begun, ended = np.searchsorted(offsets, positions), np.searchsorted(ends, positions)
+        before: NDArray[np.int64] = (begun - ended) * positions - offset_sums[begun] + end_sums[ended]
+        return before
 
 
 class SeamWindows:
@@ -210,14 +223,15 @@ class SeamWindows:
 
     def blocks(self) -> Iterator[Block]:
         """Cut the windows, taken as one line, into blocks."""
-        yield from cut(0, int(self._positions[-1]), SEAM_BLOCK, self._overlap)
+        for first, begin, end in _cut_one(int(self._positions[-1]), SEAM_BLOCK, self._overlap):
+            yield Block(first, begin, end, 0)  # these bytes count where they lie
 
-    def data(self, block: Block) -> NDArray[np.uint8]:
+    def data(self, block: Block) -> memoryview:
         """Gather the bytes from the file."""
         position = np.arange(block.first, block.end)
         part = self._part(position)
         gathered: NDArray[np.uint8] = self._mapped[self._offsets[part] + (position - self._positions[part])]
-        return gathered
+        return gathered.data
 
     def locate(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
         """Keep what lies in one window and crosses a seam in it (see `Line`)."""
@@ -225,10 +239,6 @@ class SeamWindows:
         kept = np.flatnonzero((self._window[first] == self._window[last]) & (self._piece[first] != self._piece[last]))
         first = first[kept]
         return kept, self._starts[first] + (starts[kept] - self._positions[first]).astype(np.uint64)
-
-    def size(self, block: Block) -> int:  # noqa: ARG002 - the Protocol's
-        """Return 0: these bytes were counted where they lie."""
-        return 0
 
     def _part(self, position: NDArray[np.int64]) -> NDArray[np.intp]:
         """Find the part of a window that holds each position."""
@@ -244,7 +254,8 @@ class Plain:
 
     def blocks(self) -> Iterator[Block]:
         """Cut the buffer into blocks."""
-        yield from cut(0, len(self._buffer), BLOCK, self._overlap)
+        for first, begin, end in _cut_one(len(self._buffer), BLOCK, self._overlap):
+            yield Block(first, begin, end, end - begin)
 
     def data(self, block: Block) -> memoryview:
         """Return the bytes; nothing is copied."""
@@ -257,7 +268,3 @@ class Plain:
     ) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
         """Every match lies where it was found."""
         return np.arange(len(starts)), starts.astype(np.uint64)
-
-    def size(self, block: Block) -> int:
-        """Count the block's own bytes."""
-        return block.end - block.begin

@@ -89,7 +89,8 @@ def build_kernel(
     table = own_table(scenario.profile) if symbols is None else load_table(symbols, scenario.profile)
     image = output_dir / (scenario.common.name + CONTAINERS[container].suffix)
     truth_path = output_dir / f"{scenario.common.name}.truth.json"
-    truth = _write_image(scenario, table, image, container)
+    with scenario.windows.blamed():
+        truth = _write_image(scenario, table, image, container)
     table_path = save_table(table, output_dir / "symbols")
     with whole_file(truth_path) as file:
         file.write(json.dumps(truth, indent=1).encode() + b"\n")
@@ -178,10 +179,11 @@ class _Builder:
         planter = Planter(scenario, kernel)
         built = []
         for process in scenario.processes:
-            entry = builder.build(process)
-            if process.user_space:
-                planter.plant_in(entry)
-            builder.finish(entry)
+            with process.table.blamed():
+                entry = builder.build(process)
+                if process.user_space:
+                    planter.plant_in(entry)
+                builder.finish(entry)
             built.append(entry)
         self._system.link_processes([entry.address for entry in built if entry.process.linked])
         system = next(entry for entry in built if entry.process.spec.pid == SYSTEM_PID)

@@ -56,7 +56,7 @@ def _copy(memory: PhysicalMemory, start: int, size: int, file: IO[bytes]) -> Non
     for at in range(start, start + size, _CHUNK):
         chunk = memory.bytes[at : min(at + _CHUNK, start + size)]
         if chunk.any():
-            file.write(memoryview(chunk))
+            file.write(chunk.data)
         else:
             file.seek(len(chunk), 1)
     file.truncate(end)

@@ -162,7 +162,7 @@ class PhysicalMemory:
     def write_pages(self, frame: int, content: NDArray[np.uint8]) -> None:
         """Write whole frames through the file, which is faster than through the mapping and keeps its holes small."""
         self._file.seek(frame << PAGE_SHIFT)
-        self._file.write(memoryview(content).cast("B"))
+        self._file.write(content.data)
         self._file.flush()
 
     def read(self, address: int, size: int) -> bytes:
@@ -170,6 +170,5 @@ class PhysicalMemory:
         return self.bytes[address : address + size].tobytes()
 
     def close(self) -> None:
-        """Write everything back and unmap the file."""
-        self.bytes.flush()
+        """Unmap the file; the operating system writes back what the file's other users see already."""
         del self.pages, self.words, self.bytes

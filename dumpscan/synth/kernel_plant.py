@@ -47,6 +47,21 @@ class Piece:
     state: str
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A mapping of an object.
+
+    Attributes:
+        pid: Process id; None in system space.
+        address: Virtual address of the object's first byte.
+        unreachable: Bytes of it that these page tables do not lead to.
+    """
+
+    pid: int | None
+    address: int
+    unreachable: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """An object as it lies in the image.
@@ -55,7 +70,7 @@ class Placed:
         name: Of the object in the scenario.
         planted: The object.
         placement: One of `PLACEMENTS`; the first reason why it is not ordinary.
-        places: (process id, virtual address) of each mapping; in system space the process id is None.
+        places: Its mappings.
         pieces: Where its bytes are.
         shared: Name of the shared memory that it lies in, and its offset there.
     """
@@ -63,25 +78,25 @@ class Placed:
     name: str
     planted: PlantedObject
     placement: str
-    places: tuple[tuple[int | None, int], ...]
+    places: tuple[Place, ...]
     pieces: tuple[Piece, ...]
     shared: tuple[str, int] | None = None
 
     def truth(self) -> dict[str, Any]:
         """Return what a scanner must find, ready for JSON; no key material.
 
-        `missing` bytes are not in the image; `unreachable` are those and what only a prototype entry leads to.
+        `missing` bytes are not in the image. `unreachable` are those and what no page tables lead to: behind prototype
+        entries, or in frames that nothing maps.
         """
-
-        def absent(*states: str) -> int:
-            return sum(piece.length for piece in self.pieces if piece.state in states)
-
         return {
             "object": self.name,
             **self.planted.truth(),
             "placement": self.placement,
             "crosses_pages": len(self.pieces) > 1,
-            "places": [{"pid": pid, "virtual_address": address} for pid, address in self.places],
+            "places": [
+                {"pid": place.pid, "virtual_address": place.address, "unreachable": place.unreachable}
+                for place in self.places
+            ],
             "physical_extents": [
                 {
                     "offset": piece.offset,
@@ -91,8 +106,8 @@ class Placed:
                 }
                 for piece in self.pieces
             ],
-            "missing": absent(PAGED_OUT),
-            "unreachable": absent(PAGED_OUT, PROTOTYPE),
+            "missing": sum(piece.length for piece in self.pieces if piece.physical is None),
+            "unreachable": min((place.unreachable for place in self.places), default=len(self.planted.data)),
         }
 
 
@@ -186,13 +201,13 @@ class Planter:
         pieces = self._pieces(built.space, address, size)
         placement = "large" if region.page_size > PAGE_SIZE else "shared" if region.shared else _placement(pieces)
         shared = None if region.shared is None else (region.shared, offset)
-        self._place(name, placement, [(built.process.spec.pid, address)], pieces, shared)
+        self._place(name, placement, [Place(built.process.spec.pid, address, _unreachable(pieces))], pieces, shared)
 
     def _place(
         self,
         name: str,
         placement: str,
-        places: list[tuple[int | None, int]],
+        places: list[Place],
         pieces: list[Piece],
         shared: tuple[str, int] | None = None,
     ) -> None:
@@ -259,7 +274,8 @@ class Planter:
         size = len(self.object(plant.object).data)
         for _ in range(plant.copies):
             address = self._kernel.pages(NONPAGED, -(-(plant.offset + size) // PAGE_SIZE)) + plant.offset
-            self._place(plant.object, "kernel", [(None, address)], self._pieces(self._kernel.space, address, size))
+            pieces = self._pieces(self._kernel.space, address, size)
+            self._place(plant.object, "kernel", [Place(None, address, 0)], pieces)
 
     def plant_unmapped(self, plant: LoosePlant) -> None:
         """Plant an object in a frame that nothing maps.
@@ -278,18 +294,27 @@ class Planter:
 
     def resolve_shared(self, processes: Iterable[BuiltProcess]) -> None:
         """Give objects in shared memory all the places at which processes map them."""
-        mapped: dict[str, list[tuple[int, Region]]] = {}
+        mapped: dict[str, list[tuple[BuiltProcess, Region]]] = {}
         for built in processes:
             for region in built.regions.values():
                 if region.shared is not None:
-                    mapped.setdefault(region.shared, []).append((built.process.spec.pid, region))
+                    mapped.setdefault(region.shared, []).append((built, region))
         for index, placed in enumerate(self.placed):
-            if placed.shared is not None:
-                name, offset = placed.shared
-                places = tuple(
-                    (pid, region.range.start + offset) for pid, region in mapped[name] if offset < region.range.size
-                )
-                self.placed[index] = replace(placed, places=places)
+            if placed.shared is None:
+                continue
+            name, offset = placed.shared
+            places = []
+            size = len(placed.planted.data)
+            for built, region in mapped[name]:
+                address = region.range.start + offset
+                if address + size <= region.range.end:
+                    pieces = self._pieces(built.space, address, size)
+                    places.append(Place(built.process.spec.pid, address, _unreachable(pieces)))
+            self.placed[index] = replace(placed, places=tuple(places))
+
+
+def _unreachable(pieces: list[Piece]) -> int:
+    return sum(piece.length for piece in pieces if piece.state not in (VALID, TRANSITION))
 
 
 def _placement(pieces: list[Piece]) -> str:

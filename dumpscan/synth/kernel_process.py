@@ -47,7 +47,11 @@ _PCID_BUILD = 17134
 _DEFAULT_LIBRARIES = ("ntdll.dll", "kernel32.dll", "KernelBase.dll")
 _DEFAULT_IMAGE_SIZE = 0x10_0000
 _VOLUME = "\\Device\\HarddiskVolume3"
-_DRIVE = len("C:")
+
+
+def without_drive(path: str) -> str:
+    """Return a path as a file object has it: below its volume."""
+    return path[2:] if path[1:2] == ":" else path
 
 
 @dataclass(slots=True)
@@ -90,7 +94,9 @@ class BuiltProcess:
         size = -(-size // PAGE_SIZE) * PAGE_SIZE
         if address is None:
             address = self.layout.choose(size, max(how.page_size, GRANULARITY))
-        entry = Range(start=address, size=size, protect=protect, private=how.shared is None)
+        entry = Range(
+            start=address, size=size, protect=protect, private=how.shared is None, committed=size >> PAGE_SHIFT
+        )
         self.add_range(entry)
         assert self.mapper is not None  # noqa: S101 -- only processes with a user half have regions
         frames = self.mapper.map(address, size >> PAGE_SHIFT, protect, how)
@@ -232,7 +238,7 @@ class ProcessBuilder:
             "ExitStatus": 0 if process.exited else 0x103,
         }
         if spec.executable:
-            path = _VOLUME + spec.executable[_DRIVE:]
+            path = _VOLUME + without_drive(spec.executable)
             values["SeAuditProcessCreationInfo.ImageFileName"] = kernel.structure(
                 b"SeOn", "_OBJECT_NAME_INFORMATION", kernel.text("Name", path), pool=PAGED
             )
@@ -266,7 +272,7 @@ class ProcessBuilder:
         modules = self._map_modules(built)
         values: dict[str, int | bytes] = {"SectionBaseAddress": modules[0][1], "Peb": plan.peb}
         if kernel.symbols.has("_EPROCESS", "ImageFilePointer"):
-            values["ImageFilePointer"] = self._files.file_object(spec.executable[_DRIVE:])
+            values["ImageFilePointer"] = self._files.file_object(without_drive(spec.executable))
         self._write_blocks(built, plan, modules[0][1])
         if spec.wow64:
             self._write_blocks(built, blocks.PLAN32, modules[0][1])
@@ -301,7 +307,7 @@ class ProcessBuilder:
         for index, (path, wanted, length) in enumerate(named):
             library = index > 0
             size = -(-length // PAGE_SIZE) * PAGE_SIZE
-            narrow = spec.wow64 and "system32" not in path.lower()
+            narrow = spec.wow64 and not (library and "system32" in path.lower())
             base = wanted if wanted is not None else self._images.base(path, size, narrow=narrow, library=library)
             built.add_range(
                 Range(
@@ -310,7 +316,7 @@ class ProcessBuilder:
                     protect=EXECUTE_WRITE_COPY,
                     private=False,
                     image=True,
-                    file=path[_DRIVE:] if path[1:2] == ":" else path,
+                    file=without_drive(path),
                 )
             )
             frames = self._images.frames(path, base, size, library=library)
@@ -337,8 +343,8 @@ class ProcessBuilder:
         names = {plan.peb: "peb", plan.parameters: "parameters", plan.environment: "environment"}
         software = software_protection(READ_WRITE)
         for address, data in blocks.process_memory(content, plan):
-            built.add_range(Range(start=address, size=len(data), protect=READ_WRITE))
             pages = len(data) >> PAGE_SHIFT
+            built.add_range(Range(start=address, size=len(data), protect=READ_WRITE, committed=pages))
             entries = self._kernel.memory.take(pages) << np.uint64(PAGE_SHIFT) | np.uint64(USER_DATA)
             for page in (page for block, page in process.absent if names.get(address) == block):
                 if page >= pages:

@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING
 from dumpscan.model.windows.c_paging import HUGE_PAGE_SIZE, LARGE_PAGE_SIZE, PAGE_SIZE
 from dumpscan.model.windows.profiles import PROFILES, Profile
 from dumpscan.synth.filler import FILLERS
+from dumpscan.synth.kernel_space import KERNEL_BASES
 from dumpscan.synth.kernel_system import DRIVER_NAMES, PRODUCTS, SystemFacts
-from dumpscan.synth.scenario import Common, ProcessSpec, RegionSpec, parse_common, parse_process
+from dumpscan.synth.scenario import ADDRESS_LIMIT, Common, ProcessSpec, RegionSpec, parse_common, parse_process
 from dumpscan.synth.toml_table import load_scenario
 
 if TYPE_CHECKING:
@@ -104,9 +105,11 @@ class KernelProcess:
         absent: (block, page) pairs of its own description that are paged out.
         paging: By name of the region.
         seams: Objects across page borders, in a region of their own.
+        table: Where the scenario says so, for messages.
     """
 
     spec: ProcessSpec
+    table: Table
     user_space: bool = True
     exited: datetime | None = None
     dtb_zeroed: bool = False
@@ -144,6 +147,7 @@ class KernelScenario:
         processes: All of them, System included.
         kernel: Objects in system space.
         unmapped: Objects in frames that nothing maps.
+        windows: The table `[windows]`, for messages.
     """
 
     common: Common
@@ -158,6 +162,7 @@ class KernelScenario:
     processes: tuple[KernelProcess, ...]
     kernel: tuple[LoosePlant, ...]
     unmapped: tuple[LoosePlant, ...]
+    windows: Table
 
 
 def load_kernel_scenario(path: Path) -> KernelScenario:
@@ -192,7 +197,7 @@ def load_kernel_scenario(path: Path) -> KernelScenario:
     ]
     _check_pids(root, processes)
     if all(process.spec.pid != SYSTEM_PID for process in processes):
-        processes.insert(0, _system_process(facts))
+        processes.insert(0, _system_process(facts, windows))
     scenario = KernelScenario(
         common=common,
         profile=profile,
@@ -200,16 +205,24 @@ def load_kernel_scenario(path: Path) -> KernelScenario:
         holes=tuple(_hole(table, size) for table in windows.tables("holes")),
         filler=windows.choice("filler", tuple(FILLERS), "mixed"),
         density=windows.integer("density", 60, maximum=_PERCENT),
-        base=windows.integer("kernel_base", None, maximum=(1 << 63) - 1),
+        base=_kernel_base(windows),
         facts=facts,
         shared=shared,
         processes=tuple(processes),
         kernel=tuple(_loose(table, common.objects) for table in root.tables("kernel")),
         unmapped=tuple(_loose(table, common.objects) for table in root.tables("unmapped")),
+        windows=windows,
     )
     windows.finish()
     root.finish()
     return scenario
+
+
+def _kernel_base(windows: Table) -> int | None:
+    base = windows.integer("kernel_base", None, maximum=ADDRESS_LIMIT)
+    if base is not None and (base % PAGE_SIZE or base not in KERNEL_BASES):
+        raise windows.error("kernel_base", f"expected a page from {KERNEL_BASES.start:#x} to {KERNEL_BASES.stop:#x}")
+    return base
 
 
 def _shared(table: Table) -> int:
@@ -247,7 +260,7 @@ def _check_pids(root: Table, processes: list[KernelProcess]) -> None:
         seen.add(pid)
 
 
-def _system_process(facts: SystemFacts) -> KernelProcess:
+def _system_process(facts: SystemFacts, table: Table) -> KernelProcess:
     spec = ProcessSpec(
         pid=SYSTEM_PID,
         name="System",
@@ -264,7 +277,7 @@ def _system_process(facts: SystemFacts) -> KernelProcess:
         regions=(),
         plants=(),
     )
-    return KernelProcess(spec=spec, user_space=False, thread_count=120)
+    return KernelProcess(spec=spec, table=table, user_space=False, thread_count=120)
 
 
 def _parse_process(
@@ -276,20 +289,18 @@ def _parse_process(
         spec = replace(spec, environment=environment)
     if "created" not in table:
         spec = replace(spec, created=created)
-    if len(spec.name) == 0 or "\0" in spec.name:
-        raise table.error("name", "expected the name of an executable")
     regions = {region.name: region for region in spec.regions}
     paging_table = table.table("paging")
     paging = {}
     for name in paging_table.keys():  # noqa: SIM118 -- no mapping
         if name not in regions:
-            raise paging_table.error(name, f"the process has no region of that name; it has {', '.join(regions)}")
+            raise paging_table.error(
+                name, f"the process has no region of that name; it has {', '.join(regions) or 'none'}"
+            )
         paging[name] = _parse_paging(paging_table.table(name), regions[name], shared)
-    for region in spec.regions:
-        if region.splits:
-            raise table.error("regions", f"{region.name!r} has splits; a kernel image has pages instead")
     process = KernelProcess(
         spec=spec,
+        table=table,
         user_space=table.flag("user_space", default=True),
         exited=table.moment("exited", None),
         dtb_zeroed=table.flag("dtb_zeroed"),
@@ -301,12 +312,23 @@ def _parse_process(
     )
     table.finish()
     if process.exited is not None:
-        if process.exited < spec.created:
-            raise table.error("exited", "lies before created")
         process = replace(process, user_space=False, thread_count=0)
+    _check_process(table, process)
+    return process
+
+
+def _check_process(table: Table, process: KernelProcess) -> None:
+    spec = process.spec
+    for key, text in (("name", spec.name), ("executable", spec.executable)):
+        if "\0" in text or (not text and (key == "name" or process.user_space)):
+            raise table.error(key, "expected the name of an executable")
+    for region in spec.regions:
+        if region.splits:
+            raise table.error("regions", f"{region.name!r} has splits; a kernel image has pages instead")
+    if process.exited is not None and process.exited < spec.created:
+        raise table.error("exited", "lies before created")
     if not process.user_space and (spec.regions or spec.plants or spec.modules or process.seams):
         raise table.error(None, "a process without a user half has no regions, plants, modules or seams")
-    return process
 
 
 def _absent(table: Table, text: str) -> tuple[str, int]:
@@ -330,6 +352,8 @@ def _parse_paging(table: Table, region: RegionSpec, shared: tuple[str, ...]) -> 
     special = paging.transition + paging.paged_out + paging.prototype
     if len(set(special)) != len(special):
         raise table.error(None, "a page has two states")
+    if paging.shared is not None and (paging.paged_out or paging.resident != _PERCENT):
+        raise table.error("shared", "what several processes map is paged out by way of prototype entries only")
     if paging.page_size != PAGE_SIZE:
         if special or paging.shared or paging.resident != _PERCENT:
             raise table.error("pages", "large pages are neither shared nor ever absent")

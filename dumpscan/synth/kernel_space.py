@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.synth.kernel_paging import KERNEL_DATA, AddressSpace
@@ -46,7 +45,11 @@ _FIXED_SLOTS = {
 }
 _SHARED_DATA_SLOT = 0x1EF
 _IMAGE_SLOT = 0x1F0
-"""Where the kernel's image lies: volatility3's quick scan begins at this entry."""
+_LARGEST_IMAGE = 1 << 28
+KERNEL_BASES = range(
+    paging.canonical(_IMAGE_SLOT * _SLOT_SIZE), paging.canonical((_IMAGE_SLOT + 1) * _SLOT_SIZE) - _LARGEST_IMAGE
+)
+"""Where the kernel's image lies: volatility3's quick scan begins here."""
 _RANDOM_SLOTS = range(0x104, 0x1EC)
 _DRAWN = (NONPAGED, PAGED, SESSION, "system cache", "system page table entries", "page frame database")
 
@@ -67,7 +70,7 @@ class KernelSpace:
         profile: Version of Windows.
         root: Frame of the system's top page table.
         seed: Determines every address that Windows randomises.
-        base: Address of the kernel's image; None draws one.
+        base: Address of the kernel's image, a page in `KERNEL_BASES`; None draws one.
     """
 
     def __init__(
@@ -100,9 +103,7 @@ class KernelSpace:
             for name, slot in slots.items()
         }
         if base is None:
-            base = paging.canonical(_IMAGE_SLOT * _SLOT_SIZE) + (source.below(1 << 16) + 1) * paging.LARGE_PAGE_SIZE
-        if base % PAGE_SIZE or paging.index(base, 4) != _IMAGE_SLOT:
-            raise ScenarioError(f"a kernel cannot lie at {base:#x}: expected a page in 0xfffff800'00000000 + 512 GiB")
+            base = KERNEL_BASES.start + (source.below(1 << 16) + 1) * paging.LARGE_PAGE_SIZE
         self.base = base
         self._pool: dict[str, tuple[int, int]] = {NONPAGED: (0, 0), PAGED: (0, 0)}
         for area in self._areas.values():  # every entry of the top table must be there before processes share them
@@ -135,13 +136,6 @@ class KernelSpace:
         address = grown.next + gap * PAGE_SIZE
         grown.next = address + count * PAGE_SIZE
         self.space.map_pages(address, self.memory.take(count), flags)
-        return address
-
-    def reserve(self, area: str, count: int) -> int:
-        """Return the address of `count` pages that nothing else gets, not mapped."""
-        grown = self._areas[area]
-        address = grown.next + PAGE_SIZE
-        grown.next = address + count * PAGE_SIZE
         return address
 
     def allocate(self, tag: bytes, size: int, *, pool: str = NONPAGED) -> int:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _MAXIMUM_TABLE = 256 << 20
 """Bytes of a symbol table's JSON; those of real kernels have 20 to 40 MiB."""
-_TELLING = ("_EPROCESS", "_KUSER_SHARED_DATA", "_MMVAD_FLAGS", "_PEB")
-"""Structures by which versions differ."""
 _NEEDED = tuple(name for name in SYMBOLS if name not in ("ObHeaderCookie", "MmHighestUserAddress"))
 
 
@@ -88,24 +86,32 @@ def _unpack(content: bytes) -> bytes:
 
 
 def _version_of(symbols: KernelSymbols, default: Profile) -> Profile:
-    """Return the version whose kernel this is, or whose structures agree with it best; `default` if that is nobody's."""
+    """Return the version whose kernel this is, or whose structures agree with it best; `default` if none does."""
     known = REAL_KERNELS.get(symbols.pdb_guid)
     if known is not None:
         return PROFILES[known]
     best, agreeing = default, 0
     for profile in PROFILES.values():
-        isf = build_isf(profile)
-        model = KernelSymbols(isf)
-        if model.size("_EPROCESS") != symbols.size("_EPROCESS"):
-            continue
-        fields = [(structure, field) for structure in _TELLING for field in isf["user_types"][structure]["fields"]]
-        agreed = sum(
-            symbols.has(structure, field) and symbols.place(structure, field) == model.place(structure, field)
-            for structure, field in fields
-        )
+        agreed = _agreement(symbols, profile)
         if agreed > agreeing:
             best, agreeing = profile, agreed
     return best
+
+
+def _agreement(symbols: KernelSymbols, profile: Profile) -> int:
+    """Return how many sizes and fields a table has in common with a version's; 0 if its process objects differ."""
+    isf = build_isf(profile)
+    model = KernelSymbols(isf)
+    if model.size("_EPROCESS") != symbols.size("_EPROCESS"):
+        return 0
+    agreed = 0
+    for structure, described in isf["user_types"].items():
+        agreed += symbols.has(structure) and symbols.size(structure) == model.size(structure)
+        agreed += sum(
+            symbols.has(structure, field) and symbols.place(structure, field) == model.place(structure, field)
+            for field in described["fields"]
+        )
+    return agreed
 
 
 def save_table(table: SymbolTable, directory: Path) -> Path:

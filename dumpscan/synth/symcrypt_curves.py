@@ -9,7 +9,7 @@ from dumpscan.model import c_symcrypt
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A curve's parameters as SymCrypt stores them: on a Montgomery curve `a` is (A + 2) / 4 and `b` is not stored [dump].
+    """A curve's parameters as SymCrypt stores them: of a Montgomery curve, (A + 2) / 4 as `a`, and no `b` [dump].
 
     Attributes:
         kind: As in `SYMCRYPT_ECURVE.type`.

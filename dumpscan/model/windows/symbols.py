@@ -1,0 +1,183 @@
+"""A kernel's symbol table, ours or a real one: sizes, offsets, addresses, and structures written and read by them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dumpscan.exceptions import DumpscanError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GUID = re.compile(r"[0-9A-Fa-f]{32}")
+_POINTER_SIZE = 8
+_LARGEST_STRUCTURE = 1 << 20
+"""Bytes; the largest of a real kernel that is of any use here has 0x5000."""
+_LARGEST_IMAGE = 1 << 28
+"""Bytes of a kernel's image; real ones have 6 to 18 MiB."""
+
+
+class MissingSymbolError(DumpscanError):
+    """A symbol table lacks something that a Windows x64 kernel's has, or says it in a way that makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a field lies in its structure.
+
+    Attributes:
+        offset: Bytes from the structure's beginning.
+        size: Bytes of the field, or of the integer that holds a bit field.
+        bit: Position of a bit field in that integer.
+        bits: Bits of a bit field; 0 for any other field.
+    """
+
+    offset: int
+    size: int
+    bit: int = 0
+    bits: int = 0
+
+    @property
+    def end_bit(self) -> int:
+        """Position past the last bit of a bit field."""
+        return self.bit + self.bits
+
+
+class KernelSymbols:
+    """A symbol table in intermediate symbol format.
+
+    Args:
+        isf: The JSON object; it need not be valid in parts that are not asked for.
+
+    Raises:
+        MissingSymbolError: If it is not the table of a Windows kernel.
+    """
+
+    def __init__(self, isf: Mapping[str, Any]) -> None:
+        try:
+            self._base_types: Mapping[str, Any] = isf["base_types"]
+            self._types: Mapping[str, Any] = isf["user_types"]
+            self._enums: Mapping[str, Any] = isf["enums"]
+            self._symbols: Mapping[str, Any] = isf["symbols"]
+            pdb = isf["metadata"]["windows"]["pdb"]
+            self.pdb_name = str(pdb["database"])
+            self.pdb_guid = str(pdb["GUID"]).upper()
+            self.pdb_age = int(pdb["age"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise MissingSymbolError(f"the symbol table is not one of a Windows kernel: {error} is missing") from error
+        if not _GUID.fullmatch(self.pdb_guid) or not 0 <= self.pdb_age < 1 << 32:
+            raise MissingSymbolError(f"{self.pdb_guid!r}, {self.pdb_age} is no GUID and age of a PDB")
+        self._places: dict[tuple[str, str], Place] = {}
+
+    def has(self, structure: str, path: str = "") -> bool:
+        """Whether the table has a structure, or a field of it."""
+        try:
+            if path:
+                self.place(structure, path)
+            else:
+                self.size(structure)
+        except MissingSymbolError:
+            return False
+        return True
+
+    def size(self, structure: str) -> int:
+        """Return a structure's size in bytes."""
+        try:
+            size = int(self._types[structure]["size"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise MissingSymbolError(f"the symbol table has no {structure}") from error
+        if not 0 < size <= _LARGEST_STRUCTURE:
+            raise MissingSymbolError(f"the symbol table says that {structure} has {size} bytes")
+        return size
+
+    def has_symbol(self, name: str) -> bool:
+        """Whether the table has a symbol of this name."""
+        return name in self._symbols
+
+    def rva(self, name: str) -> int:
+        """Return a symbol's address, relative to the kernel's base."""
+        try:
+            rva = int(self._symbols[name]["address"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise MissingSymbolError(f"the symbol table has no symbol {name}") from error
+        if not 0 < rva < _LARGEST_IMAGE:
+            raise MissingSymbolError(f"the symbol table says that {name} lies at {rva:#x} in the kernel's image")
+        return rva
+
+    def place(self, structure: str, path: str) -> Place:
+        """Return where a field lies; `path` names it, through embedded structures with dots (`Pcb.DirectoryTableBase`).
+
+        Raises:
+            MissingSymbolError: If there is none.
+        """
+        found = self._places.get((structure, path))
+        if found is None:
+            try:
+                found = self._places[structure, path] = self._walk(structure, path.split("."))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise MissingSymbolError(f"the symbol table has no {structure}.{path}") from error
+            if found.offset < 0 or found.offset + found.size > self.size(structure) or found.end_bit > 8 * found.size:
+                raise MissingSymbolError(f"the symbol table says that {structure}.{path} lies outside {structure}")
+        return found
+
+    def _walk(self, structure: str, names: list[str]) -> Place:
+        field = self._types[structure]["fields"][names[0]]
+        offset, descriptor = int(field["offset"]), field["type"]
+        if len(names) > 1:
+            inner = self._walk(descriptor["name"], names[1:])
+            return Place(offset + inner.offset, inner.size, inner.bit, inner.bits)
+        if descriptor["kind"] == "bitfield":
+            size = self._size_of(descriptor["type"])
+            return Place(offset, size, int(descriptor["bit_position"]), int(descriptor["bit_length"]))
+        return Place(offset, self._size_of(descriptor))
+
+    def _size_of(self, descriptor: Mapping[str, Any]) -> int:
+        match descriptor["kind"]:
+            case "pointer":
+                return _POINTER_SIZE
+            case "array":
+                return int(descriptor["count"]) * self._size_of(descriptor["subtype"])
+            case "base":
+                return int(self._base_types[descriptor["name"]]["size"])
+            case "enum":
+                return int(self._enums[descriptor["name"]]["size"])
+            case _:
+                return int(self._types[descriptor["name"]]["size"])
+
+    def offset(self, structure: str, path: str) -> int:
+        """Return a field's offset in bytes."""
+        return self.place(structure, path).offset
+
+    def write(self, buffer: bytearray, structure: str, values: Mapping[str, int | bytes], at: int = 0) -> None:
+        """Set fields of a structure that lies in `buffer` at offset `at`.
+
+        Integers are taken modulo the field's width; bytes are cut to it, and what is shorter leaves the rest as it was.
+        """
+        for path, value in values.items():
+            place = self.place(structure, path)
+            start = at + place.offset
+            if isinstance(value, bytes):
+                data = value[: place.size]
+                buffer[start : start + len(data)] = data
+                continue
+            whole = value
+            if place.bits:
+                mask = (1 << place.bits) - 1
+                whole = int.from_bytes(buffer[start : start + place.size], "little")
+                whole = whole & ~(mask << place.bit) | (value & mask) << place.bit
+            width = (1 << 8 * place.size) - 1
+            buffer[start : start + place.size] = (whole & width).to_bytes(place.size, "little")
+
+    def build(self, structure: str, values: Mapping[str, int | bytes]) -> bytearray:
+        """Return a new structure with these fields set and all else zero."""
+        buffer = bytearray(self.size(structure))
+        self.write(buffer, structure, values)
+        return buffer
+
+    def read(self, buffer: bytes | bytearray | memoryview, structure: str, path: str, at: int = 0) -> int:
+        """Return a field as an unsigned integer."""
+        place = self.place(structure, path)
+        value = int.from_bytes(buffer[at + place.offset : at + place.offset + place.size], "little")
+        return value >> place.bit & (1 << place.bits) - 1 if place.bits else value

@@ -1,0 +1,176 @@
+"""Makes expressions easy for hyperscan, without a change in what is found.
+
+Hyperscan looks for one literal of each expression with vector instructions, and for the rest of it only where that
+literal is. Which one it takes cannot be told it, and of many expressions that begin and end alike it takes many, some
+of them common in memory: the signatures of certificates and keys as they stand are scanned at two thirds of the speed
+that is possible. As measured with hyperscan 0.9.1 (Vectorscan 5.4.12), speed depends on how many different literals
+there are and on how common their last bytes are, because the matcher looks closer at every vector of 16 bytes that
+begins with such a byte.
+
+So every expression gets one short literal, its anchor, out of a few rare ones for all expressions together. Of the
+bytes around it some are kept, each widened to a block of 32 values: too many for literals to be made of them, and still
+enough to tell nearly every place where the expression does not match. The few others are for the engine to drop.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ByteSets = list[frozenset[int]]
+"""The byte values that an expression of fixed length takes at each of its positions."""
+
+_ANY = frozenset(range(256))
+_BLOCK = 32
+_LENGTHS = (2, 3, 4)
+"""Lengths of an anchor in bytes. At first the matcher looks at three."""
+_BEFORE, _BEHIND = 4, 6
+"""Bytes kept around an anchor. More take long to compile and tell hardly more."""
+
+_COMMON = (
+    "1666777879899877799999aa89aaaaa879aa7aaa9aaaaa9a889aaaaa99aaaa99"
+    "889988aa68aa899a9b9797aaabaaaaa79898878998ba89888b8879aaa9aaaab9"
+    "8ab898aba7b8a8bb9bbbbbbbababbbbb9bbabbbbabbbbbbb9bbbbbababbbbbab"
+    "89a999a9aaabaaaa9aabbbbb8bbbaaa99babbbbb89baaaaa9baabbaaaaaa9a96"
+)
+"""How common each byte value is in memory: -log2 of its share, one hexadecimal digit a value; the mean of the dump of a
+Windows process and of program files."""
+_ONE_MORE = 2**-12
+_REAL = 1000
+"""What one more anchor costs, and a place where an anchor really is, beside a place where only its last byte is."""
+
+_ATOM = rb"\\x[0-9a-fA-F]{2}|\\[^0-9A-Za-z]|[^\\^$*+?{}\[\]()|.]"
+_IN_SET = re.compile(
+    rb"(\\x[0-9a-fA-F]{2}|\\[^0-9A-Za-z]|[^\\\]])(?:-(\\x[0-9a-fA-F]{2}|\\[^0-9A-Za-z]|[^\\\]]))?", re.DOTALL
+)
+_TOKEN = re.compile(rb"(?:(\.)|\[(\^?)((?:\\.|[^\]\\])+)\]|(%s))(?:\{(\d{1,3})\})?" % _ATOM, re.DOTALL)
+
+
+def parse(expression: bytes) -> ByteSets | None:
+    """Read an expression of bytes, escapes, `.`, sets and `{n}`; None if there is anything else in it."""
+    positions: ByteSets = []
+    at = 0
+    while at < len(expression):
+        token = _TOKEN.match(expression, at)
+        if token is None:
+            return None
+        at = token.end()
+        dot, negated, members, atom, count = token.groups()
+        if dot:
+            values = _ANY
+        elif atom:
+            values = frozenset((_value(atom),))
+        else:
+            values = frozenset(_members(members))
+            values = _ANY - values if negated else values
+        positions += [values] * int(count or 1)
+    return positions
+
+
+def _members(text: bytes) -> Iterator[int]:
+    for first, last in _IN_SET.findall(text):
+        yield from range(_value(first), _value(last or first) + 1)
+
+
+def _value(atom: bytes) -> int:
+    return bytes.fromhex(atom[2:].decode())[0] if atom.startswith(b"\\x") else atom[-1]
+
+
+class Looser(NamedTuple):
+    """An expression that matches wherever another one does, and at a few places more.
+
+    Attributes:
+        expression: It begins and ends within the other one.
+        before: Bytes of the other one before it.
+        after: Bytes of the other one behind it.
+    """
+
+    expression: bytes
+    before: int = 0
+    after: int = 0
+
+
+def anchored(expressions: Sequence[bytes]) -> list[Looser]:
+    """Find an expression that is quick to look for in place of each one given.
+
+    What has no two bytes in a row that are sure, or syntax that `parse` does not know, comes back as it is.
+    """
+    parsed = [parse(expression) for expression in expressions]
+    possible = [_literals(positions) if positions else {} for positions in parsed]
+    anchors = _choose(possible)
+    result = []
+    for expression, positions, literals in zip(expressions, parsed, possible, strict=True):
+        anchor = next((anchor for anchor in anchors if anchor in literals), None)
+        if positions is None or anchor is None:
+            result.append(Looser(expression))
+            continue
+        begin = literals[anchor]
+        end = begin + len(anchor)
+        before, after = max(0, begin - _BEFORE), min(len(positions), end + _BEHIND)
+        parts = (
+            *map(_widened, positions[before:begin]),
+            *positions[begin:end],
+            *map(_widened, positions[end:after]),
+        )
+        result.append(Looser(b"".join(map(_written, parts)), before, len(positions) - after))
+    return result
+
+
+def _literals(positions: ByteSets) -> dict[bytes, int]:
+    """List every run of bytes that could be an anchor, and where in the expression it first is."""
+    found: dict[bytes, int] = {}
+    sure = [next(iter(values)) if len(values) == 1 else None for values in positions]
+    for length in _LENGTHS:
+        for begin in range(len(positions) - length + 1):
+            run = [value for value in sure[begin : begin + length] if value is not None]
+            # One byte over and over (and zeros) is what rulers and padding look like: there, it is at every place.
+            if len(run) == length and len({*run} - {0}) > 1:
+                found.setdefault(bytes(run), begin)
+    return found
+
+
+def _choose(possible: Sequence[dict[bytes, int]]) -> list[bytes]:
+    """Choose anchors until each expression has one: the one that costs least for every expression it is new to."""
+    left = {number for number, literals in enumerate(possible) if literals}
+    chosen: list[bytes] = []
+    while left:
+        takers: dict[bytes, int] = {}
+        for number in left:
+            for literal in possible[number]:
+                takers[literal] = takers.get(literal, 0) + 1
+        last_bytes = {literal[-1] for literal in chosen}
+        best = min(takers, key=lambda literal: (_cost(literal, last_bytes) / takers[literal], literal))
+        chosen.append(best)
+        left = {number for number in left if best not in possible[number]}
+    for anchor in tuple(chosen):
+        others = [other for other in chosen if other != anchor]
+        if all(not literals or any(other in literals for other in others) for literals in possible):
+            chosen = others
+    return chosen
+
+
+def _cost(literal: bytes, last_bytes: set[int]) -> float:
+    shares = [2.0 ** -int(_COMMON[value], 16) for value in literal]
+    return (0 if literal[-1] in last_bytes else shares[-1]) + _ONE_MORE + _REAL * prod(shares)
+
+
+@cache
+def _widened(values: frozenset[int]) -> frozenset[int]:
+    blocks = {value // _BLOCK for value in values}
+    return frozenset(value for value in _ANY if value // _BLOCK in blocks)
+
+
+@cache
+def _written(values: frozenset[int]) -> bytes:
+    if values == _ANY:
+        return b"."
+    if len(values) == 1:
+        return b"\\x%02x" % min(values)
+    firsts = sorted(value for value in values if value - 1 not in values)
+    lasts = sorted(value for value in values if value + 1 not in values)
+    return b"[%s]" % b"".join(b"\\x%02x-\\x%02x" % bounds for bounds in zip(firsts, lasts, strict=True))
