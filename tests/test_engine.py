@@ -7,7 +7,7 @@ import re
 import threading
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -15,9 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dumpscan.artifacts.scanner import X509_DETECTORS
+from dumpscan.memory.minidump import Minidump
 from dumpscan.memory.space import Region
 from dumpscan.scan import engine as engine_module
 from dumpscan.scan import stretches
+from dumpscan.scan.anchors import Looser
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Hit, Signature
 
@@ -80,6 +83,19 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "BLOCK", 64)
     monkeypatch.setattr(stretches, "SEAM_BLOCK", 32)
     monkeypatch.setattr(stretches, "GAP", 8)
+
+
+def test_real_dump(wine_dump: Path, wine_truth: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    signatures = [signature for signature, _ in X509_DETECTORS]
+    with Minidump(wine_dump) as dump:
+        hits = list(Engine(signatures).scan(dump))
+        monkeypatch.setattr(engine_module, "anchored", lambda expressions: list(map(Looser, expressions)))
+        assert hits == list(Engine(signatures).scan(dump, threads=1))  # without anchors
+    names = {(hit.address, hit.signature.name) for hit in hits}
+    assert (wine_truth["rsa.cer"]["va"], "x509-82-82") in names
+    assert (wine_truth["rsa.p8"]["va"], "pkcs8-rsa") in names
+    assert (wine_truth["ec.trad"]["va"], "sec1-short") in names
+    assert (wine_truth["ec.pem"]["va"], "pem") in names
 
 
 @pytest.mark.usefixtures("small_blocks")

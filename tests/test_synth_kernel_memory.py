@@ -85,7 +85,7 @@ def test_too_much_is_refused() -> None:
             list(iter(made.take_table, None))
     with pytest.raises(ScenarioError, match="has room for 0 pages of 1024 MiB"), memory(huge=1):
         pass
-    with pytest.raises(ScenarioError, match="pages of 2 MiB"), memory(large=33):
+    with pytest.raises(ScenarioError, match="room for 24 pages of 2 MiB"), memory(large=25):
         pass
 
 

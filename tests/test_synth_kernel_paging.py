@@ -75,7 +75,8 @@ def test_large_pages(memory: PhysicalMemory) -> None:
     space = AddressSpace(memory, memory.take_table(), SELF_MAP)
     frame = memory.take_contiguous(LARGE_PAGE_SIZE)
     space.map_large(0x4000_0000, frame, LARGE_PAGE_SIZE, USER_DATA)
-    space.map_large(0x8000_0000, 1 << 18, HUGE_PAGE_SIZE, USER_DATA)
+    memory_type = 1 << 12  # stands where a small page's frame number begins
+    space.map_large(0x8000_0000, 1 << 18, HUGE_PAGE_SIZE, USER_DATA | memory_type)
     assert space.physical(0x401F_FFFF) == ((frame << 12) + 0x1F_FFFF, 1)
     assert space.physical(0x8000_0000 + 0x1234_5678) == ((1 << 30) + 0x1234_5678, HUGE_PAGE_SIZE - 0x1234_5678)
     assert space.entry(0x4000_0000)[1] == 2

@@ -23,6 +23,7 @@ def test_pool_blocks_are_apart(wishes: list[tuple[int, str]]) -> None:
             assert address % 16 == 0
             assert kernel.space.read(address, size) == bytes([index + 1]) * size
             if size + 16 <= paging.PAGE_SIZE:
+                assert address >> 12 == (address + size - 1) >> 12
                 header = kernel.space.read(address - 16, 16)
                 symbols = kernel.symbols
                 assert symbols.read(header, "_POOL_HEADER", "PoolTag") == int.from_bytes(b"Tst ", "little")

@@ -25,7 +25,7 @@ def parsed(planted: objects.PlantedObject) -> x509.Certificate:
     if planted.encoding == "der":
         return x509.load_der_x509_certificate(planted.data)
     text = planted.data.decode("utf-16-le").encode() if planted.encoding == "pem-utf16" else planted.data
-    assert text.endswith(b"-----END CERTIFICATE-----")
+    assert text.splitlines()[-1] == b"-----END CERTIFICATE-----"
     return x509.load_pem_x509_certificate(text)
 
 

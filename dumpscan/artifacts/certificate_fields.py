@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     *LIBRARY_ERRORS,
-    KeyError,  # cryptography before 45: a string of a type that names do not have
+    KeyError,  # older versions of cryptography: a string of a type that names do not have
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,

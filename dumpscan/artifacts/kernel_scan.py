@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.artifacts import kernel_aes
 from dumpscan.artifacts.merge import Source
 from dumpscan.artifacts.scanner import Decoding
 from dumpscan.exceptions import DumpscanError
@@ -89,7 +90,7 @@ def scan_kernel(
         collector: Takes what is found.
         options: What to scan and how.
         order: The place of this image among those that the collector gathers from.
-        progress: Called with numbers of bytes that add up to the image's `physical.size`.
+        progress: Called with numbers of bytes that add up to the image's `physical.size`, twice that with `aes`.
 
     Returns:
         What could not be done, a sentence each.
@@ -108,7 +109,7 @@ def scan_kernel(
             page_map = image.best_page_map()
         except DumpscanError as error:
             problems.append(f"physical memory alone is searched, and no process is known: {_reason(error)}")
-    decoding = Decoding(scanner.decoders)
+    decoding = Decoding(scanner.decoders | {kernel_aes.SCHEDULE.name: kernel_aes.decode_at})
     resolver = _Resolver(image.physical, page_map, decoding, collector, order, report_all=not options.filtered)
 
     def scanned(size: int) -> None:
@@ -124,11 +125,10 @@ def scan_kernel(
         for found in _seam_matches(image.physical, page_map, scanner, options.threads):
             decoding.scanned(PAGE_SIZE * len(found.starts))
             resolver.resolve(signatures, found.signatures, found.starts.astype(np.int64))
-    if decoding.skipped:
-        problems.append(
-            f"{decoding.skipped} openings of objects not looked into: there are too many that announce nothing real"
-        )
-    return tuple(problems)
+    if options.aes:
+        for starts in kernel_aes.schedule_starts(image.physical, page_map, threads=options.threads, progress=scanned):
+            resolver.resolve((kernel_aes.SCHEDULE,), np.zeros(len(starts), np.int64), starts)
+    return (*problems, *decoding.problems)
 
 
 def _reason(error: DumpscanError) -> str:

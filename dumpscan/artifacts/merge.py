@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.findings import Location
 
-MOST_LOCATIONS = 256
+MOST_LOCATIONS = 4096
 """Places kept of one finding, those that come first. A well-known certificate may lie in memory a million times."""
 MOST_FINDINGS = 200_000
 """Findings kept: a server's whole memory holds some ten thousand."""

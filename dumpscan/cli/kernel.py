@@ -206,7 +206,7 @@ def _scan(
 
     options = KernelScanOptions(pids=tuple(pids or ()), names=tuple(names or ()), aes=aes)
     for number, (path, image) in enumerate(images):
-        with run.progress_bar(path, image.physical.size) as bar:
+        with run.progress_bar(path, image.physical.size * (2 if aes else 1)) as bar:
             run.scan_image(image, number, options=options, advance=bar.advance)
     return run.finish()
 

@@ -143,7 +143,7 @@ def _ec(source: SeededBytes, curve: ec.EllipticCurve) -> ec.EllipticCurvePrivate
 
 def _private_bytes(encoding: Encoding, form: PrivateFormat) -> Callable[[PrivateKeyObject], bytes]:
     def write(key: PrivateKeyObject) -> bytes:
-        return key.private_bytes(encoding, form, NoEncryption()).rstrip(b"\n" if encoding is Encoding.PEM else b"")
+        return key.private_bytes(encoding, form, NoEncryption())
 
     return write
 
@@ -153,10 +153,10 @@ def _pem_utf16(key: PrivateKeyObject) -> bytes:
 
 
 def pem(label: str, content: bytes) -> bytes:
-    """PEM text (RFC 7468) from DER, without a newline at its end: the object ends with its last dash."""
+    """PEM text (RFC 7468) from DER, with the newline at its end that tools write."""
     body = base64.encodebytes(content).replace(b"\n", b"")
     lines = [body[at : at + 64] for at in range(0, len(body), 64)]
-    return b"\n".join((b"-----BEGIN %s-----" % label.encode(), *lines, b"-----END %s-----" % label.encode()))
+    return b"\n".join((b"-----BEGIN %s-----" % label.encode(), *lines, b"-----END %s-----\n" % label.encode()))
 
 
 def pem_to_utf16(text: bytes) -> bytes:

@@ -1,0 +1,284 @@
+"""Files that symbol tables come in: ISF (volatility3's JSON, often packed), PDB, and packs of either.
+
+Whatever a file claims, no more than a fixed number of bytes is unpacked, and a table is stored under a name that its
+own content gives, never under one that a pack does.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import re
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import IO, TYPE_CHECKING, Any
+
+from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.memory import volatility
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+EXTENSIONS = (".json.xz", ".json", ".json.gz", ".json.bz2")
+"""Of ISF files, as volatility3 has them."""
+
+MOST_FILE_BYTES = 256 << 20
+"""A table or PDB may have so many bytes. Microsoft's kernel PDBs have about 12 MiB, tables made of them 7 MiB."""
+_MOST_PACK_BYTES = 4 << 30
+_MOST_MEMBERS = 100_000
+_PDB_MAGIC = b"Microsoft C/C++ MSF 7.00\r\n\x1aDS"
+_UNPACKERS: dict[bytes, tuple[str, Callable[..., Any]]] = {
+    # First bytes: the extension that goes with them, and what opens such a file.
+    b"\xfd7zXZ\0": (".json.xz", lzma.open),
+    b"\x1f\x8b": (".json.gz", gzip.open),
+    b"BZh": (".json.bz2", bz2.open),
+}
+_PACK_ERRORS = (lzma.LZMAError, EOFError, OSError, ValueError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
+_GUID = re.compile(rb'"GUID"\s*:\s*"([0-9A-Fa-f]{32})"')
+_AGE = re.compile(rb'"age"\s*:\s*(\d{1,10})')
+_DATABASE = re.compile(rb'"database"\s*:\s*"([A-Za-z0-9_.-]{1,64})"')
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+_UNKNOWN = "unknown.pdb"
+"""What volatility3 calls a PDB in which it finds no name."""
+_NEEDED = ("_EPROCESS", "_KPROCESS", "_PEB")
+
+
+@dataclass(frozen=True, slots=True)
+class TableIdentity:
+    """Which kernel a table belongs to, as its metadata says."""
+
+    guid: str
+    age: int
+    database: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AddedTable:
+    """A table that was put into a store.
+
+    Attributes:
+        source: Where it came from: a file, or a pack and the name in it.
+        path: The file in the store.
+        identity: Which table it is.
+        new: Whether it was not there before.
+    """
+
+    source: str
+    path: Path
+    identity: TableIdentity
+    new: bool
+
+
+def read_table(path: Path) -> bytes:
+    """Read an ISF file and unpack it, by what it is and not by its name.
+
+    Raises:
+        InputError: It cannot be read or unpacked, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            return _unpack(file, str(path))
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror or error}") from error
+
+
+def identify(table: bytes) -> TableIdentity | None:
+    """Find a table's GUID, age and PDB name in its text, without parsing all of it; None if it names no PDB."""
+    guid, age, database = (pattern.search(table) for pattern in (_GUID, _AGE, _DATABASE))
+    if guid is None or age is None:
+        return None
+    return TableIdentity(
+        guid[1].decode("ascii").upper(), int(age[1]), database[1].decode("ascii") if database else None
+    )
+
+
+def add_tables(source: Path, store: Path) -> tuple[list[AddedTable], list[str]]:
+    """Put a PDB, an ISF file, or all that a pack or directory holds into a store.
+
+    Args:
+        source: A file or directory.
+        store: The store's directory; it is made if need be.
+
+    Returns:
+        The tables, and what could not be added, a sentence each.
+
+    Raises:
+        InputError: The source cannot be read, or holds no table at all.
+        DumpscanError: The store cannot be written to.
+    """
+    added: list[AddedTable] = []
+    problems: list[str] = []
+    try:
+        for name, data in _contents(source):
+            try:
+                added.append(_add(name, data, store))
+            except InputError as error:
+                problems.append(str(error))
+    except _PACK_ERRORS as error:
+        message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        if not added:
+            raise InputError(source, message) from error
+        problems.append(f"{source}: {message}")
+    if not added:
+        raise InputError(source, problems[0].split(": ", 1)[-1] if len(problems) == 1 else _nothing(problems))
+    return added, problems
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=".dumpscan-", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _nothing(problems: list[str]) -> str:
+    return "holds no symbol table" + (f"; {len(problems)} files in it could not be added" if problems else "")
+
+
+def _contents(source: Path) -> Iterator[tuple[str, bytes]]:
+    """Go through the tables and PDBs that a file, pack or directory holds, as (where, bytes)."""
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            if path.is_file() and not path.is_symlink() and _is_candidate(path.name):
+                with path.open("rb") as file:
+                    yield str(path), _limited(file, str(path))
+        return
+    with source.open("rb") as file:
+        head = file.read(32)
+    if zipfile.is_zipfile(source):
+        yield from _zip_contents(source)
+    elif not head.startswith(_PDB_MAGIC) and tarfile.is_tarfile(source):
+        yield from _tar_contents(source)
+    else:
+        with source.open("rb") as file:
+            yield str(source), _limited(file, str(source))
+
+
+def _zip_contents(source: Path) -> Iterator[tuple[str, bytes]]:
+    total = 0
+    with zipfile.ZipFile(source) as archive:
+        for entry in archive.infolist()[:_MOST_MEMBERS]:
+            if entry.is_dir() or not _is_candidate(entry.filename):
+                continue
+            with archive.open(entry) as member:
+                data = _limited(member, f"{source}!{entry.filename}")
+            total += len(data)
+            _require_room(total, source)
+            yield f"{source}!{entry.filename}", data
+
+
+def _tar_contents(source: Path) -> Iterator[tuple[str, bytes]]:
+    total = 0
+    with tarfile.open(source) as archive:
+        for number, entry in enumerate(archive):
+            # What is passed over is unpacked all the same, and counts.
+            total += entry.size
+            _require_room(total, source)
+            if number >= _MOST_MEMBERS:
+                return
+            member = archive.extractfile(entry) if entry.isfile() and _is_candidate(entry.name) else None
+            if member is not None:
+                yield f"{source}!{entry.name}", _limited(member, f"{source}!{entry.name}")
+
+
+def _require_room(total: int, source: Path) -> None:
+    if total > _MOST_PACK_BYTES:
+        raise InputError(source, f"unpacks to more than {_MOST_PACK_BYTES >> 30} GiB; what follows was not looked at")
+
+
+def _is_candidate(name: str) -> bool:
+    lower = name.lower()
+    return lower.endswith((*EXTENSIONS, ".pdb"))
+
+
+def _limited(file: IO[bytes], name: str) -> bytes:
+    """Read a file of bounded size."""
+    data = file.read(MOST_FILE_BYTES + 1)
+    if len(data) > MOST_FILE_BYTES:
+        raise InputError(name, f"is larger than {MOST_FILE_BYTES >> 20} MiB")
+    return data
+
+
+def _unpack(file: IO[bytes], name: str) -> bytes:
+    head = file.read(6)
+    file.seek(0)
+    try:
+        for magic, (_, unpacker) in _UNPACKERS.items():
+            if head.startswith(magic):
+                with unpacker(file) as unpacked:
+                    return _limited(unpacked, name)
+        return _limited(file, name)
+    except _PACK_ERRORS as error:
+        raise InputError(name, f"cannot be unpacked: {error}") from error
+
+
+def _add(name: str, data: bytes, store: Path) -> AddedTable:
+    """Check one table, converting it if it is a PDB, and put it into the store."""
+    if data.startswith(_PDB_MAGIC):
+        table, packed, extension = _convert(name, data), None, ".json.xz"
+    else:
+        table, packed = _unpack(io.BytesIO(data), name), data
+        extension = next((end for magic, (end, _) in _UNPACKERS.items() if data.startswith(magic)), ".json")
+    identity = _check(name, table)
+    target = store / "windows" / str(identity.database) / f"{identity.guid}-{identity.age}{extension}"
+    new = not target.exists()
+    try:
+        write_whole(target, packed if packed is not None else lzma.compress(table))
+    except OSError as error:
+        raise DumpscanError(f"{store}: cannot be written to: {error.strerror or error}") from error
+    return AddedTable(name, target, identity, new)
+
+
+def _check(name: str, table: bytes) -> TableIdentity:
+    """Make sure that a table is a Windows kernel's, and that its names are fit for a file's."""
+    try:
+        parsed: Any = json.loads(table)
+        pdb = parsed["metadata"]["windows"]["pdb"]
+        identity = TableIdentity(str(pdb["GUID"]).upper(), int(pdb["age"]), str(pdb["database"]))
+        missing = [kind for kind in _NEEDED if kind not in parsed["user_types"]]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(name, "is no symbol table of a Windows program (ISF) and no PDB") from error
+    if not re.fullmatch("[0-9A-F]{32}", identity.guid) or not 0 <= identity.age < 1 << 32:
+        raise InputError(name, "names no PDB that could be looked for: GUID or age make no sense")
+    if not _NAME.fullmatch(identity.database or ""):
+        raise InputError(name, "names a PDB that is no file name")
+    if missing:
+        raise InputError(name, f"is not a kernel's symbol table: {', '.join(missing)} are not in it")
+    return identity
+
+
+def _convert(name: str, data: bytes) -> bytes:
+    """Make a table of a PDB, with volatility3's converter."""
+    volatility.load()
+    heard: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="dumpscan-") as directory, volatility.listening(heard):
+        path = Path(directory) / "symbols.pdb"
+        path.write_bytes(data)
+        context = volatility.module("framework.contexts").Context()
+        try:
+            reader = volatility.module("framework.symbols.windows.pdbconv").PdbReader(context, path.as_uri())
+            table = reader.get_json()
+            pdb = table["metadata"]["windows"]["pdb"]
+            inside = PureWindowsPath(str(pdb.get("database") or _UNKNOWN)).name
+            pdb["database"] = PureWindowsPath(name.rpartition("!")[2]).name if inside == _UNKNOWN else inside
+            return json.dumps(table, sort_keys=True).encode("ascii")
+        except Exception as error:  # whatever the converter stumbles over, it is the file's fault
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(name, f"is a PDB that volatility3 cannot convert: {reason[:200]}") from error

@@ -1,0 +1,148 @@
+"""volatility3 as a library: loaded once, kept from the network and from printing, and its words caught for our user.
+
+Nothing here imports volatility3 at the top: it takes a tenth of a second, and only kernel images need it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import pkgutil
+import sys
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dumpscan
+from dumpscan.exceptions import DumpscanError
+from dumpscan.memory.user_dirs import cache_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Volatility = Any  # modules and objects of volatility3, whose type hints do not hold under `mypy --strict`
+
+OLDEST = (2, 20)
+"""Oldest release of volatility3 whose plugins and layers behave as is expected here."""
+
+_REMOTE_LAYERS = {"leechcore", "cloudstorage"}
+"""Layers that open devices or reach into networks. dumpscan reads the files that it is given."""
+
+
+class _Ear(logging.Handler):
+    """Writes down what volatility3 logs, for whoever is listening at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[list[str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.heard:
+            _note(self.heard[-1], record.getMessage())
+
+
+_ear = _Ear()
+_substitutes: list[tempfile.TemporaryDirectory[str]] = []
+"""Stands in for a cache directory that cannot be made; removed when the program ends."""
+
+
+def _note(heard: list[str], message: str) -> None:
+    sentence = "volatility3: " + " ".join(message.split())
+    if sentence not in heard:
+        heard.append(sentence)
+
+
+@contextmanager
+def listening(heard: list[str]) -> Iterator[None]:
+    """Append the warnings that volatility3 logs or raises in this block to `heard`, each once; nothing is printed."""
+    logger = logging.getLogger("volatility3")
+    propagate = logger.propagate
+    if _ear not in logger.handlers:
+        logger.addHandler(_ear)
+    logger.propagate = False
+    _ear.heard.append(heard)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for warning in caught:
+            if not issubclass(warning.category, DeprecationWarning | ResourceWarning):
+                _note(heard, str(warning.message))
+    finally:
+        _ear.heard.pop()
+        logger.propagate = propagate
+
+
+def load(cache: Path | None = None) -> Volatility:
+    """Import volatility3's framework and set it up: our cache directory, no network.
+
+    When it is loaded already (we are called from one of its plugins) it is left as it is.
+
+    Args:
+        cache: Directory for its cache; by default one in ours.
+
+    Returns:
+        The package `volatility3.framework`.
+
+    Raises:
+        DumpscanError: It is not installed, or too old.
+    """
+    if "volatility3.framework" in sys.modules:
+        return sys.modules["volatility3.framework"]
+    directory = cache or cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        writable = os.access(directory, os.W_OK)
+    except OSError:
+        writable = False
+    # Importing its constants makes a cache directory at once, and fails where it cannot: below a home that is not
+    # writable, as on many a forensic workstation. Both names below are where it looks for the directory's parent.
+    if not writable:
+        _substitutes.append(tempfile.TemporaryDirectory(prefix="dumpscan-"))
+    parent = str(directory) if writable else _substitutes[-1].name
+    names = ("XDG_CACHE_HOME", "APPDATA")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, parent))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            framework: Volatility = importlib.import_module("volatility3.framework")
+            constants: Volatility = importlib.import_module("volatility3.framework.constants")
+    except ImportError as error:
+        raise DumpscanError(f"volatility3 cannot be loaded, which reads kernel images: {error}") from error
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    if framework.interface_version() < (*OLDEST, 0):
+        raise DumpscanError(
+            f"volatility3 {constants.PACKAGE_VERSION} is too old; {'.'.join(map(str, OLDEST))} is needed"
+        )
+    constants.OFFLINE = True
+    constants.PARALLELISM = constants.Parallelism.Off
+    return framework
+
+
+def plugins_directory() -> Path:
+    """Return the directory of our plugins, for `vol -p`: in the installed package, or beside it in a checkout."""
+    package = Path(dumpscan.__file__).parent
+    installed = package / "volatility_plugins"
+    return installed if installed.is_dir() else package.parent / "plugins"
+
+
+def module(name: str) -> Volatility:
+    """Import one of volatility3's modules by its name below `volatility3.`."""
+    return importlib.import_module(f"volatility3.{name}")
+
+
+def load_layers() -> None:
+    """Import every layer that reads an image format, so that its stacker is known."""
+    layers = module("framework.layers")
+    for found in pkgutil.iter_modules(layers.__path__):
+        if found.name not in _REMOTE_LAYERS and not found.ispkg:
+            module(f"framework.layers.{found.name}")
