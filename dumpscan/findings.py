@@ -153,10 +153,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRef:
-    """A certificate as a key's record names it."""
+    """A certificate as a key's record names it.
+
+    Attributes:
+        thumbprint: As in `Certificate`.
+        subject: RFC 4514 distinguished name.
+        common_name: The last common name of the subject.
+        not_after: As in `Certificate`.
+        same_process: Whether both lie in the memory of one process.
+    """
 
     thumbprint: str
     subject: str
+    common_name: str | None = None
+    not_after: datetime | None = None
+    same_process: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ from dumpscan.findings import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, PrivateKeyTypes
 
 DUMP = "w3wp.exe_240611_093012.dmp"
@@ -42,6 +44,20 @@ PROCESS = Process(
     created=datetime(2024, 6, 11, 9, 30, 12, 125000, tzinfo=UTC),
 )
 RAW_PROBLEM = "serial number is negative (-0x1f): RFC 5280 allows positive ones only"
+
+
+def references(certificates: Iterable[Certificate]) -> tuple[CertificateRef, ...]:
+    """Name certificates as a key's record does, the longest valid first."""
+    ordered = sorted(certificates, key=lambda c: str(c.not_after), reverse=True)
+    return tuple(
+        CertificateRef(
+            thumbprint=c.thumbprint,
+            subject=c.subject or "",
+            common_name=c.subject_common_name,
+            not_after=c.not_after,
+        )
+        for c in ordered
+    )
 
 
 def place(
@@ -160,7 +176,7 @@ def private_key(
         key_id=key_id(key),
         proof=("n = p*q", "e*d = 1 mod lcm(p-1, q-1)") if algorithm == "RSA" else ("Q = d*G",),
         pkcs8=der,
-        certificates=tuple(CertificateRef(thumbprint=c.thumbprint, subject=c.subject or "") for c in certificates),
+        certificates=references(certificates),
     )
 
 
@@ -243,7 +259,7 @@ def public_key(key: PrivateKeyTypes, address: int, *certificates: Certificate) -
         key_id=key_id(key),
         proof=("inv64*n = -1 mod 2^64",),
         public_info=info,
-        certificates=tuple(CertificateRef(thumbprint=c.thumbprint, subject=c.subject or "") for c in certificates),
+        certificates=references(certificates),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dumpscan.findings import Certificate, CertificateRef, PrivateKey, PublicKey
@@ -13,25 +14,50 @@ if TYPE_CHECKING:
 
     from dumpscan.findings import Finding
 
+_EVER = datetime.min.replace(tzinfo=UTC)
+
 
 def with_pairs(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings, in their order, with keys and certificates of one public key naming each other."""
+    """Return the findings, in their order, with keys and certificates of one public key naming each other.
+
+    A key's certificates from its own process come first, then those from anywhere; the longest valid first in each.
+    """
     findings = list(findings)
-    certificates: defaultdict[str, list[CertificateRef]] = defaultdict(list)
+    certificates: defaultdict[str, list[Certificate]] = defaultdict(list)
     keys: defaultdict[str, list[str]] = defaultdict(list)
     for finding in findings:
         if isinstance(finding, PrivateKey):
             keys[finding.key_id].append(finding.key_id)
         elif isinstance(finding, Certificate) and finding.key_id is not None:
-            certificates[finding.key_id].append(
-                CertificateRef(thumbprint=finding.thumbprint, subject=finding.subject or "")
-            )
+            certificates[finding.key_id].append(finding)
     return [_paired(finding, certificates, keys) for finding in findings]
 
 
-def _paired(finding: Finding, certificates: dict[str, list[CertificateRef]], keys: dict[str, list[str]]) -> Finding:
+def _paired(finding: Finding, certificates: dict[str, list[Certificate]], keys: dict[str, list[str]]) -> Finding:
     if isinstance(finding, PrivateKey | PublicKey):
-        return replace(finding, certificates=tuple(certificates.get(finding.key_id, ())))
+        own = _processes(finding)
+        references = [_reference(certificate, own) for certificate in certificates.get(finding.key_id, ())]
+        references.sort(key=lambda reference: (reference.same_process, reference.not_after or _EVER), reverse=True)
+        return replace(finding, certificates=tuple(references))
     if isinstance(finding, Certificate) and finding.key_id is not None:
         return replace(finding, private_keys=tuple(keys.get(finding.key_id, ())))
     return finding
+
+
+def _reference(certificate: Certificate, processes: frozenset[tuple[str, int]]) -> CertificateRef:
+    return CertificateRef(
+        thumbprint=certificate.thumbprint,
+        subject=certificate.subject or "",
+        common_name=certificate.subject_common_name,
+        not_after=certificate.not_after,
+        same_process=not processes.isdisjoint(_processes(certificate)),
+    )
+
+
+def _processes(finding: Finding) -> frozenset[tuple[str, int]]:
+    """Return the processes in whose memory something lies, as (file, process id)."""
+    return frozenset(
+        (place.file, place.process.pid)
+        for place in finding.locations
+        if place.process is not None and place.process.pid is not None
+    )

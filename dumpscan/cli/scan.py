@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.merge import Collector
 from dumpscan.artifacts.pairs import with_pairs
 from dumpscan.artifacts.scanner import Scanner, source_of
+from dumpscan.artifacts.searches import KEYS
 from dumpscan.cli.options import ask_password
 from dumpscan.cli.progress import ProgressBar
 from dumpscan.cli.run import Run
@@ -52,7 +53,8 @@ class ScanRun(Run):
     ) -> None:
         self._output = output
         self._password = ask_password(password, output)
-        super().__init__(f"{group} {search.name}", View.FINDINGS, output_format, quiet=quiet, progress=progress)
+        view = View.SECRETS if search is KEYS else View.FINDINGS
+        super().__init__(f"{group} {search.name}", view, output_format, quiet=quiet, progress=progress)
         self._search = search
         self._scanner = Scanner(search.detectors)
         self._collector = Collector()

@@ -124,7 +124,16 @@ def finding_record(finding: Finding) -> Record:
         case PrivateKey() | PublicKey():
             record |= _key(finding, curve=finding.curve)
             record["certificates"] = [
-                {"thumbprint": ref.thumbprint, "subject": ref.subject} for ref in finding.certificates
+                _known(
+                    {
+                        "thumbprint": ref.thumbprint,
+                        "subject": ref.subject,
+                        "common_name": ref.common_name,
+                        "not_after": ref.not_after and timestamp(ref.not_after),
+                        "same_process": ref.same_process,
+                    }
+                )
+                for ref in finding.certificates
             ]
         case SymmetricKey():
             record |= _key(finding)

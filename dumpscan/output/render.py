@@ -19,6 +19,7 @@ class View(StrEnum):
     """What the records of one command are, which decides the columns of table and CSV."""
 
     FINDINGS = "findings"
+    SECRETS = "secrets"
     PSLIST = "pslist"
     CMDLINE = "cmdline"
     ENVARS = "envars"

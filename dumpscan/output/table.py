@@ -74,6 +74,8 @@ class TableRenderer:
                 from dumpscan.output.table_findings import sections  # noqa: PLC0415 - by need
             case View.CMDLINE:
                 from dumpscan.output.table_process import cmdline_sections as sections  # noqa: PLC0415 - by need
+            case View.SECRETS:
+                from dumpscan.output.table_findings import secret_sections as sections  # noqa: PLC0415 - by need
             case View.PSLIST:
                 from dumpscan.output.table_process import pslist_sections as sections  # noqa: PLC0415 - by need
             case View.SYMBOLS:
@@ -82,7 +84,7 @@ class TableRenderer:
                 from dumpscan.output.table_process import envars_sections as sections  # noqa: PLC0415 - by need
             case View.INFO:
                 from dumpscan.output.table_info import sections  # noqa: PLC0415 - by need
-        if self._view in {View.FINDINGS, View.PSLIST, View.CMDLINE} and scope.common:
+        if self._view in {View.FINDINGS, View.SECRETS, View.PSLIST, View.CMDLINE} and scope.common:
             yield Section(title(scope.common, style="dim"), (), ())
         yield from sections(self._records, scope)
 

@@ -26,17 +26,16 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     kinds: dict[str, list[Record]] = {kind: [] for kind in _ORDER}
     for record in records:
         kinds.setdefault(record["kind"], []).append(record)
-    certificates = {record["thumbprint"]: record for record in kinds["certificate"]}
     for kind, found in kinds.items():
         if found:
-            yield _section(kind, found, certificates, scope)
+            yield _section(kind, found, scope)
 
 
-def _section(kind: str, found: list[Record], certificates: dict[str, Record], scope: Scope) -> Section:
+def _section(kind: str, found: list[Record], scope: Scope) -> Section:
     match kind:
         case "private_key":
             heading = _title("Private keys", found, _paired(found), style="bold red")
-            return _asymmetric_keys(heading, "Opens", found, certificates, scope)
+            return _asymmetric_keys(heading, "Opens", found, scope)
         case "symmetric_key":
             return _symmetric_keys(found, scope)
         case "encrypted_container":
@@ -44,58 +43,74 @@ def _section(kind: str, found: list[Record], certificates: dict[str, Record], sc
         case "certificate":
             return _certificates(found, scope)
         case "public_key":
-            return _asymmetric_keys(
-                _title("Public keys", found, _paired(found)), "Bound by", found, certificates, scope
-            )
+            return _asymmetric_keys(_title("Public keys", found, _paired(found)), "Bound by", found, scope)
         case _:
             return Section(_title(kind, found), (*_places(scope), _size(), _sha256()), found)
 
 
-def _asymmetric_keys(
-    heading: Text, bond: str, keys: list[Record], certificates: dict[str, Record], scope: Scope
-) -> Section:
+def _asymmetric_keys(heading: Text, bond: str, keys: list[Record], scope: Scope) -> Section:
     """Return the table of private or public keys; `bond` is what a certificate is to them."""
-
-    def opened(record: Record) -> list[Record]:
-        """Return what is known of the certificates of a key, the longest valid first."""
-        found = [certificates.get(ref["thumbprint"], ref) for ref in record["certificates"]]
-        return sorted(found, key=lambda certificate: certificate.get("x509", {}).get("not_after", ""), reverse=True)
-
-    def opens(record: Record) -> Text:
-        found = opened(record)
-        if not found:
-            return say("no certificate found", "dim")
-        subject = _subject(found[0]) if "x509" in found[0] else found[0]["subject"]
-        return _and_more(say(subject, "bold"), len(found))
-
-    def until(record: Record) -> Text:
-        found = opened(record)
-        return _validity(found[0], scope.now) if found else Text()
-
-    def thumbprint(record: Record) -> Text:
-        found = opened(record)
-        return say(found[0]["thumbprint"]) if found else Text()
-
     ordered = sorted(keys, key=lambda record: (not record["certificates"], _address_order(record)))
     columns = (
         Column("Key", _key),
-        Column(bond, opens, least=24),
-        Column("Valid until", until, rank=1, least=10),
+        *bound_columns(bond, scope),
         *_places(scope),
+        *_object_columns(),
         _key_id(),
-        Column("Thumbprint", thumbprint, rank=4, short=_HASH),
+        Column("Thumbprint", _thumbprint, rank=4, short=_HASH),
         _proof(),
     )
     return Section(heading, columns, ordered)
 
 
+def bound_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
+    """Return the columns that say which certificate a key belongs to; the first of several counts."""
+
+    def until(record: Record) -> Text:
+        bound = record.get("certificates", ())
+        return _validity(bound[0], scope.now) if bound else Text()
+
+    return (Column(heading, _bound, least=24), Column("Valid until", until, rank=1, least=10))
+
+
+def _bound(record: Record) -> Text:
+    bound = record.get("certificates", ())
+    if not bound:
+        return say("no certificate found", "dim")
+    return _and_more(say(bound[0].get("common_name") or bound[0]["subject"], "bold"), len(bound))
+
+
+def _thumbprint(record: Record) -> Text:
+    bound = record.get("certificates", ())
+    return say(bound[0]["thumbprint"]) if bound else Text()
+
+
+def _object_columns() -> tuple[Column, ...]:
+    """Return the columns that say what a library's own key object says; they vanish where there is none."""
+
+    def first(name: str) -> Callable[[Record], Text]:
+        def cell(record: Record) -> Text:
+            value = record["locations"][0].get("key_object", {}).get(name) if record["locations"] else None
+            shown = ", ".join(value) if isinstance(value, list) else hex(value) if isinstance(value, int) else value
+            return say(shown)
+
+        return cell
+
+    return (
+        Column("Layout", first("layout"), rank=2),
+        Column("Wrapper", first("wrapper"), rank=4),
+        Column("Missing", first("missing_parts"), rank=1, least=12),
+        Column("Disagrees", first("wrong_parts"), rank=1, least=12),
+    )
+
+
 def _symmetric_keys(keys: list[Record], scope: Scope) -> Section:
-    columns = (Column("Key", _key), *_places(scope), _key_id(), _proof())
+    columns = (Column("Key", _key), *_places(scope), *_object_columns(), _key_id(), _proof())
     return Section(_title("Symmetric keys", keys, style="bold red"), columns, sorted(keys, key=_address_order))
 
 
 def _paired(keys: list[Record]) -> str:
-    paired = sum(1 for record in keys if record["certificates"])
+    paired = sum(1 for record in keys if record.get("certificates"))
     return f"{paired or 'none'} with a certificate"
 
 
@@ -169,6 +184,38 @@ def _certificates(certificates: list[Record], scope: Scope) -> Section:
 
 def _title(name: str, found: list[Record], detail: str = "", *, style: str = "bold") -> Text:
     return title(f"{name}: {len(found)}", detail=f"({detail})" if detail else "", style=style)
+
+
+def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
+    """Yield one table of everything secret, a row each: what it is, what it opens, where it lies, who can use it."""
+
+    def secret(record: Record) -> Text:
+        if record["kind"] != "encrypted_container":
+            return _key(record)
+        name = record["container"]["type"]
+        return say(f"{_CONTAINERS.get(name, name)} (encrypted)", "bold yellow").append(_partial(record))
+
+    def exportable(record: Record) -> Text:
+        return say("needs its password", "yellow") if record["kind"] == "encrypted_container" else say("yes")
+
+    def name(record: Record) -> Text:
+        return say(record["key"]["id"] if "key" in record else record["sha256"])
+
+    columns = (
+        Column("Secret", secret),
+        *bound_columns("Opens", scope),
+        Column("Exportable", exportable, rank=2, least=8),
+        *_places(scope),
+        *_object_columns(),
+        Column("Key id", name, rank=2, short=_HASH),
+    )
+    if records:
+        order = {kind: number for number, kind in enumerate(_ORDER)}
+        ordered = sorted(
+            records,
+            key=lambda record: (not record.get("certificates"), order[record["kind"]], _address_order(record)),
+        )
+        yield Section(_title("Secrets", records, _paired(records), style="bold red"), columns, ordered)
 
 
 def _places(scope: Scope) -> tuple[Column, ...]:
@@ -263,7 +310,8 @@ def _and_more(text: Text, count: int) -> Text:
 
 
 def _when(record: Record, name: str) -> datetime | None:
-    moment = record.get("x509", {}).get(name)
+    """Return a time of a certificate, or of what a key's record says of one."""
+    moment = record.get("x509", record).get(name)
     return None if moment is None else datetime.fromisoformat(moment)
 
 
