@@ -8,6 +8,9 @@ BIN    := $(VENV)/bin
 demo: $(VENV)/.demo
 	$(BIN)/dumpscan minidump info sample_dumps/webserver.dmp
 	$(BIN)/dumpscan minidump x509 sample_dumps/webserver.dmp
+	$(BIN)/dumpscan synth kernel sample_dumps/workstation.toml -o $(VENV)/lab -q
+	$(BIN)/dumpscan kernel pslist $(VENV)/lab/workstation.raw --symbols $(VENV)/lab/symbols
+	$(BIN)/dumpscan kernel x509 $(VENV)/lab/workstation.raw --symbols $(VENV)/lab/symbols
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto -q

@@ -373,3 +373,15 @@ def test_two_certificates_of_one_key_make_two_pairs(tmp_path: Path) -> None:
         "one.example.pfx",
         "two.example.pfx",
     ]
+
+
+def test_a_symmetric_key_leaves_as_its_bytes_and_never_under_a_password(tmp_path: Path) -> None:
+    key = samples.symmetric_key()
+    export([key], tmp_path / "plain", None)
+    (file,) = (tmp_path / "plain").glob("*.key")
+    assert file.read_bytes() == key.key
+    assert file.stat().st_mode & 0o777 == 0o600
+    report = export([key], tmp_path / "locked", b"secret")
+    assert report.files == ()
+    assert len(report.warnings) == 1
+    assert not list((tmp_path / "locked").glob("*.key"))

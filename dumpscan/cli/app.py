@@ -49,6 +49,14 @@ def _root(
     pass
 
 
+@app.command()
+def plugins() -> None:
+    """Print the directory of the plugins for volatility3: `vol -p "$(dumpscan plugins)" ...`."""
+    from dumpscan.memory.volatility import plugins_directory
+
+    typer.echo(plugins_directory())
+
+
 def run() -> None:
     """Run the command line and exit; whatever a user or an input can cause ends in one clear line and a code."""
     try:

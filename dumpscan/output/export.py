@@ -5,6 +5,7 @@
 | `<THUMBPRINT>_<name>.cer` | a certificate's DER, also of one that could not be parsed |
 | `<KEYID>_<algorithm>.pem` | a private key as PKCS#8, encrypted if there is a password |
 | `<THUMBPRINT>_<name>.pfx` | a certificate with its private key (PKCS#12), encrypted if there is a password |
+| `<KEYID>_<algorithm>.key` | a symmetric key, its bare bytes; only without a password, which could not protect it |
 | `<SHA256>_encrypted.p8`, `.p12`, `.pem` | an encrypted container, byte for byte as it was found |
 | `manifest.jsonl` | a line for each of them: what it is, its SHA-256, and where its content lay |
 
@@ -29,7 +30,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from dumpscan.exceptions import ExportError
-from dumpscan.findings import SCHEMA_VERSION, Certificate, EncryptedContainer, PrivateKey
+from dumpscan.findings import SCHEMA_VERSION, Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 from dumpscan.output.directory import PrivateDirectory
 from dumpscan.output.records import location_record
 
@@ -63,7 +64,7 @@ class ExportedFile:
         name: Its name there.
         sha256: SHA-256 (hex) of its content.
         size: Its length in bytes.
-        kind: `certificate`, `private_key`, `pair` or `encrypted_container`.
+        kind: `certificate`, `private_key`, `symmetric_key`, `pair` or `encrypted_container`.
         thumbprint: Of the certificate in it.
         key_id: Of the private key in it.
         encrypted: Whether a password protects what is secret in it.
@@ -236,6 +237,17 @@ def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[
                 )
             case PrivateKey():
                 yield from _key_items(finding, certificates, password, remarks)
+            case SymmetricKey() if password is not None:
+                name = f"{finding.algorithm} key {finding.key_id[:16]}"
+                remarks.append(f"{name}: not exported, since its bare bytes cannot be encrypted")
+            case SymmetricKey():
+                yield _Item(
+                    name=f"{safe_name(finding.key_id)}_{safe_name(finding.algorithm)}.key",
+                    kind="symmetric_key",
+                    content=finding.key,
+                    evidence=(finding,),
+                    key_id=finding.key_id,
+                )
 
 
 def _key_items(

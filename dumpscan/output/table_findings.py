@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from dumpscan.output.records import Record
 
-_CONTAINERS = {"pkcs8": "PKCS#8", "pkcs12": "PKCS#12", "pem": "PEM", "openssh": "OpenSSH"}
+CONTAINER_NAMES = {"pkcs8": "PKCS#8", "pkcs12": "PKCS#12", "pem": "PEM", "openssh": "OpenSSH"}
+"""Names of the encrypted containers, for eyes."""
+
 _ORDER = ("private_key", "symmetric_key", "encrypted_container", "certificate", "public_key")
 _HASH = 12
 """Hexadecimal digits of a hash that are enough to tell it from others in one dump."""
@@ -74,7 +76,9 @@ def bound_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
 
 
 def _bound(record: Record) -> Text:
-    bound = record.get("certificates", ())
+    bound = record.get("certificates")
+    if bound is None:  # a kind of key that certificates know nothing of
+        return Text()
     if not bound:
         return say("no certificate found", "dim")
     return _and_more(say(bound[0].get("common_name") or bound[0]["subject"], "bold"), len(bound))
@@ -124,7 +128,7 @@ def _containers(containers: list[Record], scope: Scope) -> Section:
 
     def kind(record: Record) -> Text:
         name = record["container"]["type"]
-        return say(_CONTAINERS.get(name, name)).append(_partial(record))
+        return say(CONTAINER_NAMES.get(name, name)).append(_partial(record))
 
     columns = (
         Column("Container", kind),
@@ -153,7 +157,7 @@ def _certificates(certificates: list[Record], scope: Scope) -> Section:
     def public_key(record: Record) -> Text:
         x509 = record["x509"]
         size = x509.get("public_key_curve", x509.get("public_key_size"))
-        return say(_algorithm(x509.get("public_key_algorithm"), size))
+        return say(algorithm_label(x509.get("public_key_algorithm"), size))
 
     def names(record: Record) -> Text:
         return say(", ".join(record["x509"]["alternative_names"]))
@@ -193,7 +197,7 @@ def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         if record["kind"] != "encrypted_container":
             return _key(record)
         name = record["container"]["type"]
-        return say(f"{_CONTAINERS.get(name, name)} (encrypted)", "bold yellow").append(_partial(record))
+        return say(f"{CONTAINER_NAMES.get(name, name)} (encrypted)", "bold yellow").append(_partial(record))
 
     def exportable(record: Record) -> Text:
         return say("needs its password", "yellow") if record["kind"] == "encrypted_container" else say("yes")
@@ -279,10 +283,10 @@ def _sha256() -> Column:
 def _key(record: Record) -> Text:
     key = record["key"]
     style = "" if record["kind"] == "public_key" else "bold red"
-    return say(_algorithm(key["algorithm"], key.get("curve", key["bits"])), style).append(_partial(record))
+    return say(algorithm_label(key["algorithm"], key.get("curve", key["bits"])), style).append(_partial(record))
 
 
-def _algorithm(name: str | None, size: object) -> str:
+def algorithm_label(name: str | None, size: object) -> str:
     """Return `RSA 2048`, `EC secp256r1`; a name that says it all (`Ed25519`) stands alone."""
     if name is None:
         return ""
