@@ -49,9 +49,8 @@ def schedule_starts(
     if page_map is None:
         return
     for tails, heads in page_map.seams(_PAIRS_AT_ONCE):
-        edges = (physical.gather_sorted(tails, PAGE_SIZE - _EDGE, _EDGE), physical.gather_sorted(heads, 0, _EDGE))
-        joined = np.concatenate(edges, axis=1).reshape(-1)
-        offsets = np.array([schedule.address for schedule in aes_schedule.find(joined)], np.int64)
+        joined = physical.gather_edges(tails, heads, _EDGE)
+        offsets = np.array([schedule.address for schedule in aes_schedule.find(joined.reshape(-1))], np.int64)
         pair, start = np.divmod(offsets, 2 * _EDGE)
         before = start < _EDGE
         yield np.unique((tails[pair[before]] << PAGE_SHIFT) + PAGE_SIZE - _EDGE + start[before])

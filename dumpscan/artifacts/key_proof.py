@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MOST_RSA_BITS = 16384
 LEAST_RSA_BITS = 512
 MOST_SIGNING_BITS = 4096
-"""Larger keys are proven by their relations alone: a signature takes a second at 16384 bits, and a dump could be full of
-forged ones."""
+"""Larger keys are proven by their relations alone: a signature takes a second at 16384 bits, and a dump could be full
+of forged ones."""
 MOST_EXPONENT_BITS = 256
 """FIPS 186-5, 5.4 (e): the public exponent is below 2^256."""
 _SMALL_PRIMES = math.prod(
