@@ -10,13 +10,14 @@ import numpy as np
 
 from dumpscan.synth.filler import Mixed, Noise, Zeros
 from dumpscan.synth.minidump import MinidumpBuilder
-from dumpscan.synth.objects import ObjectSpec, PlantedObject, make
+from dumpscan.synth.objects import ObjectSpec, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from dumpscan.synth.filler import Content
+    from dumpscan.synth.planted import PlantedObject
 
 SEED = "benchmark"
 PAGE = 4096

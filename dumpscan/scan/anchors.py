@@ -40,6 +40,7 @@ _COMMON = (
 )
 """How common each byte value is in memory: -log2 of its share, one hexadecimal digit a value; the mean of the dump of a
 Windows process and of program files."""
+_SHARES = [2.0 ** -int(digit, 16) for digit in _COMMON]
 _ONE_MORE = 2**-12
 _REAL = 1000
 """What one more anchor costs, and a place where an anchor really is, beside a place where only its last byte is."""
@@ -135,7 +136,7 @@ def _literals(positions: ByteSets) -> dict[bytes, int]:
 
 
 def _choose(possible: Sequence[dict[bytes, int]]) -> list[bytes]:
-    """Choose anchors until each expression has one: the one that costs least for every expression it is new to."""
+    """Choose anchors until each expression has one, and none could be replaced by a cheaper one."""
     left = {number for number, literals in enumerate(possible) if literals}
     chosen: list[bytes] = []
     while left:
@@ -143,20 +144,28 @@ def _choose(possible: Sequence[dict[bytes, int]]) -> list[bytes]:
         for number in left:
             for literal in possible[number]:
                 takers[literal] = takers.get(literal, 0) + 1
-        last_bytes = {literal[-1] for literal in chosen}
-        best = min(takers, key=lambda literal: (_cost(literal, last_bytes) / takers[literal], literal))
+        before = _cost(chosen)
+        best = min(takers, key=lambda literal: ((_cost([*chosen, literal]) - before) / takers[literal], literal))
         chosen.append(best)
         left = {number for number in left if best not in possible[number]}
-    for anchor in tuple(chosen):
-        others = [other for other in chosen if other != anchor]
-        if all(not literals or any(other in literals for other in others) for literals in possible):
-            chosen = others
+    settled = 0
+    while settled < len(chosen):  # until a whole round has changed nothing
+        anchor, *others = chosen
+        orphans = [literals.keys() for literals in possible if literals and literals.keys().isdisjoint(others)]
+        if orphans:
+            shared = set.intersection(*map(set, orphans))
+            best = min(shared, key=lambda literal: (_cost([*others, literal]), literal != anchor, literal))
+            chosen = [*others, best]
+            settled = settled + 1 if best == anchor else 0
+        else:
+            chosen, settled = others, 0
     return chosen
 
 
-def _cost(literal: bytes, last_bytes: set[int]) -> float:
-    shares = [2.0 ** -int(_COMMON[value], 16) for value in literal]
-    return (0 if literal[-1] in last_bytes else shares[-1]) + _ONE_MORE + _REAL * prod(shares)
+def _cost(anchors: Sequence[bytes]) -> float:
+    shares = [[_SHARES[value] for value in anchor] for anchor in anchors]
+    last = sum(_SHARES[value] for value in {anchor[-1] for anchor in anchors})
+    return last + _ONE_MORE * len(anchors) + _REAL * sum(map(prod, shares))
 
 
 @cache

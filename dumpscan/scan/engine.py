@@ -1,7 +1,8 @@
 """The one hot loop: every signature at once over every byte of an address space, each byte once.
 
-All signatures are compiled into one hyperscan database. Hyperscan takes the mapped bytes as they are, without a copy,
-and gives up the interpreter's lock while it scans, so that threads run side by side. What is scanned, and which
+All signatures are compiled into one hyperscan database, each as a looser expression that hyperscan is quick with
+(`anchors`); where that matches, the signature itself is tried. Hyperscan takes the mapped bytes as they are, without a
+copy, and gives up the interpreter's lock while it scans, so that threads run side by side. What is scanned, and which
 address a match has, is said by `stretches`; what a match means is decided by the decoders.
 """
 
@@ -34,8 +35,7 @@ MOST_THREADS = 4
 """Threads by default, at most: two already come near to what the memory delivers."""
 
 _NUMBER_BITS = 16
-"""A match is noted in one integer: where it ends, above these bits, and which signature it is."""
-
+"""Bits for the number of a candidate or signature."""
 _NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 
 _HITS = 1 << 12
@@ -65,6 +65,9 @@ class Matches(NamedTuple):
 
     signatures: NDArray[np.uint16]
     starts: NDArray[np.uint64]
+
+
+_NO_MATCHES = Matches(np.empty(0, np.uint16), np.empty(0, np.uint64))
 
 
 class Engine:
@@ -149,10 +152,7 @@ class Engine:
         """Find every match in a contiguous buffer of any size (of an array, pass its `data`)."""
         view = memoryview(data).cast("B")
         batches = list(self._run([Plain(view, self._overlap)], _threads(threads, len(view)), None))
-        return Matches(
-            np.concatenate([batch.signatures for batch in batches] or [np.empty(0, np.uint16)]),
-            np.concatenate([batch.starts for batch in batches] or [np.empty(0, np.uint64)]),
-        )
+        return Matches(*map(np.concatenate, zip(_NO_MATCHES, *batches, strict=True)))
 
     def _run(self, lines: Iterable[Line], threads: int, progress: Callable[[int], None] | None) -> Iterator[Matches]:
         """Scan the blocks of all lines in their order, a bounded number of them ahead of the caller.
@@ -182,6 +182,18 @@ class Engine:
 
     def _block(self, line: Line, block: Block) -> Matches:
         """Scan one block, in a thread of the pool."""
+        data = line.data(block)
+        signatures, ends = self._exact(data, self._found(data), block.begin - block.first)
+        if not len(ends):
+            return _NO_MATCHES
+        ends += block.first
+        indexes, addresses = line.locate(ends - self._lengths[signatures], ends)
+        signatures = signatures[indexes]
+        order = np.lexsort((signatures, addresses))
+        return Matches(signatures[order], addresses[order])
+
+    def _found(self, data: memoryview) -> array[int]:
+        """Let hyperscan find all candidates; each is noted as one number, its end above `_NUMBER_BITS`."""
         found = array("Q")
         note = found.append
 
@@ -192,42 +204,52 @@ class Engine:
             scratch = self._scratches.pop()
         except IndexError:
             scratch = hyperscan.Scratch(self._database)
-        data = line.data(block)
         self._scan_database(data, match_event_handler=on_match, scratch=scratch)
         self._scratches.append(scratch)
-        signatures, ends = self._exact(data, found, block.begin - block.first)
-        ends += block.first
-        indexes, addresses = line.locate(ends - self._lengths[signatures], ends)
-        order = np.lexsort((signatures[indexes], addresses))
-        return Matches(signatures[indexes[order]], addresses[order])
+        return found
 
     def _exact(self, data: memoryview, found: array[int], overlap: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        """Keep of the places found those where a signature itself matches, and which the block before has not had."""
+        """Keep of the candidates those where a signature itself matches, and which the block before has not had."""
         signatures, ends = array("H"), array("q")
+        candidates = self._candidates
         for note in found:
-            for number, after, matches in self._candidates[note & _NUMBER_MASK].exact:
+            for number, length, after, matches in candidates[note & _NUMBER_MASK].exact:
                 end = (note >> _NUMBER_BITS) + after
                 if end <= overlap:
                     continue
                 # What would stick out of the data is cut short here and does not match.
-                start = max(0, end - self.signatures[number].length)
-                if matches is None or matches(data[start:end]):
+                if matches is None or matches(data[max(0, end - length) : end]):
                     signatures.append(number)
                     ends.append(end)
-        return np.array(signatures, np.uint16), np.array(ends, np.int64)
+        return np.frombuffer(signatures, np.uint16), np.frombuffer(ends, np.int64)
+
+
+class _Exact(NamedTuple):
+    """A signature, in the terms of the candidate that stands for it.
+
+    Attributes:
+        number: Index into `Engine.signatures`.
+        length: Of the signature, in bytes.
+        after: Bytes of the signature behind the candidate's match.
+        matches: Tells whether bytes match the signature; None if nothing else can be where the candidate matches.
+    """
+
+    number: int
+    length: int
+    after: int
+    matches: Callable[[memoryview], object] | None
 
 
 class _Candidate(NamedTuple):
     """What hyperscan looks for, instead of signatures.
 
     Attributes:
-        expression: Matches within every match of one of the signatures, and perhaps elsewhere.
-        exact: Indexes of signatures, with the bytes of each behind the candidate's match, and what tells whether bytes
-            match it; None if nothing else can be there.
+        expression: Matches within every match of any of the signatures, and perhaps elsewhere.
+        exact: The signatures.
     """
 
     expression: bytes
-    exact: list[tuple[int, int, Callable[[memoryview], object] | None]]
+    exact: list[_Exact]
 
 
 def _candidates(signatures: Sequence[Signature]) -> list[_Candidate]:
@@ -238,7 +260,7 @@ def _candidates(signatures: Sequence[Signature]) -> list[_Candidate]:
         same = looser.expression == signature.expression
         matches = None if same else re.compile(signature.expression, re.DOTALL).fullmatch
         candidate = candidates.setdefault(looser.expression, _Candidate(looser.expression, []))
-        candidate.exact.append((number, looser.after, matches))
+        candidate.exact.append(_Exact(number, signature.length, looser.after, matches))
     return list(candidates.values())
 
 

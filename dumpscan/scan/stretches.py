@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.space import Region
 
-BLOCK = 4 << 20
+BLOCK = 8 << 20
 """Bytes of the file in one block: large beside the cost of handing it to a thread, small beside the memory that a block
 full of matches takes."""
 
