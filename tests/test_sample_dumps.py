@@ -10,7 +10,9 @@ import pytest
 
 from dumpscan.artifacts.merge import Collector
 from dumpscan.artifacts.pairs import with_pairs
-from dumpscan.artifacts.scanner import Scanner
+from dumpscan.artifacts.scanner import Scanner, source_of
+from dumpscan.artifacts.searches import KEYS
+from dumpscan.artifacts.symcrypt_aes import search_aes
 from dumpscan.findings import Certificate, Finding, PrivateKey
 from dumpscan.memory.minidump import Minidump
 from dumpscan.synth.minidump_scenario import build_minidump
@@ -23,7 +25,10 @@ def scan(path: Path) -> list[Finding]:
     collector = Collector()
     with Minidump(path) as dump:
         assert dump.damage == ()
-        assert Scanner().scan(dump, collector) == ()
+        assert Scanner(KEYS.detectors).scan(dump, collector) == ()
+        source = source_of(dump)
+        for decoded in search_aes(dump):
+            collector.add(decoded, source)
     return with_pairs(collector.findings())
 
 
@@ -42,7 +47,7 @@ def planted(truth: dict[str, Any]) -> set[tuple[str, str, int, str, tuple[tuple[
             entry["kind"],
             entry["encoding"],
             place["virtual_address"],
-            entry["sha256"],
+            place.get("sha256") or entry["sha256"],
             tuple((offset, length) for offset, length in place["extents"]),
         )
         for entry in truth["objects"]

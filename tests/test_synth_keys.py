@@ -130,3 +130,16 @@ def test_repr_shows_no_key_material() -> None:
     key = keys.make_key("rsa-512", "one")
     assert isinstance(key.private, rsa.RSAPrivateKey)
     assert str(key.private.private_numbers().p) not in repr(key)
+
+
+@pytest.mark.parametrize(("algorithm", "size"), keys.SYMMETRIC.items())
+def test_symmetric_keys_depend_on_algorithm_and_seed_alone(algorithm: str, size: int) -> None:
+    key = keys.make_symmetric_key(algorithm, "one")
+    assert len(key) == size
+    assert key == keys.make_symmetric_key(algorithm, "one") != keys.make_symmetric_key(algorithm, "two")
+    assert keys.symmetric_key_id("AES", key) != keys.symmetric_key_id("AES", keys.make_symmetric_key(algorithm, "two"))
+
+
+def test_symmetric_algorithms_that_are_not_known() -> None:
+    with pytest.raises(ScenarioError, match="unknown algorithm 'rsa-2048'; expected one of aes-128, aes-192, aes-256"):
+        keys.make_symmetric_key("rsa-2048", "one")

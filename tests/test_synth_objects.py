@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from hashlib import sha1, sha256
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -16,12 +17,15 @@ from dumpscan.synth import objects
 from dumpscan.synth.keys import make_key
 from dumpscan.synth.objects import ObjectSpec, make
 
+if TYPE_CHECKING:
+    from dumpscan.synth.planted import PlantedObject
+
 CA = ObjectSpec(kind="certificate", algorithm="ed25519", key="ca", subject="CN=ca.example.org", ca=True)
 LEAF = ObjectSpec(kind="certificate", algorithm="ec-p256", key="leaf", subject="CN=leaf.example.org", issuer=CA)
 RSA = ObjectSpec(kind="decoy", algorithm="rsa-1024", key="decoy", subject="CN=decoy")
 
 
-def parsed(planted: objects.PlantedObject) -> x509.Certificate:
+def parsed(planted: PlantedObject) -> x509.Certificate:
     if planted.encoding == "der":
         return x509.load_der_x509_certificate(planted.data)
     text = planted.data.decode("utf-16-le").encode() if planted.encoding == "pem-utf16" else planted.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,19 @@ from dumpscan.synth.placement import Area, Placer, place
 from dumpscan.synth.scenario import PlantSpec
 from dumpscan.synth.seeded import SeededBytes
 from dumpscan.synth.toml_table import Table
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """So many bytes that may lie anywhere."""
+
+    size: int
+    alignment: int = 1
+
+    @property
+    def length(self) -> int:
+        return self.size
+
 
 HERE = Table(Path("x.toml"), "process.plants #1", {})
 AREAS = [
@@ -47,11 +61,11 @@ plants = st.lists(
 )
 
 
-@given(plants, st.fixed_dictionaries({name: st.integers(2, 0xFFF) for name in "abc"}), st.text(max_size=4))
-def test_places_are_free_and_as_asked_for(specs: list[PlantSpec], sizes: dict[str, int], seed: str) -> None:
+@given(plants, st.fixed_dictionaries({name: st.integers(2, 0xFFF).map(Bytes) for name in "abc"}), st.text(max_size=4))
+def test_places_are_free_and_as_asked_for(specs: list[PlantSpec], sizes: dict[str, Bytes], seed: str) -> None:
     def attempt() -> list[tuple[int, int, PlantSpec]]:
         placed = place(specs, sizes, Placer(AREAS, SeededBytes(seed), avoid_seams=True))
-        return sorted(((p.address, sizes[p.object], p.spec) for p in placed), key=lambda entry: entry[0])
+        return sorted(((p.address, sizes[p.object].size, p.spec) for p in placed), key=lambda entry: entry[0])
 
     try:
         placed = attempt()
@@ -128,10 +142,37 @@ def test_addresses_that_cannot_be_given(address: int, size: int, message: str) -
 def test_errors_name_the_plant() -> None:
     spec = PlantSpec(object="a", address=0x20000, table=HERE)
     with pytest.raises(ScenarioError, match=r"^x.toml: \[process.plants #1\]: 5 bytes at 0x20000 do not lie"):
-        place([spec], {"a": 5}, Placer(AREAS, SeededBytes("x"), avoid_seams=True))
+        place([spec], {"a": Bytes(5)}, Placer(AREAS, SeededBytes("x"), avoid_seams=True))
     with pytest.raises(ScenarioError, match="5 bytes has no seam after its first 9"):
         place(
             [PlantSpec(object="a", across_seam=True, seam_at=9, table=HERE)],
-            {"a": 5},
+            {"a": Bytes(5)},
             Placer(AREAS, SeededBytes("x"), avoid_seams=True),
         )
+
+
+def test_an_object_lies_at_a_multiple_of_its_own_alignment_too() -> None:
+    specs = [
+        PlantSpec(object="a", alignment=24, copies=5, table=HERE),
+        PlantSpec(object="a", across_seam=True, table=HERE),
+    ]
+    placed = place(specs, {"a": Bytes(72, alignment=32)}, Placer(AREAS, SeededBytes("x"), avoid_seams=True))
+    across, *apart = [placement.address for placement in placed]
+    assert across + 32 in SEAMS
+    assert [address % 96 for address in apart] == [0] * 5
+
+
+def test_only_what_has_an_address_lies_in_a_hole() -> None:
+    areas = [
+        Area("a", 0x10000, 0x1000, (0x11000,)),
+        Area("a", 0x11000, 0x1000, (0x12000,), hole=True),
+        Area("a", 0x12000, 0x1000, (0x12800,)),
+    ]
+    placer = Placer(areas, SeededBytes("x"), avoid_seams=True)
+    assert placer.across(0x800, 0x400) == 0x12400
+    assert placer.anywhere(0x1000, 1) == 0x10000
+    with pytest.raises(ScenarioError, match="no room"):
+        placer.anywhere(0x500, 1)
+    with pytest.raises(ScenarioError, match="no seam left"):
+        placer.across(16, 8)
+    assert placer.at(0x11000, 0x1000) == 0x11000

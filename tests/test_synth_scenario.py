@@ -178,7 +178,9 @@ def test_long_chains_of_issuers_are_refused(tmp_path: Path) -> None:
 def test_readme_names_every_word_of_the_format() -> None:
     words = set(re.findall(r"`([^`\s]+)`", (SAMPLES / "README.md").read_text()))
     assert words.issuperset(keys.ALGORITHMS)
-    assert words.issuperset(keys.WRITERS)
+    assert words.issuperset(keys.SYMMETRIC)
+    assert words.issuperset(objects.PRIVATE_KEY_ENCODINGS)
+    assert words.issuperset(objects.SYMMETRIC_KEY_ENCODINGS)
     assert words.issuperset(objects.CONTAINER_ENCODINGS)
     assert words.issuperset(objects.DECOYS)
     assert words.issuperset(objects.KINDS)

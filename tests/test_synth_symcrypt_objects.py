@@ -8,7 +8,7 @@ from dumpscan.artifacts.symcrypt_detectors import decode_int, decode_modulus, de
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_symcrypt import INT_TAG, MODULUS_TAG
 from dumpscan.synth.keys import make_key
-from dumpscan.synth.symcrypt_objects import BUILDS, SymcryptObject, make_aes, make_symcrypt
+from dumpscan.synth.symcrypt_objects import BUILDS, SymcryptObject, garbled, make_aes, make_symcrypt
 
 AT = 0x00AB_CD20 // 32 * 32
 EVERY_BUILD = pytest.mark.parametrize("build", BUILDS)
@@ -57,6 +57,38 @@ def test_a_handle_points_to_its_key(build: str) -> None:
 def test_an_aes_key_of_every_build(build: str, size: int) -> None:
     made = make_aes(bytes(range(size)), build)
     assert [(schedule.address, schedule.key) for schedule in find(made.at(AT))] == [(0, bytes(range(size)))]
+
+
+@EVERY_BUILD
+@pytest.mark.parametrize("algorithm", ["rsa-1024", "ec-p256", "x25519"])
+def test_a_garbled_key_has_the_tags_of_a_key_and_is_none(build: str, algorithm: str) -> None:
+    made = make_symcrypt(make_key(algorithm, "objects"), build)
+    noise = garbled(made, "seed")
+    memory = [Patches({AT: which.at(AT)}, made.abi.pointer_size) for which in (made, noise)]
+    for tag in (INT_TAG, MODULUS_TAG):
+        assert set(tags(memory[0], tag)) <= set(tags(memory[1], tag))
+    assert found_in(noise, AT) == set()
+    assert noise.at(AT) == garbled(made, "seed").at(AT) != garbled(made, "other").at(AT)
+
+
+@EVERY_BUILD
+def test_the_parts_of_a_key_follow_one_another_and_are_named_where_they_are_cut(build: str) -> None:
+    made = make_symcrypt(make_key("rsa-1024", "objects"), build)
+    parts = {part.name: part for part in made.parts}
+    names = (
+        "key structure, modulus, public exponent, prime 1, prime 2, private exponent, CRT exponent 1, CRT exponent 2"
+    )
+    assert ", ".join(parts) == names
+    numbers = [part for part in made.parts if part.value is not None]
+    assert [part.name for part in sorted(numbers, key=lambda part: part.start)] == [part.name for part in numbers]
+    data = made.at(AT)
+    read = {part.name: int.from_bytes(data[part.value : part.end], "little") for part in numbers}
+    assert read["modulus"] == read["prime 1"] * read["prime 2"]
+    assert read["private exponent"] % (read["prime 1"] - 1) == read["CRT exponent 1"]
+    prime = parts["prime 1"]
+    assert made.parts_in([(prime.end - 1, prime.end)]) == ("prime 1",)
+    assert made.parts_in([(0, 1)]) == ("key structure", "public exponent")
+    assert made.parts_in([(prime.end, prime.end), (made.key_size, made.size)]) == ()
 
 
 def test_what_cannot_be_made_is_refused() -> None:

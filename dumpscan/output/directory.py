@@ -27,7 +27,7 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
 
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 """What a file system without hard links answers (FAT, some network and FUSE file systems)."""
 
 
@@ -164,7 +164,7 @@ class PrivateDirectory:
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in NO_LINKS:
                 raise
             return self._publish_without_links(temporary, name)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import lcm
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.exceptions import ScenarioError
@@ -11,7 +12,7 @@ from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.synth.kernel_regions import READ_WRITE
 from dumpscan.synth.kernel_scenario import PAGED_OUT, PROTOTYPE, TRANSITION, Paging
 from dumpscan.synth.kernel_space import NONPAGED
-from dumpscan.synth.objects import PlantedObject, make
+from dumpscan.synth.objects import make
 from dumpscan.synth.seeded import SeededBytes
 
 if TYPE_CHECKING:
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from dumpscan.synth.kernel_regions import Region
     from dumpscan.synth.kernel_scenario import KernelScenario, LoosePlant, SeamSpec
     from dumpscan.synth.kernel_space import KernelSpace
+    from dumpscan.synth.planted import PlantedObject
     from dumpscan.synth.scenario import PlantSpec
 
 VALID = "valid"
 """State of a page that the processor can reach; the others are those of `kernel_scenario`."""
 PLACEMENTS = ("ordinary", "crossing", "shared", "large", TRANSITION, PAGED_OUT, PROTOTYPE, "unmapped", "kernel")
 _TRIES = 4096
+_FORMER_BASE, _FORMER_SPAN = 0x1000_0000, 0x4000_0000
+"""Where what lies in frames that nothing maps used to be mapped, as its pointers have it: any address would do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,7 @@ class Placed:
     Attributes:
         name: Of the object in the scenario.
         planted: The object.
+        address: The address that its bytes were made for: the first at which it is mapped.
         placement: One of `PLACEMENTS`; the first reason why it is not ordinary.
         places: Its mappings.
         pieces: Where its bytes are.
@@ -77,6 +82,7 @@ class Placed:
 
     name: str
     planted: PlantedObject
+    address: int
     placement: str
     places: tuple[Place, ...]
     pieces: tuple[Piece, ...]
@@ -86,13 +92,21 @@ class Placed:
         """Return what a scanner must find, ready for JSON; no key material.
 
         `missing` bytes are not in the image. `unreachable` are those and what no page tables lead to: behind prototype
-        entries, or in frames that nothing maps.
+        entries, or in frames that nothing maps. A library's object holds addresses, those that are right where it lies
+        at `made_at`; `wrapper`, the address of its handle, is told only if it is mapped there.
         """
+        holes = [(piece.offset, piece.offset + piece.length) for piece in self.pieces if piece.physical is None]
+        pieces = _first_bytes(self.pieces, self.planted.length)
+        there = self.planted.truth_at(self.address, holes)
+        if all(place.address != self.address for place in self.places):
+            there.pop("wrapper", None)
         return {
             "object": self.name,
             **self.planted.truth(),
+            **there,
+            **({} if self.planted.library is None else {"made_at": self.address}),
             "placement": self.placement,
-            "crosses_pages": len(self.pieces) > 1,
+            "crosses_pages": len(pieces) > 1,
             "places": [
                 {"pid": place.pid, "virtual_address": place.address, "unreachable": place.unreachable}
                 for place in self.places
@@ -104,10 +118,10 @@ class Placed:
                     "physical_address": piece.physical,
                     "state": piece.state,
                 }
-                for piece in self.pieces
+                for piece in pieces
             ],
-            "missing": sum(piece.length for piece in self.pieces if piece.physical is None),
-            "unreachable": min((place.unreachable for place in self.places), default=len(self.planted.data)),
+            "missing": sum(piece.length for piece in pieces if piece.physical is None),
+            "unreachable": min((place.unreachable for place in self.places), default=self.planted.length),
         }
 
 
@@ -163,7 +177,9 @@ class Planter:
 
     def _choose(self, built: BuiltProcess, spec: PlantSpec, copy: int) -> int:
         """Return a free place in one of the process's regions, all of whose pages are there."""
-        size = len(self.object(spec.object).data)
+        planted = self.object(spec.object)
+        size, alignment = planted.size, lcm(spec.alignment, planted.alignment)
+        middle = planted.length // 2 // planted.alignment * planted.alignment
         regions = [region for name, region in built.regions.items() if spec.region in (None, name)]
         if not regions:
             raise ScenarioError("the process has no region to plant it in")
@@ -171,12 +187,12 @@ class Planter:
         for _ in range(_TRIES):
             region = regions[source.below(len(regions))]
             if spec.across_seam:
-                before = size // 2 if spec.seam_at is None else spec.seam_at
+                before = middle if spec.seam_at is None else spec.seam_at
                 offset = (source.below(region.range.size >> PAGE_SHIFT) << PAGE_SHIFT) - before
             else:
-                offset = source.below(region.range.size) // spec.alignment * spec.alignment
+                offset = source.below(region.range.size) // alignment * alignment
                 if size <= PAGE_SIZE < offset % PAGE_SIZE + size:  # move it back onto one page
-                    offset += (PAGE_SIZE - size) // spec.alignment * spec.alignment - offset % PAGE_SIZE
+                    offset += (PAGE_SIZE - size) // alignment * alignment - offset % PAGE_SIZE
             if offset < 0 or offset + size > region.range.size:
                 continue
             address = region.range.start + offset
@@ -191,7 +207,7 @@ class Planter:
         return self._occupied.setdefault(owner, _Occupied())
 
     def _put(self, built: BuiltProcess, name: str, address: int) -> None:
-        size = len(self.object(name).data)
+        size, length = self.object(name).size, self.object(name).length
         for region in built.regions.values():
             offset = address - region.range.start
             if offset >= 0 and address + size <= region.range.end:
@@ -201,24 +217,29 @@ class Planter:
         pieces = self._pieces(built.space, address, size)
         placement = "large" if region.page_size > PAGE_SIZE else "shared" if region.shared else _placement(pieces)
         shared = None if region.shared is None else (region.shared, offset)
-        self._place(name, placement, [Place(built.process.spec.pid, address, _unreachable(pieces))], pieces, shared)
+        places = [Place(built.process.spec.pid, address, _unreachable(pieces, length))]
+        self._place(name, placement, address, places, pieces, shared=shared)
 
     def _place(
         self,
         name: str,
         placement: str,
+        address: int,
         places: list[Place],
         pieces: list[Piece],
+        *,
         shared: tuple[str, int] | None = None,
     ) -> None:
         planted = self.object(name)
+        data = planted.at(address)
         for piece in pieces:
             if piece.physical is not None:
-                self._kernel.memory.write(piece.physical, planted.data[piece.offset : piece.offset + piece.length])
+                self._kernel.memory.write(piece.physical, data[piece.offset : piece.offset + piece.length])
         self.placed.append(
             Placed(
                 name=name,
                 planted=planted,
+                address=address,
                 placement=placement,
                 places=tuple(places),
                 pieces=tuple(pieces),
@@ -249,7 +270,7 @@ class Planter:
 
     def _plant_seams(self, built: BuiltProcess, seam: SeamSpec, number: int) -> None:
         """Plant an object once per seam, each on pages of its own: one before the border, the others behind it."""
-        size = len(self.object(seam.object).data)
+        size = self.object(seam.object).size
         name = f"seams-{number}"
         states: dict[str, list[int]] = {TRANSITION: [], PAGED_OUT: [], PROTOTYPE: []}
         offsets = []
@@ -271,11 +292,12 @@ class Planter:
 
     def plant_kernel(self, plant: LoosePlant) -> None:
         """Plant an object in nonpaged pool, on pages of its own."""
-        size = len(self.object(plant.object).data)
+        size = self.object(plant.object).size
         for _ in range(plant.copies):
             address = self._kernel.pages(NONPAGED, -(-(plant.offset + size) // PAGE_SIZE)) + plant.offset
             pieces = self._pieces(self._kernel.space, address, size)
-            self._place(plant.object, "kernel", [Place(None, address, 0)], pieces)
+            with plant.table.blamed():
+                self._place(plant.object, "kernel", address, [Place(None, address, 0)], pieces)
 
     def plant_unmapped(self, plant: LoosePlant) -> None:
         """Plant an object in a frame that nothing maps.
@@ -283,14 +305,14 @@ class Planter:
         Raises:
             ScenarioError: If it does not fit the frame: what follows in physical memory is somebody else's.
         """
-        size = len(self.object(plant.object).data)
+        size = self.object(plant.object).size
         if plant.offset + size > PAGE_SIZE:
             raise plant.table.error("offset", f"{size} bytes do not fit a frame from offset {plant.offset} on")
         for _ in range(plant.copies):
             physical = (int(self._kernel.memory.take(1)[0]) << PAGE_SHIFT) + plant.offset
-            self._place(
-                plant.object, "unmapped", [], [Piece(offset=0, length=size, physical=physical, state="unmapped")]
-            )
+            piece = Piece(offset=0, length=size, physical=physical, state="unmapped")
+            with plant.table.blamed():
+                self._place(plant.object, "unmapped", _FORMER_BASE + physical % _FORMER_SPAN, [], [piece])
 
     def resolve_shared(self, processes: Iterable[BuiltProcess]) -> None:
         """Give objects in shared memory all the places at which processes map them."""
@@ -304,17 +326,24 @@ class Planter:
                 continue
             name, offset = placed.shared
             places = []
-            size = len(placed.planted.data)
+            size, length = placed.planted.size, placed.planted.length
             for built, region in mapped[name]:
                 address = region.range.start + offset
                 if address + size <= region.range.end:
                     pieces = self._pieces(built.space, address, size)
-                    places.append(Place(built.process.spec.pid, address, _unreachable(pieces)))
+                    places.append(Place(built.process.spec.pid, address, _unreachable(pieces, length)))
             self.placed[index] = replace(placed, places=tuple(places))
 
 
-def _unreachable(pieces: list[Piece]) -> int:
-    return sum(piece.length for piece in pieces if piece.state not in (VALID, TRANSITION))
+def _first_bytes(pieces: Iterable[Piece], length: int) -> list[Piece]:
+    """Return where the first bytes of what lies in some pieces lie."""
+    return [
+        replace(piece, length=min(piece.length, length - piece.offset)) for piece in pieces if piece.offset < length
+    ]
+
+
+def _unreachable(pieces: list[Piece], length: int) -> int:
+    return sum(piece.length for piece in _first_bytes(pieces, length) if piece.state not in (VALID, TRANSITION))
 
 
 def _placement(pieces: list[Piece]) -> str:

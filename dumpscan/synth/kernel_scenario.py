@@ -325,6 +325,8 @@ def _check_process(table: Table, process: KernelProcess) -> None:
     for region in spec.regions:
         if region.splits:
             raise table.error("regions", f"{region.name!r} has splits; a kernel image has pages instead")
+        if region.holes:
+            raise table.error("regions", f"{region.name!r} has holes; in a kernel image pages are paged out instead")
     if process.exited is not None and process.exited < spec.created:
         raise table.error("exited", "lies before created")
     if not process.user_space and (spec.regions or spec.plants or spec.modules or process.seams):

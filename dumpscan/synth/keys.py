@@ -55,7 +55,10 @@ ALGORITHMS = (
     *_EDWARDS,
     *(f"dsa-{bits}" for bits in DSA_BITS),
 )
-"""Every algorithm that a scenario can name."""
+"""Every algorithm of key pairs that a scenario can name."""
+
+SYMMETRIC = {"aes-128": 16, "aes-192": 24, "aes-256": 32}
+"""Bytes of a key, by every algorithm of symmetric keys that a scenario can name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,22 @@ def make_key(algorithm: str, seed: str) -> KeyPair:
         return KeyPair("EC", curve.key_size, curve.name, _ec(source, curve))
     name, bits, size, construct = _EDWARDS[algorithm]
     return KeyPair(name, bits, None, construct(source.take(size)))
+
+
+def make_symmetric_key(algorithm: str, seed: str) -> bytes:
+    """Return the key that `algorithm` (one of `SYMMETRIC`) and `seed` determine.
+
+    Raises:
+        ScenarioError: For an algorithm that is not known.
+    """
+    if algorithm not in SYMMETRIC:
+        raise ScenarioError(f"unknown algorithm {algorithm!r}; expected one of {', '.join(SYMMETRIC)}")
+    return SeededBytes("symmetric key", algorithm, seed).take(SYMMETRIC[algorithm])
+
+
+def symmetric_key_id(name: str, key: bytes) -> str:
+    """Return the id of a symmetric key, as `findings.SymmetricKey` defines it."""
+    return sha256(b"\0".join((b"dumpscan symmetric key", name.encode(), key))).hexdigest()
 
 
 def _rsa(source: SeededBytes, bits: int) -> rsa.RSAPrivateKey:

@@ -6,7 +6,7 @@ written, and one `[process]`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,7 +16,7 @@ from dumpscan.synth.files import whole_file
 from dumpscan.synth.filler import filler
 from dumpscan.synth.minidump import MemoryList, MinidumpBuilder
 from dumpscan.synth.minidump_records import ARCHITECTURES, ExceptionRecord
-from dumpscan.synth.objects import PlantedObject, make
+from dumpscan.synth.objects import make
 from dumpscan.synth.placement import Area, Placement, Placer, place
 from dumpscan.synth.scenario import parse_common, parse_process
 from dumpscan.synth.seeded import SeededBytes
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dumpscan.synth.minidump_layout import PlacedRange
+    from dumpscan.synth.planted import PlantedObject
     from dumpscan.synth.scenario import Common, ModuleSpec, ProcessSpec, RegionSpec
     from dumpscan.synth.toml_table import Table
 
@@ -87,9 +88,13 @@ def build_minidump(scenario_path: Path, output_dir: Path) -> tuple[Path, Path]:
     with scenario.table.blamed():
         builder, areas = _assemble(scenario)
     placer = Placer(areas, SeededBytes("places", common.seed), avoid_seams=True)
-    placements = place(process.plants, {name: len(planted.data) for name, planted in objects.items()}, placer)
+    placements = place(process.plants, objects, placer)
+    held = sorted((entry.address, entry.end) for entry in builder.ranges)
     for placement in placements:
-        builder.plant(placement.address, objects[placement.object].data)
+        with placement.spec.table.blamed():
+            data = objects[placement.object].at(placement.address)
+        for low, high in _held(held, placement.address, len(data)):
+            builder.plant(placement.address + low, data[low:high])
 
     dump_path = output_dir / f"{common.name}.dmp"
     truth_path = output_dir / f"{common.name}.truth.json"
@@ -193,8 +198,9 @@ def _assemble(scenario: MinidumpScenario) -> tuple[MinidumpBuilder, list[Area]]:
         split_environment=dump.split_environment,
     )
     areas = [
-        _add_region(builder, region, start, f"{seed}/{process.pid}/{region.name}")
+        area
         for region, start in _region_starts(process.regions, builder)
+        for area in _add_region(builder, region, start, f"{seed}/{process.pid}/{region.name}")
     ]
     for handle in dump.handles:
         builder.add_handle(*handle)
@@ -207,8 +213,7 @@ def _assemble(scenario: MinidumpScenario) -> tuple[MinidumpBuilder, list[Area]]:
     _refuse_overlaps(builder)
     starts = {area.start for area in areas}
     return builder, [
-        Area(area.name, area.start, area.size, (*area.seams, area.end) if area.end in starts else area.seams)
-        for area in areas
+        replace(area, seams=(*area.seams, area.end) if area.end in starts else area.seams) for area in areas
     ]
 
 
@@ -239,13 +244,44 @@ def _region_starts(regions: Sequence[RegionSpec], builder: MinidumpBuilder) -> I
             heap += -(-region.size // _GRANULARITY) * _GRANULARITY + _REGION_GAP
 
 
-def _add_region(builder: MinidumpBuilder, region: RegionSpec, start: int, seed: str) -> Area:
-    """Add a region as one memory range or, where it is split, as adjacent ones."""
-    cuts = (0, *region.splits, region.size)
-    for index, (low, high) in enumerate(pairwise(cuts)):
-        content = filler(region.filler, high - low, f"{seed}/{index}")
-        builder.add_memory(start + low, content, protect=region.protect)
-    return Area(region.name, start, region.size, tuple(start + split for split in region.splits))
+def _add_region(builder: MinidumpBuilder, region: RegionSpec, start: int, seed: str) -> list[Area]:
+    """Add a region as one memory range or, where it is split or has holes, as several."""
+    holes = [(low, low + size) for low, size in region.holes]
+    edges = {0, region.size, *(edge for hole in holes for edge in hole)}
+    for index, (low, high) in enumerate(pairwise(sorted({*edges, *region.splits}))):
+        if not any(first <= low < past for first, past in holes):
+            content = filler(region.filler, high - low, f"{seed}/{index}")
+            builder.add_memory(start + low, content, protect=region.protect)
+    return [
+        Area(
+            region.name,
+            start + low,
+            high - low,
+            tuple(start + split for split in region.splits if low < split < high),
+            hole=(low, high) in holes,
+        )
+        for low, high in pairwise(sorted(edges))
+    ]
+
+
+def _held(ranges: Sequence[tuple[int, int]], address: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of `size` bytes at an address that some ranges hold, as offsets from there.
+
+    Args:
+        ranges: (first address, past the last), ascending.
+        address: Of the first byte.
+        size: Bytes.
+    """
+    for start, end in ranges:
+        low, high = max(start - address, 0), min(end - address, size)
+        if low < high:
+            yield low, high
+
+
+def _holes(ranges: Sequence[tuple[int, int]], address: int, size: int) -> list[tuple[int, int]]:
+    """Return the parts that no range holds (arguments as of `_held`)."""
+    edges = [0, *(edge for part in _held(ranges, address, size) for edge in part), size]
+    return [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low < high]
 
 
 def _refuse_overlaps(builder: MinidumpBuilder) -> None:
@@ -267,17 +303,20 @@ def _truth(
     """Return all that a reader of the dump must find."""
     dump, process = scenario.dump, scenario.process
     ranges = sorted(placed, key=lambda place: place.address)
+    spans = [(place.address, place.address + place.size) for place in ranges]
     locations = [
         (
             placement.object,
             {
                 "virtual_address": placement.address,
-                "length": len(objects[placement.object].data),
-                "extents": _extents(ranges, placement.address, len(objects[placement.object].data)),
+                "length": planted.length,
+                "extents": _extents(ranges, placement.address, planted.length),
                 "across_seam": placement.spec.across_seam,
+                **planted.truth_at(placement.address, _holes(spans, placement.address, planted.size)),
             },
         )
         for placement in sorted(placements, key=lambda placement: placement.address)
+        for planted in (objects[placement.object],)
     ]
     return {
         "scenario": scenario.common.name,

@@ -6,27 +6,44 @@ same key pair, which is how a certificate and its private key are paired.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from dumpscan.artifacts.aes_schedule import expand
+from dumpscan.artifacts.symcrypt_aes import SCHEDULE_ENCODING
+from dumpscan.artifacts.symcrypt_rsa import ENCODING as SYMCRYPT
 from dumpscan.exceptions import ScenarioError
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
 from dumpscan.synth import containers
 from dumpscan.synth.certificates import CertificateFields, build_certificate, parse_name
-from dumpscan.synth.keys import WRITERS, KeyPair, make_key, pem, pem_to_utf16, pkcs1, write_key
+from dumpscan.synth.keys import (
+    WRITERS,
+    KeyPair,
+    make_key,
+    make_symmetric_key,
+    pem,
+    pem_to_utf16,
+    pkcs1,
+    symmetric_key_id,
+    write_key,
+)
+from dumpscan.synth.planted import DECOY, PlantedObject
 from dumpscan.synth.seeded import SeededBytes
+from dumpscan.synth.symcrypt_objects import BUILDS, garbled, make_aes, make_symcrypt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DECOY = "decoy"
-KINDS = (Certificate.kind, PrivateKey.kind, EncryptedContainer.kind, DECOY)
+KINDS = (Certificate.kind, PrivateKey.kind, PublicKey.kind, SymmetricKey.kind, EncryptedContainer.kind, DECOY)
 CERTIFICATE_ENCODINGS = ("der", "pem", "pem-utf16")
 CONTAINER_ENCODINGS = ("pkcs8-encrypted", "pem-encrypted", "pkcs12")
+PRIVATE_KEY_ENCODINGS = (*WRITERS, *BUILDS)
+PUBLIC_KEY_ENCODINGS = tuple(BUILDS)
+SYMMETRIC_KEY_ENCODINGS = (*BUILDS, SCHEDULE_ENCODING)
 _CONTAINERS = {"pkcs8-encrypted": "pkcs8", "pem-encrypted": "pkcs8", "pkcs12": "pkcs12"}
 
 
@@ -35,12 +52,15 @@ class ObjectSpec:
     """What to make.
 
     Attributes:
-        kind: `certificate`, `private_key`, `encrypted_container` or `decoy`.
-        algorithm: Of the key: `rsa-2048`, `ec-p256`, `ed25519`, `dsa-2048` ... (`keys.ALGORITHMS`).
+        kind: `certificate`, `private_key`, `public_key`, `symmetric_key`, `encrypted_container` or `decoy`.
+        algorithm: Of the key: `rsa-2048`, `ec-p256`, `ed25519`, `dsa-2048` ... (`keys.ALGORITHMS`), of a symmetric one
+            `aes-128`, `aes-192`, `aes-256` (`keys.SYMMETRIC`).
         key: Name of the key pair.
         encoding: How it is written: certificates `der` (default), `pem`, `pem-utf16`; private keys `pkcs8` (default)
-            and the other names of `keys.WRITERS`; containers `pkcs8-encrypted` (default), `pem-encrypted`, `pkcs12`;
-            decoys the name of a flaw (`DECOYS`), `truncated-certificate` by default.
+            and the other names of `keys.WRITERS`, or SymCrypt's own object, `symcrypt_objects.BUILDS`; public keys one
+            of those (`symcrypt-x64` by default); symmetric keys one of those or `aes-schedule`; containers
+            `pkcs8-encrypted` (default), `pem-encrypted`, `pkcs12`; decoys the name of a flaw (`FLAWS`),
+            `truncated-certificate` by default.
         subject: RFC 4514 distinguished name, for certificates.
         issuer: Specification of the certificate that signs; None for a self-signed one.
         version: 1 or 3.
@@ -50,6 +70,7 @@ class ObjectSpec:
         alternative_names: `DNS:name`, `IP:address`, `email:address`, `URI:address`.
         ca: Basic constraints of the certificate.
         password: Of an encrypted container.
+        wrapped: Whether the provider's handle lies behind SymCrypt's key.
     """
 
     kind: str
@@ -65,66 +86,7 @@ class ObjectSpec:
     alternative_names: tuple[str, ...] = ()
     ca: bool = False
     password: str = field(default="dumpscan", repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlantedObject:
-    """An object's bytes and the truth about it, in the words of `dumpscan.findings`.
-
-    Attributes:
-        kind: As in `ObjectSpec`.
-        encoding: As in `Location.encoding` (for a decoy, the name of its flaw).
-        data: The bytes to plant. A PEM text ends with its last dash.
-        sha256: SHA-256 (hex) of `data`.
-        algorithm: As in `PrivateKey.algorithm`; None for decoys.
-        bits: Size of the modulus or field.
-        curve: Name of the curve of an EC key.
-        key_id: SHA-256 (hex) of the key's SubjectPublicKeyInfo.
-        der: The certificate itself, however `data` writes it.
-        thumbprint: SHA-1 of `der`, upper-case hex.
-        subject: RFC 4514 distinguished name of a certificate.
-        issuer: RFC 4514 distinguished name of its issuer.
-        container: As in `EncryptedContainer.container`, with `kdf`, `cipher` and `iterations`.
-    """
-
-    kind: str
-    encoding: str
-    data: bytes = field(repr=False)
-    sha256: str
-    algorithm: str | None = None
-    bits: int | None = None
-    curve: str | None = None
-    key_id: str | None = None
-    der: bytes | None = field(default=None, repr=False)
-    thumbprint: str | None = None
-    subject: str | None = None
-    issuer: str | None = None
-    container: str | None = None
-    kdf: str | None = None
-    cipher: str | None = None
-    iterations: int | None = None
-
-    def truth(self) -> dict[str, str | int | None]:
-        """Return what a finding must say, ready for JSON; no key material."""
-        values: dict[str, str | int | None] = {
-            "kind": self.kind,
-            "encoding": self.encoding,
-            "length": len(self.data),
-            "sha256": self.sha256,
-            "algorithm": self.algorithm,
-            "bits": self.bits,
-            "curve": self.curve,
-            "key_id": self.key_id,
-            "der_sha256": sha256(self.der).hexdigest() if self.der is not None else None,
-            "thumbprint": self.thumbprint,
-            "subject": self.subject,
-            "issuer": self.issuer,
-            "container": self.container,
-            "kdf": self.kdf,
-            "cipher": self.cipher,
-            "iterations": self.iterations,
-        }
-        return {name: value for name, value in values.items() if value is not None}
+    wrapped: bool = False
 
 
 def make(spec: ObjectSpec, seed: str) -> PlantedObject:
@@ -205,6 +167,8 @@ def _certificate(spec: ObjectSpec, seed: str) -> PlantedObject:
 def _private_key(spec: ObjectSpec, seed: str) -> PlantedObject:
     key = key_of(spec, seed)
     encoding = spec.encoding or "pkcs8"
+    if encoding in BUILDS:
+        return _symcrypt_key(spec, seed)
     data = write_key(key, encoding)
     return PlantedObject(
         kind=spec.kind,
@@ -216,6 +180,43 @@ def _private_key(spec: ObjectSpec, seed: str) -> PlantedObject:
         curve=key.curve,
         key_id=key.key_id,
     )
+
+
+def _symcrypt_key(spec: ObjectSpec, seed: str) -> PlantedObject:
+    key = key_of(spec, seed)
+    build = _encoding(spec, PUBLIC_KEY_ENCODINGS)
+    public_only = spec.kind == PublicKey.kind
+    made = make_symcrypt(key, build, public_only=public_only, wrapped=spec.wrapped, seed=seed)
+    return PlantedObject(
+        kind=spec.kind,
+        encoding=SYMCRYPT,
+        library=made,
+        algorithm=key.algorithm,
+        bits=key.bits,
+        curve=key.curve,
+        key_id=key.key_id,
+        layout=made.abi.layout,
+        architecture=made.abi.architecture,
+    )
+
+
+def _symmetric_key(spec: ObjectSpec, seed: str) -> PlantedObject:
+    key = make_symmetric_key(spec.algorithm, f"{seed}/{spec.key}")
+    encoding = _encoding(spec, SYMMETRIC_KEY_ENCODINGS)
+    planted = PlantedObject(
+        kind=spec.kind,
+        encoding=location_encoding(encoding),
+        algorithm="AES",
+        bits=len(key) * 8,
+        key_id=symmetric_key_id("AES", key),
+    )
+    if encoding == SCHEDULE_ENCODING:
+        data = expand(key)
+        return replace(planted, data=data, sha256=sha256(data).hexdigest())
+    made = make_aes(key, encoding)
+    # Its layout never changed, and is the same wherever pointers have 8 bytes: nothing more can be told from it.
+    architecture = made.abi.architecture if made.abi.pointer_size == 4 else None  # noqa: PLR2004 -- x86
+    return replace(planted, library=made, architecture=architecture)
 
 
 def _container(spec: ObjectSpec, seed: str) -> PlantedObject:
@@ -245,6 +246,8 @@ def location_encoding(encoding: str) -> str:
     """Return the `Location.encoding` of an object that a specification's `encoding` writes."""
     if encoding in WRITERS:
         return WRITERS[encoding].encoding
+    if encoding in BUILDS:
+        return SYMCRYPT
     return {"pkcs8-encrypted": "der", "pkcs12": "der", "pem-encrypted": "pem"}.get(encoding, encoding)
 
 
@@ -298,9 +301,17 @@ DECOYS: dict[str, Callable[[ObjectSpec, str], bytes]] = {
 is off; `truncated-certificate`: the first half; `garbled-certificate`: 16 right bytes, then noise.
 """
 
+_GARBLED = {f"garbled-{build}": build for build in BUILDS}
+FLAWS = (*DECOYS, *_GARBLED)
+"""All decoys: those of `DECOYS`, and `garbled-symcrypt-x64` ...: a key of SymCrypt whose tags, sizes and pointers are
+right and whose numbers are noise."""
+
 
 def _decoy(spec: ObjectSpec, seed: str) -> PlantedObject:
-    encoding = _encoding(spec, tuple(DECOYS))
+    encoding = _encoding(spec, FLAWS)
+    if encoding in _GARBLED:
+        made = make_symcrypt(key_of(spec, seed), _GARBLED[encoding], wrapped=spec.wrapped, seed=seed)
+        return PlantedObject(kind=spec.kind, encoding=encoding, library=garbled(made, f"{seed}/{spec.key}"))
     data = DECOYS[encoding](spec, seed)
     return PlantedObject(kind=spec.kind, encoding=encoding, data=data, sha256=sha256(data).hexdigest())
 
@@ -308,6 +319,8 @@ def _decoy(spec: ObjectSpec, seed: str) -> PlantedObject:
 _MAKERS: dict[str, Callable[[ObjectSpec, str], PlantedObject]] = {
     Certificate.kind: _certificate,
     PrivateKey.kind: _private_key,
+    PublicKey.kind: _symcrypt_key,
+    SymmetricKey.kind: _symmetric_key,
     EncryptedContainer.kind: _container,
     DECOY: _decoy,
 }

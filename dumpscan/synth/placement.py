@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import lcm
+from typing import TYPE_CHECKING, Protocol
 
 from dumpscan.exceptions import ScenarioError
 
@@ -27,12 +28,14 @@ class Area:
         size: Bytes.
         seams: Addresses in (start, start + size] where one memory range or page ends and the next one begins,
             ascending; a `range` will do. The last may be the area's end, where another area follows.
+        hole: Whether the dump does not hold it: what is given an address may lie there all the same.
     """
 
     name: str
     start: int
     size: int
     seams: Sequence[int] = ()
+    hole: bool = False
 
     @property
     def end(self) -> int:
@@ -53,6 +56,22 @@ class Placement:
     object: str
     address: int
     spec: PlantSpec
+
+
+class Extent(Protocol):
+    """As much as must be known of an object to place it (see `PlantedObject`)."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are planted."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of a finding, in whose middle a seam is put."""
+
+    @property
+    def alignment(self) -> int:
+        """What its address must be a multiple of."""
 
 
 class Placer:
@@ -91,7 +110,7 @@ class Placer:
         Raises:
             ScenarioError: If there is no room.
         """
-        areas = [area for area in self._areas if area.size >= size and region in (None, area.name)]
+        areas = [area for area in self._areas if area.size >= size and region in (None, area.name) and not area.hole]
         total = sum(area.size for area in areas)
         for _ in range(_TRIES if total else 0):
             chosen = self._source.below(total)
@@ -124,20 +143,20 @@ class Placer:
             for index in range(min(len(area.seams), 4 * _TRIES + len(self._taken))):
                 seam = area.seams[(offset + index) % len(area.seams)]
                 address = seam - before
-                if self._held(address, size) and not self._blocker(address, size):
+                if self._held(address, size, holes=False) and not self._blocker(address, size):
                     return self.at(address, size)
         where = "in any region" if region is None else f"in region {region!r}"
         raise ScenarioError(
             f"no seam left {where} for {size} bytes; give a region splits, or regions adjacent addresses"
         )
 
-    def _held(self, address: int, size: int) -> bool:
-        """Whether areas hold all of it, one after the other."""
+    def _held(self, address: int, size: int, *, holes: bool = True) -> bool:
+        """Whether areas hold all of it, one after the other; with `holes`, such areas are as good as others."""
         end = address + size
         index = bisect_right(self._starts, address) - 1
         while 0 <= index < len(self._areas):
             area = self._areas[index]
-            if not area.start <= address < area.end:
+            if not area.start <= address < area.end or (area.hole and not holes):
                 return False
             if end <= area.end:
                 return True
@@ -174,12 +193,12 @@ class Placer:
         return None
 
 
-def place(plants: Sequence[PlantSpec], sizes: Mapping[str, int], placer: Placer) -> list[Placement]:
+def place(plants: Sequence[PlantSpec], objects: Mapping[str, Extent], placer: Placer) -> list[Placement]:
     """Return a place for every plant: those with an address first, then those across seams, then the rest.
 
     Args:
         plants: What to plant.
-        sizes: Bytes of each object, by name.
+        objects: By name.
         placer: Gives out the places.
 
     Raises:
@@ -187,14 +206,16 @@ def place(plants: Sequence[PlantSpec], sizes: Mapping[str, int], placer: Placer)
     """
     placements = []
     for plant in sorted(plants, key=lambda plant: (plant.address is None, not plant.across_seam)):
-        size = sizes[plant.object]
+        planted = objects[plant.object]
+        size, alignment = planted.size, lcm(plant.alignment, planted.alignment)
+        middle = planted.length // 2 // planted.alignment * planted.alignment
         with plant.table.blamed():
             for _ in range(plant.copies):
                 if plant.address is not None:
                     address = placer.at(plant.address, size)
                 elif plant.across_seam:
-                    address = placer.across(size, plant.seam_at or size // 2, plant.region)
+                    address = placer.across(size, plant.seam_at or middle, plant.region)
                 else:
-                    address = placer.anywhere(size, plant.alignment, plant.region)
+                    address = placer.anywhere(size, alignment, plant.region)
                 placements.append(Placement(plant.object, address, plant))
     return placements

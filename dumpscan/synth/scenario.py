@@ -4,7 +4,7 @@
     site = "rsa-2048"                   # name = algorithm
 
     [objects.site-certificate]
-    kind = "certificate"                # certificate, private_key, encrypted_container, decoy
+    kind = "certificate"                # one of objects.KINDS
     key = "site"
     subject = "CN=www.contoso.example"
 
@@ -19,12 +19,24 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
-from dumpscan.synth.filler import FILLERS
-from dumpscan.synth.keys import ALGORITHMS, WRITERS
-from dumpscan.synth.objects import CERTIFICATE_ENCODINGS, CONTAINER_ENCODINGS, DECOY, DECOYS, KINDS, ObjectSpec
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
+from dumpscan.synth.filler import FILLERS, PAGE
+from dumpscan.synth.keys import ALGORITHMS, SYMMETRIC
+from dumpscan.synth.objects import (
+    CERTIFICATE_ENCODINGS,
+    CONTAINER_ENCODINGS,
+    FLAWS,
+    KINDS,
+    PRIVATE_KEY_ENCODINGS,
+    PUBLIC_KEY_ENCODINGS,
+    SYMMETRIC_KEY_ENCODINGS,
+    ObjectSpec,
+)
+from dumpscan.synth.planted import DECOY
+from dumpscan.synth.symcrypt_objects import BUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +66,7 @@ class RegionSpec:
         filler: Name of a filler (`filler.FILLERS`).
         protect: `PAGE_...` value.
         splits: Offsets at which the region is cut into adjacent memory ranges.
+        holes: (offset, bytes) of what the dump does not hold of it, in ascending order.
     """
 
     name: str
@@ -62,6 +75,7 @@ class RegionSpec:
     filler: str = "mixed"
     protect: int = PROTECTIONS["rw"]
     splits: tuple[int, ...] = ()
+    holes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +175,7 @@ def parse_objects(keys: Table, objects: Table) -> dict[str, ObjectSpec]:
     Raises:
         ScenarioError: If any of it is malformed, or issuers are unknown or go round in a circle.
     """
-    algorithms = {name: keys.choice(name, ALGORITHMS) for name in keys.keys()}  # noqa: SIM118 -- no mapping
+    algorithms = {name: keys.choice(name, (*ALGORITHMS, *SYMMETRIC)) for name in keys.keys()}  # noqa: SIM118 -- no mapping
     tables = {name: objects.table(name) for name in objects.keys()}  # noqa: SIM118 -- no mapping
     parsed: dict[str, ObjectSpec] = {}
 
@@ -189,15 +203,20 @@ def parse_objects(keys: Table, objects: Table) -> dict[str, ObjectSpec]:
 
 def _parse_object(table: Table, algorithms: dict[str, str], resolve: Callable[[str], ObjectSpec]) -> ObjectSpec:
     kind = table.choice("kind", KINDS)
-    key = table.choice("key", tuple(algorithms))
+    symmetric = kind == SymmetricKey.kind
+    key = table.choice("key", [name for name, algorithm in algorithms.items() if (algorithm in SYMMETRIC) == symmetric])
     known = {
         Certificate.kind: CERTIFICATE_ENCODINGS,
-        PrivateKey.kind: tuple(WRITERS),
+        PrivateKey.kind: PRIVATE_KEY_ENCODINGS,
+        PublicKey.kind: PUBLIC_KEY_ENCODINGS,
+        SymmetricKey.kind: SYMMETRIC_KEY_ENCODINGS,
         EncryptedContainer.kind: CONTAINER_ENCODINGS,
-        DECOY: tuple(DECOYS),
+        DECOY: FLAWS,
     }[kind]
     encoding = table.choice("flaw", known) if kind == DECOY else table.choice("encoding", known, known[0])
     spec = ObjectSpec(kind=kind, algorithm=algorithms[key], key=key, encoding=encoding)
+    if encoding.endswith(tuple(BUILDS)) and not symmetric:
+        spec = replace(spec, wrapped=table.flag("wrapped"))
     if kind == EncryptedContainer.kind:
         spec = replace(spec, password=table.text("password", spec.password))
     if kind == Certificate.kind or encoding in ("pkcs12", "truncated-certificate", "garbled-certificate"):
@@ -261,9 +280,21 @@ def _parse_region(table: Table) -> RegionSpec:
         filler=table.choice("filler", tuple(FILLERS), "mixed"),
         protect=PROTECTIONS[table.choice("protect", tuple(PROTECTIONS), "rw")],
         splits=splits,
+        holes=tuple(_parse_hole(hole, size) for hole in table.tables("holes")),
     )
+    if any(low[0] + low[1] > high[0] for low, high in pairwise(region.holes)):
+        raise table.error("holes", "expected holes in ascending order, apart from one another")
     table.finish()
     return region
+
+
+def _parse_hole(table: Table, region_size: int) -> tuple[int, int]:
+    # From the second page on, so that a region begins with memory.
+    start, size = table.size("start", maximum=region_size), table.size("size", maximum=region_size)
+    table.finish()
+    if start % PAGE or size % PAGE or start + size > region_size:
+        raise table.error("start", f"expected whole pages within the region's {region_size} bytes")
+    return start, size
 
 
 def _parse_plant(table: Table, objects: dict[str, ObjectSpec], regions: list[str]) -> PlantSpec:

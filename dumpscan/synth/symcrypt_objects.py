@@ -6,11 +6,20 @@ it come, each aligned, what it points to (curve or group) and what points to it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa, x25519
 
+from dumpscan.artifacts.symcrypt_rebuild import (
+    CRT_EXPONENT_1,
+    CRT_EXPONENT_2,
+    EXPONENT,
+    MODULUS,
+    PRIME_1,
+    PRIME_2,
+    PRIVATE_EXPONENT,
+)
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_symcrypt import ABIS, FLAG_AGREEMENT, FLAG_SIGNATURE
 from dumpscan.synth import symcrypt
@@ -18,7 +27,7 @@ from dumpscan.synth.seeded import SeededBytes
 from dumpscan.synth.symcrypt_curves import CURVES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dumpscan.model.c_symcrypt import Abi
     from dumpscan.synth.keys import KeyPair
@@ -30,6 +39,27 @@ ALIGNMENT = 32
 """Every build's objects may lie at multiples of this, which is 16 on x86 alone."""
 
 
+KEY_STRUCTURE = "key structure"
+CURVE = "curve"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a key, as `KeyObject.missing_parts` names it.
+
+    Attributes:
+        name: Its name.
+        start: Offset of its first byte from the object's address.
+        end: Past the last byte without which it cannot be read.
+        value: Offset of its number, which ends with it; None where it is no number.
+    """
+
+    name: str
+    start: int
+    end: int
+    value: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SymcryptObject:
     """A key with all that belongs to it.
@@ -39,6 +69,7 @@ class SymcryptObject:
         key_size: Bytes of the key's own allocation, which begins at the object's address: the length of a finding.
         size: Bytes of everything.
         wrapper: Offset of the provider's handle; None without one.
+        parts: Parts that can be missing by themselves, in the order in which findings name them.
     """
 
     abi: Abi
@@ -46,6 +77,18 @@ class SymcryptObject:
     size: int
     wrapper: int | None
     _build: Callable[[int], list[bytes]] = field(repr=False)
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def alignment(self) -> int:
+        """What its address must be a multiple of."""
+        return ALIGNMENT
+
+    def parts_in(self, holes: Sequence[tuple[int, int]]) -> tuple[str, ...]:
+        """Name the parts that are not whole where some bytes, as (first offset, past the last), are not there."""
+        return tuple(
+            part.name for part in self.parts if any(low < part.end and part.start < high for low, high in holes)
+        )
 
     def at(self, address: int) -> bytes:
         """Return the bytes for an address, which must be a multiple of `ALIGNMENT` that a pointer can hold.
@@ -79,16 +122,17 @@ def make_symcrypt(
     if wrapped and not isinstance(private, rsa.RSAPrivateKey):
         raise ScenarioError("only RSA keys have a handle of this kind")
     if isinstance(private, rsa.RSAPrivateKey):
-        return _object(abi, _rsa(abi, private, public_only=public_only, wrapped=wrapped), wrapped=wrapped)
+        made = _object(abi, _rsa(abi, private, public_only=public_only, wrapped=wrapped), wrapped=wrapped)
+        return replace(made, parts=_rsa_parts(abi, made.at(0)))
     if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in CURVES:
         numbers = private.private_numbers()
         point = numbers.public_numbers.x, numbers.public_numbers.y
         scalar = None if public_only else numbers.private_value
-        return _object(abi, _ec(abi, private.curve.name, point, scalar, seed))
+        return _with_ec_parts(_object(abi, _ec(abi, private.curve.name, point, scalar, seed)))
     if isinstance(private, x25519.X25519PrivateKey):
         u = int.from_bytes(private.public_key().public_bytes_raw(), "little")
         scalar = None if public_only else _clamped(private.private_bytes_raw()) // 8
-        return _object(abi, _ec(abi, "curve25519", (u, 0), scalar, seed))
+        return _with_ec_parts(_object(abi, _ec(abi, "curve25519", (u, 0), scalar, seed)))
     if isinstance(private, dsa.DSAPrivateKey) and not public_only:
         return _object(abi, _dsa(abi, private))
     raise ScenarioError(f"SymCrypt holds no such {key.algorithm} key")
@@ -104,6 +148,54 @@ def make_aes(key: bytes, build: str) -> SymcryptObject:
         raise ScenarioError(f"an AES key of {len(key) * 8} bits in {build!r} cannot be made")
     abi = BUILDS[build]
     return _object(abi, lambda address: [symcrypt.aes_key(abi, address, key)])
+
+
+def garbled(made: SymcryptObject, seed: str) -> SymcryptObject:
+    """Return the same object with noise in place of its numbers: tags, sizes and pointers stay right."""
+
+    def build(address: int) -> list[bytes]:
+        data = bytearray(made.at(address))
+        for part in made.parts:
+            if part.value is not None:
+                data[part.value : part.end] = SeededBytes("noise", seed, part.name).take(part.end - part.value)
+        return [bytes(data)]
+
+    return replace(made, _build=build)
+
+
+def _rsa_parts(abi: Abi, data: bytes) -> tuple[Part, ...]:
+    """Find the parts of a key whose bytes are those for address 0, so that its pointers are offsets."""
+    structure = 0, abi.sizeof("SYMCRYPT_RSAKEY")
+    key = abi.c.SYMCRYPT_RSAKEY(data)
+
+    def number(name: str, start: int, value: int, digits: int) -> Part:
+        return Part(name, start, start + value + digits * abi.digit, start + value)
+
+    modulus = number(MODULUS, int(key.pmModulus), abi.modulus_value, int(key.nDigitsOfModulus))
+    parts = [Part(KEY_STRUCTURE, *structure), modulus]
+    if not key.nPrimes:
+        return tuple(parts)
+    parts.append(Part(EXPONENT, *structure))
+    digits = [int(count) for count in key.nDigitsOfPrimes]
+    for name, start, count in zip((PRIME_1, PRIME_2), key.pmPrimes, digits, strict=True):
+        parts.append(number(name, int(start), abi.modulus_value, count))
+    parts.append(number(PRIVATE_EXPONENT, int(key.piPrivExps[0]), abi.int_value, int(key.nDigitsOfModulus)))
+    for name, start, count in zip((CRT_EXPONENT_1, CRT_EXPONENT_2), key.piCrtPrivExps, digits, strict=True):
+        parts.append(number(name, int(start), abi.int_value, count))
+    return tuple(parts)
+
+
+def _with_ec_parts(made: SymcryptObject) -> SymcryptObject:
+    abi = made.abi
+    key = abi.c.SYMCRYPT_ECKEY(made.at(0))
+    curve, point, scalar = int(key.pCurve), int(key.poPublicKey), int(key.piPrivateKey)
+    parts = (
+        Part(KEY_STRUCTURE, 0, abi.sizeof("SYMCRYPT_ECKEY")),
+        Part(CURVE, curve, curve + len(abi.c.SYMCRYPT_ECURVE)),
+        Part("public point", point, scalar, point + abi.sizeof("SYMCRYPT_ECPOINT")),
+        Part("private scalar", scalar, made.key_size, scalar + abi.int_value),
+    )
+    return replace(made, parts=parts)
 
 
 def _object(abi: Abi, build: Callable[[int], list[bytes]], *, wrapped: bool = False) -> SymcryptObject:

@@ -1,0 +1,97 @@
+"""A case on a screenful: what is worst comes first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dumpscan.case.records import DumpStatus, Exposure
+from dumpscan.output.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dumpscan.case.records import CaseSummary, DumpRecord, ExposedKey
+
+_SHOWN = {Exposure.LIVE: 8, Exposure.PAIRED: 4, Exposure.ALONE: 3}
+_FILES_SHOWN = 4
+_ID_SHOWN = 16
+_UNIT = 1024
+_HEADINGS = {
+    Exposure.LIVE: "Private keys with a certificate that is valid now",
+    Exposure.PAIRED: "Private keys with certificates, none of them valid now",
+    Exposure.ALONE: "Private keys without a certificate",
+}
+_KINDS = {
+    "certificate": ("certificate", "certificates"),
+    "public_key": ("public key", "public keys"),
+    "symmetric_key": ("symmetric key", "symmetric keys"),
+    "encrypted_container": ("encrypted container", "encrypted containers"),
+}
+_STATUSES = {
+    DumpStatus.OK: "whole",
+    DumpStatus.DAMAGED: "damaged",
+    DumpStatus.UNREADABLE: "unreadable",
+    DumpStatus.PENDING: "unfinished",
+    DumpStatus.OTHER: "no dumps",
+}
+
+
+def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence[DumpRecord]) -> list[str]:
+    """Return the lines of a summary.
+
+    Args:
+        summary: The case in numbers.
+        keys: Its private keys, the worst first.
+        bad: Files of which nothing could be had.
+    """
+    lines: list[str] = []
+    for exposure in Exposure:
+        lines += _keys(exposure, [each for each in keys if each.exposure is exposure])
+    if not keys:
+        lines.append("No private keys.")
+    others = [
+        f"{count} {_KINDS[kind][count != 1]}" for kind, count in summary.findings.items() if count and kind in _KINDS
+    ]
+    if others:
+        lines.append(f"Also: {', '.join(others)}.")
+    if summary.expired_certificates or summary.live_certificates:
+        live, expired = summary.live_certificates, summary.expired_certificates
+        lines.append(f"Of the certificates, {live} are valid now, {expired} have ended.")
+    files = sum(summary.dumps.values())
+    parts = ", ".join(f"{count} {_STATUSES[status]}" for status, count in summary.dumps.items())
+    lines.append(f"Files: {files}: {parts or 'none'}. {summary.processes} processes, {_size(summary.bytes)} of dumps.")
+    lines += [
+        f"  {printable(record.path)}: {printable('; '.join(record.problems[:1]))}" for record in bad[:_FILES_SHOWN]
+    ]
+    if len(bad) > _FILES_SHOWN:
+        lines.append(f"  … and {len(bad) - _FILES_SHOWN} more that could not be read")
+    return lines
+
+
+def _keys(exposure: Exposure, keys: list[ExposedKey]) -> Iterator[str]:
+    if not keys:
+        return
+    yield f"{_HEADINGS[exposure]}: {len(keys)}"
+    for each in keys[: _SHOWN[exposure]]:
+        key, place = each.key, each.key.locations[0]
+        parts = [f"{key.algorithm} {key.curve or key.bits}"]
+        if each.certificates:
+            certificate = each.certificates[0]
+            parts.append(certificate.subject or "no subject")
+            if certificate.not_after is not None:
+                parts.append(f"until {certificate.not_after.date().isoformat()}")
+        if place.process is not None:
+            parts.append(" ".join(str(part) for part in (place.process.name, place.process.pid) if part is not None))
+        parts.append(place.file + (f" and {each.dump_count - 1} more" if each.dump_count > 1 else ""))
+        parts.append(f"key {key.key_id[:_ID_SHOWN]}")
+        yield "  " + printable("  ".join(parts))
+    if len(keys) > _SHOWN[exposure]:
+        yield f"  … and {len(keys) - _SHOWN[exposure]} more"
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < _UNIT:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= _UNIT
+    return f"{size:.1f} TiB"
