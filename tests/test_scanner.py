@@ -210,6 +210,29 @@ def test_what_announces_too_much_is_given_up_and_said(monkeypatch: pytest.Monkey
     assert [found.sha256 for found in collector.findings()] == [sha256(der).hexdigest()]
 
 
+def test_hits_that_come_to_nothing_wear_out_patience_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After too many of them nothing is looked into until more has been scanned."""
+    monkeypatch.setattr(scanner, "_FIRST_PATIENCE", 1000)
+    lure = bytes.fromhex("3082ffff 3082fff0 a003020102 020101")
+    der = certificate_der("ed25519")
+    collector = Collector()
+    (note,) = SCANNER.scan(Space({BASE: der + GAP + lure * 30_000}), collector)
+    assert re.match(r"\d{5} openings of objects passed over", note)
+    assert [found.sha256 for found in collector.findings()] == [sha256(der).hexdigest()]
+
+
+def test_patience_comes_back_with_what_was_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanner, "_FIRST_PATIENCE", 0)
+    der = certificate_der("ed25519")
+    space = Space({BASE: der})
+    decoding = Decoding(SCANNER.decoders)
+    (hit,) = SCANNER.engine.scan(space)
+    assert decoding.decode(space, hit) is None
+    assert decoding.passed_over == 1
+    decoding.scanned(1 << 20)
+    assert decoding.decode(space, hit) is not None
+
+
 def test_the_allowance_grows_with_what_was_scanned() -> None:
     padding = tlv(0x30, bytes.fromhex("0603550411"), tlv(4, bytes(20_000)))
     data = rewritten(certificate_der("ed25519"), extensions=tlv(0xA3, tlv(0x30, padding)))
