@@ -23,6 +23,7 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/x509_throughput.py
 	$(BIN)/python benchmarks/symcrypt_search.py
+	$(BIN)/python benchmarks/kernel_x509.py
 
 # The wheel must work outside the checkout: installed into a fresh environment and run from another directory.
 wheel: $(VENV)/.wheel

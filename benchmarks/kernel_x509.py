@@ -44,6 +44,14 @@ PATTERN = "{30 82 ?? ?? 30 82 ?? ?? a0 03 02 01 02 02}"
 """An X.509 certificate's opening, for YARA."""
 VOLATILITY = "import sys; from volatility3.cli import main; sys.argv[0] = 'vol'; main()"
 
+MEASURED = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Runs a command from a small process: a child's peak memory is never less than its parent's was."""
+
 HEAD = """
 format = 1
 name = "{name}"
@@ -200,14 +208,12 @@ def command(paths: KernelPaths, scratch: Path) -> tuple[float, int]:
     """Run the command line tool; return its seconds and its peak memory in bytes, pages of the image included."""
     arguments = [sys.executable, "-m", "dumpscan", "kernel", "x509", str(paths.image), "--format", "jsonl", "--quiet"]
     arguments += ["--symbols", str(paths.symbols_directory)]
-    began = time.perf_counter()
     environment = {**os.environ, "XDG_CACHE_HOME": str(scratch / "command")}
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    if status:
-        print(f"the command ended with status {status}", file=sys.stderr)
-    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments], capture_output=True, check=True, env=environment, text=True
+    )
+    seconds, peak = done.stdout.split()
+    return float(seconds), int(peak) * (1 if sys.platform == "darwin" else 1024)
 
 
 def first_row(arguments: list[str], wanted: str, environment: dict[str, str]) -> float:

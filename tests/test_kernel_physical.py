@@ -107,11 +107,13 @@ def test_reads_agree_with_the_runs_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], reads: list[tuple[int, int]]
 ) -> None:
     runs = [(frame * PAGE, PAGE, place * PAGE) for frame, place in enumerate(order)]
-    with open_bytes(tmp_path_factory.mktemp("runs"), PATTERN, runs) as image:
+    with pytest.MonkeyPatch.context() as patch, open_bytes(tmp_path_factory.mktemp("runs"), PATTERN, runs) as image:
+        patch.setattr("dumpscan.memory.kernel_physical._FRAMES_AT_ONCE", 5)
         memory = b"".join(PATTERN[place * PAGE : (place + 1) * PAGE] for place in order)
         assert image.tables(np.arange(16)).tobytes() == memory
-        assert image.gather_sorted(np.array(order), 4, 8).tobytes() == b"".join(
-            memory[frame * PAGE + 4 : frame * PAGE + 12] for frame in order
+        assert image.gather_edges(np.arange(16), np.array(order), 5).tobytes() == b"".join(
+            memory[(tail + 1) * PAGE - 5 : (tail + 1) * PAGE] + memory[head * PAGE : head * PAGE + 5]
+            for tail, head in enumerate(order)
         )
         for address, size in reads:
             assert image.read(address, size) == memory[address : address + size]

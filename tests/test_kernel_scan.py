@@ -5,19 +5,23 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from dumpscan.artifacts.kernel_scan import KernelScanOptions, scan_kernel
+from dumpscan.artifacts.kernel_scan import KernelScanOptions, _Resolver, _seam_matches, scan_kernel
 from dumpscan.artifacts.merge import Collector
-from dumpscan.artifacts.scanner import Scanner
+from dumpscan.artifacts.scanner import Decoding, Scanner
 from dumpscan.exceptions import InputError, UsageError
 from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.memory.kernel import KernelImage
+from dumpscan.memory.page_map import PageMap
 from dumpscan.synth.kernel import build_kernel
 from dumpscan.synth.kernel_container import CONTAINERS
+from tests.artifact_samples import certificate_der, rewritten, tlv
 from tests.conftest import SYMBOLS
 from tests.kernel_images import KERNEL_PID, Lab, build_lab, found, planted
 from tests.kernel_scenarios import scenario_text, write_scenario
+from tests.page_table_images import PAGE, TableImage, owner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -236,3 +240,124 @@ def test_signatures_across_a_border_of_pages_at_every_offset(scanner: Scanner, t
     with KernelImage(paths.image, symbols=[paths.symbols_directory], cache_dir=tmp_path / "cache") as image:
         findings, _ = scan(image, scanner, pids=(7000,))
     assert {place[:2] for place in found(findings)} == wanted
+
+
+# --- Physical memory by hand ------------------------------------------------------------------------------------------
+
+ONE, TWO = 0x7FF6_0000_0000, 0x1_0000
+DER = certificate_der()
+
+
+def resolved(directory: Path, memory: TableImage, *roots: int) -> list[Finding]:
+    """Scan hand-made memory as far as the scan goes without a kernel: matches, and who sees them."""
+    scanner = Scanner()
+    collector = Collector()
+    with memory.open(directory) as image:
+        page_map = PageMap(image, [owner(root, 8 + 4 * number) for number, root in enumerate(roots)])
+        resolver = _Resolver(image, page_map, Decoding(scanner.decoders), collector, (0,), report_all=True)
+        batches = [*scanner.engine.batches(image), *_seam_matches(image, page_map, scanner, None)]
+        for batch in batches:
+            resolver.resolve(scanner.engine.signatures, batch.signatures, batch.starts.astype(np.int64))
+    return collector.findings()
+
+
+def lies(findings: list[Finding]) -> set[tuple[int | None, int | None, int | None, int]]:
+    return {
+        (
+            location.process.pid if location.process else None,
+            location.virtual_address,
+            location.physical_address,
+            location.missing,
+        )
+        for finding in findings
+        for location in finding.locations
+    }
+
+
+def test_who_shares_only_the_first_page_shares_only_the_head(tmp_path: Path) -> None:
+    memory = TableImage(64)
+    roots = [memory.root() for _ in range(4)]
+    before = 100
+    start = 5 * PAGE - before
+    memory.write(start, DER[:before])
+    memory.write(9 * PAGE, DER[before:])
+    memory.write(11 * PAGE, DER[before:])  # a copy of its own
+    for root in roots:
+        memory.map(root, ONE, 4)
+    memory.map(roots[0], ONE + PAGE, 9)
+    memory.map(roots[1], ONE + PAGE, 10)  # zeros
+    memory.map(roots[2], ONE + PAGE, 11)
+    place = ONE + PAGE - before
+    findings = resolved(tmp_path, memory, *roots)
+    assert lies(findings) == {
+        (8, place, start, 0),
+        (16, place, start, 0),
+        (20, place, start, len(DER) - before),  # its next page is absent
+    }
+    extents = {
+        location.process.pid: location.extents for location in findings[0].locations if location.process is not None
+    }
+    assert extents[8] == ((start, before), (9 * PAGE, len(DER) - before))
+    assert extents[16] == ((start, before), (11 * PAGE, len(DER) - before))
+    assert extents[20] == ((start, before),)
+
+
+def test_one_process_may_see_an_object_twice(tmp_path: Path) -> None:
+    memory = TableImage(64)
+    root = memory.root()
+    memory.write(4 * PAGE + 8, DER)
+    memory.map(root, ONE, 4)
+    memory.map(root, TWO, 4)
+    assert lies(resolved(tmp_path, memory, root)) == {(8, ONE + 8, 4 * PAGE + 8, 0), (8, TWO + 8, 4 * PAGE + 8, 0)}
+
+
+def test_freed_memory_counts_as_long_as_nobody_else_has_it(tmp_path: Path) -> None:
+    before = 100
+    for taken, missing in ((False, 0), (True, len(DER) - before)):
+        memory = TableImage(64)
+        root = memory.root()
+        start = 5 * PAGE - before
+        memory.write(start, DER)
+        if taken:
+            memory.map(root, ONE, 5)
+        findings = resolved(tmp_path, memory, root)
+        assert lies(findings) == {(None, None, start, missing)}
+        assert findings[0].locations[0].extents == ((start, len(DER) - missing),)
+
+
+def test_a_match_that_only_chance_put_together_is_nobodys(tmp_path: Path) -> None:
+    memory = TableImage(64)
+    root = memory.root()
+    before = 5  # the signature itself goes on in the next frame
+    memory.write(5 * PAGE - before, DER)
+    memory.map(root, ONE, 4)
+    memory.map(root, ONE + PAGE, 20)
+    memory.map(root, TWO, 5)
+    assert resolved(tmp_path, memory, root) == []
+
+
+def test_an_object_over_many_pages_in_any_order(tmp_path: Path) -> None:
+    memory = TableImage(128)
+    root = memory.root()
+    large = rewritten(DER, extensions=tlv(0xA3, tlv(0x30, tlv(0x30, b"\x06\x03\x55\x1d\x63", tlv(4, bytes(20_000))))))
+    frames = [20, 3, 40, 41, 7, 9]
+    data = bytes(300) + large
+    for number, frame in enumerate(frames):
+        memory.write(frame * PAGE, data[number * PAGE : (number + 1) * PAGE])
+        memory.map(root, ONE + number * PAGE, frame)
+    findings = resolved(tmp_path, memory, root)
+    assert lies(findings) == {(8, ONE + 300, 20 * PAGE + 300, 0)}
+    assert findings[0].sha256 == sha256(large).hexdigest()
+
+
+def test_more_ways_to_see_a_match_than_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.artifacts.kernel_scan._MOST_ANSWERS", 2)
+    memory = TableImage(128)
+    before = 100
+    memory.write(5 * PAGE - before, DER[:before])
+    roots = [memory.root() for _ in range(6)]
+    for number, root in enumerate(roots):
+        memory.write((10 + number) * PAGE, DER[before:])
+        memory.map(root, ONE, 4)
+        memory.map(root, ONE + PAGE, 10 + number)
+    assert len(lies(resolved(tmp_path, memory, *roots))) == 6

@@ -133,6 +133,19 @@ def test_seams_are_where_memory_goes_on_elsewhere(tmp_path: Path) -> None:
     assert seams(page_map) == {(0x11, 0x20), (0x21, 0x10), (0x3FF, 0x12), (0x13, 0x200)}
 
 
+def test_many_seams_of_one_frame(tmp_path: Path) -> None:
+    memory = TableImage()
+    root = memory.root()
+    for number in range(40):
+        memory.map(root, 2 * number * PAGE, 0x50)
+        memory.map(root, (2 * number + 1) * PAGE, number * 7 % 20)
+    page_map = PageMap(memory.open(tmp_path), [owner(root)])
+    pairs = [pair for tails, heads in page_map.seams(3) for pair in zip(tails.tolist(), heads.tolist(), strict=True)]
+    assert sorted(pairs) == sorted({(0x50, number) for number in range(20)} | {(number, 0x50) for number in range(20)})
+    for tails, _ in page_map.seams(100):
+        assert tails.tolist() == sorted(tails.tolist())
+
+
 def test_regions_are_runs_of_mapped_pages(tmp_path: Path) -> None:
     memory = TableImage(0x800)
     root, other = memory.root(), memory.root()
@@ -208,6 +221,25 @@ def test_statistics_count_pages_of_4_kib(tmp_path: Path) -> None:
     assert map_statistics(page_map) == MapStatistics(
         pages=3 + 512, large_pages=1, frames=1 + 512, transition=1, prototypes=0, absent=1, looped=0
     )
+
+
+def test_all_pages_are_gone_through_in_steps(tmp_path: Path) -> None:
+    memory = TableImage(0x500)
+    root = memory.root()
+    for number in range(5):
+        memory.map(root, FIRST + number * PAGE, 0x10 + number)
+    memory.map(root, 0x4000_0000, 0x200, level=2)
+    memory.map(root, 0x80_0000_0000, 0, level=3)
+    page_map = PageMap(memory.open(tmp_path), [owner(root)])
+    wanted = [(0x4000_0000 + number * PAGE, 0x200 + number) for number in range(512)]
+    wanted += [(0x80_0000_0000 + number * PAGE, number) for number in range(0x500)]  # no more is in the image
+    wanted += [(FIRST + number * PAGE, 0x10 + number) for number in range(5)]
+    for most in (1, 3, 600, 1 << 20):
+        steps = list(page_map.pages(most))
+        assert [
+            pair for addresses, frames in steps for pair in zip(addresses.tolist(), frames.tolist(), strict=True)
+        ] == wanted
+        assert all(len(frames) <= max(most, 0x500) for _, frames in steps)
 
 
 def test_nothing_mapped(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpscan.memory.page_tables import SPANS, Walk, Walker, canonical, page_number, translate
+from dumpscan.memory.page_tables import ROOT_SHIFT, SPANS, Walk, Walker, canonical, page_number, translate
 from tests.page_table_images import LARGE, PAGE, PAGED_OUT, PRESENT, TRANSITION, TableImage
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def walk(image: PhysicalImage, *roots: int, most: int = 1 << 20, indices: np.nda
 
 
 def listed(found: Walk) -> list[tuple[int, int, int, int]]:
-    columns = (found.root, found.vpn, found.frame, found.span)
+    columns = (found.key >> ROOT_SHIFT, found.key & ((1 << ROOT_SHIFT) - 1), found.frame, found.span)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -89,7 +89,7 @@ def test_a_table_of_equal_entries_maps_nothing(tmp_path: Path) -> None:
     memory.map(root, 0x20_0000, 0x10)
     table = memory.entry(root, 0x20_0000)
     memory.write(table, (0x10 << 12 | PRESENT).to_bytes(8, "little") * 512)
-    assert len(walk(memory.open(tmp_path), root).vpn) == 0
+    assert len(walk(memory.open(tmp_path), root).key) == 0
 
 
 def test_entries_past_the_end_of_the_image_are_counted(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_entries_past_the_end_of_the_image_are_counted(tmp_path: Path) -> None:
     memory.raw(root, 0x8000_0000, 0x6000 << 12 | PRESENT, level=2)
     memory.raw(root, 0x9000_0000, (1 << 45) - PAGE | PRESENT)
     found = walk(memory.open(tmp_path), root, 0x9999)
-    assert len(found.vpn) == 1
+    assert len(found.key) == 1
     assert found.absent.tolist() == [2, 0]
     assert found.absent_tables.tolist() == [1, 0]
 
@@ -120,7 +120,17 @@ def test_loops_end_and_a_table_counts_once_below_a_root(tmp_path: Path) -> None:
     assert (0, page_number(USER), 0x10, 0) in listed(found)
     assert (1, page_number(USER), 0x11, 0) in listed(found)
     assert found.looped >= 4
-    assert len(found.vpn) < 4 * 512
+    assert len(found.key) < 4 * 512
+
+
+def test_a_table_that_is_met_again_lists_nothing(tmp_path: Path) -> None:
+    memory = TableImage()
+    root = memory.root()
+    memory.map(root, 0, 0x10)
+    memory.raw(root, 3 << 39, root << 12 | PRESENT, level=4)
+    found = walk(memory.open(tmp_path), root)
+    assert listed(found) == [(0, 0, 0x10, 0)]
+    assert found.looped == 1
 
 
 def test_only_chosen_entries_are_followed(tmp_path: Path) -> None:
@@ -143,7 +153,7 @@ def test_the_number_of_pages_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
         memory.map(root, number << 21 | PAGE, number + 1)
     found = walk(memory.open(tmp_path), root, most=10)
     assert found.truncated
-    assert len(found.vpn) == 10
+    assert len(found.key) == 10
 
 
 def test_prototype_entries_give_the_address_of_theirs(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ _UNMAPPED_RANK = 1 << 25
 
 _MOST_REMEMBERED = 16 << 20
 """Bytes from the first to the last that a decoder read, for its answer to be remembered."""
+_MOST_ANSWERS = 32
+"""Answers remembered of one match: where so many see it in so many ways, to compare costs more than to decode."""
 _PAIRS_AT_ONCE = 1 << 20
 _MATCHES_AT_ONCE = 256
 
@@ -163,8 +165,7 @@ def _seam_matches(
     if not edge:
         return
     for tails, heads in page_map.seams(_PAIRS_AT_ONCE):
-        edges = (physical.gather_sorted(tails, PAGE_SIZE - edge, edge), physical.gather_sorted(heads, 0, edge))
-        joined = np.concatenate(edges, axis=1)
+        joined = physical.gather_edges(tails, heads, edge)
         matches = engine.scan_buffer(joined.reshape(-1).data, threads=threads)
         pair, start = np.divmod(matches.starts.astype(np.int64), 2 * edge)
         across = (start < edge) & (start + lengths[matches.signatures] > edge)
@@ -296,7 +297,8 @@ class _Resolver:
             if not known:
                 memory = _RecordingMemory(self._memories[owner])
                 decoded = self._decoding.decode(memory, Hit(signature, address))
-                if memory.past - memory.first <= _MOST_REMEMBERED:  # what follows pointers reads far apart
+                within = memory.past - memory.first <= _MOST_REMEMBERED  # what follows pointers reads far apart
+                if within and len(answers) < _MOST_ANSWERS:
                     answers.append(self._answer(owner, address, memory, decoded))
             if decoded is not None:
                 self._collector.add(decoded, self._sources[owner])

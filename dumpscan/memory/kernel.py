@@ -26,7 +26,13 @@ from dumpscan.memory.kernel_finder import (
 )
 from dumpscan.memory.kernel_info import describe
 from dumpscan.memory.kernel_layers import open_image
-from dumpscan.memory.kernel_processes import ListedProcess, count_broken_links, describe_process, list_processes
+from dumpscan.memory.kernel_processes import (
+    ListedProcess,
+    count_broken_links,
+    describe_process,
+    is_plausible,
+    list_processes,
+)
 from dumpscan.memory.kernel_selection import select, with_tables
 from dumpscan.memory.kernel_session import KernelSession, adopted_kernel, image_path, search
 from dumpscan.memory.page_map import Owner, PageMap
@@ -236,6 +242,11 @@ class KernelImage:
             raise InputError(self.path, f"its symbol table {session.table} cannot be used: {reason}") from error
         if not found:
             self._damage.append("the list of processes is empty: does the symbol table belong to this kernel?")
+        odd = sum(not is_plausible(entry.process) for entry in found)
+        if odd * 2 > len(found):
+            self._damage.append(
+                f"{odd} of {len(found)} processes make no sense: does the symbol table belong to this kernel?"
+            )
         if broken := count_broken_links(self.session, found):
             self._damage.append(f"the list of processes is broken at {broken} of {len(found)}: some may be missing")
         lost = [entry.process for entry in found if entry.root is not None and not entry.ended and not self._has(entry)]

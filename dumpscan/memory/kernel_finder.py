@@ -65,6 +65,9 @@ _MOST_KERNELS = 8
 _TRIES = 2
 """Top-level tables of processes all lead to the same kernel. Where two do not, nor will the others with the same page
 of KUSER_SHARED_DATA."""
+_MOST_SEARCHES = 16
+_MOST_PAGES = 4 << 20
+"""Pages of the kernel's half in which a program's header is looked for: 16 GiB, of which drivers take some 100 MB."""
 _MOST_MODULES = 8192
 """Windows loads a few hundred; the kernel is among the lowest."""
 
@@ -231,13 +234,15 @@ def _kernels_of(image: PhysicalImage, tables: Iterable[TopTable]) -> list[Kernel
     """Find the kernel behind each top-level table; processes share theirs, and it is listed once."""
     found: dict[tuple[int, int | None], Kernel] = {}
     tried: Counter[int] = Counter()
+    searches = 0
     for table in islice(tables, _MOST_TABLES):
-        if len(found) >= _MOST_KERNELS:
+        if len(found) >= _MOST_KERNELS or searches >= _MOST_SEARCHES:
             break
         kuser = translate(image, table.frame, KUSER_SHARED_DATA_KERNEL)
         if kuser is None or tried[kuser] >= _TRIES or not _is_kuser(image, table.frame, kuser):
             continue
         tried[kuser] += 1
+        searches += 1
         kernel = _kernel_of(image, table, kuser)
         if kernel is not None:
             tried[kuser] = _TRIES
@@ -260,7 +265,7 @@ def _kernel_of(image: PhysicalImage, table: TopTable, kuser: int) -> Kernel | No
     """Find the kernel that a top-level table maps: where drivers lie first, then in the whole of the kernel's half."""
     for indices in ((_KERNEL_INDEX,), tuple(i for i in range(KERNEL_HALF, ENTRIES_PER_TABLE) if i != _KERNEL_INDEX)):
         owner = Owner(Process(), table.frame, kernel=True)
-        mapped = PageMap(image, [owner], self_index=table.index, kernel_indices=indices)
+        mapped = PageMap(image, [owner], self_index=table.index, kernel_indices=indices, most=_MOST_PAGES)
         space = VirtualMemory(mapped, 0)
         modules = _modules(image, mapped)
         base, record = _by_debug_directory(space, modules) or _by_record(space, modules) or (0, None)
@@ -273,9 +278,14 @@ def _kernel_of(image: PhysicalImage, table: TopTable, kuser: int) -> Kernel | No
 def _modules(image: PhysicalImage, mapped: PageMap) -> list[int]:
     """List the addresses of pages that begin with `MZ`, in ascending order."""
     found: list[int] = []
+    looked_at = 0
     for addresses, frames in mapped.pages():
         heads = image.gather(frames, 0, 2)
+        image.release()
         found += addresses[(heads[:, 0] == ord("M")) & (heads[:, 1] == ord("Z"))].tolist()
+        looked_at += len(frames)
+        if looked_at >= _MOST_PAGES:
+            break
     return sorted(found)[:_MOST_MODULES]
 
 

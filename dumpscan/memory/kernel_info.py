@@ -81,7 +81,8 @@ def _system(image: KernelImage) -> dict[str, object]:
     def number(offset: int, size: int) -> int:
         return int.from_bytes(image.physical.read(at + offset, size), "little")
 
-    major, minor, build = (number(offset, 4) for offset in (_MAJOR_VERSION, _MAJOR_VERSION + 4, _BUILD_NUMBER))
+    major, minor = number(_MAJOR_VERSION, 4), number(_MAJOR_VERSION + 4, 4)
+    build = number(_BUILD_NUMBER, 4) & 0xFFFF  # some builds keep flags above it
     system["version"] = f"{major}.{minor}" + (f".{build}" if build else "")
     system["product"] = _PRODUCTS.get(number(_PRODUCT_TYPE, 4))
     root = decode_utf16(image.physical.read(at + _SYSTEM_ROOT, 520)).split("\0", 1)[0]

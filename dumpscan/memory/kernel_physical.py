@@ -7,6 +7,7 @@ runs are numpy arrays, so that a hundred thousand frames are looked up or gather
 from __future__ import annotations
 
 import mmap
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -38,9 +39,10 @@ _MOST_SHARING = 4
 _RELEASE_STEP = 128 << 20
 """Bytes read before the pages behind are given back to the system: what a mapped file has been read of counts as the
 process's memory until then."""
-_TOUCHED = 256 << 10
-"""Bytes that become the process's memory when one page of the file is touched: the system maps its neighbours too."""
-_GATHERED_AT_ONCE = 1 << 15
+_TABLES_AT_ONCE = 256
+"""Frames copied before pages are given back: with each that is touched, the system maps its neighbours too."""
+_FRAMES_AT_ONCE = 1 << 14
+_COPIERS = 2
 
 
 class PhysicalImage:
@@ -198,23 +200,49 @@ class PhysicalImage:
         gathered: Bytes = windows[self.offsets(frames) + first]
         return gathered
 
-    def gather_sorted(self, frames: Frames, first: int, size: int) -> Bytes:
-        """Copy the same few bytes out of very many frames, in the file's order, giving pages back behind.
+    def gather_edges(self, tails: Frames, heads: Frames, size: int) -> Bytes:
+        """Copy the last bytes of some frames and the first bytes of others, side by side.
 
-        Args and result are as those of `gather`.
+        The file is gone through once, in its order, and its pages are given back behind.
+
+        Args:
+            tails: Frames whose last bytes are wanted, in ascending order, shape (n,); all are present.
+            heads: Frames whose first bytes are wanted beside them, shape (n,); all are present.
+            size: Bytes from each.
+
+        Returns:
+            Bytes, shape (n, 2 * size).
         """
-        order = np.arange(len(frames)) if (frames[1:] >= frames[:-1]).all() else np.argsort(frames)
-        gathered = np.empty((len(frames), size), np.uint8)
-        for start in range(0, len(frames), _GATHERED_AT_ONCE):
-            step = order[start : start + _GATHERED_AT_ONCE]
-            gathered[step] = self.gather(frames[step], first, size)
-            self.release()
-        return gathered
+        edges = np.empty((len(tails), 2 * size), np.uint8)
+        order = np.argsort(heads)
+        last = max(int(tails[-1]), int(heads[order[-1]])) if len(tails) else -1
+        bounds = np.arange(0, last + 1 + _FRAMES_AT_ONCE, _FRAMES_AT_ONCE)
+        tail_bounds = np.searchsorted(tails, bounds)
+        head_bounds = np.searchsorted(heads, bounds, sorter=order)
+
+        def copy(step: int) -> None:
+            first, past = tail_bounds[step : step + 2]
+            edges[first:past, :size] = self.gather(tails[first:past], PAGE_SIZE - size, size)
+            chosen = order[head_bounds[step] : head_bounds[step + 1]]
+            edges[chosen, size:] = self.gather(heads[chosen], 0, size)
+
+        # Most of it is spent in the system, which maps the pages, and there two threads do not wait for one another.
+        with ThreadPoolExecutor(_COPIERS, thread_name_prefix="dumpscan-edges") as pool:
+            for step in range(0, len(bounds) - 1, _COPIERS):
+                list(pool.map(copy, range(step, min(step + _COPIERS, len(bounds) - 1))))
+                self.release()
+        return edges
 
     def tables(self, frames: Frames) -> NDArray[np.uint64]:
         """Copy whole frames as tables of 512 little-endian 64-bit numbers, shape (n, 512); all must be present."""
-        self.passed(len(frames) * _TOUCHED)
-        return self.gather(frames, 0, PAGE_SIZE).view("<u8")
+        if len(frames) <= _TABLES_AT_ONCE:
+            return self.gather(frames, 0, PAGE_SIZE).view("<u8")
+        tables = np.empty((len(frames), PAGE_SIZE // 8), "<u8")
+        for first in range(0, len(frames), _TABLES_AT_ONCE):
+            step = slice(first, first + _TABLES_AT_ONCE)
+            tables[step] = self.gather(frames[step], 0, PAGE_SIZE).view("<u8")
+            self.release()
+        return tables
 
     def spans(self, most: int) -> Iterator[tuple[int, NDArray[np.uint64]]]:
         """Go through all frames in order without copying.

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel_physical import PhysicalImage
     from dumpscan.memory.kernel_session import KernelSession
 
-MOST_PROCESSES = 1 << 16
-"""Windows' process ids allow for some hundred thousand; a list that is longer than this does not end."""
+MOST_PROCESSES = 1 << 14
+"""A busy terminal server runs a few thousand; a list that is longer than this does not end."""
 
+_SYSTEM = 4
 _MOST_ENVIRONMENT_BYTES = 4 << 20
 """Real blocks have a few KiB; larger ones are read as far as this."""
 _FIRST_ENVIRONMENT_BYTES = 64 << 10
@@ -111,6 +112,12 @@ def count_broken_links(session: KernelSession, listed: Sequence[ListedProcess]) 
         back = session.number((following & ADDRESS_MASK) + size), session.number(before & ADDRESS_MASK)
         broken += any(pointer is None or pointer & ADDRESS_MASK != own for pointer in back)
     return broken
+
+
+def is_plausible(process: Process) -> bool:
+    """Say whether a record could be that of a process: it has a name, and it began (System may not know when)."""
+    named = bool(process.name) and (process.name or "").isprintable() and "\ufffd" not in (process.name or "")
+    return named and (process.created is not None or process.pid == _SYSTEM)
 
 
 def _number(value: object) -> int | None:

@@ -7,11 +7,13 @@ memory, and through one order by frame, which answers what a physical hit means.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dumpscan.memory.page_tables import (
+    ROOT_SHIFT,
     SPANS,
     VPN_BITS,
     Walk,
@@ -37,15 +39,13 @@ if TYPE_CHECKING:
 MOST_PAGES = 16 << 20
 """Pages listed at most: 64 GiB of mapped memory in 4 KiB pages, for which the map takes 340 MB."""
 
-_OWNER_SHIFT = VPN_BITS + 1
-"""A page's key is its owner above these bits and its number below; the spare bit keeps one owner's last page from
-seeming to be followed by the next owner's first."""
-
 _VPN_MASK = (1 << VPN_BITS) - 1
 
 MOST_MAPPINGS = 1 << 14
 """Places listed of one frame. Real ones are mapped once or twice by each process."""
 
+_HEADS_OF_A_TAIL = 8
+"""Frames that follow the same frame in different places: in real memory one, or a few."""
 _TOLERATED = 0.005
 """Part of the pages of processes that may lie outside of an image without a word: graphics memory, for one."""
 _FEW_PAGES = 16
@@ -115,13 +115,11 @@ class PageMap:
         walk = Walker(image, most).walk(
             roots, self._indices(roots, [index for index in kernel_indices if index != self_index])
         )
-        self._key = (walk.root.astype(np.int64) << _OWNER_SHIFT) | walk.vpn
-        self._frame = walk.frame.astype(np.uint32)
-        self._span = walk.span
+        self._key, self._frame, self._span = walk.key, walk.frame, walk.span
         self.through_prototypes = self._resolve_prototypes(walk)
         self._orders = [self._by_frame(span) for span in SPANS]
         # Its pages are in the arrays above; the numbers remain.
-        self.walk = replace(walk, root=walk.root[:0], vpn=walk.vpn[:0], frame=walk.frame[:0], prototypes=None)
+        self.walk = replace(walk, key=walk.key[:0], frame=walk.frame[:0], span=walk.span[:0], prototypes=None)
         self._complain(walk, most)
 
     # --- Making ------------------------------------------------------------------------------------------------------
@@ -162,7 +160,7 @@ class PageMap:
             entries[found] = self.image.gather(frames[found], within, 8).view("<u8")[:, 0]
         frames = frames_of(entries)
         kept = np.flatnonzero(counts(entries) & self.image.present(frames))
-        key = np.concatenate((self._key, (root[kept].astype(np.int64) << _OWNER_SHIFT) | vpn[kept]))
+        key = np.concatenate((self._key, (root[kept].astype(np.int64) << ROOT_SHIFT) | vpn[kept]))
         order = np.argsort(key, kind="stable")
         self._key = key[order]
         self._frame = np.concatenate((self._frame, frames[kept].astype(np.uint32)))[order]
@@ -183,7 +181,7 @@ class PageMap:
         # The kernel maps devices, which no image holds; processes hardly do.
         users = np.array([not owner.kernel for owner in self.owners], np.bool_)
         tables, absent = int(walk.absent_tables[users].sum()), int(walk.absent[users].sum())
-        pages = int((np.bincount(walk.root, minlength=len(users))[users]).sum()) + absent
+        pages = int((np.bincount(walk.key >> ROOT_SHIFT, minlength=len(users))[users]).sum()) + absent
         if tables or absent > max(pages * _TOLERATED, _FEW_PAGES):
             self.problems.append(
                 f"{tables} page tables and {absent} of {pages} pages of processes lie outside of the image: it is cut "
@@ -225,7 +223,7 @@ class PageMap:
         index, key = np.concatenate(which), np.concatenate(keys)
         order_of = np.lexsort((key, index))
         index, key = index[order_of], key[order_of]
-        owner = (key >> _OWNER_SHIFT).astype(np.int32)
+        owner = (key >> ROOT_SHIFT).astype(np.int32)
         addresses = _canonical(key & _VPN_MASK) + (physical[index] & (PAGE_SIZE - 1)).astype(np.uint64)
         return index, owner, addresses
 
@@ -254,7 +252,7 @@ class PageMap:
         """
         if not len(self._key):
             return np.full(len(pages), -1, np.int64)
-        key = (owner << _OWNER_SHIFT) | pages
+        key = (owner << ROOT_SHIFT) | pages
         index = np.maximum(np.searchsorted(self._key, key, side="right") - 1, 0)
         inside = key - self._key[index]
         mapped = (inside >= 0) & (inside < (1 << self._span[index].astype(np.int64)))
@@ -262,7 +260,7 @@ class PageMap:
 
     def frame(self, owner: int, page: int) -> int:
         """Translate one virtual page number; -1 where nothing is mapped."""
-        key = (owner << _OWNER_SHIFT) | page
+        key = (owner << ROOT_SHIFT) | page
         index = int(self._key.searchsorted(key, "right")) - 1
         if index < 0:
             return -1
@@ -279,30 +277,22 @@ class PageMap:
 
     def region(self, owner: int, address: int) -> tuple[int, int]:
         """Return (start, size in bytes) of the run of mapped pages that holds an address; (address, 0) if none does."""
-        key = (owner << _OWNER_SHIFT) | page_number(address)
+        key = (owner << ROOT_SHIFT) | page_number(address)
         index = int(np.searchsorted(self._key, key, side="right")) - 1
         if index < 0 or key - int(self._key[index]) >= 1 << int(self._span[index]):
             return address, 0
-        first, last = self._run(index, -1), self._run(index, 1)
+        run = int(np.searchsorted(self._run_starts, index, side="right"))
+        first = int(self._run_starts[run - 1])
+        last = int(self._run_starts[run]) - 1 if run < len(self._run_starts) else len(self._key) - 1
         start = int(self._key[first])
         size = (int(self._key[last]) + (1 << int(self._span[last])) - start) << PAGE_SHIFT
         return canonical(start & _VPN_MASK), size
 
-    def _run(self, index: int, step: int) -> int:
-        """Go from a page to the last one of its run, in steps that double, then halve."""
-        width = 64
-        while True:
-            low, high = sorted((index, max(0, min(len(self._key) - 1, index + step * width))))
-            key = self._key[low : high + 1]
-            joined = key[1:] == key[:-1] + (1 << self._span[low:high].astype(np.int64))
-            breaks = np.flatnonzero(~joined)
-            if len(breaks):
-                return low + int(breaks[-1]) + 1 if step < 0 else low + int(breaks[0])
-            if low == 0 and step < 0:
-                return 0
-            if high == len(self._key) - 1 and step > 0:
-                return high
-            width *= 8
+    @cached_property
+    def _run_starts(self) -> Frames:
+        """Indexes of the pages that do not follow the page before them."""
+        joined = self._key[1:] == self._key[:-1] + (1 << self._span[:-1].astype(np.int64))
+        return np.concatenate(([0], np.flatnonzero(~joined) + 1))
 
     def seams(self, most: int = 1 << 20) -> Iterator[tuple[Frames, Frames]]:
         """Go through the pairs of frames that follow one another in some virtual memory but not in physical memory.
@@ -313,35 +303,54 @@ class PageMap:
         Yields:
             Frames, and the frames that follow them; each pair once.
         """
-        size = 1 << self._span[:-1].astype(np.int64)
+        size = (
+            1 << self._span[:-1].astype(np.int64) if self._span.any() else np.ones(max(len(self._key) - 1, 0), np.int64)
+        )
         follows = np.flatnonzero(self._key[1:] - self._key[:-1] == size)
         tail = self._frame[follows].astype(np.int64) + (size[follows] - 1)
         head = self._frame[follows + 1].astype(np.int64)
         seam = head != tail + 1
-        pairs = ((tail[seam] << 32) | head[seam]).view(np.uint64)
-        pairs.sort()
-        pairs = pairs[np.concatenate(([True], pairs[1:] != pairs[:-1]))] if len(pairs) else pairs
+        tail, head = tail[seam], head[seam]
+        # Shared memory gives the same pair for each process. Of the pairs with one tail, one after the other is taken,
+        # with all that are equal to it, which is far less work than sorting them; but not for ever.
+        chosen = np.empty(int(tail.max()) + 1 if len(tail) else 0, np.int64)
+        for _ in range(_HEADS_OF_A_TAIL):
+            chosen.fill(-1)
+            chosen[tail] = head
+            tails = np.flatnonzero(chosen >= 0)
+            for first in range(0, len(tails), most):
+                step = tails[first : first + most]
+                yield step, chosen[step]
+            others = chosen[tail] != head
+            tail, head = tail[others], head[others]
+            if not len(tail):
+                return
+        pairs = np.unique((tail << 32) | head)
         for first in range(0, len(pairs), most):
             step = pairs[first : first + most]
-            yield (step >> np.uint64(32)).astype(np.int64), (step & np.uint64(0xFFFFFFFF)).astype(np.int64)
+            yield step >> 32, step & 0xFFFFFFFF
 
     def pages(self, most: int = 1 << 20) -> Iterator[tuple[NDArray[np.uint64], Frames]]:
         """Go through all mapped pages, large ones cut into those of 4 KiB, that the image holds.
 
         Args:
-            most: Pages of any size in one step, at most.
+            most: Pages of 4 KiB in one step, at most, or those of one large page.
 
         Yields:
             Virtual addresses and frames.
         """
-        for first in range(0, len(self._key), most):
-            step = slice(first, first + most)
+        ends = np.cumsum(1 << self._span.astype(np.int64))
+        first, done = 0, 0
+        while first < len(ends):
+            past = max(int(np.searchsorted(ends, done + most, side="right")), first + 1)
+            step = slice(first, past)
             sizes = 1 << self._span[step].astype(np.int64)
             inside = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
             pages = (np.repeat(self._key[step], sizes) & _VPN_MASK) + inside
             frames = np.repeat(self._frame[step].astype(np.int64), sizes) + inside
             there = self.image.present(frames)
             yield _canonical(pages[there]), frames[there]
+            first, done = past, int(ends[past - 1])
 
 
 def _canonical(pages: Frames) -> NDArray[np.uint64]:

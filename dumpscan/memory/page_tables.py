@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 VPN_BITS = 36
 """Bits of a virtual page number: 48-bit addresses of 4 KiB pages."""
+ROOT_SHIFT = VPN_BITS + 1
+"""The spare bit keeps the last page below one root from seeming to be followed by the first one below the next."""
 _FRAME_BITS = FRAME_BITS_WINDOWS - PAGE_SHIFT
 _NO_PROTOTYPE = 0xFFFF_FFFF_0000_0000
 """From here on, what stands in place of a prototype entry's address says that the VAD knows."""
@@ -105,9 +107,9 @@ class Walk:
     """What a walk found: pages of all sizes, by root and then by address.
 
     Attributes:
-        root: Which of the roots a page belongs to (index), int32.
-        vpn: Virtual page number of its first 4 KiB.
-        frame: Physical frame of its first 4 KiB.
+        key: Which of the roots a page belongs to (its index, above `ROOT_SHIFT` bits), and the virtual page number of
+            its first 4 KiB.
+        frame: Physical frame of its first 4 KiB, uint32.
         span: Its size as in `SPANS`, uint8.
         transition: How many of the pages are in transition.
         absent: For each root, the pages whose frames the image does not hold.
@@ -117,9 +119,8 @@ class Walk:
         prototypes: (root, vpn, address of the prototype entry) of pages that only the kernel's tables can resolve.
     """
 
-    root: NDArray[np.int32]
-    vpn: Frames
-    frame: Frames
+    key: Frames
+    frame: NDArray[np.uint32]
     span: NDArray[np.uint8]
     transition: int = 0
     absent: Frames = field(default_factory=lambda: np.empty(0, np.int64))
@@ -153,7 +154,7 @@ class Walker:
         self._image = image
         self._most = most
         self._seen = np.empty(0, np.int64)
-        self._pages: list[tuple[NDArray[np.int32], Frames, Frames, int]] = []
+        self._pages: list[tuple[Frames, NDArray[np.uint32], int]] = []
         self._prototypes: list[tuple[NDArray[np.int32], Frames, Entries]] = []
         self._count = 0
 
@@ -167,18 +168,19 @@ class Walker:
         Returns:
             All pages whose frames the image holds whole.
         """
-        empty = np.empty(0, np.int64)
-        result = Walk(np.empty(0, np.int32), empty, empty, np.empty(0, np.uint8))
+        result = Walk(np.empty(0, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint8))
         level = self._tops(roots, indices, result)
         for span in (_HUGE, _MEDIUM, _SMALL):
             level = self._descend(level, span, result)
         result.prototypes = _joined(self._prototypes)
         if self._pages:
-            root, vpn, frame = (np.concatenate(column) for column in list(zip(*self._pages, strict=True))[:3])
-            sizes = np.array([page[3] for page in self._pages], np.uint8)
-            spans = np.repeat(sizes, [len(page[0]) for page in self._pages])
-            order = np.argsort((root.astype(np.int64) << VPN_BITS) | vpn, kind="stable")
-            result.root, result.vpn, result.frame, result.span = root[order], vpn[order], frame[order], spans[order]
+            keys, frames, spans = zip(*self._pages, strict=True)
+            result.key, result.frame = np.concatenate(keys), np.concatenate(frames)
+            result.span = np.repeat(np.array(spans, np.uint8), [len(page) for page in keys])
+            # Pages of one size come in order; only those of several sizes are to be merged.
+            if not (result.key[1:] > result.key[:-1]).all():
+                order = np.argsort(result.key, kind="stable")
+                result.key, result.frame, result.span = result.key[order], result.frame[order], result.span[order]
         self._pages.clear()
         return result
 
@@ -233,7 +235,8 @@ class Walker:
         if span:
             there |= self._image.present(frame + (1 << span) - 1)
         result.absent += np.bincount(root[~there], minlength=len(result.absent))
-        self._pages.append((root[there], vpn[there], frame[there], span))
+        key = (root[there].astype(np.int64) << ROOT_SHIFT) | vpn[there]
+        self._pages.append((key, frame[there].astype(np.uint32), span))
         self._count += int(np.count_nonzero(there))
 
     def _list_prototypes(self, root: NDArray[np.int32], prefix: Frames, tables: Entries) -> None:

@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ _GUID = re.compile(rb'"GUID"\s*:\s*"([0-9A-Fa-f]{32})"')
 _AGE = re.compile(rb'"age"\s*:\s*(\d{1,10})')
 _DATABASE = re.compile(rb'"database"\s*:\s*"([A-Za-z0-9_.-]{1,64})"')
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+_BLOCK_SIZES = tuple(1 << bits for bits in range(9, 17))
 _UNKNOWN = "unknown.pdb"
 """What volatility3 calls a PDB in which it finds no name."""
 _NEEDED = ("_EPROCESS", "_KPROCESS", "_PEB")
@@ -116,16 +118,15 @@ def add_tables(source: Path, store: Path) -> tuple[list[AddedTable], list[str]]:
     added: list[AddedTable] = []
     problems: list[str] = []
     try:
-        for name, data in _contents(source):
+        for name, read in _contents(source):
             try:
-                added.append(_add(name, data, store))
+                added.append(_add(name, read(), store))
             except InputError as error:
                 problems.append(str(error))
+    except InputError as error:  # of the pack as a whole
+        problems.append(str(error))
     except _PACK_ERRORS as error:
-        message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        if not added:
-            raise InputError(source, message) from error
-        problems.append(f"{source}: {message}")
+        problems.append(f"{source}: cannot be read: {getattr(error, 'strerror', None) or error}")
     if not added:
         raise InputError(source, problems[0].split(": ", 1)[-1] if len(problems) == 1 else _nothing(problems))
     return added, problems
@@ -152,39 +153,48 @@ def _nothing(problems: list[str]) -> str:
     return "holds no symbol table" + (f"; {len(problems)} files in it could not be added" if problems else "")
 
 
-def _contents(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Go through the tables and PDBs that a file, pack or directory holds, as (where, bytes)."""
+def _contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Go through the tables and PDBs that a file, pack or directory holds: where each is, and what reads it."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if path.is_file() and not path.is_symlink() and _is_candidate(path.name):
-                with path.open("rb") as file:
-                    yield str(path), _limited(file, str(path))
+                yield str(path), partial(_read_file, path)
         return
     with source.open("rb") as file:
         head = file.read(32)
     if zipfile.is_zipfile(source):
         yield from _zip_contents(source)
-    elif not head.startswith(_PDB_MAGIC) and tarfile.is_tarfile(source):
+    elif not head.startswith(_PDB_MAGIC) and _is_tar(source):
         yield from _tar_contents(source)
     else:
-        with source.open("rb") as file:
-            yield str(source), _limited(file, str(source))
+        yield str(source), partial(_read_file, source)
 
 
-def _zip_contents(source: Path) -> Iterator[tuple[str, bytes]]:
+def _read_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return _limited(file, str(path))
+
+
+def _is_tar(source: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(source)
+    except _PACK_ERRORS:
+        return False
+
+
+def _zip_contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     total = 0
     with zipfile.ZipFile(source) as archive:
         for entry in archive.infolist()[:_MOST_MEMBERS]:
             if entry.is_dir() or not _is_candidate(entry.filename):
                 continue
-            with archive.open(entry) as member:
-                data = _limited(member, f"{source}!{entry.filename}")
-            total += len(data)
+            total += min(entry.file_size, MOST_FILE_BYTES)
             _require_room(total, source)
-            yield f"{source}!{entry.filename}", data
+            with archive.open(entry) as member:
+                yield f"{source}!{entry.filename}", partial(_limited, member, f"{source}!{entry.filename}")
 
 
-def _tar_contents(source: Path) -> Iterator[tuple[str, bytes]]:
+def _tar_contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     total = 0
     with tarfile.open(source) as archive:
         for number, entry in enumerate(archive):
@@ -195,7 +205,7 @@ def _tar_contents(source: Path) -> Iterator[tuple[str, bytes]]:
                 return
             member = archive.extractfile(entry) if entry.isfile() and _is_candidate(entry.name) else None
             if member is not None:
-                yield f"{source}!{entry.name}", _limited(member, f"{source}!{entry.name}")
+                yield f"{source}!{entry.name}", partial(_limited, member, f"{source}!{entry.name}")
 
 
 def _require_room(total: int, source: Path) -> None:
@@ -264,8 +274,20 @@ def _check(name: str, table: bytes) -> TableIdentity:
     return identity
 
 
+def _require_sound_container(name: str, data: bytes) -> None:
+    """Refuse a PDB whose sizes do not belong together: the converter would follow them for hours.
+
+    Source: the MSF superblock in LLVM's description of the format: block size, number of blocks, directory's bytes.
+    """
+    numbers = [int.from_bytes(data[at : at + 4], "little") for at in (32, 40, 44)]
+    block_size, blocks, directory = numbers
+    if block_size not in _BLOCK_SIZES or not 0 < blocks * block_size <= len(data) or directory > len(data):
+        raise InputError(name, "is a PDB that is damaged or cut short: its sizes do not fit the file")
+
+
 def _convert(name: str, data: bytes) -> bytes:
     """Make a table of a PDB, with volatility3's converter."""
+    _require_sound_container(name, data)
     volatility.load()
     heard: list[str] = []
     with tempfile.TemporaryDirectory(prefix="dumpscan-") as directory, volatility.listening(heard):

@@ -35,7 +35,8 @@ def download(pdb: PdbRecord, *, server: str = SYMBOL_SERVER) -> Path:
     """
     address = f"{server}/{pdb.server_path}"
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310 - the server's address is ours
+        # An opener of our own: volatility3 installs one for the whole program, and that one refuses all networks.
+        with urllib.request.build_opener().open(address, timeout=_TIMEOUT) as answer:
             data = answer.read(MOST_FILE_BYTES + 1)
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise DumpscanError(f"{address}: cannot be fetched: {getattr(error, 'reason', error)}") from error

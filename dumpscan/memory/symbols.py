@@ -141,6 +141,8 @@ class SymbolStore:
                 for name in _names(pdb):
                     if (directory / name).is_file():
                         yield directory / name
+            for name in _names(pdb):  # below another name, for want of a better one when it was converted
+                yield from sorted(place.glob(f"windows/*/{name}"))
             packs = sorted([*place.glob("*.zip"), *place.glob("windows/*.zip")])
         except OSError as error:
             self._complain(place, f"cannot be read: {error.strerror or error}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Volatility = Any  # modules and objects of volatility3, whose type hints do not hold under `mypy --strict`
 
-OLDEST = (2, 20)
+OLDEST = (2, 28)
 """Oldest release of volatility3 whose plugins and layers behave as is expected here."""
 
 _REMOTE_LAYERS = {"leechcore", "cloudstorage"}

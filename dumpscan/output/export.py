@@ -238,7 +238,7 @@ def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[
             case PrivateKey():
                 yield from _key_items(finding, certificates, password, remarks)
             case SymmetricKey() if password is not None:
-                remarks.append(f"symmetric key {finding.key_id[:16]}: not exported, since bare bytes cannot be encrypted")
+                remarks.append(f"symmetric key {finding.key_id[:16]}: not exported: bare bytes cannot be encrypted")
             case SymmetricKey():
                 yield _Item(
                     name=f"{safe_name(finding.key_id)}_{safe_name(finding.algorithm)}.key",
