@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from dumpscan import __version__
-from dumpscan.cli import kernel, minidump, symbols, synth
+from dumpscan.cli import case, kernel, minidump, symbols, synth
 from dumpscan.cli.messages import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, complain
+from dumpscan.cli.report import export, report
+from dumpscan.cli.triage import triage
 from dumpscan.exceptions import DumpscanError, UsageError
 
 
@@ -21,7 +23,8 @@ def _exit(code: int | None, **_options: object) -> None:
 app = typer.Typer(
     name="dumpscan",
     help="Finds every X.509 certificate and private key in memory dumps, proves each key, and says where it lay.",
-    epilog="Exit codes: 0 done, 1 an input could not be read, 2 usage, 3 done, but an input is damaged.",
+    epilog="Exit codes: 0 done, 1 an input could not be read, 2 usage, 3 done, but an input is damaged, "
+    "4 the gate (`triage --fail-on`) is closed.",
     no_args_is_help=True,
     result_callback=_exit,
     rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
@@ -32,6 +35,10 @@ app.add_typer(minidump.app, name="minidump")
 app.add_typer(kernel.app, name="kernel")
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(synth.app, name="synth")
+app.command()(triage)
+case.app.command("export")(export)
+app.add_typer(case.app, name="case")
+app.command()(report)
 
 
 def _version(value: bool) -> None:

@@ -7,6 +7,7 @@ own content gives, never under one that a pack does.
 from __future__ import annotations
 
 import bz2
+import gc
 import gzip
 import io
 import json
@@ -15,6 +16,7 @@ import os
 import re
 import tarfile
 import tempfile
+import warnings
 import zipfile
 from dataclasses import dataclass
 from functools import partial
@@ -293,14 +295,24 @@ def _convert(name: str, data: bytes) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dumpscan-") as directory, volatility.listening(heard):
         path = Path(directory) / "symbols.pdb"
         path.write_bytes(data)
-        context = volatility.module("framework.contexts").Context()
         try:
-            reader = volatility.module("framework.symbols.windows.pdbconv").PdbReader(context, path.as_uri())
-            table = reader.get_json()
-            pdb = table["metadata"]["windows"]["pdb"]
+            table, pdb = _table_of(path)
+        except Exception as error:  # noqa: BLE001 - whatever the converter stumbles over, it is the file's fault
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+        else:
             inside = PureWindowsPath(str(pdb.get("database") or _UNKNOWN)).name
             pdb["database"] = PureWindowsPath(name.rpartition("!")[2]).name if inside == _UNKNOWN else inside
             return json.dumps(table, sort_keys=True).encode("ascii")
-        except Exception as error:  # whatever the converter stumbles over, it is the file's fault
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise InputError(name, f"is a PDB that volatility3 cannot convert: {reason[:200]}") from error
+        finally:
+            # The converter never closes the file; what is left of it, and of its errors, goes now and without a word.
+            with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+                gc.collect()
+    raise InputError(name, f"is a PDB that volatility3 cannot convert: {reason[:200]}")
+
+
+def _table_of(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the table that the converter makes of a PDB, and the part of it that says which PDB that is."""
+    context = volatility.module("framework.contexts").Context()
+    reader = volatility.module("framework.symbols.windows.pdbconv").PdbReader(context, path.as_uri())
+    table: dict[str, Any] = reader.get_json()
+    return table, table["metadata"]["windows"]["pdb"]

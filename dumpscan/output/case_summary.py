@@ -56,10 +56,11 @@ def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence
         lines.append(f"Also: {', '.join(others)}.")
     if summary.expired_certificates or summary.live_certificates:
         live, expired = summary.live_certificates, summary.expired_certificates
-        lines.append(f"Of the certificates, {live} are valid now, {expired} have ended.")
+        lines.append(f"Certificates valid now: {live}; ended: {expired}.")
     files = sum(summary.dumps.values())
     parts = ", ".join(f"{count} {_STATUSES[status]}" for status, count in summary.dumps.items())
-    lines.append(f"Files: {files}: {parts or 'none'}. {summary.processes} processes, {_size(summary.bytes)} of dumps.")
+    processes = f"{summary.processes} {'process' if summary.processes == 1 else 'processes'}"
+    lines.append(f"Files: {files}: {parts or 'none'}. {processes}, {_size(summary.bytes)} of dumps.")
     lines += [
         f"  {printable(record.path)}: {printable('; '.join(record.problems[:1]))}" for record in bad[:_FILES_SHOWN]
     ]

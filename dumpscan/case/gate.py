@@ -1,0 +1,149 @@
+"""The gate: reasons why dumps must not leave, for scripts to act upon."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dumpscan.case.records import Exposure, expired_at
+from dumpscan.case.rules import GateRule
+from dumpscan.case.store import exposure
+from dumpscan.exceptions import UsageError
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from dumpscan.case.store import Case
+    from dumpscan.findings import Finding
+
+_LONGEST_ALLOW_FILE = 64 << 20
+_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why the gate is closed.
+
+    Attributes:
+        rule: The rule that something breaks.
+        text: What breaks it, in one line.
+    """
+
+    rule: GateRule
+    text: str
+
+
+def read_allowed(path: Path) -> frozenset[str]:
+    """Read a list of what may be there: thumbprints (SHA-1), SHA-256 of certificates or containers, key ids, in hex.
+
+    One stands in each line; `#` begins a comment. Colons, spaces and case do not count.
+
+    Raises:
+        UsageError: It cannot be read, or a line is none of these.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_ALLOW_FILE).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise UsageError(f"{path}: the list of what is allowed cannot be read: {reason}") from error
+    allowed = set()
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = re.sub(r"[\s:\ufeff\u200e]", "", line.partition("#")[0]).lower()  # as Windows' dialogs copy it
+        if not entry:
+            continue
+        if not _ID.fullmatch(entry):
+            raise UsageError(f"{path}, line {number}: expected a thumbprint (40 hex digits) or a key id (64)")
+        allowed.add(entry)
+    return frozenset(allowed)
+
+
+def reasons(
+    case: Case,
+    rules: Iterable[GateRule],
+    *,
+    dumps: Iterable[str],
+    allowed: frozenset[str] = frozenset(),
+    now: datetime | None = None,
+) -> Iterator[Reason]:
+    """Say what breaks the rules in some of a case's dumps; pairs are those of the whole case.
+
+    A key is allowed by its key id, or by the thumbprint or SHA-256 of one of its certificates.
+
+    Args:
+        case: The case.
+        rules: The rules.
+        dumps: Paths of the dumps that count.
+        allowed: What is let through, as of `read_allowed`.
+        now: The moment at which certificates are valid or not.
+    """
+    now = now or datetime.now(UTC)
+    wanted = set(rules)
+    within = case.identities(dumps)
+    for each in case.exposed_keys(now):
+        if each.key.identity not in within:
+            continue
+        names = {each.key.key_id, *(name for found in each.certificates for name in (found.thumbprint, found.sha256))}
+        if allowed.isdisjoint(name.lower() for name in names):
+            yield from _key_reasons(each.key, each.certificates, wanted, now)
+    for finding in case.findings():
+        if finding.identity in within and not isinstance(finding, PrivateKey):
+            yield from _other_reasons(finding, wanted, allowed, now)
+
+
+def _key_reasons(
+    key: PrivateKey, certificates: tuple[Certificate, ...], wanted: set[GateRule], now: datetime
+) -> Iterator[Reason]:
+    level = exposure(certificates, now)
+    broken = [GateRule.PRIVATE_KEY]
+    if level is not Exposure.ALONE:
+        broken.append(GateRule.KEY_WITH_CERTIFICATE)
+    if level is Exposure.LIVE:
+        broken.append(GateRule.LIVE_KEY)
+    of = f", {_subject(certificates[0])}, valid until {_day(certificates[0])}" if certificates else ""
+    for rule in broken:
+        if rule in wanted:
+            yield Reason(rule, f"{key.algorithm} {key.bits} key {key.key_id}{of}, {_where(key)}")
+
+
+def _other_reasons(finding: Finding, wanted: set[GateRule], allowed: frozenset[str], now: datetime) -> Iterator[Reason]:
+    match finding:
+        case Certificate():
+            names = {finding.thumbprint.lower(), finding.sha256.lower(), (finding.key_id or "").lower()}
+            broken = [GateRule.CERTIFICATE]
+            if expired_at(finding, now):
+                broken.append(GateRule.EXPIRED)
+            what = f"{_subject(finding)}, thumbprint {finding.thumbprint}, valid until {_day(finding)}"
+        case EncryptedContainer():
+            names, broken = {finding.sha256}, [GateRule.ENCRYPTED_CONTAINER]
+            what = f"{finding.container} {finding.sha256}"
+        case SymmetricKey():
+            names, broken = {finding.key_id}, [GateRule.SYMMETRIC_KEY]
+            what = f"{finding.algorithm} {finding.bits} key {finding.key_id}"
+        case _:
+            return
+    if allowed.isdisjoint(names):
+        for rule in broken:
+            if rule in wanted:
+                yield Reason(rule, f"{what}, {_where(finding)}")
+
+
+def _subject(certificate: Certificate) -> str:
+    return certificate.subject or "a certificate without a subject"
+
+
+def _day(certificate: Certificate) -> str:
+    return "an unknown day" if certificate.not_after is None else certificate.not_after.date().isoformat()
+
+
+def _where(finding: Finding) -> str:
+    place = finding.locations[0]
+    process = place.process
+    of = f" ({process.name or 'process'} {process.pid or ''})".replace(" )", ")") if process is not None else ""
+    dumps = {each.file for each in finding.locations}
+    more = f" and {len(dumps) - 1} more dumps" if len(dumps) > 1 else ""
+    return f"in {place.file}{of}{more}"

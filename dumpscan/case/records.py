@@ -1,0 +1,149 @@
+"""What a case says of its dumps and of itself. What was found in them are the findings of `dumpscan.findings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from dumpscan.exceptions import DumpscanError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from dumpscan.findings import Certificate, PrivateKey, Process
+
+
+class CaseError(DumpscanError):
+    """A case file cannot be used: it is none, somebody else is writing to it, or a question to it makes no sense."""
+
+
+class DumpStatus(StrEnum):
+    """How much of a file could be used."""
+
+    OK = "ok"
+    DAMAGED = "damaged"
+    """Read as far as it could be; `problems` says what is missing."""
+    UNREADABLE = "unreadable"
+    """It cannot be opened, or it is a dump of which nothing can be had."""
+    OTHER = "other"
+    """It can be read and is no dump; `problems` says what it is, where that is known."""
+    PENDING = "pending"
+    """Not finished (whoever read it was killed or ran out of memory); the next run tries again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpRecord:
+    """A file that was looked at.
+
+    Attributes:
+        path: Absolute path, or the URL. `Location.file` of what was found in it is the same string.
+        size: Bytes in it; None where that cannot be known.
+        modified: When it was last changed, UTC; None where the system that it lies on does not say.
+        sha256: Of the file (hex); None if it was not computed (`--no-hash`) or the file could not be read.
+        format: `minidump`; `kernel` and the container, e.g. `kernel: LiME`; None for what is no dump.
+        status: How much of it could be used.
+        problems: What is wrong with it, a sentence each.
+        tool_version: The version of dumpscan that read it.
+        settings: How it was read, by name: `aes`, `hash`, `store_keys`, `symbols`.
+        started: When reading it began, UTC.
+        finished: When reading it ended, UTC.
+        processes: Its processes, with command lines and environments.
+    """
+
+    path: str
+    size: int | None
+    modified: datetime | None
+    sha256: str | None
+    format: str | None
+    status: DumpStatus
+    problems: tuple[str, ...] = ()
+    tool_version: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    started: datetime
+    finished: datetime
+    processes: tuple[Process, ...] = ()
+
+    @property
+    def is_dump(self) -> bool:
+        """Whether something could be read of it."""
+        return self.status in {DumpStatus.OK, DumpStatus.DAMAGED}
+
+
+class Exposure(StrEnum):
+    """How bad it is that a private key lay in memory, the worst first."""
+
+    LIVE = "live"
+    """One of its certificates is valid now."""
+    PAIRED = "paired"
+    """It has certificates, none of which is valid now."""
+    ALONE = "alone"
+    """No certificate of it was found."""
+
+
+_SEVERITY = tuple(Exposure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposedKey:
+    """A private key that lay in memory.
+
+    Attributes:
+        key: The key; its `locations` say in which dumps and processes.
+        certificates: Its certificates in the case, whole; those that are valid longest first.
+        exposure: How bad it is.
+        dump_count: Dumps that it lies in.
+    """
+
+    key: PrivateKey
+    certificates: tuple[Certificate, ...]
+    exposure: Exposure
+    dump_count: int
+
+    @property
+    def severity(self) -> int:
+        """0 for the worst."""
+        return _SEVERITY.index(self.exposure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseSummary:
+    """A case in numbers.
+
+    Attributes:
+        dumps: Files by status; a status that no file has is left out.
+        formats: Readable dumps by format.
+        bytes: Size of all readable dumps together.
+        processes: Processes in them.
+        findings: Findings by kind (`certificate`, `private_key`, `public_key`, `symmetric_key`, `encrypted_container`).
+        keys: Private keys by exposure.
+        expired_certificates: Certificates whose validity has ended.
+        live_certificates: Certificates that are valid now.
+        first: When the first dump began to be read, UTC; None in an empty case.
+        last: When the last one was finished, UTC.
+        tool_versions: Versions of dumpscan that read them.
+    """
+
+    dumps: Mapping[DumpStatus, int]
+    formats: Mapping[str, int]
+    bytes: int
+    processes: int
+    findings: Mapping[str, int]
+    keys: Mapping[Exposure, int]
+    expired_certificates: int
+    live_certificates: int
+    first: datetime | None
+    last: datetime | None
+    tool_versions: tuple[str, ...]
+
+
+def valid_at(certificate: Certificate, moment: datetime) -> bool:
+    """Say whether a moment lies within a certificate's validity; without dates that is not known, and so False."""
+    begins, ends = certificate.not_before, certificate.not_after
+    return begins is not None and ends is not None and begins <= moment <= ends
+
+
+def expired_at(certificate: Certificate, moment: datetime) -> bool:
+    """Say whether a certificate's validity has ended at a moment."""
+    return certificate.not_after is not None and certificate.not_after < moment

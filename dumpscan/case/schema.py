@@ -1,0 +1,249 @@
+"""The tables of a case file: an SQLite database that people may query.
+
+Times are ISO 8601 in UTC with a final `Z`. Addresses are text of fixed width (`0x00007ff612340000`), since SQLite's
+integers end at 2^63 - 1 and kernel addresses lie beyond; as text they sort and compare as numbers do. Numbers that an
+input chose and that do not fit into 64 bits with sign are text in hex, too. Lists and structures are JSON.
+
+    dumps         one row for each file: what it is, what is wrong with it, who read it, when and how
+    processes     of each dump, with command lines; environment holds their variables
+    findings      one row for each object, however often it lies somewhere: its kind and what names it
+    certificates, keys, containers    what the object is, by its kind
+    sightings     that a finding lies in a dump: how often, and what was proved of it there
+    locations     each place: addresses, file offset, process, SHA-256 of the bytes there
+    secrets       key material, only with `--store-keys`; queries see NULL
+    case_info     when the case was begun
+    pairs         (a view) private keys and the certificates that bear their public keys, over all dumps
+    evidence      (a view) each place with the dump's path and what was found
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from dumpscan.case.records import CaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+APPLICATION_ID = 0x44554D50
+"""In the database's header: tells a case file from any other SQLite database (`DUMP`)."""
+
+_VERSION_1 = """
+CREATE TABLE case_info (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE dumps (
+    id           INTEGER PRIMARY KEY,
+    path         TEXT NOT NULL UNIQUE,
+    size         INTEGER,
+    modified_ns  INTEGER,
+    modified     TEXT,
+    tag          TEXT,
+    sha256       TEXT,
+    format       TEXT,
+    status       TEXT NOT NULL CHECK (status IN ('ok', 'damaged', 'unreadable', 'other', 'pending')),
+    problems     TEXT NOT NULL,
+    tool_version TEXT NOT NULL,
+    settings     TEXT NOT NULL,
+    started      TEXT NOT NULL,
+    finished     TEXT NOT NULL
+);
+CREATE INDEX dumps_by_sha256 ON dumps (sha256);
+CREATE INDEX dumps_by_status ON dumps (status);
+
+CREATE TABLE processes (
+    id           INTEGER PRIMARY KEY,
+    dump_id      INTEGER NOT NULL REFERENCES dumps ON DELETE CASCADE,
+    position     INTEGER NOT NULL,
+    pid          INTEGER,
+    name         TEXT,
+    parent_pid   INTEGER,
+    executable   TEXT,
+    command_line TEXT,
+    architecture TEXT,
+    session      INTEGER,
+    wow64        INTEGER,
+    created      TEXT,
+    exited       TEXT,
+    notes        TEXT NOT NULL,
+    UNIQUE (dump_id, position)
+);
+CREATE INDEX processes_by_name ON processes (name);
+
+CREATE TABLE environment (
+    process_id INTEGER NOT NULL REFERENCES processes ON DELETE CASCADE,
+    position   INTEGER NOT NULL,
+    entry      TEXT NOT NULL,
+    name       TEXT GENERATED ALWAYS AS (
+        CASE instr(substr(entry, 2), '=') WHEN 0 THEN entry ELSE substr(entry, 1, instr(substr(entry, 2), '=')) END
+    ) VIRTUAL,
+    value      TEXT GENERATED ALWAYS AS (
+        CASE instr(substr(entry, 2), '=') WHEN 0 THEN NULL ELSE substr(entry, instr(substr(entry, 2), '=') + 2) END
+    ) VIRTUAL,
+    PRIMARY KEY (process_id, position)
+) WITHOUT ROWID;
+CREATE INDEX environment_by_name ON environment (name);
+
+CREATE TABLE findings (
+    id       INTEGER PRIMARY KEY,
+    kind     TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    UNIQUE (kind, identity)
+);
+
+CREATE TABLE certificates (
+    finding_id           INTEGER PRIMARY KEY REFERENCES findings ON DELETE CASCADE,
+    thumbprint           TEXT NOT NULL,
+    key_id               TEXT,
+    version              INTEGER,
+    serial_number        TEXT,
+    subject              TEXT,
+    issuer               TEXT,
+    subject_common_name  TEXT,
+    issuer_common_name   TEXT,
+    not_before           TEXT,
+    not_after            TEXT,
+    signature_algorithm  TEXT,
+    public_key_algorithm TEXT,
+    public_key_size      INTEGER,
+    public_key_curve     TEXT,
+    public_key_exponent  INTEGER,
+    alternative_names    TEXT NOT NULL,
+    is_ca                INTEGER,
+    problem              TEXT,
+    der                  BLOB NOT NULL
+);
+CREATE INDEX certificates_by_thumbprint ON certificates (thumbprint);
+CREATE INDEX certificates_by_key_id ON certificates (key_id);
+CREATE INDEX certificates_by_end ON certificates (not_after);
+
+CREATE TABLE keys (
+    finding_id  INTEGER PRIMARY KEY REFERENCES findings ON DELETE CASCADE,
+    kind        TEXT NOT NULL CHECK (kind IN ('private_key', 'public_key', 'symmetric_key')),
+    key_id      TEXT NOT NULL,
+    algorithm   TEXT NOT NULL,
+    bits        INTEGER NOT NULL,
+    curve       TEXT,
+    public_info BLOB
+);
+CREATE INDEX keys_by_key_id ON keys (key_id, kind);
+
+CREATE TABLE containers (
+    finding_id INTEGER PRIMARY KEY REFERENCES findings ON DELETE CASCADE,
+    container  TEXT NOT NULL,
+    kdf        TEXT,
+    cipher     TEXT,
+    iterations INTEGER,
+    mac        TEXT
+);
+
+CREATE TABLE sightings (
+    finding_id     INTEGER NOT NULL REFERENCES findings ON DELETE CASCADE,
+    dump_id        INTEGER NOT NULL REFERENCES dumps ON DELETE CASCADE,
+    position       INTEGER NOT NULL,
+    location_count INTEGER NOT NULL,
+    sha256         TEXT NOT NULL,
+    size           INTEGER NOT NULL,
+    proof          TEXT NOT NULL,
+    PRIMARY KEY (finding_id, dump_id)
+) WITHOUT ROWID;
+CREATE INDEX sightings_by_dump ON sightings (dump_id, position);
+
+CREATE TABLE locations (
+    id               INTEGER PRIMARY KEY,
+    finding_id       INTEGER NOT NULL,
+    dump_id          INTEGER NOT NULL,
+    position         INTEGER NOT NULL,
+    virtual_address  TEXT,
+    physical_address TEXT,
+    file_offset      INTEGER,
+    length           INTEGER NOT NULL,
+    missing          INTEGER NOT NULL,
+    encoding         TEXT NOT NULL,
+    sha256           TEXT NOT NULL,
+    extents          TEXT NOT NULL,
+    region_start     TEXT,
+    region_size      INTEGER,
+    module           TEXT,
+    process_id       INTEGER REFERENCES processes ON DELETE SET NULL,
+    pid              INTEGER,
+    process_name     TEXT,
+    key_object       TEXT,
+    FOREIGN KEY (finding_id, dump_id) REFERENCES sightings ON DELETE CASCADE
+);
+CREATE INDEX locations_by_sighting ON locations (finding_id, dump_id, position);
+CREATE INDEX locations_by_process ON locations (process_id);
+
+CREATE TABLE secrets (
+    finding_id INTEGER PRIMARY KEY REFERENCES findings ON DELETE CASCADE,
+    material   BLOB NOT NULL
+);
+
+CREATE VIEW pairs AS
+    SELECT keys.key_id, keys.algorithm, keys.bits, certificates.thumbprint, certificates.subject,
+           certificates.issuer, certificates.not_before, certificates.not_after
+    FROM keys JOIN certificates USING (key_id)
+    WHERE keys.kind = 'private_key';
+
+CREATE VIEW evidence AS
+    SELECT dumps.path, findings.kind, findings.identity, locations.process_name, locations.pid,
+           locations.virtual_address, locations.physical_address, locations.file_offset, locations.length,
+           locations.encoding, locations.sha256
+    FROM locations
+    JOIN findings ON findings.id = locations.finding_id
+    JOIN dumps ON dumps.id = locations.dump_id;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+"""Scripts that bring a case file from each version of its schema to the next; version 0 is an empty database."""
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Bring a case file to the newest version of its schema, all of it or nothing.
+
+    Args:
+        connection: In autocommit mode, free to write.
+        path: For messages.
+        migrations: The scripts.
+
+    Raises:
+        CaseError: It is another program's database, or was made by a newer dumpscan.
+    """
+    if check_version(connection, path, migrations) == len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = check_version(connection, path, migrations)  # as it is now that nobody else can change it
+        for script in migrations[version:]:
+            for statement in script.split(";\n"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> int:
+    """Return the version of a case file's schema; 0 for a database in which there is nothing.
+
+    Raises:
+        CaseError: As for `migrate`.
+    """
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        raise CaseError(f"{path}: cannot be used as a case file: {error}") from error
+    if application != APPLICATION_ID and (application or version or tables):
+        raise CaseError(f"{path}: not a case file: it is a database of another program")
+    if version > len(migrations):
+        newest = len(migrations)
+        raise CaseError(f"{path}: made by a newer dumpscan: its schema has version {version}; {newest} is understood")
+    return version

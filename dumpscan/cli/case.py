@@ -1,0 +1,144 @@
+"""`dumpscan case ...`: what is in a case file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dumpscan.cli.options import Format, FormatOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dumpscan.case.records import DumpRecord
+    from dumpscan.case.store import Case
+    from dumpscan.findings import Finding
+
+app = typer.Typer(help="Case files: what triage found, kept.", no_args_is_help=True)
+
+CasePath = Annotated[Path, typer.Argument(metavar="CASE", help="The case file.", show_default=False)]
+
+
+@app.command()
+def show(
+    case: CasePath,
+    key: Annotated[
+        str | None, typer.Option(metavar="ID", help="A key and its certificates; the id's beginning is enough.")
+    ] = None,
+    certificate: Annotated[
+        str | None, typer.Option(metavar="THUMBPRINT", help="A certificate and its keys; the beginning is enough.")
+    ] = None,
+    dump: Annotated[
+        str | None, typer.Option(metavar="PATH", help="A dump: what is wrong with it, what is in it.")
+    ] = None,
+    output_format: FormatOption = Format.TABLE,
+) -> int:
+    """Show the whole case in short, or all about one key, certificate or dump."""
+    from dumpscan.case.store import Case
+
+    chosen = [choice for choice in (key, certificate, dump) if choice is not None]
+    if len(chosen) > 1:
+        from dumpscan.exceptions import UsageError
+
+        raise UsageError("give one of --key, --certificate and --dump")
+    with Case.open(case) as opened:
+        if key is not None:
+            return _named(opened.keyed(key), f"no key with id {key}", output_format)
+        if certificate is not None:
+            return _named(opened.certificates(certificate), f"no certificate {certificate}", output_format)
+        if dump is not None:
+            return _dump(opened, dump, output_format)
+        return _all(opened, output_format)
+
+
+@app.command()
+def query(
+    case: CasePath,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT statement.", show_default=False)],
+    most_rows: Annotated[int, typer.Option("--limit", min=1, help="Rows to show at most.")] = 10_000,
+    seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that it may take.")] = 60.0,
+    output_format: FormatOption = Format.TABLE,
+) -> int:
+    """Ask the case in SQL. Nothing can be changed; key material reads as NULL."""
+    from dumpscan.case.query import query as ask
+    from dumpscan.cli.messages import EXIT_DONE, complain
+    from dumpscan.output.rows import write_rows
+
+    answer = ask(case, sql, most_rows=most_rows, seconds=seconds)
+    write_rows(sys.stdout, output_format, answer.columns, answer.rows)
+    if answer.cut:
+        complain(f"only the first {len(answer.rows)} rows are shown: see --limit", level="warning")
+    return EXIT_DONE
+
+
+def show_findings(
+    command: str, findings: Iterable[Finding], dumps: Sequence[DumpRecord], output_format: Format
+) -> None:
+    """Write findings and what became of the files that they lie in to standard output."""
+    from dumpscan.case.records import DumpStatus
+    from dumpscan.output.records import InputStatus, Status, finding_record
+    from dumpscan.output.render import View, make_renderer
+
+    statuses = {DumpStatus.OK: Status.OK, DumpStatus.DAMAGED: Status.DAMAGED}
+    renderer = make_renderer(output_format, command=command, view=View.FINDINGS, stream=sys.stdout)
+    for dump in dumps:
+        status = statuses.get(dump.status, Status.UNREADABLE)
+        renderer.add_input(InputStatus(dump.path, dump.size, status, dump.problems))
+    for finding in findings:
+        renderer.add(finding_record(finding))
+    renderer.close()
+
+
+def _named(findings: list[Finding], nothing: str, output_format: Format) -> int:
+    from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE, complain
+
+    if not findings:
+        complain(f"{nothing} in this case")
+        return EXIT_UNREADABLE
+    show_findings("case show", findings, (), output_format)
+    return EXIT_DONE
+
+
+def _dump(case: Case, name: str, output_format: Format) -> int:
+    from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE, complain
+    from dumpscan.output.text import printable, write_text
+
+    record = case.dump(name) or case.dump(str(Path(name).absolute()))
+    if record is None:
+        complain(f"no dump {name} in this case")
+        return EXIT_UNREADABLE
+    if output_format is Format.TABLE:
+        size = "unknown" if record.size is None else f"{record.size} bytes"
+        lines = [
+            f"{record.path}: {record.status.value}, {record.format or 'no dump'}, {size}",
+            f"SHA-256 {record.sha256 or 'not computed'}",
+            f"read {record.finished.isoformat(timespec='seconds')} by dumpscan {record.tool_version}",
+            *record.problems,
+            *(
+                f"process {process.pid} {process.name or ''}: {process.command_line or 'no command line'}"
+                for process in record.processes
+            ),
+        ]
+        write_text(sys.stdout, "".join(f"{printable(line)}\n" for line in lines) + "\n")
+    show_findings("case show", case.findings(dump=record.path), [record], output_format)
+    return EXIT_DONE
+
+
+def _all(case: Case, output_format: Format) -> int:
+    from dumpscan.case.records import DumpStatus
+    from dumpscan.cli.messages import EXIT_DONE
+    from dumpscan.output.case_summary import case_summary
+    from dumpscan.output.text import write_text
+
+    dumps = case.dumps(processes=False)
+    if output_format is Format.TABLE:
+        bad = [dump for dump in dumps if dump.status in {DumpStatus.UNREADABLE, DumpStatus.PENDING}]
+        lines = case_summary(case.summary(), case.exposed_keys(), bad)
+        write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
+    else:
+        show_findings("case show", case.findings(), dumps, output_format)
+    sys.stdout.flush()
+    return EXIT_DONE

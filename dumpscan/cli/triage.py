@@ -1,0 +1,196 @@
+"""`dumpscan triage`: any mix of dumps into a case, a summary, and a gate for scripts."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dumpscan.case.rules import GateRule
+from dumpscan.cli.options import Aes, Format, FormatOption, NoProgress, Offline, Quiet, Symbols
+
+if TYPE_CHECKING:
+    from dumpscan.case.triage import TriageOutcome, TriageProgress
+    from dumpscan.case.workers import Workers
+
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE_OR_DIR...", help="Dumps, directories of them, or URLs.", show_default=False),
+]
+CaseFile = Annotated[
+    Path,
+    typer.Option("--case", "-c", metavar="CASE", help="The case file; begun if it is not there.", show_default=False),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes to work with; 0: one for each core.")]
+FailOn = Annotated[
+    list[GateRule] | None,
+    typer.Option("--fail-on", help="Exit with 4 if there is such a thing; may be repeated.", show_default=False),
+]
+Allow = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow",
+        metavar="FILE",
+        help="Thumbprints and key ids that --fail-on ignores, one a line.",
+        show_default=False,
+    ),
+]
+
+_REMARKS = 20
+
+
+def triage(
+    names: Names,
+    case: CaseFile,
+    fail_on: FailOn = None,
+    allow: Allow = None,
+    jobs: Jobs = 0,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Work on a Dask cluster, e.g. tcp://host:8786.", show_default=False),
+    ] = None,
+    hashes: Annotated[bool, typer.Option("--hash/--no-hash", help="Whether to compute files' SHA-256.")] = True,
+    store_keys: Annotated[bool, typer.Option("--store-keys", help="Store key material in the case file.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Read also what has not changed.")] = False,
+    aes: Aes = False,
+    symbols: Symbols = None,
+    offline: Offline = True,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to fetch remote dumps to.", file_okay=False, show_default=False),
+    ] = None,
+    scratch_limit: Annotated[
+        int, typer.Option(metavar="MIB", min=1, help="MiB that each fetched dump may have.")
+    ] = 65536,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Read any mix of dumps into a case, each file once, and say what is worst."""
+    from dumpscan.case.gate import read_allowed
+    from dumpscan.case.task import ReadSettings
+    from dumpscan.case.triage import triage as run_triage
+    from dumpscan.case.writer import CaseWriter
+
+    allowed = frozenset().union(*(read_allowed(path) for path in allow or ()))
+    settings = ReadSettings(
+        aes=aes,
+        hashes=hashes,
+        store_keys=store_keys,
+        symbols=tuple(str(each.absolute()) for each in symbols or ()),
+        offline=offline,
+        scratch=None if scratch is None else str(scratch.absolute()),
+        scratch_limit=scratch_limit << 20,
+    )
+    cores = jobs or _cores()
+    screen = _Screen(enabled=not (quiet or no_progress))
+    with CaseWriter.open(case) as writer, screen:
+        outcome = run_triage(
+            writer, names, settings, workers=_workers(scheduler), jobs=cores, again=again, progress=screen.show
+        )
+    return _report(case, outcome, fail_on or (), allowed, output_format, quiet=quiet)
+
+
+def _workers(scheduler: str | None) -> Workers | None:
+    if scheduler is None:
+        return None
+    from dumpscan.case.cluster import Cluster
+
+    return Cluster(scheduler)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _report(
+    path: Path,
+    outcome: TriageOutcome,
+    rules: list[GateRule] | tuple[()],
+    allowed: frozenset[str],
+    output_format: Format,
+    *,
+    quiet: bool,
+) -> int:
+    from dumpscan.case.gate import reasons
+    from dumpscan.case.records import DumpStatus
+    from dumpscan.case.store import Case
+    from dumpscan.cli.case import show_findings
+    from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_GATE, EXIT_UNREADABLE, complain
+    from dumpscan.output.case_summary import case_summary
+    from dumpscan.output.text import write_text
+
+    for name in outcome.named_others:
+        complain(f"{name}: no dump")
+    if not quiet:
+        for name, status, problems in outcome.problems[:_REMARKS]:
+            complain(f"{name}: {'; '.join(problems)}", level="warning" if status is DumpStatus.DAMAGED else "error")
+        if len(outcome.problems) > _REMARKS:
+            complain(f"{len(outcome.problems) - _REMARKS} more files have problems: see the case", level="warning")
+        unchanged = len(outcome.paths) - outcome.read
+        complain(f"{outcome.read} files read, {unchanged} known and unchanged", level="note")
+    with Case.open(path) as case:
+        if output_format is Format.TABLE:
+            bad = [
+                dump
+                for dump in case.dumps(processes=False)
+                if dump.status in {DumpStatus.UNREADABLE, DumpStatus.PENDING}
+            ]
+            lines = case_summary(case.summary(), case.exposed_keys(), bad)
+            write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
+        else:
+            within = case.identities(outcome.paths)
+            show_findings(
+                "triage",
+                (finding for finding in case.findings() if finding.identity in within),
+                [dump for dump in case.dumps(processes=False) if dump.path in set(outcome.paths)],
+                output_format,
+            )
+        broken = list(reasons(case, rules, dumps=outcome.paths, allowed=allowed)) if rules else []
+    sys.stdout.flush()
+    for reason in broken:
+        complain(f"{reason.rule.value}: {reason.text}", level="gate")
+    if broken:
+        return EXIT_GATE
+    if outcome.named_others or outcome.statuses[DumpStatus.UNREADABLE] or outcome.statuses[DumpStatus.PENDING]:
+        return EXIT_UNREADABLE
+    return EXIT_DAMAGED if outcome.statuses[DumpStatus.DAMAGED] else EXIT_DONE
+
+
+class _Screen:
+    """Progress on a terminal: files, bytes, speed, findings, time left."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled and sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._drawn = 0.0
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, *_error: object) -> None:
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def show(self, state: TriageProgress) -> None:
+        now = time.monotonic()
+        if not self._enabled or now - self._drawn < _REDRAW:
+            return
+        self._drawn = now
+        speed = state.bytes_done / max(now - self._started, 0.001)
+        left = (state.bytes - state.bytes_done) / speed if speed else 0
+        sys.stderr.write(
+            f"\r\x1b[K{state.files_done}/{state.files} files, {state.bytes_done / _MIB:.0f} of "
+            f"{state.bytes / _MIB:.0f} MiB, {speed / _MIB:.0f} MiB/s, {state.findings} findings, "
+            f"{state.private_keys} private keys, {left // 60:.0f}:{left % 60:02.0f} left"
+        )
+        sys.stderr.flush()
+
+
+_REDRAW = 0.25
+_MIB = 1 << 20
