@@ -68,7 +68,8 @@ class Scope:
         names = {path: PureWindowsPath(path).name for path in files}  # knows both separators
         if len(set(names.values())) < len(names):
             names = {path: path for path in files}
-        processes.pop("", None)
+        if len(processes) == 1:  # that one process is not known for some places is worth a column
+            processes.pop("", None)
         return cls(names, tuple(processes), now)
 
     @property
