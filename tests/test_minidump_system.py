@@ -88,7 +88,7 @@ def test_too_short() -> None:
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_misc_info_versions(version: int) -> None:
-    info5 = MISC_INFO[4]()
+    info5 = MISC_INFO[4](bytes(MISC_INFO[4].size))  # parsed: structures made without bytes share what is nested in them
     info4 = info5.Info4
     info3 = info4.Info3
     info1 = info3.Info2.Info1
