@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
     from dumpscan.case.task import Task
     from dumpscan.case.writer import DumpResult
@@ -27,6 +28,8 @@ TICK = 0.25
 """Seconds after which the coordinator hears that there is nothing new."""
 _MOST_PROCESSES = 61 if os.name == "nt" else 1024
 """Windows cannot wait for more (`ProcessPoolExecutor`'s documentation)."""
+_UNIT = "dumpscan.case.unit"
+"""Module that reads a file."""
 _AHEAD = 2
 """Files that are handed out for each process: one to read, one so that it need not wait."""
 
@@ -118,10 +121,22 @@ def _finished(running: dict[Future[DumpResult], Task], poll: Callable[[], None])
         raise broken
 
 
+def _context() -> SpawnContext | ForkServerContext:
+    """Return how processes are started: never forked from us, since that inherits locks and threads in any state.
+
+    Where there is a fork server, it imports once what all of them need.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([_UNIT])
+    return context
+
+
 @contextmanager
 def _processes(count: int, advance: Callable[[int], None]) -> Iterator[tuple[ProcessPoolExecutor, Callable[[], None]]]:
     """Have processes for as long as they are wanted; they end with us, however we end."""
-    context = multiprocessing.get_context("spawn")  # what is forked inherits locks and threads in any state
+    context = _context()
     counter = context.Value("Q", 0)
     ours_to_close, theirs_to_watch = context.Pipe(duplex=False)[::-1]
     executor = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(counter, theirs_to_watch))
