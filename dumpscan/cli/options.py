@@ -66,7 +66,7 @@ Output = Annotated[
 ]
 Aes = Annotated[
     bool,
-    typer.Option("--aes", help="Also look for AES keys, by their expanded form; takes about twice the time or more."),
+    typer.Option("--aes", help="Also look for AES keys, by their expanded form: reads memory once more, at about 0.5 GiB/s."),
 ]
 Password = Annotated[
     str | None,
