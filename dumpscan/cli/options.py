@@ -66,7 +66,9 @@ Output = Annotated[
 ]
 Aes = Annotated[
     bool,
-    typer.Option("--aes", help="Also look for AES keys, by their expanded form: reads memory once more, at about 0.5 GiB/s."),
+    typer.Option(
+        "--aes", help="Also look for AES keys, by their expanded form: reads memory once more, at about 0.5 GiB/s."
+    ),
 ]
 Password = Annotated[
     str | None,
