@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on the machine, and says nothing of the code.
+settings.register_profile("dumpscan", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dumpscan")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CORPUS = SHARED / "corpus" / "minidump"
