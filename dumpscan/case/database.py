@@ -68,16 +68,13 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise CaseError(f"{path}: there is no such case file")
     try:
-        connection = _connect(path, "mode=ro")
         try:
-            version = check_version(connection, path)
+            connection, version = _connect(path, "mode=ro")
         except CaseError as error:
             if not isinstance(error.__cause__, sqlite3.OperationalError) or path.with_name(f"{path.name}-wal").exists():
                 raise
             # A WAL database on a medium that is read-only: nobody can be writing to it.
-            connection.close()
-            connection = _connect(path, "mode=ro&immutable=1")
-            version = check_version(connection, path)
+            connection, version = _connect(path, "mode=ro&immutable=1")
     except sqlite3.Error as error:
         raise CaseError(f"{path}: the case file cannot be opened: {_reason(error)}") from error
     if version == 0:
@@ -87,9 +84,15 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path, parameters: str) -> sqlite3.Connection:
+def _connect(path: Path, parameters: str) -> tuple[sqlite3.Connection, int]:
+    """Open a case file, and say which version of the tables it has."""
     uri = f"file:{quote(os.fsencode(path.absolute()))}?{parameters}"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        return connection, check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]) -> int:
