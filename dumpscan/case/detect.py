@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError, InputError
-from dumpscan.memory.mapped_file import MappedFile, recognise
+from dumpscan.memory.mapped_file import IMAGE_CONTAINERS, MappedFile, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,7 @@ _HEAD = 64
 
 _UNREAD_DUMPS = (b"PMDM", b"USERDUMP", b"HIBR", b"hibr")
 """Dumps that are none of ours: big-endian minidumps, user dumps from before Windows XP, hibernation files."""
-_CONTAINERS = (b"PAGE", b"EMiL", b"AVML", b"QEVM", b"\x7fELF")
-"""Formats of memory images; an ELF file may be a program, too."""
+_CONTAINERS = tuple(signature for signature, _ in IMAGE_CONTAINERS)
 _EITHER = (b"\x7fELF",)
 
 ONE_IMAGE = threading.RLock()

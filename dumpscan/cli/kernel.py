@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from dumpscan.artifacts.searches import Search
     from dumpscan.cli.run import Run
     from dumpscan.cli.scan import ScanRun
     from dumpscan.memory.kernel import KernelImage
@@ -130,8 +129,9 @@ def x509(
 ) -> int:
     """Find X.509 certificates and private keys in all of physical memory, and who maps them."""
     from dumpscan.artifacts.searches import X509
+    from dumpscan.cli.scan import ScanRun
 
-    run = _scan_run(X509, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    run = ScanRun("kernel", X509, output_format, output, password, quiet=quiet, progress=not no_progress)
     images_opened = _each(run, images, symbols, offline=offline)
     return _scan(run, images_opened, pids, names)
 
@@ -152,8 +152,9 @@ def symcrypt(
 ) -> int:
     """Find the keys that Windows' own crypto library holds, in the memory of every process and the kernel."""
     from dumpscan.artifacts.searches import SYMCRYPT
+    from dumpscan.cli.scan import ScanRun
 
-    run = _scan_run(SYMCRYPT, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    run = ScanRun("kernel", SYMCRYPT, output_format, output, password, quiet=quiet, progress=not no_progress)
     images_opened = _each(run, images, symbols, offline=offline)
     return _scan(run, images_opened, pids, names, aes=aes)
 
@@ -174,24 +175,11 @@ def keys(
 ) -> int:
     """Show everything secret in one table: keys from any source, and which certificate each opens."""
     from dumpscan.artifacts.searches import KEYS
-
-    run = _scan_run(KEYS, output_format, output, password, quiet=quiet, no_progress=no_progress)
-    images_opened = _each(run, images, symbols, offline=offline)
-    return _scan(run, images_opened, pids, names, aes=aes)
-
-
-def _scan_run(
-    search: Search,
-    output_format: Format,
-    output: Path | None,
-    password: str | None,
-    *,
-    quiet: bool,
-    no_progress: bool,
-) -> ScanRun:
     from dumpscan.cli.scan import ScanRun
 
-    return ScanRun("kernel", search, output_format, output, password, quiet=quiet, progress=not no_progress)
+    run = ScanRun("kernel", KEYS, output_format, output, password, quiet=quiet, progress=not no_progress)
+    images_opened = _each(run, images, symbols, offline=offline)
+    return _scan(run, images_opened, pids, names, aes=aes)
 
 
 def _scan(

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from dumpscan.artifacts.searches import Search
     from dumpscan.cli.run import Run
     from dumpscan.cli.scan import ScanRun
     from dumpscan.memory.minidump import Minidump
@@ -87,8 +86,9 @@ def x509(
 ) -> int:
     """Find X.509 certificates and private keys, prove each key, and pair keys with certificates."""
     from dumpscan.artifacts.searches import X509
+    from dumpscan.cli.scan import ScanRun
 
-    run = _scan_run(X509, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    run = ScanRun("minidump", X509, output_format, output, password, quiet=quiet, progress=not no_progress)
     return _scan(run, dumps)
 
 
@@ -104,8 +104,9 @@ def symcrypt(
 ) -> int:
     """Find the keys that Windows' own crypto library holds, prove each, and match it to its certificate."""
     from dumpscan.artifacts.searches import SYMCRYPT
+    from dumpscan.cli.scan import ScanRun
 
-    run = _scan_run(SYMCRYPT, output_format, output, password, quiet=quiet, no_progress=no_progress)
+    run = ScanRun("minidump", SYMCRYPT, output_format, output, password, quiet=quiet, progress=not no_progress)
     return _scan(run, dumps, aes=aes)
 
 
@@ -121,23 +122,10 @@ def keys(
 ) -> int:
     """Show everything secret in one table: keys from any source, and which certificate each opens."""
     from dumpscan.artifacts.searches import KEYS
-
-    run = _scan_run(KEYS, output_format, output, password, quiet=quiet, no_progress=no_progress)
-    return _scan(run, dumps, aes=aes)
-
-
-def _scan_run(
-    search: Search,
-    output_format: Format,
-    output: Path | None,
-    password: str | None,
-    *,
-    quiet: bool,
-    no_progress: bool,
-) -> ScanRun:
     from dumpscan.cli.scan import ScanRun
 
-    return ScanRun("minidump", search, output_format, output, password, quiet=quiet, progress=not no_progress)
+    run = ScanRun("minidump", KEYS, output_format, output, password, quiet=quiet, progress=not no_progress)
+    return _scan(run, dumps, aes=aes)
 
 
 def _scan(run: ScanRun, dumps: list[Path], *, aes: bool = False) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
 from dumpscan.memory.kernel_physical import PhysicalImage
-from dumpscan.memory.mapped_file import MappedFile, recognise
+from dumpscan.memory.mapped_file import IMAGE_CONTAINERS, MappedFile, recognise
 from dumpscan.model.windows.c_paging import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -33,14 +33,6 @@ _FORMATS = {
 }
 RAW = "raw"
 
-_NEVER_RAW = (
-    # First bytes of a file that is no raw image, and why it cannot be read when volatility3 did not take it.
-    (b"EMiL", "a LiME image whose headers are damaged"),
-    (b"\x7fELF", "an ELF file, but no core dump of physical memory"),
-    (b"PAGE", "a Windows crash dump without all of physical memory (only full and active dumps hold it), or damaged"),
-    (b"AVML", "an AVML image that is damaged, or needs the snappy library (libsnappy) to be unpacked"),
-    (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
-)
 _READS_ALLOWED = 100_000
 _BYTES_PER_READ = 8 * PAGE_SIZE
 """A container's list of runs may take this many reads, and one more for so many bytes of the file. A bitmap of pages
@@ -73,14 +65,14 @@ def open_image(path: Path, heard: list[str]) -> PhysicalImage:
 def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
     head = bytes(file.buffer[:16])
     name = recognise(head)
-    containers = tuple(signature for signature, _ in _NEVER_RAW)
+    containers = tuple(signature for signature, _ in IMAGE_CONTAINERS)
     if name and any(head) and not head.startswith(containers):
         raise InputError(file.path, f"is {name}; expected an image of physical memory", offset=0)
     volatility.load()
     with volatility.listening(heard):
         context, layer = _stack(file)
         if layer is None:
-            for signature, reason in _NEVER_RAW:
+            for signature, reason in IMAGE_CONTAINERS:
                 if head.startswith(signature):
                     raise InputError(file.path, f"is {reason}", offset=0)
             image = PhysicalImage(file, [(0, file.size, 0)], image_format=RAW, path=file.path)

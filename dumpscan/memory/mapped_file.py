@@ -49,6 +49,16 @@ _SIGNATURES = (
     (b"-----BEGIN ", "a PEM file", ""),
 )
 
+IMAGE_CONTAINERS = (
+    (b"EMiL", "a LiME image whose headers are damaged"),
+    (b"\x7fELF", "an ELF file, but no core dump of physical memory"),
+    (b"PAGE", "a Windows crash dump without all of physical memory (only full and active dumps hold it), or damaged"),
+    (b"AVML", "an AVML image that is damaged, or needs the snappy library (libsnappy) to be unpacked"),
+    (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
+)
+"""First bytes of files that hold images of physical memory (an ELF file may be a program, too), and why such a file
+cannot be read when volatility3 does not take it."""
+
 
 def recognise(head: bytes) -> str | None:
     """Name the format that a file's first bytes announce, with what to do about it; None if they say nothing."""

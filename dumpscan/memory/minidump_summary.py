@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def describe(dump: Minidump) -> dict[str, Any]:
         "written": dump.written,
         "flags": dump.flags,
         "comments": list(dump.comments) or None,
-        "system": None if system is None else {"version": system.version, **_fields(system)},
+        "system": None if system is None else {"version": system.version, **asdict(system)},
         "process": {
             "pid": process.pid,
             "name": process.name,
@@ -55,7 +56,7 @@ def describe(dump: Minidump) -> dict[str, Any]:
             for stream in dump.streams
         ],
         "threads": [_thread(thread) for thread in dump.threads],
-        "modules": [_fields(module) for module in dump.modules],
+        "modules": list(dump.modules),
         "unloaded_modules": list(dump.unloaded_modules) or None,
         "memory_ranges": list(_ranges(dump)),
         "handles": list(dump.handles) or None,
@@ -63,11 +64,6 @@ def describe(dump: Minidump) -> dict[str, Any]:
         "breakpad": dump.breakpad,
         "linux": _linux(dump),
     }
-
-
-def _fields(record: object) -> dict[str, Any]:
-    """Return a dataclass' fields as they are, in their order."""
-    return {name: getattr(record, name) for name in record.__slots__}  # type: ignore[attr-defined]
 
 
 def _memory(dump: Minidump) -> dict[str, Any]:
