@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.kernel_scan import KernelScanOptions
     from dumpscan.artifacts.searches import Search
+    from dumpscan.findings import Finding
     from dumpscan.memory.kernel import KernelImage
     from dumpscan.memory.space import AddressSpace
 
@@ -95,11 +96,9 @@ class ScanRun(Run):
         self.add_findings(shown, dropped=self._collector.dropped)
         code = super().finish()
         if self._output is not None:
-            ids = {finding.key_id for finding in shown if isinstance(finding, PrivateKey)}
-            opened = [
-                finding
-                for finding in found
-                if isinstance(finding, Certificate) and finding.key_id in ids and finding not in shown
-            ]
+            opened: list[Finding] = []
+            if Certificate not in self._search.kinds:  # not shown, yet what a pair is made of
+                ids = {finding.key_id for finding in shown if isinstance(finding, PrivateKey)}
+                opened = [finding for finding in found if isinstance(finding, Certificate) and finding.key_id in ids]
             self.export([*shown, *opened], self._output, self._password)
         return code
