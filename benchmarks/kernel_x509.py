@@ -24,18 +24,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.artifacts.kernel_scan import scan_kernel
-from dumpscan.artifacts.merge import Collector
-from dumpscan.artifacts.scanner import Scanner
-from dumpscan.memory.kernel import KernelImage
-from dumpscan.memory.page_statistics import map_statistics
-from dumpscan.synth.kernel import build_kernel
+from dumpscan.memory.kernel.image import KernelImage
+from dumpscan.memory.physical.page_statistics import map_statistics
+from dumpscan.search.merge import Collector
+from dumpscan.search.physical import scan_kernel
+from dumpscan.search.scanner import Scanner
+from dumpscan.synth.kernel.build import build_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dumpscan.findings import Finding
-    from dumpscan.synth.kernel import KernelPaths
+    from dumpscan.synth.kernel.build import KernelPaths
 
 MIB, GIB = 1 << 20, 1 << 30
 PAGE = 4096

@@ -9,15 +9,15 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from dumpscan.synth.filler import Mixed, Noise, Zeros
-from dumpscan.synth.minidump import MinidumpBuilder
-from dumpscan.synth.objects import ObjectSpec, make
+from dumpscan.synth.minidump.build import MinidumpBuilder
+from dumpscan.synth.objects.catalogue import ObjectSpec, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from dumpscan.synth.filler import Content
-    from dumpscan.synth.planted import PlantedObject
+    from dumpscan.synth.objects.planted import PlantedObject
 
 SEED = "benchmark"
 PAGE = 4096

@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from planted_dump import SLOT, build
 
-from dumpscan.artifacts.aes_schedule import expand
-from dumpscan.artifacts.merge import Collector
-from dumpscan.artifacts.scanner import X509_DETECTORS, Scanner
-from dumpscan.artifacts.symcrypt_aes import search_aes
-from dumpscan.artifacts.symcrypt_detectors import DETECTORS
-from dumpscan.memory.minidump import Minidump
+from dumpscan.artifacts.aes.schedule import expand
+from dumpscan.artifacts.symcrypt.aes import search_aes
+from dumpscan.artifacts.symcrypt.detectors import DETECTORS
+from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import ABIS
-from dumpscan.synth import symcrypt
-from dumpscan.synth.keys import make_key
+from dumpscan.search.merge import Collector
+from dumpscan.search.scanner import X509_DETECTORS, Scanner
+from dumpscan.synth.objects import symcrypt
+from dumpscan.synth.objects.keys import make_key
+from dumpscan.synth.objects.symcrypt_curves import CURVES
 from dumpscan.synth.seeded import SeededBytes
-from dumpscan.synth.symcrypt_curves import CURVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -27,10 +27,10 @@ import numpy as np
 import yara  # type: ignore[import-not-found,unused-ignore]
 from planted_dump import build
 
-from dumpscan.artifacts.merge import Collector
-from dumpscan.artifacts.pairs import with_pairs
-from dumpscan.artifacts.scanner import Scanner
-from dumpscan.memory.minidump import Minidump
+from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.search.merge import Collector
+from dumpscan.search.pairs import with_pairs
+from dumpscan.search.scanner import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import lzma
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.corpus import CORPUS, WINE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # How long an example takes depends on the machine, and says nothing of the code.
 settings.register_profile("dumpscan", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dumpscan")
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-CORPUS = SHARED / "corpus" / "minidump"
-SYMBOLS = SHARED / "symbols"
-WINE = "wine-symcrypt-x64"
-
-
-def corpus_dumps() -> list[Path]:
-    """Uncompressed real minidumps, for parametrised tests; empty where the corpus is absent."""
-    return sorted(CORPUS.glob("*.dmp"))
 
 
 @pytest.fixture(scope="session")

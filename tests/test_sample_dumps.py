@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from dumpscan.artifacts.merge import Collector
-from dumpscan.artifacts.pairs import with_pairs
-from dumpscan.artifacts.scanner import Scanner, source_of
-from dumpscan.artifacts.searches import KEYS
-from dumpscan.artifacts.symcrypt_aes import search_aes
+from dumpscan.artifacts.registry import KEYS
+from dumpscan.artifacts.symcrypt.aes import search_aes
 from dumpscan.findings import Certificate, Finding, PrivateKey
-from dumpscan.memory.minidump import Minidump
-from dumpscan.synth.minidump_scenario import build_minidump
+from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.search.merge import Collector
+from dumpscan.search.pairs import with_pairs
+from dumpscan.search.scanner import Scanner, source_of
+from dumpscan.synth.minidump.scenario import build_minidump
+from support.corpus import ROOT
 
-SAMPLES = Path(__file__).resolve().parents[1] / "sample_dumps"
+SAMPLES = ROOT / "sample_dumps"
 SCENARIOS = [path for path in sorted(SAMPLES.glob("*.toml")) if "[[process]]" not in path.read_text()]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.case.records import Exposure, expired_at
 from dumpscan.case.rules import GateRule
-from dumpscan.case.store import exposure
+from dumpscan.case.store.reader import exposure
 from dumpscan.exceptions import UsageError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from dumpscan.case.store import Case
+    from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
 
 _LONGEST_ALLOW_FILE = 64 << 20

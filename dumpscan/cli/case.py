@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dumpscan.case.records import DumpRecord
-    from dumpscan.case.store import Case
+    from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
 
 app = typer.Typer(help="Case files: what triage found, kept.", no_args_is_help=True)
@@ -37,7 +37,7 @@ def show(
     output_format: FormatOption = Format.TABLE,
 ) -> int:
     """Show the whole case in short, or all about one key, certificate or dump."""
-    from dumpscan.case.store import Case
+    from dumpscan.case.store.reader import Case
 
     chosen = [choice for choice in (key, certificate, dump) if choice is not None]
     if len(chosen) > 1:
@@ -63,9 +63,9 @@ def query(
     output_format: FormatOption = Format.TABLE,
 ) -> int:
     """Ask the case in SQL. Nothing can be changed; key material reads as NULL."""
-    from dumpscan.case.query import query as ask
+    from dumpscan.case.store.query import query as ask
     from dumpscan.cli.messages import EXIT_DONE, complain
-    from dumpscan.output.rows import write_rows
+    from dumpscan.output.formats.query_rows import write_rows
 
     answer = ask(case, sql, most_rows=most_rows, seconds=seconds)
     write_rows(sys.stdout, output_format, answer.columns, answer.rows)
@@ -79,8 +79,8 @@ def show_findings(
 ) -> None:
     """Write findings and what became of the files that they lie in to standard output."""
     from dumpscan.case.records import DumpStatus
+    from dumpscan.output.formats.render import View, make_renderer
     from dumpscan.output.records import InputStatus, Status, finding_record
-    from dumpscan.output.render import View, make_renderer
 
     statuses = {DumpStatus.OK: Status.OK, DumpStatus.DAMAGED: Status.DAMAGED}
     renderer = make_renderer(output_format, command=command, view=View.FINDINGS, stream=sys.stdout)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from dumpscan.cli.run import Run
     from dumpscan.cli.scan import ScanRun
-    from dumpscan.memory.kernel import KernelImage
+    from dumpscan.memory.kernel.image import KernelImage
 
 app = typer.Typer(help="Images of a Windows machine's physical memory.", no_args_is_help=True)
 
@@ -45,8 +45,8 @@ def info(
 ) -> int:
     """Show OS build, kernel base, page table, symbol table, image format and page statistics."""
     from dumpscan.cli.run import Run
+    from dumpscan.output.formats.render import View
     from dumpscan.output.records import info_record
-    from dumpscan.output.render import View
 
     run = Run("kernel info", View.INFO, output_format, quiet=quiet, progress=not no_progress)
     for path, image in _each(run, images, symbols, offline=offline):
@@ -128,7 +128,7 @@ def x509(
     no_progress: NoProgress = False,
 ) -> int:
     """Find X.509 certificates and private keys in all of physical memory, and who maps them."""
-    from dumpscan.artifacts.searches import X509
+    from dumpscan.artifacts.registry import X509
     from dumpscan.cli.scan import ScanRun
 
     run = ScanRun("kernel", X509, output_format, output, password, quiet=quiet, progress=not no_progress)
@@ -151,7 +151,7 @@ def symcrypt(
     no_progress: NoProgress = False,
 ) -> int:
     """Find the keys that Windows' own crypto library holds, in the memory of every process and the kernel."""
-    from dumpscan.artifacts.searches import SYMCRYPT
+    from dumpscan.artifacts.registry import SYMCRYPT
     from dumpscan.cli.scan import ScanRun
 
     run = ScanRun("kernel", SYMCRYPT, output_format, output, password, quiet=quiet, progress=not no_progress)
@@ -174,7 +174,7 @@ def keys(
     no_progress: NoProgress = False,
 ) -> int:
     """Show everything secret in one table: keys from any source, and which certificate each opens."""
-    from dumpscan.artifacts.searches import KEYS
+    from dumpscan.artifacts.registry import KEYS
     from dumpscan.cli.scan import ScanRun
 
     run = ScanRun("kernel", KEYS, output_format, output, password, quiet=quiet, progress=not no_progress)
@@ -190,7 +190,7 @@ def _scan(
     *,
     aes: bool = False,
 ) -> int:
-    from dumpscan.artifacts.kernel_scan import KernelScanOptions
+    from dumpscan.search.physical import KernelScanOptions
 
     options = KernelScanOptions(pids=tuple(pids or ()), names=tuple(names or ()), aes=aes)
     for number, (path, image) in enumerate(images):
@@ -201,7 +201,7 @@ def _scan(
 
 def _listing(command: str, output_format: Format, *, quiet: bool, no_progress: bool) -> Run:
     from dumpscan.cli.run import Run
-    from dumpscan.output.render import View
+    from dumpscan.output.formats.render import View
 
     view = {"pslist": View.PSLIST, "cmdline": View.CMDLINE, "envars": View.ENVARS}[command]
     return Run(f"kernel {command}", view, output_format, quiet=quiet, progress=not no_progress)
@@ -210,7 +210,7 @@ def _listing(command: str, output_format: Format, *, quiet: bool, no_progress: b
 def _each(
     run: Run, paths: list[Path], symbols: list[Path] | None, *, offline: bool
 ) -> Generator[tuple[Path, KernelImage]]:
-    from dumpscan.memory.kernel import KernelImage
+    from dumpscan.memory.kernel.image import KernelImage
 
     opener = partial(KernelImage, symbols=symbols or (), offline=offline)
     with closing(run.each(paths, opener, lambda image: image.damage)) as images:

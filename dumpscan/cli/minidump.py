@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dumpscan.cli.run import Run
     from dumpscan.cli.scan import ScanRun
-    from dumpscan.memory.minidump import Minidump
+    from dumpscan.memory.minidump.reader import Minidump
 
 app = typer.Typer(help="User-mode minidumps (Windows, Crashpad, Breakpad).", no_args_is_help=True)
 
@@ -26,9 +26,9 @@ def info(
 ) -> int:
     """Show system, process, streams, threads, modules and memory, and how much of the process is there."""
     from dumpscan.cli.run import Run
-    from dumpscan.memory.minidump_summary import describe
+    from dumpscan.memory.minidump.summary import describe
+    from dumpscan.output.formats.render import View
     from dumpscan.output.records import info_record
-    from dumpscan.output.render import View
 
     run = Run("minidump info", View.INFO, output_format, quiet=quiet, progress=not no_progress)
     for path, dump in _each(run, dumps):
@@ -42,7 +42,7 @@ def cmdline(
 ) -> int:
     """Show the command line of the process."""
     from dumpscan.cli.run import Run
-    from dumpscan.output.render import View
+    from dumpscan.output.formats.render import View
 
     run = Run("minidump cmdline", View.CMDLINE, output_format, quiet=quiet, progress=not no_progress)
     for path, dump in _each(run, dumps):
@@ -60,7 +60,7 @@ def envars(
 ) -> int:
     """Show the environment of the process (`envar` means the same)."""
     from dumpscan.cli.run import Run
-    from dumpscan.output.render import View
+    from dumpscan.output.formats.render import View
 
     run = Run("minidump envars", View.ENVARS, output_format, quiet=quiet, progress=not no_progress)
     for path, dump in _each(run, dumps):
@@ -85,7 +85,7 @@ def x509(
     no_progress: NoProgress = False,
 ) -> int:
     """Find X.509 certificates and private keys, prove each key, and pair keys with certificates."""
-    from dumpscan.artifacts.searches import X509
+    from dumpscan.artifacts.registry import X509
     from dumpscan.cli.scan import ScanRun
 
     run = ScanRun("minidump", X509, output_format, output, password, quiet=quiet, progress=not no_progress)
@@ -103,7 +103,7 @@ def symcrypt(
     no_progress: NoProgress = False,
 ) -> int:
     """Find the keys that Windows' own crypto library holds, prove each, and match it to its certificate."""
-    from dumpscan.artifacts.searches import SYMCRYPT
+    from dumpscan.artifacts.registry import SYMCRYPT
     from dumpscan.cli.scan import ScanRun
 
     run = ScanRun("minidump", SYMCRYPT, output_format, output, password, quiet=quiet, progress=not no_progress)
@@ -121,7 +121,7 @@ def keys(
     no_progress: NoProgress = False,
 ) -> int:
     """Show everything secret in one table: keys from any source, and which certificate each opens."""
-    from dumpscan.artifacts.searches import KEYS
+    from dumpscan.artifacts.registry import KEYS
     from dumpscan.cli.scan import ScanRun
 
     run = ScanRun("minidump", KEYS, output_format, output, password, quiet=quiet, progress=not no_progress)
@@ -136,7 +136,7 @@ def _scan(run: ScanRun, dumps: list[Path], *, aes: bool = False) -> int:
 
 
 def _each(run: Run, paths: list[Path]) -> Generator[tuple[Path, Minidump]]:
-    from dumpscan.memory.minidump import Minidump
+    from dumpscan.memory.minidump.reader import Minidump
 
     with closing(run.each(paths, Minidump, lambda dump: dump.damage)) as dumps:
         yield from dumps

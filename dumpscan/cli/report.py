@@ -49,10 +49,10 @@ def report(
     quiet: Quiet = False,
 ) -> int:
     """Write a case as one HTML file to read, print and hand on."""
-    from dumpscan.case.store import Case
+    from dumpscan.case.store.reader import Case
     from dumpscan.cli.messages import EXIT_DONE, complain
-    from dumpscan.output.report import write_report
-    from dumpscan.output.report_rows import minute
+    from dumpscan.output.report.html import write_report
+    from dumpscan.output.report.rows import minute
 
     moment = datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)
     with Case.open(case) as opened, _destination(output, force=force) as stream:
@@ -79,9 +79,9 @@ def export(
     quiet: Quiet = False,
 ) -> int:
     """Write a case for another tool."""
-    from dumpscan.case.store import Case
+    from dumpscan.case.store.reader import Case
     from dumpscan.cli.messages import EXIT_DONE, complain
-    from dumpscan.output.tool_exports import export_case
+    from dumpscan.output.exports.tools import export_case
 
     with Case.open(case) as opened, _destination(output, force=force) as stream:
         count = export_case(opened.dumps(), opened.findings(), to, stream)
@@ -96,7 +96,7 @@ def _destination(output: Path, *, force: bool) -> Generator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    from dumpscan.output.new_file import new_file
+    from dumpscan.files import new_file
 
     with new_file(output, force=force) as stream:
         yield stream

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, complain
 from dumpscan.exceptions import DumpscanError
+from dumpscan.output.formats.render import View, make_renderer
 from dumpscan.output.records import InputStatus, Status, finding_record, process_record
-from dumpscan.output.render import View, make_renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -111,7 +111,7 @@ class Run:
         Raises:
             ExportError: Something could not be exported.
         """
-        from dumpscan.output.export import export
+        from dumpscan.output.exports.key_files import export
 
         report = export(findings, output, password)
         for warning in report.warnings:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.merge import Collector
-from dumpscan.artifacts.pairs import with_pairs
-from dumpscan.artifacts.scanner import Scanner, source_of
-from dumpscan.artifacts.searches import KEYS
+from dumpscan.artifacts.registry import KEYS
 from dumpscan.cli.options import ask_password
 from dumpscan.cli.progress import ProgressBar
 from dumpscan.cli.run import Run
 from dumpscan.findings import Certificate, PrivateKey
-from dumpscan.output.render import View
+from dumpscan.output.formats.render import View
+from dumpscan.search.merge import Collector
+from dumpscan.search.pairs import with_pairs
+from dumpscan.search.scanner import Scanner, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from dumpscan.artifacts.kernel_scan import KernelScanOptions
-    from dumpscan.artifacts.searches import Search
+    from dumpscan.artifacts.registry import Search
     from dumpscan.findings import Finding
-    from dumpscan.memory.kernel import KernelImage
+    from dumpscan.memory.kernel.image import KernelImage
     from dumpscan.memory.space import AddressSpace
+    from dumpscan.search.physical import KernelScanOptions
 
 
 class ScanRun(Run):
@@ -69,7 +69,7 @@ class ScanRun(Run):
         for problem in self._scanner.scan(space, self._collector, order=(number,), progress=advance):
             self.damaged(problem)
         if aes:
-            from dumpscan.artifacts.symcrypt_aes import search_aes
+            from dumpscan.artifacts.symcrypt.aes import search_aes
 
             source = source_of(space, (number,))
             for decoded in search_aes(space, progress=advance):
@@ -79,7 +79,7 @@ class ScanRun(Run):
         self, image: KernelImage, number: int, *, options: KernelScanOptions, advance: Callable[[int], None]
     ) -> None:
         """Scan an image of physical memory; `number` is its place among the inputs."""
-        from dumpscan.artifacts.kernel_scan import scan_kernel
+        from dumpscan.search.physical import scan_kernel
 
         problems = scan_kernel(
             image, self._scanner, self._collector, options=options, order=(number,), progress=advance

@@ -25,9 +25,9 @@ def needed(
 ) -> int:
     """Say which symbol table each image needs, whether it is there, and where to get it."""
     from dumpscan.cli.run import Run
-    from dumpscan.memory.kernel import KernelImage
+    from dumpscan.memory.kernel.image import KernelImage
+    from dumpscan.output.formats.render import View
     from dumpscan.output.records import symbols_record
-    from dumpscan.output.render import View
 
     run = Run("symbols needed", View.SYMBOLS, output_format, quiet=quiet, progress=False)
     for path, image in run.each(images, lambda path: KernelImage(path, symbols=symbols or ()), lambda _image: ()):
@@ -43,8 +43,8 @@ def add(sources: Sources, quiet: Quiet = False) -> int:
     """Put symbol tables where they are found from then on."""
     from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE, complain
     from dumpscan.exceptions import DumpscanError
-    from dumpscan.memory.symbol_files import add_tables
-    from dumpscan.memory.symbols import user_store
+    from dumpscan.memory.symbols.files import add_tables
+    from dumpscan.memory.symbols.store import user_store
 
     code = EXIT_DONE
     for source in sources:

@@ -22,7 +22,7 @@ Directory = Annotated[
 @app.command()
 def minidump(scenario: Scenario, output: Directory = Path(), quiet: Quiet = False) -> int:
     """Build a minidump and its ground truth (JSON) from a scenario; the same scenario gives the same bytes."""
-    from dumpscan.synth.minidump_scenario import build_minidump
+    from dumpscan.synth.minidump.scenario import build_minidump
 
     for path in build_minidump(scenario, output):
         if not quiet:
@@ -56,7 +56,7 @@ def kernel(
     quiet: Quiet = False,
 ) -> int:
     """Build an image of physical memory, its symbol table and its ground truth from a scenario."""
-    from dumpscan.synth.kernel import build_kernel
+    from dumpscan.synth.kernel.build import build_kernel
 
     size = None if size is None else size << 20
     paths = build_kernel(scenario, output, symbols=symbols, container=container, size=size)

@@ -14,8 +14,8 @@ from dumpscan.case.rules import GateRule
 from dumpscan.cli.options import Aes, Format, FormatOption, NoProgress, Offline, Quiet, Symbols
 
 if TYPE_CHECKING:
-    from dumpscan.case.triage import TriageOutcome, TriageProgress
-    from dumpscan.case.workers import Workers
+    from dumpscan.case.triage.run import TriageOutcome, TriageProgress
+    from dumpscan.case.triage.workers import Workers
 
 Names = Annotated[
     list[str],
@@ -72,9 +72,9 @@ def triage(
 ) -> int:
     """Read any mix of dumps into a case, each file once, and say what is worst."""
     from dumpscan.case.gate import read_allowed
-    from dumpscan.case.task import ReadSettings
-    from dumpscan.case.triage import triage as run_triage
-    from dumpscan.case.writer import CaseWriter
+    from dumpscan.case.store.writer import CaseWriter
+    from dumpscan.case.triage.run import triage as run_triage
+    from dumpscan.case.triage.task import ReadSettings
 
     allowed = frozenset().union(*(read_allowed(path) for path in allow or ()))
     settings = ReadSettings(
@@ -98,7 +98,7 @@ def triage(
 def _workers(scheduler: str | None) -> Workers | None:
     if scheduler is None:
         return None
-    from dumpscan.case.cluster import Cluster
+    from dumpscan.case.triage.cluster import Cluster
 
     return Cluster(scheduler)
 
@@ -118,7 +118,7 @@ def _report(
 ) -> int:
     from dumpscan.case.gate import reasons
     from dumpscan.case.records import DumpStatus
-    from dumpscan.case.store import Case
+    from dumpscan.case.store.reader import Case
     from dumpscan.cli.case import show_findings
     from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_GATE, EXIT_UNREADABLE, complain
     from dumpscan.output.case_summary import case_summary

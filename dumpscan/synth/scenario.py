@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
 from dumpscan.synth.filler import FILLERS, PAGE
-from dumpscan.synth.keys import ALGORITHMS, SYMMETRIC
-from dumpscan.synth.objects import (
+from dumpscan.synth.objects.catalogue import (
     CERTIFICATE_ENCODINGS,
     CONTAINER_ENCODINGS,
     FLAWS,
@@ -35,8 +34,9 @@ from dumpscan.synth.objects import (
     SYMMETRIC_KEY_ENCODINGS,
     ObjectSpec,
 )
-from dumpscan.synth.planted import DECOY
-from dumpscan.synth.symcrypt_objects import BUILDS
+from dumpscan.synth.objects.keys import ALGORITHMS, SYMMETRIC
+from dumpscan.synth.objects.planted import DECOY
+from dumpscan.synth.objects.symcrypt_objects import BUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

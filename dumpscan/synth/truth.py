@@ -7,13 +7,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.findings import Certificate, PrivateKey
-from dumpscan.synth.planted import DECOY
+from dumpscan.synth.objects.planted import DECOY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from dumpscan.synth.planted import PlantedObject
+    from dumpscan.synth.objects.planted import PlantedObject
     from dumpscan.synth.scenario import ProcessSpec
 
 TRUTH_FORMAT = 1

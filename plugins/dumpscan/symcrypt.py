@@ -20,14 +20,14 @@ if importlib.util.find_spec("dumpscan") is None:
     # `vol -p plugins` in a checkout that is not installed.
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from dumpscan.artifacts.kernel_scan import KernelScanOptions, scan_kernel
-from dumpscan.artifacts.merge import Collector
-from dumpscan.artifacts.pairs import with_pairs
-from dumpscan.artifacts.scanner import Scanner
-from dumpscan.artifacts.searches import SYMCRYPT
+from dumpscan.artifacts.registry import SYMCRYPT
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import PrivateKey, PublicKey, SymmetricKey
-from dumpscan.memory.kernel import KernelImage
+from dumpscan.memory.kernel.image import KernelImage
+from dumpscan.search.merge import Collector
+from dumpscan.search.pairs import with_pairs
+from dumpscan.search.physical import KernelScanOptions, scan_kernel
+from dumpscan.search.scanner import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

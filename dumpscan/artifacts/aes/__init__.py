@@ -1,0 +1,1 @@
+"""Floor 3: AES keys, found by their expanded form."""

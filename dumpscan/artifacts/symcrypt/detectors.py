@@ -1,0 +1,76 @@
+"""What the one scan looks for to find SymCrypt's keys: tags of its big numbers, and the provider's RSA handle.
+
+The signatures are those of the field guide, section 2, widened to the digits of x86 (16 bytes) and ARM64 (32 bytes):
+the size of an INT is a multiple of 16 then. They cost the scan a few per cent, and hit a handful of times in a GiB of
+other memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts.opening import opening
+from dumpscan.artifacts.symcrypt import dl as symcrypt_dl
+from dumpscan.artifacts.symcrypt import ec as symcrypt_ec
+from dumpscan.artifacts.symcrypt import rsa as symcrypt_rsa
+from dumpscan.artifacts.symcrypt.numbers import int_header, read_exactly
+from dumpscan.model.c_symcrypt import DIVISOR_TAG, WRAPPER_MAGIC, X64, X86
+
+if TYPE_CHECKING:
+    from dumpscan.artifacts.decoded import Decoded, Detector
+    from dumpscan.artifacts.symcrypt.numbers import Header
+    from dumpscan.memory.space import Memory
+
+# 0x00 type (its low half varies), 0x04 nDigits, 0x08 cbSize (at least 0x100, as of any RSA key's modulus), 0x0c flags
+MODULUS = opening("symcrypt-modulus", ".. .. 4d 6d 01-80 00 00 00 .. 01-ff 00 00 00-0f 00 00 00")
+
+# 0x02 tag, 0x04 nDigits, 0x08 cbSize
+_INT_SIZES = "|".join(f"{size:02x}" for size in range(0, 0x100, 0x10))
+INT = replace(opening("symcrypt-int", f"49 67 01-80 00 00 00 {_INT_SIZES} .. 00 00"), lead=2)
+
+# 0x00 cbLength, 0x04 magic, 0x08 dwAlgorithm: CALG_RSA_KEYX or CALG_RSA_SIGN
+WRAPPER = opening("symcrypt-wrapper", "20|28 00 00 00 4b 52 53 4d")
+
+_ALIGNMENT = X86.alignment
+"""The least alignment of any number: hits elsewhere are not looked into."""
+_TAG_OFFSET = 2
+
+
+def decode_modulus(memory: Memory, address: int) -> Decoded | None:
+    """Decode the RSA key to which a MODULUS belongs."""
+    return None if address % _ALIGNMENT else symcrypt_rsa.decode_modulus(memory, address)
+
+
+def decode_int(memory: Memory, address: int) -> Decoded | None:
+    """Decode the key of an elliptic curve, of DSA or of Diffie-Hellman to which an INT belongs."""
+    header = None if address % _ALIGNMENT else int_header(memory, address)
+    if header is None or _in_divisor(memory, address, header):
+        return None
+    return symcrypt_ec.decode_scalar(memory, address, header) or symcrypt_dl.decode_private(memory, address, header)
+
+
+def _in_divisor(memory: Memory, address: int, header: Header) -> bool:
+    """Whether an INT is part of a DIVISOR: then it is part of a MODULUS, and no private value."""
+    tag = address - header.abi.divisor_int + _TAG_OFFSET
+    return tag >= 0 and memory.read(tag, len(DIVISOR_TAG)) == DIVISOR_TAG
+
+
+def decode_wrapper(memory: Memory, address: int) -> Decoded | None:
+    """Decode the RSA key to which a provider's handle points, and tie the handle to it."""
+    for abi in (X64, X86):
+        form = abi.c.MSBCRYPT_RSAKEY
+        data = read_exactly(memory, address, len(form))
+        if data is None or abi.pointer_size > memory.pointer_size:
+            continue
+        fields = form(data)
+        if fields.cbLength != len(form) or fields.magic != WRAPPER_MAGIC:
+            continue
+        decoded = symcrypt_rsa.decode_key(memory, int(fields.pKey))
+        if decoded is not None and decoded.key_object is not None:
+            tied = replace(decoded.key_object, wrapper=address, wrapper_algorithm=int(fields.dwAlgorithm))
+            return replace(decoded, key_object=tied)
+    return None
+
+
+DETECTORS: tuple[Detector, ...] = ((MODULUS, decode_modulus), (INT, decode_int), (WRAPPER, decode_wrapper))

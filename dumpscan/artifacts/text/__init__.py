@@ -1,0 +1,1 @@
+"""Floor 3: objects written as text."""

@@ -1,0 +1,1 @@
+"""Floor 3: X.509 certificates."""

@@ -1,0 +1,246 @@
+"""A case file, written: by one process at a time, one transaction for each dump."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from dumpscan.case.records import CaseError, DumpStatus
+from dumpscan.case.store import rows as rows_of
+from dumpscan.case.store.database import insert, open_for_writing, rows, stored_text
+from dumpscan.case.store.lock import CaseLock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from dumpscan.case.records import DumpRecord
+    from dumpscan.findings import Finding, Location, Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpResult:
+    """All that was learnt of one file.
+
+    Attributes:
+        record: The file.
+        findings: What was found in it; their places' `file` is the record's `path`.
+        modified_ns: When it was last changed, in nanoseconds since 1970, as exactly as the system says.
+        tag: What else tells one state of it from another: an entity tag, on servers that have them.
+    """
+
+    record: DumpRecord
+    findings: tuple[Finding, ...] = ()
+    modified_ns: int | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownDump:
+    """A file that is in the case already: what it was when it was read, and how it was read.
+
+    Attributes are those of `DumpRecord` and `DumpResult`.
+    """
+
+    size: int | None
+    modified_ns: int | None
+    tag: str | None
+    status: DumpStatus
+    format: str | None
+    settings: Mapping[str, Any]
+    problem: str
+    """The first of its problems, if any."""
+
+
+class CaseWriter:
+    """The one writer of a case file.
+
+    Attributes:
+        path: The file.
+
+    Raises:
+        CaseError: It is no case file, cannot be written, or somebody else is writing to it.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._lock = CaseLock(self.path)
+        try:
+            self._connection = open_for_writing(self.path)
+        except BaseException:
+            self._lock.release()
+            raise
+        created = rows_of.time_text(datetime.now(UTC))
+        self._execute("INSERT OR IGNORE INTO case_info VALUES ('created', ?)", created)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a case file, or begin one.
+
+        Raises:
+            CaseError: As for the class.
+        """
+        return cls(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def own_files(self) -> frozenset[str]:
+        """Absolute paths of the files that the case itself consists of."""
+        path = str(self.path.resolve())
+        return frozenset((path, f"{path}-wal", f"{path}-shm", str(self._lock.path.resolve())))
+
+    def known(self) -> dict[str, KnownDump]:
+        """Return the files that are in the case, by path."""
+        return {
+            row["path"]: KnownDump(
+                size=row["size"],
+                modified_ns=row["modified_ns"],
+                tag=row["tag"],
+                status=DumpStatus(row["status"]),
+                format=row["format"],
+                settings=json.loads(row["settings"]),
+                problem=next(iter(json.loads(row["problems"])), ""),
+            )
+            for row in rows(
+                self._execute("SELECT path, size, modified_ns, tag, status, format, settings, problems FROM dumps")
+            )
+        }
+
+    def add(self, result: DumpResult) -> None:
+        """Add a file, in place of what is known of its path: all of it or nothing.
+
+        Raises:
+            CaseError: It cannot be written (the disk is full, say).
+        """
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            self._remove(result.record.path)
+            self._add(result)
+            self._execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise CaseError(f"{self.path}: cannot be written: {error}") from error
+
+    def _insert(self, table: str, row: Mapping[str, object]) -> int:
+        try:
+            return insert(self._connection, table, row)
+        except sqlite3.Error as error:
+            raise CaseError(f"{self.path}: cannot be written: {error}") from error
+
+    def _remove(self, path: str) -> None:
+        found = self._execute("SELECT id FROM dumps WHERE path = CAST(? AS TEXT)", stored_text(path)).fetchone()
+        if found is None:
+            return
+        seen = self._execute("SELECT finding_id FROM sightings WHERE dump_id = ?", found[0]).fetchall()
+        self._execute("DELETE FROM dumps WHERE id = ?", found[0])
+        for (finding_id,) in seen:
+            self._execute(
+                "DELETE FROM findings WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM sightings WHERE finding_id = ?1)",
+                finding_id,
+            )
+
+    def _add(self, result: DumpResult) -> None:
+        record = result.record
+        modified_ns = result.modified_ns
+        dump_id = self._insert(
+            "dumps",
+            {
+                "path": record.path,
+                "size": record.size,
+                "modified_ns": modified_ns,
+                "modified": rows_of.time_text(record.modified),
+                "tag": result.tag,
+                "sha256": record.sha256,
+                "format": record.format,
+                "status": record.status.value,
+                "problems": json.dumps(record.problems),
+                "tool_version": record.tool_version,
+                "settings": json.dumps(dict(record.settings), sort_keys=True),
+                "started": rows_of.time_text(record.started),
+                "finished": rows_of.time_text(record.finished),
+            },
+        )
+        processes = _ProcessNumbers()
+        for position, process in enumerate(record.processes):
+            row = {"dump_id": dump_id, "position": position, **rows_of.process_row(process)}
+            number = self._insert("processes", row)
+            processes.add(process, number)
+            for place, entry in enumerate(process.environment):
+                self._insert("environment", {"process_id": number, "position": place, "entry": entry})
+        for position, finding in enumerate(result.findings):
+            self._add_finding(finding, dump_id, position, processes)
+
+    def _add_finding(self, finding: Finding, dump_id: int, position: int, processes: _ProcessNumbers) -> None:
+        kind, identity = finding.identity
+        known = self._execute("SELECT id FROM findings WHERE kind = ? AND identity = ?", kind, identity).fetchone()
+        if known is None:
+            number = self._insert("findings", {"kind": kind, "identity": identity})
+            self._insert(rows_of.TABLES[kind], {"finding_id": number, **rows_of.finding_row(finding)})
+        else:
+            number = known[0]
+        if secret := rows_of.secret_of(finding):
+            self._execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", number, secret)
+        self._insert(
+            "sightings",
+            {
+                "finding_id": number,
+                "dump_id": dump_id,
+                "position": position,
+                "location_count": max(finding.location_count, len(finding.locations)),
+                "sha256": finding.sha256,
+                "size": finding.size,
+                "proof": rows_of.proof_of(finding),
+            },
+        )
+        for place, location in enumerate(finding.locations):
+            row = {"finding_id": number, "dump_id": dump_id, "position": place, **rows_of.location_row(location)}
+            row["process_id"] = processes.number_of(location)
+            self._insert("locations", row)
+
+
+class _ProcessNumbers:
+    """The rows of a dump's processes. Ids are given out again when a process has ended, so time and name count too."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int | None, object], int] = {}
+
+    def add(self, process: Process, number: int) -> None:
+        for mark in _marks(process):
+            self._numbers.setdefault((process.pid, mark), number)
+
+    def number_of(self, location: Location) -> int | None:
+        process = location.process
+        if process is None:
+            return None
+        for mark in _marks(process):
+            if (process.pid, mark) in self._numbers:
+                return self._numbers[process.pid, mark]
+        return None
+
+
+def _marks(process: Process) -> list[object]:
+    marks = [process.created] if process.created is not None else []
+    return [*marks, ("name", process.name)]

@@ -1,0 +1,1 @@
+"""Floor 5: many files in, a case out."""

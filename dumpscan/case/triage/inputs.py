@@ -1,0 +1,162 @@
+"""Which files are meant: paths and URLs, directories with all that is in them. Nothing is left out without a word."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dumpscan.case.triage.staging import file_system, is_url
+from dumpscan.exceptions import DumpscanError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
+"""Names under which fsspec's file systems say when a file was changed."""
+_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "version_id")
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A file that is to be accounted for.
+
+    Attributes:
+        path: Absolute path, or URL.
+        size: Bytes in it; None if that is not known.
+        modified_ns: As in `DumpResult`.
+        tag: As in `DumpResult`.
+        unusable: Why it cannot be read, where that is known already.
+        other: Whether that makes it no dump, rather than one that cannot be read.
+        named: Whether it was named itself, and not found in a directory.
+    """
+
+    path: str
+    size: int | None = None
+    modified_ns: int | None = None
+    tag: str | None = None
+    unusable: str | None = None
+    other: bool = False
+    named: bool = False
+
+
+def list_inputs(names: Iterable[str], *, without: frozenset[str] = frozenset()) -> Iterator[Input]:
+    """List files, each once, in an order that depends on nothing but their names.
+
+    Args:
+        names: Paths or URLs of files and directories.
+        without: Absolute paths that are left out: the case's own files.
+
+    Raises:
+        DumpscanError: A URL is given, and what it needs is not installed.
+    """
+    seen: set[str] = set()
+    for name in names:
+        listed = _remote(name) if is_url(name) else _local(os.path.abspath(name))  # noqa: PTH100 - as text: it is a key
+        for each in listed:
+            if each.path not in seen and (is_url(each.path) or os.path.realpath(each.path) not in without):
+                seen.add(each.path)
+                yield each
+
+
+# --- This machine ----------------------------------------------------------------------------------------------------
+
+
+def _local(path: str) -> Iterator[Input]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as text
+    except (OSError, ValueError) as error:
+        yield Input(path=path, unusable=f"cannot be opened: {_reason(error)}", named=True)
+        return
+    if stat.S_ISDIR(status.st_mode):
+        yield from _directory(path, set())
+    else:
+        yield _file(path, status, named=True)
+
+
+def _directory(path: str, seen: set[tuple[int, int]]) -> Iterator[Input]:
+    """Walk a directory. `seen` are those that were walked already, by which ever name (device, inode)."""
+    waiting = [path]
+    while waiting:
+        path = waiting.pop()
+        try:
+            status = os.stat(path)  # noqa: PTH116 - as text
+            if (status.st_dev, status.st_ino) in seen:
+                yield Input(path=path, unusable="a link to a directory that is read by another name", other=True)
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(path) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Input(path=path, unusable=f"the directory cannot be listed: {_reason(error)}")
+            continue
+        below = []
+        for entry in entries:
+            try:
+                if entry.is_dir():
+                    below.append(entry.path)
+                else:
+                    yield _file(entry.path, entry.stat())
+            except OSError as error:
+                yield Input(path=entry.path, unusable=f"cannot be opened: {_reason(error)}")
+        # What is here comes before what links lead to, so that a loop is called by its link's name.
+        waiting += sorted(below, key=lambda each: (not os.path.islink(each), each), reverse=True)  # noqa: PTH114
+
+
+def _file(path: str, status: os.stat_result, *, named: bool = False) -> Input:
+    if stat.S_ISREG(status.st_mode):
+        return Input(path=path, size=status.st_size, modified_ns=status.st_mtime_ns, named=named)
+    return Input(path=path, unusable="no regular file", other=True, named=named)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+# --- URLs ------------------------------------------------------------------------------------------------------------
+
+
+def _remote(url: str) -> Iterator[Input]:
+    try:
+        system, path = file_system(url)
+    except InputError as error:
+        yield Input(path=url, unusable=error.problem, named=True)
+        return
+    try:
+        names = [path] if system.isfile(path) else sorted(system.find(path))
+    except DumpscanError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a protocol's library raises
+        yield Input(path=url, unusable=f"cannot be listed: {type(error).__name__}: {error}", named=True)
+        return
+    if not names:
+        yield Input(path=url, unusable="there is nothing at this address", named=True)
+    for name in names:
+        full = str(system.unstrip_protocol(name))
+        try:
+            information: Mapping[str, Any] = system.info(name)
+        except Exception as error:  # noqa: BLE001 - see above
+            yield Input(path=full, unusable=f"cannot be opened: {type(error).__name__}: {error}", named=name == path)
+            continue
+        size = information.get("size")
+        yield Input(
+            path=full,
+            size=int(size) if isinstance(size, int | float) else None,
+            modified_ns=_modified(information),
+            tag=next((str(information[tag]) for tag in _TAGS if information.get(tag)), None),
+            named=name == path,
+        )
+
+
+def _modified(information: Mapping[str, Any]) -> int | None:
+    for name in _MODIFIED:
+        match information.get(name):
+            case datetime() as moment:
+                moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+                return int(moment.timestamp()) * _NANOSECONDS
+            case int() | float() as seconds:
+                return int(seconds * _NANOSECONDS)
+    return None

@@ -1,0 +1,187 @@
+"""Triage: files in, a case out. What is in the case already and has not changed is not read again."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from dumpscan.case.records import DumpStatus
+from dumpscan.case.triage.inputs import list_inputs
+from dumpscan.case.triage.staging import is_url
+from dumpscan.case.triage.task import Task
+from dumpscan.case.triage.workers import Pool
+from dumpscan.findings import PrivateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from dumpscan.case.store.writer import CaseWriter, DumpResult, KnownDump
+    from dumpscan.case.triage.inputs import Input
+    from dumpscan.case.triage.task import ReadSettings
+    from dumpscan.case.triage.workers import Workers
+
+
+@dataclass(slots=True)
+class TriageProgress:
+    """How far a triage is.
+
+    Attributes:
+        files: Files to read.
+        files_done: Files that have been read.
+        bytes: Bytes in the files to read, as far as their sizes are known.
+        bytes_done: Bytes that have been dealt with.
+        findings: Findings so far, counted in each file.
+        private_keys: Private keys among them.
+    """
+
+    files: int = 0
+    files_done: int = 0
+    bytes: int = 0
+    bytes_done: int = 0
+    findings: int = 0
+    private_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriageOutcome:
+    """What a triage did.
+
+    Attributes:
+        paths: All files that it accounted for, read now or before.
+        read: How many of them were read now.
+        statuses: Of all of them, how much could be used.
+        named_others: Those that were named themselves and are no dumps.
+        problems: Files that were read now and their problems, for those that are damaged or unreadable.
+    """
+
+    paths: tuple[str, ...]
+    read: int
+    statuses: Counter[DumpStatus]
+    named_others: tuple[str, ...] = ()
+    problems: tuple[tuple[str, DumpStatus, tuple[str, ...]], ...] = field(default=())
+
+
+def triage(
+    writer: CaseWriter,
+    names: Sequence[str],
+    settings: ReadSettings,
+    *,
+    workers: Workers | None = None,
+    jobs: int = 1,
+    again: bool = False,
+    progress: Callable[[TriageProgress], None] | None = None,
+) -> TriageOutcome:
+    """Read files into a case; each is in it as soon as it is finished.
+
+    Args:
+        writer: The case.
+        names: Paths and URLs of files and directories.
+        settings: How to read them.
+        workers: Who reads; by default a pool of `jobs` processes.
+        jobs: Processor cores to use.
+        again: Whether to read also what is in the case and has not changed.
+        progress: Called now and then.
+
+    Raises:
+        CaseError: The case cannot be written, or the workers cannot be reached.
+        DumpscanError: Something that a URL needs is not installed.
+    """
+    known = writer.known()
+    statuses: dict[str, DumpStatus] = {}
+    tasks: list[Task] = []
+    named: set[str] = set()
+    for each in list_inputs(names, without=writer.own_files):
+        before = known.get(each.path)
+        if each.named:
+            named.add(each.path)
+        if before is not None and not again and not _must_be_read(each, before, settings):
+            statuses[each.path] = before.status
+            continue
+        statuses[each.path] = DumpStatus.PENDING
+        tasks.append(_task(each, settings))
+    # The largest first: so nobody is left with a large one when all others are done.
+    tasks.sort(key=lambda task: task.size or 0, reverse=True)
+    if tasks:
+        threads = max(jobs // len(tasks), 1)
+        tasks = [replace(task, threads=threads) for task in tasks]
+    state = TriageProgress(files=len(tasks), bytes=sum(task.size or 0 for task in tasks))
+    problems: list[tuple[str, DumpStatus, tuple[str, ...]]] = []
+    for result in _results(workers or Pool(jobs), tasks, state, progress):
+        writer.add(result)
+        record = result.record
+        statuses[record.path] = record.status
+        if record.problems and record.status is not DumpStatus.OTHER:
+            problems.append((record.path, record.status, record.problems))
+    return TriageOutcome(
+        paths=tuple(statuses),
+        read=state.files_done,
+        statuses=Counter(statuses.values()),
+        named_others=tuple(path for path, status in statuses.items() if path in named and status is DumpStatus.OTHER),
+        problems=tuple(sorted(problems)),
+    )
+
+
+def _results(
+    workers: Workers, tasks: list[Task], state: TriageProgress, progress: Callable[[TriageProgress], None] | None
+) -> Iterator[DumpResult]:
+    finished_bytes = within = 0
+
+    def advance(size: int) -> None:
+        nonlocal within
+        within += size
+        state.bytes_done = min(max(finished_bytes, within), state.bytes)
+
+    def finished(result: DumpResult, size: int) -> DumpResult:
+        nonlocal finished_bytes
+        finished_bytes += size
+        state.files_done += 1
+        state.findings += len(result.findings)
+        state.private_keys += sum(isinstance(finding, PrivateKey) for finding in result.findings)
+        advance(0)
+        return result
+
+    readable = [task for task in tasks if task.unusable is None]
+    for task in tasks:
+        if task.unusable is not None:  # there is no work in it
+            yield finished(task.refused(), 0)
+    sizes = {task.path: task.size or 0 for task in readable}
+    with closing(workers.results(readable, advance)) as results:
+        for result in results:
+            if result is not None:
+                yield finished(result, sizes[result.record.path])
+            if progress is not None:
+                progress(state)
+
+
+def _task(each: Input, settings: ReadSettings) -> Task:
+    return Task(
+        path=each.path,
+        size=each.size,
+        modified_ns=each.modified_ns,
+        tag=each.tag,
+        settings=settings,
+        unusable=each.unusable,
+        other=each.other,
+    )
+
+
+def _must_be_read(each: Input, before: KnownDump, settings: ReadSettings) -> bool:
+    """Say whether a file is not what it was, or was read with less care than is asked for now."""
+    if before.status is DumpStatus.PENDING:
+        return True
+    if (each.size, each.modified_ns, each.tag) != (before.size, before.modified_ns, before.tag):
+        return True
+    if each.unusable is not None or before.status is DumpStatus.OTHER:
+        return False
+    if before.format is None and before.status is DumpStatus.UNREADABLE and not is_url(each.path):
+        # Perhaps it may be read now; a changed permission changes neither size nor time.
+        return "cannot be opened" in before.problem and os.access(each.path, os.R_OK)
+    then, now = before.settings, settings.recorded()
+    if any(now[name] and not then.get(name) for name in ("aes", "hash", "store_keys")):
+        return before.status is not DumpStatus.UNREADABLE
+    # Another symbol table helps an image whose own was missing.
+    kernel = (before.format or "").startswith("kernel")
+    return kernel and before.status is DumpStatus.DAMAGED and now["symbols"] != then.get("symbols")

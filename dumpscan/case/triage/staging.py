@@ -1,0 +1,91 @@
+"""Where a dump lies: on this machine as it is, or behind a URL, fetched into a scratch directory and removed again."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.memory.open import check_head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STEP = 8 << 20
+_SPARED = 64 << 20
+"""Bytes of a scratch directory's file system that are left free."""
+
+
+def is_url(path: str) -> bool:
+    """Whether an input is a URL rather than a path on this machine."""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system that a URL names, and the path in it.
+
+    Raises:
+        InputError: There is none.
+        DumpscanError: fsspec is not installed.
+    """
+    try:
+        core = import_module("fsspec.core")
+    except ImportError as error:
+        raise DumpscanError(f"{url}: URLs need the extra `remote`: pip install 'dumpscan[remote]'") from error
+    try:
+        system, path = core.url_to_fs(url)
+    except (ImportError, ValueError, OSError) as error:  # of a protocol's own library, or an unknown protocol
+        raise InputError(url, f"cannot be reached: {error}") from error
+    return system, str(path)
+
+
+@contextmanager
+def staged(path: str, size: int | None, scratch: str | None, limit: int) -> Iterator[Path]:
+    """Have a dump on this machine for as long as it is read.
+
+    What its first bytes show to be no dump is not fetched.
+
+    Args:
+        path: Path or URL.
+        size: Bytes that it should have, where that is known.
+        scratch: Directory to fetch into; the system's by default.
+        limit: Bytes that may be fetched.
+
+    Raises:
+        InputError: It cannot be fetched, or is larger than allowed.
+        NoDumpError: It is no dump.
+    """
+    if not is_url(path):
+        yield Path(path)
+        return
+    if size is not None and size > limit:
+        raise InputError(path, f"has {size} bytes; no more than {limit} may be fetched (--scratch-limit)")
+    system, name = file_system(path)
+    with tempfile.TemporaryDirectory(prefix="dumpscan-", dir=scratch) as directory:
+        target = Path(directory) / "dump"
+        try:
+            with system.open(name, "rb") as source, target.open("wb") as out:
+                _copy(path, source, out, limit, directory)
+        except DumpscanError:
+            raise
+        except Exception as error:  # whatever a protocol's library raises
+            raise InputError(path, f"cannot be fetched: {type(error).__name__}: {error}") from error
+        yield target
+
+
+def _copy(path: str, source: Any, out: Any, limit: int, directory: str) -> None:  # noqa: ANN401 - fsspec has no types
+    fetched = 0
+    while data := source.read(_STEP):
+        if fetched == 0:
+            check_head(Path(path), data)
+        fetched += len(data)
+        if fetched > limit:
+            raise InputError(path, f"has more than the {limit} bytes that may be fetched (--scratch-limit)")
+        if shutil.disk_usage(directory).free < len(data) + _SPARED:
+            raise InputError(path, f"cannot be fetched: no room in {directory}", offset=fetched)
+        out.write(data)

@@ -1,0 +1,117 @@
+"""A file to read, and how. Nothing here is heavy: the coordinator of ten thousand files reads none of them itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from dumpscan import __version__
+from dumpscan.case.records import DumpRecord, DumpStatus
+from dumpscan.case.store.writer import DumpResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dumpscan.findings import Finding, Process
+
+_MOST_PROBLEMS = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSettings:
+    """How files are read. All of it is kept with each dump.
+
+    Attributes:
+        aes: Whether to look for AES keys by their schedules.
+        hashes: Whether to compute the SHA-256 of files.
+        store_keys: Whether key material may leave the process that finds it.
+        symbols: Directories of kernels' symbol tables, as for `KernelImage`.
+        offline: As for `KernelImage`.
+        scratch: Directory for files that are fetched; the system's by default.
+        scratch_limit: Bytes that one fetched file may have.
+    """
+
+    aes: bool = False
+    hashes: bool = True
+    store_keys: bool = False
+    symbols: tuple[str, ...] = ()
+    offline: bool = True
+    scratch: str | None = None
+    scratch_limit: int = 64 << 30
+
+    def recorded(self) -> dict[str, object]:
+        """Return what is kept with a dump: all that can change what is found."""
+        return {
+            "aes": self.aes,
+            "hash": self.hashes,
+            "store_keys": self.store_keys,
+            "symbols": list(self.symbols),
+            "offline": self.offline,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A file to read.
+
+    Attributes:
+        path: Absolute path, or URL.
+        size: Bytes in it, as it was listed; None if that is not known.
+        modified_ns: As in `DumpResult`.
+        tag: As in `DumpResult`.
+        settings: How to read it.
+        threads: Threads to scan with.
+        unusable: Why it cannot be read at all, known from listing it: it is a pipe, say.
+        other: Whether that makes it no dump, rather than one that cannot be read.
+    """
+
+    path: str
+    size: int | None
+    modified_ns: int | None
+    tag: str | None = None
+    settings: ReadSettings
+    threads: int = 1
+    unusable: str | None = None
+    other: bool = False
+
+    def result(
+        self,
+        status: DumpStatus,
+        started: datetime,
+        *,
+        problems: Iterable[str],
+        findings: Iterable[Finding] = (),
+        sha256: str | None = None,
+        dump_format: str | None = None,
+        processes: tuple[Process, ...] = (),
+    ) -> DumpResult:
+        """Return what became of it (arguments as in `DumpRecord`); it ends now."""
+        said = list(dict.fromkeys(problems))
+        if len(said) > _MOST_PROBLEMS:
+            said[_MOST_PROBLEMS:] = [f"and {len(said) - _MOST_PROBLEMS} more problems"]
+        record = DumpRecord(
+            path=self.path,
+            size=self.size,
+            modified=None if self.modified_ns is None else _EPOCH + timedelta(microseconds=self.modified_ns // 1000),
+            sha256=sha256,
+            format=dump_format,
+            status=status,
+            problems=tuple(said),
+            tool_version=__version__,
+            settings=self.settings.recorded(),
+            started=started,
+            finished=datetime.now(UTC),
+            processes=processes,
+        )
+        return DumpResult(record=record, findings=tuple(findings), modified_ns=self.modified_ns, tag=self.tag)
+
+    def failed(self, reason: str) -> DumpResult:
+        """Return the result for a file whose reading did not come to its end."""
+        return self.result(DumpStatus.PENDING, datetime.now(UTC), problems=[reason])
+
+    def refused(self) -> DumpResult:
+        """Return the result for a file of which it is known that it cannot be read."""
+        status = DumpStatus.OTHER if self.other else DumpStatus.UNREADABLE
+        return self.result(status, datetime.now(UTC), problems=[self.unusable or ""])

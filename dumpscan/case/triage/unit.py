@@ -1,0 +1,222 @@
+"""The unit of work of triage: one file in, all that can be learnt of it out. The same here, in a pool and on a cluster.
+
+It never raises what an input can cause: a file that cannot be read is a result, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dumpscan import __version__
+from dumpscan.artifacts.registry import KEYS
+from dumpscan.case.records import DumpStatus
+from dumpscan.case.triage.staging import staged
+from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, SymmetricKey
+from dumpscan.memory.open import ONE_IMAGE, NoDumpError, open_dump
+from dumpscan.search.merge import Collector
+from dumpscan.search.scanner import Scanner, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dumpscan.case.store.writer import DumpResult
+    from dumpscan.case.triage.task import Task
+    from dumpscan.findings import Process
+    from dumpscan.memory.kernel.image import KernelImage
+    from dumpscan.memory.minidump.reader import Minidump
+    from dumpscan.memory.open import Opened
+
+_HASHED_BESIDE = 64 << 20
+"""Bytes from which a file is hashed while it is scanned, so that it is read from the disk once. Smaller files are in
+the system's memory when their scan is over."""
+
+
+class _Reading:
+    """What is learnt of a file while it is read; all of it stands when something goes wrong in the middle."""
+
+    def __init__(self) -> None:
+        self.format: str | None = None
+        self.sha256: str | None = None
+        self.problems: list[str] = []
+        self.processes: tuple[Process, ...] = ()
+        self.findings: list[Finding] = []
+
+
+def read_dump(task: Task, advance: Callable[[int], None] | None = None) -> DumpResult:
+    """Read a file: what it is, its processes, everything secret in it.
+
+    Args:
+        task: The file.
+        advance: Called with numbers of bytes of it that have been dealt with, now and then.
+    """
+    started = datetime.now(UTC)
+    reading = _Reading()
+    status = DumpStatus.UNREADABLE
+    try:
+        with staged(task.path, task.size, task.settings.scratch, task.settings.scratch_limit) as path:
+            try:
+                _read(path, task, reading, advance)
+                status = DumpStatus.DAMAGED if reading.problems else DumpStatus.OK
+            finally:
+                reading.problems = [problem.replace(str(path), task.path) for problem in reading.problems]
+    except NoDumpError as error:
+        status = DumpStatus.OTHER
+        reading.problems.append(str(error))
+    except MemoryError:
+        status = DumpStatus.PENDING
+        reading.problems.append("memory did not suffice to read it")
+    except DumpscanError as error:
+        reading.problems.append(_reason(error))
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one file must not end the work on ten thousand
+        reading.problems.append(f"a fault of dumpscan {__version__}: {type(error).__name__}: {error}"[:500])
+    if reading.findings and status is DumpStatus.UNREADABLE:
+        status = DumpStatus.DAMAGED
+    return _result(task, reading, status, started)
+
+
+def _result(task: Task, reading: _Reading, status: DumpStatus, started: datetime) -> DumpResult:
+    findings = _at(task.path, reading.findings)
+    if not task.settings.store_keys:
+        findings = map(_without_secret, findings)
+    return task.result(
+        status,
+        started,
+        problems=reading.problems,
+        findings=findings,
+        sha256=reading.sha256,
+        dump_format=reading.format,
+        processes=reading.processes,
+    )
+
+
+def _read(path: Path, task: Task, reading: _Reading, advance: Callable[[int], None] | None) -> None:
+    settings = task.settings
+    try:
+        opened = open_dump(path, symbols=[Path(each) for each in settings.symbols], offline=settings.offline)
+    except InputError:
+        if (
+            settings.hashes and (task.size or 0) < _HASHED_BESIDE
+        ):  # a dump that cannot be read is known by its hash, too
+            reading.sha256 = _digest(path)
+        raise
+    try:
+        hashing = _Hashing(path, reading)
+        beside = settings.hashes and path.stat().st_size >= _HASHED_BESIDE
+        if beside:
+            hashing.start()
+        try:
+            _scan(opened, task, reading, advance)
+        finally:
+            if beside:
+                hashing.join()
+            elif settings.hashes:
+                hashing.run()
+    finally:
+        opened.close()
+
+
+def _scan(opened: Opened, task: Task, reading: _Reading, advance: Callable[[int], None] | None) -> None:
+    collector = Collector()
+    try:
+        if opened.minidump is not None:
+            _scan_minidump(opened.minidump, task, reading, collector, advance)
+        elif opened.kernel is not None:
+            with ONE_IMAGE:
+                _scan_kernel(opened.kernel, task, reading, collector, advance)
+    finally:
+        reading.findings = collector.findings()
+        if collector.dropped:
+            reading.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
+
+
+def _scan_minidump(
+    dump: Minidump, task: Task, reading: _Reading, collector: Collector, advance: Callable[[int], None] | None
+) -> None:
+    reading.format = "minidump"
+    reading.processes = (dump.process,)
+    reading.problems += _scanner().scan(dump, collector, threads=task.threads, progress=advance)
+    if task.settings.aes:
+        from dumpscan.artifacts.symcrypt.aes import search_aes  # noqa: PLC0415 - asked for rarely
+
+        source = source_of(dump)
+        for decoded in search_aes(dump, threads=task.threads):
+            collector.add(decoded, source)
+    reading.problems += dump.damage
+
+
+def _scan_kernel(
+    image: KernelImage, task: Task, reading: _Reading, collector: Collector, advance: Callable[[int], None] | None
+) -> None:
+    from dumpscan.search.physical import KernelScanOptions, scan_kernel  # noqa: PLC0415 - minidumps need it not
+
+    reading.format = f"kernel: {image.physical.format}"
+    try:
+        reading.processes = tuple(image.processes(environment=True))
+    except DumpscanError as error:
+        reading.problems.append(f"its processes cannot be listed: {_reason(error)}")
+    options = KernelScanOptions(threads=task.threads, aes=task.settings.aes)
+    reading.problems += scan_kernel(image, _scanner(), collector, options=options, progress=advance)
+    reading.problems += image.damage
+
+
+_ready = threading.local()
+
+
+def _scanner() -> Scanner:
+    """All detectors, made ready once in each thread: one serves one scan at a time."""
+    if not hasattr(_ready, "scanner"):
+        _ready.scanner = Scanner(KEYS.detectors)
+    scanner: Scanner = _ready.scanner
+    return scanner
+
+
+class _Hashing(threading.Thread):
+    """Computes a file's SHA-256 beside its scan, from the same pages of the system's memory."""
+
+    def __init__(self, path: Path, reading: _Reading) -> None:
+        super().__init__(daemon=True)
+        self._path = path
+        self._reading = reading
+
+    def run(self) -> None:
+        """Compute it, in whichever thread this is called."""
+        self._reading.sha256 = _digest(self._path)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _at(path: str, findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Let places name the file as the case does: it may have been read from a copy."""
+    for finding in findings:
+        yield replace(finding, locations=tuple(replace(place, file=path) for place in finding.locations))
+
+
+def _without_secret(finding: Finding) -> Finding:
+    match finding:
+        case PrivateKey():
+            return replace(finding, pkcs8=b"")
+        case SymmetricKey():
+            return replace(finding, key=b"")
+        case EncryptedContainer():
+            return replace(finding, data=b"")
+        case _:
+            return finding
+
+
+def _reason(error: DumpscanError) -> str:
+    """Say what is wrong with a file without naming it."""
+    if not isinstance(error, InputError):
+        return str(error)
+    return error.problem if error.offset is None else f"at offset {error.offset:#x}: {error.problem}"

@@ -1,0 +1,336 @@
+"""Finds the Windows kernel in physical memory: its page tables, its base address, and the symbol table it wants.
+
+Sources: volatility3's automagic, which looks for the same marks (a top-level page table that points to itself once,
+KUSER_SHARED_DATA at its two fixed addresses, `MZ` and an RSDS record of the kernel's PDB); Microsoft's PE format
+(debug directory) and the RSDS record. Here the kernel's own tables are walked, so that only the memory where kernels
+lie is searched, and not all of the image.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpscan.findings import Process
+from dumpscan.memory.physical.page_map import Owner, PageMap
+from dumpscan.memory.physical.page_tables import translate
+from dumpscan.memory.physical.virtual_memory import VirtualMemory
+from dumpscan.model.windows.c_kernel import DEBUG_DIRECTORY, DEBUG_TYPE_CODEVIEW, PE32_PLUS, c_kernel
+from dumpscan.model.windows.c_paging import (
+    ENTRIES_PER_TABLE,
+    KERNEL_HALF,
+    KUSER_SHARED_DATA_KERNEL,
+    KUSER_SHARED_DATA_USER,
+    LARGE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    VALID,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dumpscan.memory.physical.image import PhysicalImage
+
+_SYSTEM_TIME = 0x14
+_NT_MAJOR_VERSION = 0x26C
+"""Offsets in KUSER_SHARED_DATA, the same in every version (`model.windows.layouts`)."""
+_MAJOR_VERSIONS = {3, 4, 5, 6, 10}
+
+_SELF_MASK = 0x3FFFFFFFFFF000
+_LOW_END = 0x6000000
+"""Windows puts the first top-level table of a boot low (volatility3 looks up to here); elsewhere only when none is."""
+_LOW_RANGES = ((0x150000, 0x2A0000), (0x550000, 0x6F0000), (0x900000, 0xA00000))
+"""Where it is most often."""
+_SPAN = 2048
+_LOWEST_32BIT = 0x30000 >> PAGE_SHIFT
+_SPAN_32BIT = 0x1000000 >> PAGE_SHIFT
+"""Frames in which volatility3 looks for 32-bit page directories."""
+
+_KERNEL_INDEX = 0x1F0
+"""Top-level index of 0xFFFFF80000000000, where the kernel and its drivers are loaded."""
+_PDB_NAMES = rb"ntkrnlmp|ntoskrnl|ntkrnlpa|ntkrpamp"
+_RSDS = re.compile(rb"RSDS(.{16})(.{4})((?:" + _PDB_NAMES + rb")\.pdb)\0", re.DOTALL)
+_RSDS_LENGTH = 4 + 16 + 4 + 13
+_RECORD_WITHIN = 4 << 20
+"""The record lies this near to the kernel's base (in volatility3's words: its PDB's largest distance)."""
+_MOST_TABLES = 256
+_MOST_KERNELS = 8
+_TRIES = 2
+"""Top-level tables of processes all lead to the same kernel. Where two do not, nor will the others with the same page
+of KUSER_SHARED_DATA."""
+_MOST_SEARCHES = 16
+_MOST_PAGES = 4 << 20
+"""Pages of the kernel's half in which a program's header is looked for: 16 GiB, of which drivers take some 100 MB."""
+_MOST_MODULES = 8192
+"""Windows loads a few hundred; the kernel is among the lowest."""
+
+
+X64_LAYER = "WindowsIntel32e"
+
+
+@dataclass(frozen=True, slots=True)
+class PdbRecord:
+    """Which symbol file belongs to a program, as the program itself says.
+
+    Attributes:
+        name: File name, e.g. `ntkrnlmp.pdb`.
+        guid: 32 upper-case hexadecimal digits, in the order in which symbol servers write them.
+        age: The build counter that goes with it.
+    """
+
+    name: str
+    guid: str
+    age: int
+
+    @property
+    def server_path(self) -> str:
+        """Path of the file below a symbol server's address."""
+        return f"{self.name}/{self.guid}{self.age:X}/{self.name}"
+
+    @property
+    def table_name(self) -> str:
+        """Name of the symbol table's file without its extensions, in the way that volatility3 has it."""
+        return f"{self.guid}-{self.age}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A Windows kernel found in an image.
+
+    Attributes:
+        root: Physical address of its top-level page table (DTB).
+        self_index: Index of the entry in that table that points to the table; None if it has none.
+        base: Virtual address at which the kernel is loaded.
+        pdb: Its symbol file.
+        system_time: KUSER_SHARED_DATA's clock, 100 ns since 1601: which of several kernels ran last.
+        layer: Name of volatility3's layer for its kind of page tables.
+    """
+
+    root: int
+    self_index: int | None
+    base: int
+    pdb: PdbRecord
+    system_time: int = 0
+    layer: str = X64_LAYER
+
+
+@dataclass(frozen=True, slots=True)
+class TopTable:
+    """A page table that points to itself.
+
+    Attributes:
+        frame: Its page frame.
+        index: Index of the entry that does so.
+    """
+
+    frame: int
+    index: int
+
+
+def find_kernels(image: PhysicalImage) -> list[Kernel]:
+    """Find the kernels whose page tables are in the image, the likeliest first.
+
+    Of several, that one is likeliest whose clock is latest: remains of an earlier boot have stopped.
+
+    Args:
+        image: Physical memory.
+
+    Returns:
+        Each kernel once; none if there is no Windows x64 kernel, or its tables are damaged.
+    """
+    found: list[Kernel] = []
+    low = sorted(
+        top_tables(image, 0, _LOW_END >> PAGE_SHIFT), key=lambda top: (not _in_low_range(top.frame), top.frame)
+    )
+    found += _kernels_of(image, low)
+    if not found:
+        found += _kernels_of(image, top_tables(image, _LOW_END >> PAGE_SHIFT, None))
+    return sorted(found, key=lambda kernel: -kernel.system_time)
+
+
+def top_tables(image: PhysicalImage, first: int, past: int | None) -> Iterator[TopTable]:
+    """Find tables in which exactly one entry of the kernel's half is valid and points to the table itself.
+
+    Args:
+        image: Physical memory.
+        first: Frame from which to look.
+        past: Frame before which to stop; None for the end.
+    """
+    mask = np.uint64(_SELF_MASK | VALID)
+    impossible = np.uint64(VALID | LARGE)
+    for start, tables in image.spans(_SPAN):
+        if start + len(tables) <= first:
+            continue
+        if past is not None:
+            if start >= past:
+                return
+            tables = tables[: past - start]  # noqa: PLW2901 - the rest does not matter
+        # An unaligned run is compared through numpy's buffers; the result is the same.
+        numbers = np.arange(start, start + len(tables), dtype=np.uint64)
+        wanted = (numbers << np.uint64(PAGE_SHIFT)) | np.uint64(VALID)
+        rows, columns = np.nonzero((tables[:, KERNEL_HALF : ENTRIES_PER_TABLE - 1] & mask) == wanted[:, None])
+        image.passed(tables.nbytes)
+        once = np.bincount(rows, minlength=len(tables))[rows] == 1
+        for row, column in zip(rows[once].tolist(), columns[once].tolist(), strict=True):
+            frame = start + row
+            if frame == 0 or frame < first:
+                continue
+            if not ((tables[row] & impossible) == impossible).any():
+                yield TopTable(frame, KERNEL_HALF + column)
+
+
+def may_have_other_kernel(image: PhysicalImage) -> bool:
+    """Say whether there is a reason to let volatility3 search, which takes seconds.
+
+    There is if a 32-bit system's page directory may be there (its own reference at index 0x300, with PAE at 3; such a
+    directory lies low), or an x64 system's top-level table although no kernel was found below it.
+    """
+    for start, tables in image.spans(_SPAN):
+        if start >= _LOWEST_32BIT + _SPAN_32BIT:
+            break
+        tables = tables[: _LOWEST_32BIT + _SPAN_32BIT - start]  # noqa: PLW2901 - the rest does not matter
+        wanted = (np.arange(start, start + len(tables), dtype=np.uint64) << np.uint64(PAGE_SHIFT)) | np.uint64(VALID)
+        with_pae = tables[:, 3] & np.uint64(_SELF_MASK | VALID) == wanted
+        without = tables[:, 0x300 // 2] & np.uint64(0xFFFFF000 | VALID) == wanted
+        if bool((with_pae | without)[1 if start == 0 else 0 :].any()):
+            return True
+    tops = islice(top_tables(image, 0, _LOW_END >> PAGE_SHIFT), _MOST_TABLES)
+    return any(
+        (kuser := translate(image, top.frame, KUSER_SHARED_DATA_KERNEL)) is not None
+        and _is_kuser(image, top.frame, kuser)
+        for top in tops
+    )
+
+
+def self_reference(image: PhysicalImage, root: int) -> int | None:
+    """Return the index of the entry in a top-level table (its frame) that points to the table; None if none does."""
+    return next((top.index for top in top_tables(image, root, root + 1)), None)
+
+
+def scan_records(image: PhysicalImage) -> list[PdbRecord]:
+    """Look for kernels' PDB records in all of physical memory: what can be said when no page tables are found."""
+    found: dict[PdbRecord, None] = {}
+    step = 64 << 20
+    for region in image.regions:
+        for first in range(0, region.size, step):
+            offset = region.file_offset + first
+            end = min(offset + step + _RSDS_LENGTH, region.file_offset + region.size)
+            for match in _RSDS.finditer(image.buffer[offset:end]):
+                found.setdefault(_record(match))
+            image.passed(end - offset)
+            if len(found) >= _MOST_KERNELS:
+                return list(found)
+    return list(found)
+
+
+def _kernels_of(image: PhysicalImage, tables: Iterable[TopTable]) -> list[Kernel]:
+    """Find the kernel behind each top-level table; processes share theirs, and it is listed once."""
+    found: dict[tuple[int, int | None], Kernel] = {}
+    tried: Counter[int] = Counter()
+    searches = 0
+    for table in islice(tables, _MOST_TABLES):
+        if len(found) >= _MOST_KERNELS or searches >= _MOST_SEARCHES:
+            break
+        kuser = translate(image, table.frame, KUSER_SHARED_DATA_KERNEL)
+        if kuser is None or tried[kuser] >= _TRIES or not _is_kuser(image, table.frame, kuser):
+            continue
+        tried[kuser] += 1
+        searches += 1
+        kernel = _kernel_of(image, table, kuser)
+        if kernel is not None:
+            tried[kuser] = _TRIES
+            found.setdefault((kernel.base, translate(image, table.frame, kernel.base)), kernel)
+    return list(found.values())
+
+
+def _in_low_range(frame: int) -> bool:
+    return any(first <= frame << PAGE_SHIFT < past for first, past in _LOW_RANGES)
+
+
+def _is_kuser(image: PhysicalImage, root: int, kuser: int) -> bool:
+    """Test whether a page is KUSER_SHARED_DATA: processes see it too, or it names a version of Windows."""
+    if translate(image, root, KUSER_SHARED_DATA_USER) == kuser:
+        return True
+    return int.from_bytes(image.read(kuser + _NT_MAJOR_VERSION, 4), "little") in _MAJOR_VERSIONS
+
+
+def _kernel_of(image: PhysicalImage, table: TopTable, kuser: int) -> Kernel | None:
+    """Find the kernel that a top-level table maps: where drivers lie first, then in the whole of the kernel's half."""
+    for indices in ((_KERNEL_INDEX,), tuple(i for i in range(KERNEL_HALF, ENTRIES_PER_TABLE) if i != _KERNEL_INDEX)):
+        owner = Owner(Process(), table.frame, kernel=True)
+        mapped = PageMap(image, [owner], self_index=table.index, kernel_indices=indices, most=_MOST_PAGES)
+        space = VirtualMemory(mapped, 0)
+        modules = _modules(image, mapped)
+        base, record = _by_debug_directory(space, modules) or _by_record(space, modules) or (0, None)
+        if record is not None:
+            clock = image.read(kuser + _SYSTEM_TIME, 8)
+            return Kernel(table.frame << PAGE_SHIFT, table.index, base, record, int.from_bytes(clock, "little"))
+    return None
+
+
+def _modules(image: PhysicalImage, mapped: PageMap) -> list[int]:
+    """List the addresses of pages that begin with `MZ`, in ascending order."""
+    found: list[int] = []
+    looked_at = 0
+    for addresses, frames in mapped.pages():
+        heads = image.gather(frames, 0, 2)
+        image.release()
+        found += addresses[(heads[:, 0] == ord("M")) & (heads[:, 1] == ord("Z"))].tolist()
+        looked_at += len(frames)
+        if looked_at >= _MOST_PAGES:
+            break
+    return sorted(found)[:_MOST_MODULES]
+
+
+def _by_debug_directory(space: VirtualMemory, modules: list[int]) -> tuple[int, PdbRecord] | None:
+    """Find the module whose debug directory names a kernel's PDB."""
+    for base in modules:
+        record = _debug_record(space, base)
+        if record is not None:
+            return base, record
+    return None
+
+
+def _debug_record(space: VirtualMemory, base: int) -> PdbRecord | None:
+    """Read a module's PDB record through its PE headers; None if it is no kernel's, or not there."""
+    header = space.read(base, PAGE_SIZE)
+    try:
+        pe = c_kernel.IMAGE_NT_HEADERS64(header[c_kernel.IMAGE_DOS_HEADER(header).e_lfanew :])
+    except EOFError:
+        return None
+    if pe.Signature != b"PE\0\0" or pe.Magic != PE32_PLUS:
+        return None
+    where = pe.DataDirectory[DEBUG_DIRECTORY]
+    directory = space.read(base + where.VirtualAddress, min(where.Size, PAGE_SIZE)) if where.VirtualAddress else b""
+    for at in range(0, len(directory) - c_kernel.IMAGE_DEBUG_DIRECTORY.size + 1, c_kernel.IMAGE_DEBUG_DIRECTORY.size):
+        entry = c_kernel.IMAGE_DEBUG_DIRECTORY(directory[at:])
+        if entry.Type == DEBUG_TYPE_CODEVIEW:
+            match = _RSDS.match(space.read(base + entry.AddressOfRawData, min(entry.SizeOfData, PAGE_SIZE)))
+            if match:
+                return _record(match)
+    return None
+
+
+def _by_record(space: VirtualMemory, modules: list[int]) -> tuple[int, PdbRecord] | None:
+    """Find the module behind whose base, before the next one's, a kernel's PDB record lies."""
+    for base, end in pairwise([*modules, 1 << 64]):
+        match = _RSDS.search(space.read_padded(base, min(end - base, _RECORD_WITHIN)))
+        if match:
+            return base, _record(match)
+    return None
+
+
+def _record(match: re.Match[bytes]) -> PdbRecord:
+    """Turn an RSDS record into names and numbers; a GUID's first three fields are little-endian."""
+    guid, age, name = match.groups()
+    a, b, c = struct.unpack_from("<IHH", guid)
+    return PdbRecord(
+        name.decode("ascii"), f"{a:08X}{b:04X}{c:04X}{guid[8:].hex().upper()}", int.from_bytes(age, "little")
+    )

@@ -1,0 +1,381 @@
+"""A Windows minidump, opened as an address space: who the process was, and what of its memory is there.
+
+Sources: Microsoft's `minidumpapiset.h`; Breakpad's and Crashpad's extensions (see `dumpscan.model.c_minidump`).
+Opening reads the header and the stream directory and nothing else. A stream is read when it is first asked for; one
+that is damaged gives what can be had of it, and `damage` says what could not.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+
+from dumpscan.exceptions import InputError
+from dumpscan.memory.mapped_file import MappedFile, recognise
+from dumpscan.memory.minidump import breakpad as minidump_breakpad
+from dumpscan.memory.minidump import ranges as minidump_memory
+from dumpscan.memory.minidump import streams as minidump_streams
+from dumpscan.memory.minidump import system as minidump_system
+from dumpscan.memory.minidump import threads as minidump_threads
+from dumpscan.memory.minidump.process import describe_process
+from dumpscan.memory.minidump.source import MISSING_DATA, Source, Stream, column, record_type
+from dumpscan.memory.minidump.streams import MemoryInfoList
+from dumpscan.memory.process_blocks import POINTER32, POINTER64
+from dumpscan.model.c_minidump import SIGNATURE, VERSION, c_minidump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from dumpscan.findings import Process
+    from dumpscan.memory.minidump.breakpad import BreakpadInfo, CrashpadInfo, LinuxInfo
+    from dumpscan.memory.minidump.ranges import MemoryList, RegionTable
+    from dumpscan.memory.minidump.streams import ExceptionInfo, Handle, MemoryInfo, Module, UnloadedModule
+    from dumpscan.memory.minidump.system import MiscInfo, SystemInfo
+    from dumpscan.memory.minidump.threads import Thread, ThreadTimes
+
+    Structure = Any  # of dissect.cstruct, which has no type hints
+
+Result = TypeVar("Result")
+
+_MOST_STREAMS = 4096
+"""Real dumps have some twenty; Breakpad takes no more than 128."""
+_MOST_DAMAGE = 100
+_READABLE = (
+    "system",
+    "misc",
+    "threads",
+    "_thread_names",
+    "_thread_times",
+    "modules",
+    "unloaded_modules",
+    "memory_info",
+    "exception",
+    "handles",
+    "comments",
+    "crashpad",
+    "breakpad",
+    "linux",
+    "regions",
+)
+_MEMORY_LISTS = {
+    "MemoryList": minidump_memory.read_memory_list,
+    "Memory64List": minidump_memory.read_memory64_list,
+}
+
+
+class Minidump:
+    """A minidump file. Satisfies `dumpscan.memory.space.AddressSpace`; use it as a context manager, or close it.
+
+    Attributes:
+        path: The file, as it was given.
+        size: Bytes in it.
+        written: When the dump was made, UTC, as its header says.
+        flags: MINIDUMP_TYPE flags of its header.
+        streams: The stream directory, in its order; unknown and empty ones too.
+
+    Raises:
+        InputError: The file cannot be opened, is no minidump, or is cut off before anything in it can be read.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._file = MappedFile(path)
+        try:
+            self.path = self._file.path
+            self.size = self._file.size
+            self._source = Source(self._file.buffer)
+            self._directory_problems: list[str] = []
+            header = self._read_header()
+            self.written = minidump_system.unix_time(int(header.TimeDateStamp))
+            self.flags = int(header.Flags)
+            self.streams = self._read_directory(int(header.NumberOfStreams), int(header.StreamDirectoryRva))
+        except BaseException:
+            self._file.close()
+            raise
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a minidump; the same as calling the class."""
+        return cls(path)
+
+    def close(self) -> None:
+        """Let go of the file. What was read from it stays; the memory itself can no longer be asked for."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read_header(self) -> Structure:
+        layout = c_minidump.MINIDUMP_HEADER
+        data = self._source.bytes_at(0, layout.size)
+        if not data.startswith(SIGNATURE):
+            found = recognise(data) or repr(data[: len(SIGNATURE)])
+            problem = f"not a minidump: expected the signature {SIGNATURE.decode()}, found {found}"
+            raise InputError(self.path, problem, offset=0)
+        if len(data) < layout.size:
+            problem = f"minidump cut off in its header: expected {layout.size} bytes, the file has {self.size}"
+            raise InputError(self.path, problem, offset=0)
+        header = layout(data)
+        if int(header.Version) & 0xFFFF != VERSION:
+            problem = f"not a minidump: expected version {VERSION:#x}, found {int(header.Version) & 0xFFFF:#x}"
+            raise InputError(self.path, problem, offset=layout.fields["Version"].offset)
+        return header
+
+    def _read_directory(self, count: int, offset: int) -> tuple[Stream, ...]:
+        """Read the stream directory; of one that is cut off, what is left, if anything that it names is there."""
+        layout = c_minidump.MINIDUMP_DIRECTORY
+        room = max(self.size - offset, 0) // layout.size
+        needed = f"expected {count} streams, that is {count * layout.size} bytes of stream directory"
+        if count == 0:
+            raise InputError(self.path, "the minidump has no streams", offset=offset)
+        if room == 0 or count > max(room, _MOST_STREAMS):
+            raise InputError(self.path, f"{needed}; the file has {self.size} bytes", offset=offset)
+        if count > _MOST_STREAMS:
+            raise InputError(self.path, f"{needed}; no more than {_MOST_STREAMS} streams can be real", offset=offset)
+        taken = min(count, room)
+        entries = np.frombuffer(self._source.bytes_at(offset, taken * layout.size), record_type(layout))
+        streams = []
+        for kind, size, rva in zip(
+            column(entries, "StreamType"),
+            column(entries, "Location", "DataSize"),
+            column(entries, "Location", "Rva"),
+            strict=True,
+        ):
+            name = c_minidump.MINIDUMP_STREAM_TYPE(kind).name
+            known = name is not None
+            streams.append(
+                self._source.stream(kind, name.removesuffix("Stream") if name else f"{kind:#x}", rva, size, known=known)
+            )
+        if not any(stream.present and not stream.empty for stream in streams):
+            problem = f"minidump cut off: none of its {count} streams lies within the {self.size} bytes of the file"
+            raise InputError(self.path, problem, offset=min(self.size, offset + count * layout.size))
+        if taken < count:
+            self._directory_problems.append(
+                f"stream directory at offset {offset:#x}: cut short, "
+                f"{count - taken} of {count} entries lie {MISSING_DATA}"
+            )
+        return tuple(streams)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Stream]:
+        """The stream of each type that is read: the first of which at least something is in the file."""
+        found: dict[str, Stream] = {}
+        for stream in self.streams:
+            if not stream.empty and stream.present:
+                found.setdefault(stream.name, stream)
+        return found
+
+    def _read(self, name: str, reader: Callable[[Source, Stream], Result], otherwise: Result) -> Result:
+        stream = self._by_name.get(name)
+        return otherwise if stream is None else reader(self._source, stream)
+
+    @cached_property
+    def system(self) -> SystemInfo | None:
+        """The system that the dump was taken on."""
+        return self._read("SystemInfo", minidump_system.read_system_info, None)
+
+    @cached_property
+    def misc(self) -> MiscInfo | None:
+        """What MiscInfo tells of the process."""
+        return self._read("MiscInfo", minidump_system.read_misc_info, None)
+
+    @cached_property
+    def threads(self) -> tuple[Thread, ...]:
+        """Threads in their order, with names, times and registers where the dump has them."""
+        stream = self._by_name.get("ThreadList") or self._by_name.get("ThreadExList")
+        if stream is None:
+            return ()
+        return minidump_threads.read_threads(
+            self._source,
+            stream,
+            architecture=self.system.architecture if self.system else None,
+            names=self._thread_names,
+            times=self._thread_times,
+        )
+
+    @cached_property
+    def _thread_names(self) -> dict[int, str]:
+        return self._read("ThreadNames", minidump_threads.read_thread_names, {})
+
+    @cached_property
+    def _thread_times(self) -> dict[int, ThreadTimes]:
+        return self._read("ThreadInfoList", minidump_threads.read_thread_times, {})
+
+    @cached_property
+    def modules(self) -> tuple[Module, ...]:
+        """Loaded modules in their order; the first one is the program."""
+        return self._read("ModuleList", minidump_streams.read_modules, ())
+
+    @cached_property
+    def unloaded_modules(self) -> tuple[UnloadedModule, ...]:
+        """Modules that the process had loaded once."""
+        return self._read("UnloadedModuleList", minidump_streams.read_unloaded_modules, ())
+
+    @cached_property
+    def memory_info(self) -> Sequence[MemoryInfo]:
+        """Memory map of the process, as Windows writes it; `linux.mappings` is Breakpad's."""
+        return self._read("MemoryInfoList", minidump_streams.read_memory_info, ())
+
+    @cached_property
+    def exception(self) -> ExceptionInfo | None:
+        """Why the dump was taken."""
+        return self._read("Exception", minidump_streams.read_exception, None)
+
+    @cached_property
+    def handles(self) -> tuple[Handle, ...]:
+        """Open handles."""
+        return self._read("HandleData", minidump_streams.read_handles, ())
+
+    @cached_property
+    def comments(self) -> tuple[str, ...]:
+        """Comments of whoever made the dump."""
+        comments = (
+            self._read(name, minidump_streams.read_comment, "") for name in ("CommentStreamA", "CommentStreamW")
+        )
+        return tuple(comment for comment in comments if comment)
+
+    @cached_property
+    def crashpad(self) -> CrashpadInfo | None:
+        """Crashpad's ids and annotations."""
+        return self._read("CrashpadInfo", minidump_breakpad.read_crashpad_info, None)
+
+    @cached_property
+    def breakpad(self) -> BreakpadInfo | None:
+        """Which thread wrote the dump, and for which."""
+        return self._read("BreakpadInfo", minidump_breakpad.read_breakpad_info, None)
+
+    @cached_property
+    def linux(self) -> LinuxInfo | None:
+        """What Breakpad copied from /proc; None in dumps of other systems."""
+        return minidump_breakpad.read_linux_info(self._source, self._by_name)
+
+    @cached_property
+    def memory_lists(self) -> tuple[MemoryList, ...]:
+        """The lists of memory ranges as the dump has them, before they are put in order."""
+        lists = (
+            _MEMORY_LISTS[stream.name](self._source, stream)
+            for stream in self.streams
+            if stream.name in _MEMORY_LISTS and not stream.empty and stream.present
+        )
+        return tuple(lists)
+
+    @property
+    def memory_range_count(self) -> int:
+        """Number of memory ranges that the lists claim."""
+        return sum(ranges.claimed for ranges in self.memory_lists)
+
+    @cached_property
+    def _memory(self) -> tuple[RegionTable, list[str]]:
+        lists = list(self.memory_lists)
+        threads = self._by_name.get("ThreadList") or self._by_name.get("ThreadExList")
+        # Where there is a Memory64List it has all memory, and stacks' 32-bit offsets may be wrong past 4 GiB.
+        if threads and "Memory64List" not in self._by_name:
+            lists.append(minidump_memory.read_stacks(self._source, threads))
+        regions, problems = minidump_memory.build_regions(lists, self.size, header_size=c_minidump.MINIDUMP_HEADER.size)
+        return regions, problems
+
+    @property
+    def buffer(self) -> memoryview:
+        """The whole file, memory-mapped and read-only."""
+        return self._file.buffer
+
+    @property
+    def regions(self) -> RegionTable:
+        """What memory is there: by ascending address, never overlapping; neighbours may be adjacent."""
+        return self._memory[0]
+
+    @property
+    def captured_bytes(self) -> int:
+        """Bytes of the process' memory in the dump."""
+        return self.regions.total
+
+    @cached_property
+    def committed_bytes(self) -> int | None:
+        """Bytes of memory that the process had in use, by its memory map; None where the dump has no such map."""
+        if isinstance(self.memory_info, MemoryInfoList):
+            return self.memory_info.committed_bytes
+        return self.linux.mapped_bytes if self.linux else None
+
+    @cached_property
+    def pointer_size(self) -> int:
+        """Size of a pointer in bytes, by the system's architecture; without one, by how high the addresses go."""
+        if self.system:
+            return self.system.pointer_size
+        highest = max((self.regions[-1].end if self.regions else 0), *(module.base for module in self.modules), 0)
+        return POINTER32 if 0 < highest <= 1 << 32 else POINTER64
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return up to `size` bytes at `address`, across adjacent regions; fewer where the dump ends."""
+        return b"".join(self.buffer[at : at + length] for at, length in self.regions.extents(address, size))
+
+    def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
+        """Where `size` bytes at `address` lie, as (file offset, length) pairs; stops where the dump does."""
+        return tuple(self.regions.extents(address, size))
+
+    @cached_property
+    def _module_pieces(self) -> tuple[list[int], list[int], list[int]]:
+        limit = minidump_memory.ADDRESS_LIMIT
+        starts = [min(module.base, limit) for module in self.modules]
+        sizes = [min(module.size, limit - start) for module, start in zip(self.modules, starts, strict=True)]
+        owners = [number for number, size in enumerate(sizes) if size]
+        pieces = minidump_memory.without_overlaps(
+            np.array([starts[number] for number in owners], np.uint64),
+            np.array([sizes[number] for number in owners], np.uint64),
+        )
+        return pieces[0].tolist(), pieces[1].tolist(), [owners[number] for number in pieces[2].tolist()]
+
+    def module_at(self, address: int) -> str | None:
+        """Name of the loaded module's file that owns the address, if any."""
+        starts, sizes, owners = self._module_pieces
+        index = bisect_right(starts, address) - 1
+        if index < 0 or address >= starts[index] + sizes[index]:
+            return None
+        return self.modules[owners[index]].file_name
+
+    @cached_property
+    def process(self) -> Process:
+        """The process, as far as the dump knows it; its notes say what is missing."""
+        return describe_process(self)
+
+    @cached_property
+    def damage(self) -> tuple[str, ...]:
+        """What is damaged, a sentence each; empty if nothing is. Reads every stream that can be read.
+
+        Absent, unknown and empty streams are no damage, nor are overlapping ranges of memory.
+        """
+        for name in _READABLE:
+            getattr(self, name)
+        problems = self._directory_problems + self._memory[1]
+        about = dict(self._source.problems)
+        for stream in self.streams:
+            here = about.pop(stream.offset, [])
+            problems += here
+            if not stream.empty and stream.present < stream.size and not here:
+                problems.append(_shortage(stream))
+            used = self._by_name.get(stream.name, stream)
+            if used.offset != stream.offset and stream.name not in _MEMORY_LISTS and not stream.empty:
+                problems.append(
+                    f"{stream.name} at offset {stream.offset:#x}: there are several, "
+                    f"and the one at {used.offset:#x} was used"
+                )
+        problems += [sentence for sentences in about.values() for sentence in sentences]
+        problems = list(dict.fromkeys(problems))
+        if len(problems) > _MOST_DAMAGE:
+            problems[_MOST_DAMAGE:] = [f"and {len(problems) - _MOST_DAMAGE} more of this kind"]
+        return tuple(problems)
+
+
+def _shortage(stream: Stream) -> str:
+    where = f"{stream.name} at offset {stream.offset:#x}"
+    if not stream.present:
+        return f"{where}: its {stream.size} bytes lie {MISSING_DATA}"
+    return f"{where}: cut short, {stream.size - stream.present} of {stream.size} bytes lie {MISSING_DATA}"

@@ -1,0 +1,331 @@
+"""Windows' minidump streams as typed records: modules, memory map, exception, handles, comments.
+
+Layouts and their sources are in `dumpscan.model.c_minidump`. Every reader takes a `Source` and a `Stream`, returns what
+could be read, and complains to the source about the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+from dumpscan.memory.minidump.source import MISSING_DATA, Source, Stream, column, decode_utf16
+from dumpscan.memory.minidump.system import windows_guid
+from dumpscan.model.c_minidump import c_minidump
+
+if TYPE_CHECKING:
+    from dumpscan.memory.minidump.source import Records
+
+# Far more than any real process has: a file of a few MiB must not make gigabytes of records.
+_MOST_MODULES = 1 << 16
+_MOST_HANDLES = 1 << 18
+_MOST_MEMORY_INFO = 1 << 22
+_MOST_COMMENT_BYTES = 1 << 20
+
+_PDB70 = b"RSDS"
+_PDB20 = b"NB10"
+_ELF_BUILD_ID = b"LEpB"
+_MOST_BUILD_ID_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """A loaded program or library.
+
+    Attributes:
+        name: Path of its file, as the process knew it.
+        base: Address of its first byte.
+        size: Bytes in memory.
+        timestamp: Link time in its header (seconds since 1970, or a hash of the build).
+        checksum: In its header.
+        version: File version, e.g. `10.0.19041.1`.
+        debug_file: Name of its debug information: a PDB, or the module itself.
+        debug_id: GUID of the PDB, UUID of a Mach-O file, or the 32-bit signature of an old PDB, in hexadecimal.
+        debug_age: Age of the PDB.
+        build_id: ELF build id, hexadecimal.
+    """
+
+    name: str | None
+    base: int
+    size: int
+    timestamp: int
+    checksum: int
+    version: str | None = None
+    debug_file: str | None = None
+    debug_id: str | None = None
+    debug_age: int | None = None
+    build_id: str | None = None
+
+    @property
+    def file_name(self) -> str | None:
+        """Last component of the name, whichever way its slashes lean."""
+        return file_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnloadedModule:
+    """A module that the process had loaded once. Attributes as in `Module`."""
+
+    name: str | None
+    base: int
+    size: int
+    timestamp: int
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryInfo:
+    """A run of pages of the process with equal state and protection, held by the dump or not.
+
+    Attributes:
+        base: Address of the first byte.
+        size: Bytes.
+        allocation_base: Address of the allocation that it belongs to.
+        allocation_protect: Protection when it was allocated, as in `protect`.
+        state: 0x1000 committed, 0x2000 reserved, 0x10000 free.
+        protect: Windows' PAGE_ constants.
+        type: 0x20000 private, 0x40000 mapped, 0x1000000 image.
+    """
+
+    base: int
+    size: int
+    allocation_base: int
+    allocation_protect: int
+    state: int
+    protect: int
+    type: int
+
+    @property
+    def committed(self) -> bool:
+        """Whether the pages have storage behind them."""
+        return bool(self.state == c_minidump.MEM_COMMIT)
+
+
+class MemoryInfoList(Sequence[MemoryInfo]):
+    """The memory map of the process, kept as it was read: a process can have a million entries."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        sizes = records["RegionSize"][records["State"] == c_minidump.MEM_COMMIT]
+        self.committed_bytes: int = sum(sizes.tolist())
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> MemoryInfo: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[MemoryInfo]: ...
+    def __getitem__(self, index: int | slice) -> MemoryInfo | list[MemoryInfo]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        record = self._records[index]
+        return MemoryInfo(
+            base=int(record["BaseAddress"]),
+            size=int(record["RegionSize"]),
+            allocation_base=int(record["AllocationBase"]),
+            allocation_protect=int(record["AllocationProtect"]),
+            state=int(record["State"]),
+            protect=int(record["Protect"]),
+            type=int(record["Type"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExceptionInfo:
+    """Why the dump was taken.
+
+    Attributes:
+        thread_id: The thread that was at fault.
+        code: Windows' exception code, a signal number on Linux, a Mach exception on macOS.
+        flags: Of the exception.
+        address: Where it happened.
+        parameters: Further numbers, by the code.
+        context: (file offset, size) of the thread's registers at that moment.
+    """
+
+    thread_id: int
+    code: int
+    flags: int
+    address: int
+    parameters: tuple[int, ...]
+    context: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handle:
+    """An open handle.
+
+    Attributes:
+        value: The handle.
+        type_name: `File`, `Key`, `Event` …
+        object_name: Name of the object, where it has one.
+        attributes: Of the handle.
+        granted_access: Access mask.
+        handle_count: Handles to the object.
+        pointer_count: References to the object.
+    """
+
+    value: int
+    type_name: str | None
+    object_name: str | None
+    attributes: int
+    granted_access: int
+    handle_count: int
+    pointer_count: int
+
+
+def read_modules(source: Source, stream: Stream) -> tuple[Module, ...]:
+    """Read ModuleList."""
+    records = source.counted_records(stream, c_minidump.MINIDUMP_MODULE, _MOST_MODULES)
+    names = read_names(source, stream, column(records, "ModuleNameRva"))
+    columns = [column(records, name) for name in ("BaseOfImage", "SizeOfImage", "TimeDateStamp", "CheckSum")]
+    versions = [column(records, "VersionInfo", name) for name in ("dwSignature", "dwFileVersionMS", "dwFileVersionLS")]
+    debug = [column(records, "CvRecord", name) for name in ("Rva", "DataSize")]
+    modules = []
+    for name, base, size, timestamp, checksum, signature, high, low, offset, length in zip(
+        names, *columns, *versions, *debug, strict=True
+    ):
+        # Crashpad writes the record with zeros for a module that has no version.
+        versioned = signature == c_minidump.VS_FFI_SIGNATURE and (high or low)
+        modules.append(
+            Module(
+                name=name,
+                base=base,
+                size=size,
+                timestamp=timestamp,
+                checksum=checksum,
+                version=f"{high >> 16}.{high & 0xFFFF}.{low >> 16}.{low & 0xFFFF}" if versioned else None,
+                **_read_debug_record(source, offset, length),
+            )
+        )
+    return tuple(modules)
+
+
+def _read_debug_record(source: Source, offset: int, size: int) -> dict[str, Any]:
+    """Read a module's CodeView record: which debug information belongs to it."""
+    head = source.bytes_at(offset, min(size, c_minidump.CV_INFO_PDB70.size))
+    if head.startswith(_PDB70) and len(head) == c_minidump.CV_INFO_PDB70.size:
+        record = c_minidump.CV_INFO_PDB70(head)
+        identity, age = windows_guid(bytes(record.Signature)), int(record.Age)
+    elif head.startswith(_PDB20) and len(head) >= c_minidump.CV_INFO_PDB20.size:
+        record = c_minidump.CV_INFO_PDB20(head)
+        identity, age = f"{int(record.Signature):08X}", int(record.Age)
+    elif head.startswith(_ELF_BUILD_ID):
+        build_id = source.bytes_at(offset + len(_ELF_BUILD_ID), min(size - len(_ELF_BUILD_ID), _MOST_BUILD_ID_BYTES))
+        return {"build_id": build_id.hex()}
+    else:
+        return {}
+    name = source.text_at(offset + len(record), size - len(record))
+    return {"debug_file": name or None, "debug_id": identity, "debug_age": age}
+
+
+def read_unloaded_modules(source: Source, stream: Stream) -> tuple[UnloadedModule, ...]:
+    """Read UnloadedModuleList."""
+    records = source.sized_records(
+        stream,
+        c_minidump.MINIDUMP_UNLOADED_MODULE_LIST,
+        c_minidump.MINIDUMP_UNLOADED_MODULE,
+        "NumberOfEntries",
+        _MOST_MODULES,
+    )
+    names = read_names(source, stream, column(records, "ModuleNameRva"))
+    fields = (column(records, name) for name in ("BaseOfImage", "SizeOfImage", "TimeDateStamp", "CheckSum"))
+    return tuple(
+        UnloadedModule(name=name, base=base, size=size, timestamp=timestamp, checksum=checksum)
+        for name, base, size, timestamp, checksum in zip(names, *fields, strict=True)
+    )
+
+
+def read_memory_info(source: Source, stream: Stream) -> MemoryInfoList:
+    """Read MemoryInfoList."""
+    return MemoryInfoList(
+        source.sized_records(
+            stream,
+            c_minidump.MINIDUMP_MEMORY_INFO_LIST,
+            c_minidump.MINIDUMP_MEMORY_INFO,
+            "NumberOfEntries",
+            _MOST_MEMORY_INFO,
+        )
+    )
+
+
+def read_exception(source: Source, stream: Stream) -> ExceptionInfo | None:
+    """Read the Exception stream; None if it is too short."""
+    layout = c_minidump.MINIDUMP_EXCEPTION_STREAM
+    info = source.structure(stream, layout, layout.size - c_minidump.MINIDUMP_LOCATION_DESCRIPTOR.size)
+    if info is None:
+        return None
+    record = info.ExceptionRecord
+    return ExceptionInfo(
+        thread_id=int(info.ThreadId),
+        code=int(record.ExceptionCode),
+        flags=int(record.ExceptionFlags),
+        address=int(record.ExceptionAddress),
+        parameters=tuple(int(value) for value in record.ExceptionInformation[: int(record.NumberParameters)]),
+        context=(int(info.ThreadContext.Rva), int(info.ThreadContext.DataSize)),
+    )
+
+
+def read_handles(source: Source, stream: Stream) -> tuple[Handle, ...]:
+    """Read HandleData, of either version."""
+    records = source.sized_records(
+        stream,
+        c_minidump.MINIDUMP_HANDLE_DATA_STREAM,
+        c_minidump.MINIDUMP_HANDLE_DESCRIPTOR,
+        "NumberOfDescriptors",
+        _MOST_HANDLES,
+    )
+    kinds = read_names(source, stream, column(records, "TypeNameRva"))
+    names = read_names(source, stream, column(records, "ObjectNameRva"))
+    fields = ("Handle", "Attributes", "GrantedAccess", "HandleCount", "PointerCount")
+    return tuple(
+        Handle(
+            type_name=kind,
+            object_name=name,
+            value=value,
+            attributes=attributes,
+            granted_access=access,
+            handle_count=handles,
+            pointer_count=pointers,
+        )
+        for kind, name, value, attributes, access, handles, pointers in zip(
+            kinds, names, *(column(records, field) for field in fields), strict=True
+        )
+    )
+
+
+def read_comment(source: Source, stream: Stream) -> str:
+    """Read CommentW, or CommentA in whatever code page it was written (UTF-8, or else Windows-1252)."""
+    data = source.bytes_at(stream.offset, min(stream.present, _MOST_COMMENT_BYTES))
+    if stream.type == c_minidump.MINIDUMP_STREAM_TYPE.CommentStreamW:
+        return decode_utf16(data).split("\0", 1)[0]
+    data = data.split(b"\0", 1)[0]
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def read_names(source: Source, stream: Stream, offsets: list[int]) -> list[str | None]:
+    """Read a list's strings at the given file offsets, 0 for none; each string once, however often it is named."""
+    known: dict[int, str] = {}
+    names: list[str | None] = []
+    for offset in offsets:
+        name = known.get(offset)
+        if name is None:
+            name = source.string16(offset)
+            if name is not None:
+                known[offset] = name
+        elif not source.afford(name):
+            name = None
+        names.append(name)
+    if lost := sum(1 for offset, name in zip(offsets, names, strict=True) if offset and name is None):
+        source.complain(stream, f"{lost} of {len(offsets)} names are unreadable or lie {MISSING_DATA}")
+    return names
+
+
+def file_name(path: str | None) -> str | None:
+    """Return the last component of a path of either system; None if there is none."""
+    return path.replace("\\", "/").rsplit("/", 1)[-1] or None if path else None

@@ -1,0 +1,154 @@
+"""Recognises the format of a memory image with volatility3's own layers, and says which runs of the file it holds.
+
+volatility3 knows LiME, ELF core dumps, Windows crash dumps, VMware snapshots, AVML, QEMU, Xen and whatever comes next;
+here its layers only say what lies where. The bytes are read from the mapped file, by us and by volatility3 alike.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dumpscan.exceptions import InputError
+from dumpscan.memory import volatility
+from dumpscan.memory.mapped_file import IMAGE_CONTAINERS, MappedFile, recognise
+from dumpscan.memory.physical.image import PhysicalImage
+from dumpscan.model.windows.c_paging import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dumpscan.memory.volatility import Volatility
+
+_FORMATS = {
+    "LimeLayer": "LiME",
+    "Elf64Layer": "ELF core dump",
+    "XenCoreDumpLayer": "Xen core dump",
+    "WindowsCrashDump32Layer": "Windows crash dump, 32-bit",
+    "WindowsCrashDump64Layer": "Windows crash dump",
+    "VmwareLayer": "VMware snapshot",
+    "AVMLLayer": "AVML",
+    "QemuSuspendLayer": "QEMU snapshot",
+}
+RAW = "raw"
+
+_READS_ALLOWED = 100_000
+_BYTES_PER_READ = 8 * PAGE_SIZE
+"""A container's list of runs may take this many reads, and one more for so many bytes of the file. A bitmap of pages
+is read four bytes, or 32 pages, at a time; a made-up list could have an entry for every few bytes of the file."""
+_LISTED_BY_PAGE = (b"AVML", b"QEVM")
+"""Formats that have no list: volatility3 reads all of the file to learn what lies where."""
+
+_UNPACK_STEP = 1 << 20
+
+
+def open_image(path: Path, heard: list[str]) -> PhysicalImage:
+    """Open an image of physical memory.
+
+    Args:
+        path: The file.
+        heard: volatility3's warnings are appended here.
+
+    Raises:
+        InputError: It is no regular file, or no image of physical memory.
+        DumpscanError: volatility3 is not there.
+    """
+    file = MappedFile(path)
+    try:
+        return _recognised(file, heard)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
+    head = bytes(file.buffer[:16])
+    name = recognise(head)
+    containers = tuple(signature for signature, _ in IMAGE_CONTAINERS)
+    if name and any(head) and not head.startswith(containers):
+        raise InputError(file.path, f"is {name}; expected an image of physical memory", offset=0)
+    volatility.load()
+    with volatility.listening(heard):
+        context, layer = _stack(file)
+        if layer is None:
+            for signature, reason in IMAGE_CONTAINERS:
+                if head.startswith(signature):
+                    raise InputError(file.path, f"is {reason}", offset=0)
+            image = PhysicalImage(file, [(0, file.size, 0)], image_format=RAW, path=file.path)
+            if file.size % PAGE_SIZE:
+                image.problems.append(f"cut short: its size of {file.size} bytes is no multiple of {PAGE_SIZE}")
+            return image
+        image_format = _FORMATS.get(type(layer).__name__, type(layer).__name__)
+        if isinstance(layer, volatility.module("framework.layers.linear").LinearlyMappedLayer):
+            runs = sorted(_runs(context, layer.name))
+            return PhysicalImage(file, runs, image_format=image_format, path=file.path)
+        return _unpacked(file, layer, image_format)
+
+
+def _stack(file: MappedFile) -> tuple[Volatility, Volatility]:
+    """Let volatility3 put its layers on the file; return the context and the topmost layer, None if none fits."""
+    from dumpscan.memory.physical.volatility_layers import MappedLayer  # noqa: PLC0415 - it imports volatility3
+
+    volatility.load_layers()
+    framework = volatility.module("framework")
+    stacker_class = volatility.module("framework.interfaces").automagic.StackerLayerInterface
+    listed = bytes(file.buffer[:4]) not in _LISTED_BY_PAGE
+    context = volatility.module("framework.contexts").Context()
+    base: Volatility = MappedLayer(
+        context, "image", file, _READS_ALLOWED + file.size // (_BYTES_PER_READ if listed else 1)
+    )
+    context.add_layer(base)
+    # Those of volatility3's formats only: not of page tables, nor those that some plugin brought along.
+    stackers = [
+        found for found in framework.class_subclasses(stacker_class) if ".framework.layers." in found.__module__
+    ]
+    stackers.sort(key=lambda found: found.stack_order)
+    names = volatility.module("framework.automagic.stacker").LayerStacker.stack_layer(context, base.name, stackers)
+    if base.reads_left < 0:
+        raise InputError(file.path, "the list of its runs of memory does not end: it is damaged", offset=0)
+    base.reads_left = file.size
+    return context, context.layers[names[0]] if names[0] != base.name else None
+
+
+def _runs(context: Volatility, name: str) -> Iterator[tuple[int, int, int]]:
+    """Follow a linear layer's mapping down to the file: (address, size, file offset) in bytes."""
+    layer = context.layers[name]
+    least, most = layer.minimum_address, layer.maximum_address
+    for address, _, mapped, size, below in layer.mapping(least, most - least + 1, ignore_errors=True):
+        if not context.layers[below].dependencies:
+            yield int(address), int(size), int(mapped)
+            continue
+        for inner, _, offset, length, _ in context.layers[below].mapping(mapped, size, ignore_errors=True):
+            yield int(address + inner - mapped), int(length), int(offset)
+
+
+def _unpacked(file: MappedFile, layer: Volatility, image_format: str) -> PhysicalImage:
+    """Write a compressed image's memory into a temporary file, sparse where it is zero, and map that one instead."""
+    runs: list[tuple[int, int, int]] = []
+    directory = tempfile.TemporaryDirectory(prefix="dumpscan-")
+    target = Path(directory.name) / "physical.raw"
+    try:
+        with target.open("wb") as out:
+            for address, size, _, _, _ in layer.mapping(
+                layer.minimum_address, layer.maximum_address - layer.minimum_address + 1, ignore_errors=True
+            ):
+                for first in range(address, address + size, _UNPACK_STEP):
+                    length = min(_UNPACK_STEP, address + size - first)
+                    data = layer.read(first, length, pad=True)
+                    if data.count(0) < length:
+                        out.seek(first)
+                        out.write(data)
+                if runs and sum(runs[-1][:2]) == address:
+                    runs[-1] = (runs[-1][0], runs[-1][1] + size, runs[-1][2])
+                else:
+                    runs.append((int(address), int(size), int(address)))
+            out.truncate(max((address + size for address, size, _ in runs), default=0))
+        unpacked = MappedFile(target)
+    except OSError as error:
+        raise InputError(file.path, f"cannot be unpacked into {directory.name}: {error.strerror or error}") from error
+    image = PhysicalImage(
+        unpacked, runs, image_format=f"{image_format}, compressed", path=file.path, in_file=False, unpacked_in=directory
+    )
+    file.close()
+    return image

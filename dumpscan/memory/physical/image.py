@@ -1,0 +1,302 @@
+"""The physical memory that an image holds: runs of a memory-mapped file, addressed by physical address or page frame.
+
+Everything above works in page frames of 4 KiB. A frame counts as present when one run holds all of it; the tables of
+runs are numpy arrays, so that a hundred thousand frames are looked up or gathered in one call.
+"""
+
+from __future__ import annotations
+
+import mmap
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from dumpscan.memory.minidump.ranges import RegionTable, without_overlaps
+from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from dumpscan.findings import Process
+    from dumpscan.memory.mapped_file import MappedFile
+
+    Frames = NDArray[np.int64]
+    Bytes = NDArray[np.uint8]
+
+FRAME_LIMIT = 1 << 32
+"""Frames are kept in 32 bits: 16 TiB of physical addresses, of which real machines have far less."""
+
+_MOST_SHARING = 4
+"""How often the same bytes of the file may serve as memory, in all. In real images none do."""
+
+_RELEASE_STEP = 128 << 20
+"""Bytes read before the pages behind are given back to the system: what a mapped file has been read of counts as the
+process's memory until then."""
+_TABLES_AT_ONCE = 256
+"""Frames copied before pages are given back: with each that is touched, the system maps its neighbours too."""
+_FRAMES_AT_ONCE = 1 << 14
+_COPIERS = 2
+
+
+class PhysicalImage:
+    """An image of physical memory; it is an `AddressSpace` whose addresses are physical.
+
+    Args:
+        file: The mapped image (of a compressed one: the file that it was unpacked into).
+        runs: (physical address, size in bytes, file offset) of each run that the format declares.
+        image_format: Name of the format for display.
+        path: The image as the user named it.
+        in_file: Whether file offsets are those of the user's file.
+        unpacked_in: Directory to remove when the image is closed.
+
+    Attributes:
+        format: As given.
+        problems: What is wrong with the runs, a sentence each.
+        frames: Number of frames that are present whole.
+        end: Physical address past the last byte.
+    """
+
+    def __init__(
+        self,
+        file: MappedFile,
+        runs: Iterable[tuple[int, int, int]],
+        *,
+        image_format: str,
+        path: Path,
+        in_file: bool = True,
+        unpacked_in: TemporaryDirectory[str] | None = None,
+    ) -> None:
+        self._file = file
+        self._unpacked_in = unpacked_in
+        self._path = path
+        self.format = image_format
+        self.in_file = in_file
+        self.problems: list[str] = []
+        starts, sizes, offsets = self._clipped(np.array([*runs], np.int64).reshape(-1, 3))
+        self._regions = RegionTable(*(column.astype(np.uint64) for column in (starts, sizes, offsets)))
+        first = (starts + PAGE_SIZE - 1) >> PAGE_SHIFT
+        past = np.minimum((starts + sizes) >> PAGE_SHIFT, FRAME_LIMIT)
+        whole = past > first
+        self._first, self._past = first[whole], past[whole]
+        self._offset = (offsets + (first << PAGE_SHIFT) - starts)[whole]
+        self.frames = int((self._past - self._first).sum())
+        self.end = int((starts + sizes).max()) if len(starts) else 0
+        self._bytes: Bytes = np.frombuffer(file.buffer, np.uint8)
+        self._read_since_release = 0
+
+    def _clipped(self, runs: Frames) -> tuple[Frames, Frames, Frames]:
+        """Cut runs to what the file and the range of physical addresses hold, and give each byte to one run."""
+        starts, sizes, offsets = runs[((runs >= 0).all(axis=1)) & (runs[:, 0] < FRAME_LIMIT << PAGE_SHIFT)].T
+        held = np.minimum(sizes, np.maximum(self._file.size - offsets, 0))
+        cut = int(np.count_nonzero(held < sizes))
+        if cut:
+            self.problems.append(
+                f"cut short: {cut} of {len(runs)} runs of memory lie past the end of the file, wholly or in part; "
+                f"{int((sizes - held).sum())} bytes are missing"
+            )
+        room = self._file.size * _MOST_SHARING
+        there = (held > 0) & (np.cumsum(held) <= room)
+        if np.count_nonzero(there) < np.count_nonzero(held):
+            self.problems.append(
+                f"runs of memory share the same bytes of the file more than {_MOST_SHARING} times over"
+            )
+        starts, offsets = starts[there], offsets[there]
+        pieces, lengths, owners = without_overlaps(starts.astype(np.uint64), held[there].astype(np.uint64))
+        addresses = pieces.astype(np.int64)
+        return addresses, lengths.astype(np.int64), offsets[owners] + addresses - starts[owners]
+
+    # --- AddressSpace -------------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """The image's file, as it was given."""
+        return self._path
+
+    @property
+    def buffer(self) -> memoryview:
+        """The whole mapped file."""
+        return self._file.buffer
+
+    @property
+    def regions(self) -> RegionTable:
+        """Runs by ascending physical address."""
+        return self._regions
+
+    @property
+    def size(self) -> int:
+        """Bytes of physical memory that the image holds."""
+        return self._regions.total
+
+    @property
+    def pointer_size(self) -> int:
+        """8: physical memory has no pointers of its own, and only x64 page tables are walked."""
+        return 8
+
+    @property
+    def process(self) -> Process | None:
+        """None: physical memory belongs to all processes."""
+        return None
+
+    def module_at(self, address: int) -> str | None:  # noqa: ARG002 - the Protocol's
+        """Return None: modules have virtual addresses."""
+        return None
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return up to `size` bytes at a physical address, across adjacent runs; fewer where the image ends."""
+        parts = self._regions.extents(address, size)
+        if len(parts) == 1:
+            offset, length = parts[0]
+            return bytes(self.buffer[offset : offset + length])
+        return b"".join(bytes(self.buffer[offset : offset + length]) for offset, length in parts)
+
+    def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
+        """Where bytes at a physical address lie in the user's file; empty where that file is compressed."""
+        return tuple(self._regions.extents(address, size)) if self.in_file else ()
+
+    # --- Page frames --------------------------------------------------------------------------------------------------
+
+    def offsets(self, frames: Frames) -> Frames:
+        """Look up where frames begin in the mapped file.
+
+        Args:
+            frames: Frame numbers, any shape.
+
+        Returns:
+            Byte offsets, -1 for frames that the image does not hold whole.
+        """
+        if not len(self._first):
+            return np.full(frames.shape, -1, np.int64)
+        if len(self._first) == 1:
+            delta = frames - self._first[0]
+            return np.where((delta >= 0) & (frames < self._past[0]), self._offset[0] + (delta << PAGE_SHIFT), -1)
+        run = np.maximum(np.searchsorted(self._first, frames, side="right") - 1, 0)
+        delta = frames - self._first[run]
+        return np.where((delta >= 0) & (frames < self._past[run]), self._offset[run] + (delta << PAGE_SHIFT), -1)
+
+    def present(self, frames: Frames) -> NDArray[np.bool_]:
+        """Say which frames the image holds whole."""
+        return np.asarray(self.offsets(frames) >= 0)
+
+    def gather(self, frames: Frames, first: int | Frames, size: int) -> Bytes:
+        """Copy the same few bytes, or all, out of many frames.
+
+        Args:
+            frames: Numbers of frames that are present, shape (n,).
+            first: Offset in bytes within each frame, one for all or one each; `first + size` stays in the frame.
+            size: Bytes from each.
+
+        Returns:
+            Bytes, shape (n, size).
+        """
+        last = len(self._bytes) - size
+        windows = as_strided(self._bytes, (max(last + 1, 0), size), (1, 1), writeable=False)
+        gathered: Bytes = windows[self.offsets(frames) + first]
+        return gathered
+
+    def gather_edges(self, tails: Frames, heads: Frames, size: int) -> Bytes:
+        """Copy the last bytes of some frames and the first bytes of others, side by side.
+
+        The file is gone through once, in its order, and its pages are given back behind.
+
+        Args:
+            tails: Frames whose last bytes are wanted, in ascending order, shape (n,); all are present.
+            heads: Frames whose first bytes are wanted beside them, shape (n,); all are present.
+            size: Bytes from each.
+
+        Returns:
+            Bytes, shape (n, 2 * size).
+        """
+        edges = np.empty((len(tails), 2 * size), np.uint8)
+        order = np.argsort(heads)
+        last = max(int(tails[-1]), int(heads[order[-1]])) if len(tails) else -1
+        bounds = np.arange(0, last + 1 + _FRAMES_AT_ONCE, _FRAMES_AT_ONCE)
+        tail_bounds = np.searchsorted(tails, bounds)
+        head_bounds = np.searchsorted(heads, bounds, sorter=order)
+
+        def copy(step: int) -> None:
+            first, past = tail_bounds[step : step + 2]
+            edges[first:past, :size] = self.gather(tails[first:past], PAGE_SIZE - size, size)
+            chosen = order[head_bounds[step] : head_bounds[step + 1]]
+            edges[chosen, size:] = self.gather(heads[chosen], 0, size)
+
+        # Most of it is spent in the system, which maps the pages, and there two threads do not wait for one another.
+        with ThreadPoolExecutor(_COPIERS, thread_name_prefix="dumpscan-edges") as pool:
+            for step in range(0, len(bounds) - 1, _COPIERS):
+                list(pool.map(copy, range(step, min(step + _COPIERS, len(bounds) - 1))))
+                self.release()
+        return edges
+
+    def tables(self, frames: Frames) -> NDArray[np.uint64]:
+        """Copy whole frames as tables of 512 little-endian 64-bit numbers, shape (n, 512); all must be present."""
+        if len(frames) <= _TABLES_AT_ONCE:
+            return self.gather(frames, 0, PAGE_SIZE).view("<u8")
+        tables = np.empty((len(frames), PAGE_SIZE // 8), "<u8")
+        for first in range(0, len(frames), _TABLES_AT_ONCE):
+            step = slice(first, first + _TABLES_AT_ONCE)
+            tables[step] = self.gather(frames[step], 0, PAGE_SIZE).view("<u8")
+            self.release()
+        return tables
+
+    def spans(self, most: int) -> Iterator[tuple[int, NDArray[np.uint64]]]:
+        """Go through all frames in order without copying.
+
+        Args:
+            most: Frames in one span, at most.
+
+        Yields:
+            The number of the first frame and a (n, 512) table of 64-bit numbers, possibly unaligned in memory.
+        """
+        for first, past, offset in zip(self._first.tolist(), self._past.tolist(), self._offset.tolist(), strict=True):
+            for frame in range(first, past, most):
+                count = min(most, past - frame)
+                start = offset + ((frame - first) << PAGE_SHIFT)
+                yield frame, np.frombuffer(self.buffer, "<u8", count * 512, start).reshape(count, 512)
+
+    def contains(self, wanted: bytes) -> bool:
+        """Search all of physical memory for some bytes that lie in one run."""
+        mapping = self.buffer.obj
+        for region in self._regions:
+            end = region.file_offset + region.size
+            for start in range(region.file_offset, end, _RELEASE_STEP):
+                stop = min(start + _RELEASE_STEP + len(wanted), end)
+                if isinstance(mapping, mmap.mmap) and mapping.find(wanted, start, stop) >= 0:
+                    return True
+                self.release()
+        return False
+
+    # --- The mapping --------------------------------------------------------------------------------------------------
+
+    def passed(self, size: int) -> None:
+        """Take note that `size` more bytes were read in passing; now and then the pages are given back."""
+        self._read_since_release += size
+        if self._read_since_release >= _RELEASE_STEP:
+            self.release()
+
+    def release(self) -> None:
+        """Give the mapping's pages back to the system's page cache; they are there again when touched."""
+        self._read_since_release = 0
+        mapping = self.buffer.obj
+        if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapping.madvise(mmap.MADV_DONTNEED)
+
+    def close(self) -> None:
+        """Unmap the file, and remove it where it was unpacked for us."""
+        self._bytes = np.empty(0, np.uint8)
+        self._file.close()
+        if self._unpacked_in is not None:
+            self._unpacked_in.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

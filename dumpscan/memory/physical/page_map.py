@@ -1,0 +1,358 @@
+"""The reverse page map: which processes see a page frame, and at which virtual address.
+
+All tables of all processes are walked once. Pages are kept in one array by (owner, virtual page), which reads virtual
+memory, and through one order by frame, which answers what a physical hit means. A page takes 21 bytes here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpscan.memory.physical.page_tables import (
+    ROOT_SHIFT,
+    SPANS,
+    VPN_BITS,
+    Walk,
+    Walker,
+    canonical,
+    counts,
+    entry_frame,
+    frames_of,
+    page_number,
+)
+from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, PAGE_SHIFT, PAGE_SIZE, is_present
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from dumpscan.findings import Process
+    from dumpscan.memory.physical.image import PhysicalImage
+
+    Frames = NDArray[np.int64]
+
+MOST_PAGES = 16 << 20
+"""Pages listed at most: 64 GiB of mapped memory in 4 KiB pages, for which the map takes 340 MB."""
+
+_VPN_MASK = (1 << VPN_BITS) - 1
+
+MOST_MAPPINGS = 1 << 14
+"""Places listed of one frame. Real ones are mapped once or twice by each process."""
+
+_HEADS_OF_A_TAIL = 8
+"""Frames that follow the same frame in different places: in real memory one, or a few."""
+_TOLERATED = 0.005
+"""Part of the pages of processes that may lie outside of an image without a word: graphics memory, for one."""
+_FEW_PAGES = 16
+"""As many pages are looked up one by one; for more, an array pays off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose virtual memory it is.
+
+    Attributes:
+        process: The process; for the kernel's half a record of its own.
+        root: Frame of its top-level page table.
+        kernel: Whether it is the kernel's half.
+    """
+
+    process: Process
+    root: int
+    kernel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One place where a physical byte is seen.
+
+    Attributes:
+        owner: Index into `PageMap.owners`.
+        address: Virtual address.
+    """
+
+    owner: int
+    address: int
+
+
+class PageMap:
+    """Virtual memory of a number of owners, to be read forwards and backwards.
+
+    Args:
+        image: Physical memory.
+        owners: Whose tables to walk: their first half for processes, the second for the kernel. Of several kernel
+            owners, the first is walked whole; the others only where their top-level entries differ from its own.
+        self_index: Index of the top-level entry that points to its own table; what it maps are the tables themselves.
+        kernel_indices: Which entries of the kernel's half to follow; by default all.
+        most: Pages to list, at most.
+
+    Attributes:
+        image: As given.
+        owners: As given.
+        problems: What is wrong with the tables, a sentence each.
+        walk: The numbers that the walk gathered, without its pages.
+        through_prototypes: Pages found through prototype entries.
+    """
+
+    def __init__(
+        self,
+        image: PhysicalImage,
+        owners: Sequence[Owner],
+        *,
+        self_index: int | None = None,
+        kernel_indices: Sequence[int] = range(KERNEL_HALF, ENTRIES_PER_TABLE),
+        most: int = MOST_PAGES,
+    ) -> None:
+        self.owners = tuple(owners)
+        self.problems: list[str] = []
+        self.image = image
+        roots = np.array([owner.root for owner in owners], np.int64)
+        walk = Walker(image, most).walk(
+            roots, self._indices(roots, [index for index in kernel_indices if index != self_index])
+        )
+        self._key, self._frame, self._span = walk.key, walk.frame, walk.span
+        self.through_prototypes = self._resolve_prototypes(walk)
+        self._orders = [self._by_frame(span) for span in SPANS]
+        # Its pages are in the arrays above; the numbers remain.
+        self.walk = replace(walk, key=walk.key[:0], frame=walk.frame[:0], span=walk.span[:0], prototypes=None)
+        self._complain(walk, most)
+
+    # --- Making ------------------------------------------------------------------------------------------------------
+
+    def _indices(self, roots: Frames, kernel: Sequence[int]) -> list[NDArray[np.int64]]:
+        """Choose the top-level entries to follow for each owner."""
+        user = np.arange(KERNEL_HALF)
+        there = self.image.present(roots)
+        chosen: list[NDArray[np.int64]] = []
+        known: set[tuple[int, int]] = set()
+        for owner, present in zip(self.owners, there.tolist(), strict=True):
+            if not owner.kernel:
+                chosen.append(user)
+                continue
+            entries = (
+                self.image.tables(np.array([owner.root], np.int64))[0].tolist() if present else [0] * ENTRIES_PER_TABLE
+            )
+            new = [i for i in kernel if is_present(entries[i]) and (i, entry_frame(entries[i])) not in known]
+            known.update((i, entry_frame(entries[i])) for i in new)
+            chosen.append(np.array(new, np.int64))
+        return chosen
+
+    def _resolve_prototypes(self, walk: Walk) -> int:
+        """Add the pages whose prototype entries lie in the kernel's memory and have a frame; return their number."""
+        if walk.prototypes is None:
+            return 0
+        root, vpn, address = walk.prototypes
+        entries = np.zeros(len(address), np.uint64)
+        pages = ((address >> np.uint64(PAGE_SHIFT)) & np.uint64(_VPN_MASK)).astype(np.int64)
+        for number, owner in enumerate(self.owners):
+            if not owner.kernel:
+                continue
+            frames = self.frames(number, pages)
+            found = np.flatnonzero((frames >= 0) & (entries == 0))
+            within = (address[found] & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
+            aligned = within % 8 == 0
+            found, within = found[aligned], within[aligned]
+            entries[found] = self.image.gather(frames[found], within, 8).view("<u8")[:, 0]
+        frames = frames_of(entries)
+        kept = np.flatnonzero(counts(entries) & self.image.present(frames))
+        key = np.concatenate((self._key, (root[kept].astype(np.int64) << ROOT_SHIFT) | vpn[kept]))
+        order = np.argsort(key, kind="stable")
+        self._key = key[order]
+        self._frame = np.concatenate((self._frame, frames[kept].astype(np.uint32)))[order]
+        self._span = np.concatenate((self._span, np.zeros(len(kept), np.uint8)))[order]
+        return len(kept)
+
+    def _by_frame(self, span: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """Order the pages of one size by frame; return their frames in that order, and their indexes."""
+        chosen = np.flatnonzero(self._span == span).astype(np.uint64)
+        # Frame above index in one number: to sort these takes a tenth of what sorting through an index does.
+        both = (self._frame[chosen].astype(np.uint64) << np.uint64(32)) | chosen
+        both.sort()
+        return (both >> np.uint64(32)).astype(np.uint32), both.astype(np.uint32)
+
+    def _complain(self, walk: Walk, most: int) -> None:
+        if walk.truncated:
+            self.problems.append(f"page tables list more than {most} pages: the others are not known to any process")
+        # The kernel maps devices, which no image holds; processes hardly do.
+        users = np.array([not owner.kernel for owner in self.owners], np.bool_)
+        tables, absent = int(walk.absent_tables[users].sum()), int(walk.absent[users].sum())
+        pages = int((np.bincount(walk.key >> ROOT_SHIFT, minlength=len(users))[users]).sum()) + absent
+        if tables or absent > max(pages * _TOLERATED, _FEW_PAGES):
+            self.problems.append(
+                f"{tables} page tables and {absent} of {pages} pages of processes lie outside of the image: it is cut "
+                "short, or memory changed while it was taken"
+            )
+
+    # --- Asking ------------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._key)
+
+    @property
+    def columns(self) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Frame and size (as in `SPANS`) of every page."""
+        return self._frame, self._span
+
+    def seen(self, physical: Frames, most: int = MOST_MAPPINGS) -> tuple[Frames, NDArray[np.int32], NDArray[np.uint64]]:
+        """Find out where physical bytes are seen.
+
+        Args:
+            physical: Physical addresses, shape (n,).
+            most: Mappings of one frame in pages of one size, at most; further ones are left out.
+
+        Returns:
+            Indexes into `physical`, owners (indexes into `owners`) and virtual addresses of every mapping, ordered by
+            index, owner and address; a byte that nobody maps does not occur.
+        """
+        which: list[Frames] = []
+        keys: list[Frames] = []
+        wanted = physical >> PAGE_SHIFT
+        for span, (frames, order) in zip(SPANS, self._orders, strict=True):
+            base = (wanted >> span << span).astype(np.uint32)
+            first = np.searchsorted(frames, base, "left")
+            counts_of = np.minimum(np.searchsorted(frames, base, "right") - first, most)
+            index = np.repeat(np.arange(len(physical)), counts_of)
+            place = np.arange(len(index)) - np.repeat(np.cumsum(counts_of) - counts_of, counts_of) + first[index]
+            which.append(index)
+            keys.append(self._key[order[place]] + (wanted[index] - base[index].astype(np.int64)))
+        index, key = np.concatenate(which), np.concatenate(keys)
+        order_of = np.lexsort((key, index))
+        index, key = index[order_of], key[order_of]
+        owner = (key >> ROOT_SHIFT).astype(np.int32)
+        addresses = _canonical(key & _VPN_MASK) + (physical[index] & (PAGE_SIZE - 1)).astype(np.uint64)
+        return index, owner, addresses
+
+    def mappings(self, physical: int) -> list[Mapping]:
+        """List every place where a physical byte is seen, by owner and address."""
+        _, owner, address = self.seen(np.array([physical], np.int64))
+        return [Mapping(*pair) for pair in zip(owner.tolist(), address.tolist(), strict=True)]
+
+    def mapped(self, frames: Frames) -> NDArray[np.bool_]:
+        """Say which frames some owner maps."""
+        found = np.zeros(len(frames), np.bool_)
+        for span, (known, _) in zip(SPANS, self._orders, strict=True):
+            base = (frames >> span << span).astype(np.uint32)
+            found |= np.searchsorted(known, base, "right") > np.searchsorted(known, base, "left")
+        return found
+
+    def frames(self, owner: int, pages: Frames) -> Frames:
+        """Translate virtual page numbers to frames.
+
+        Args:
+            owner: Index into `owners`.
+            pages: Virtual page numbers, shape (n,).
+
+        Returns:
+            Frame numbers, -1 where nothing is mapped.
+        """
+        if not len(self._key):
+            return np.full(len(pages), -1, np.int64)
+        key = (owner << ROOT_SHIFT) | pages
+        index = np.maximum(np.searchsorted(self._key, key, side="right") - 1, 0)
+        inside = key - self._key[index]
+        mapped = (inside >= 0) & (inside < (1 << self._span[index].astype(np.int64)))
+        return np.where(mapped, self._frame[index].astype(np.int64) + inside, -1)
+
+    def frame(self, owner: int, page: int) -> int:
+        """Translate one virtual page number; -1 where nothing is mapped."""
+        key = (owner << ROOT_SHIFT) | page
+        index = int(self._key.searchsorted(key, "right")) - 1
+        if index < 0:
+            return -1
+        inside = key - int(self._key[index])
+        return int(self._frame[index]) + inside if inside < 1 << int(self._span[index]) else -1
+
+    def span_frames(self, owner: int, address: int, size: int) -> tuple[int, ...]:
+        """Return the frames behind `size` bytes at a virtual address, one for each page touched, -1 where none is."""
+        first = (address >> PAGE_SHIFT) & _VPN_MASK
+        count = ((address & (PAGE_SIZE - 1)) + max(size, 1) + PAGE_SIZE - 1) >> PAGE_SHIFT
+        if count <= _FEW_PAGES:
+            return tuple(self.frame(owner, first + number) for number in range(count))
+        return tuple(self.frames(owner, first + np.arange(count)).tolist())
+
+    def region(self, owner: int, address: int) -> tuple[int, int]:
+        """Return (start, size in bytes) of the run of mapped pages that holds an address; (address, 0) if none does."""
+        key = (owner << ROOT_SHIFT) | page_number(address)
+        index = int(np.searchsorted(self._key, key, side="right")) - 1
+        if index < 0 or key - int(self._key[index]) >= 1 << int(self._span[index]):
+            return address, 0
+        run = int(np.searchsorted(self._run_starts, index, side="right"))
+        first = int(self._run_starts[run - 1])
+        last = int(self._run_starts[run]) - 1 if run < len(self._run_starts) else len(self._key) - 1
+        start = int(self._key[first])
+        size = (int(self._key[last]) + (1 << int(self._span[last])) - start) << PAGE_SHIFT
+        return canonical(start & _VPN_MASK), size
+
+    @cached_property
+    def _run_starts(self) -> Frames:
+        """Indexes of the pages that do not follow the page before them."""
+        joined = self._key[1:] == self._key[:-1] + (1 << self._span[:-1].astype(np.int64))
+        return np.concatenate(([0], np.flatnonzero(~joined) + 1))
+
+    def seams(self, most: int = 1 << 20) -> Iterator[tuple[Frames, Frames]]:
+        """Go through the pairs of frames that follow one another in some virtual memory but not in physical memory.
+
+        Args:
+            most: Pairs in one step, at most.
+
+        Yields:
+            Frames, and the frames that follow them; each pair once.
+        """
+        size = (
+            1 << self._span[:-1].astype(np.int64) if self._span.any() else np.ones(max(len(self._key) - 1, 0), np.int64)
+        )
+        follows = np.flatnonzero(self._key[1:] - self._key[:-1] == size)
+        tail = self._frame[follows].astype(np.int64) + (size[follows] - 1)
+        head = self._frame[follows + 1].astype(np.int64)
+        seam = head != tail + 1
+        tail, head = tail[seam], head[seam]
+        # Shared memory gives the same pair for each process. Of the pairs with one tail, one after the other is taken,
+        # with all that are equal to it, which is far less work than sorting them; but not for ever.
+        chosen = np.empty(int(tail.max()) + 1 if len(tail) else 0, np.int64)
+        for _ in range(_HEADS_OF_A_TAIL):
+            chosen.fill(-1)
+            chosen[tail] = head
+            tails = np.flatnonzero(chosen >= 0)
+            for first in range(0, len(tails), most):
+                step = tails[first : first + most]
+                yield step, chosen[step]
+            others = chosen[tail] != head
+            tail, head = tail[others], head[others]
+            if not len(tail):
+                return
+        pairs = np.unique((tail << 32) | head)
+        for first in range(0, len(pairs), most):
+            step = pairs[first : first + most]
+            yield step >> 32, step & 0xFFFFFFFF
+
+    def pages(self, most: int = 1 << 20) -> Iterator[tuple[NDArray[np.uint64], Frames]]:
+        """Go through all mapped pages, large ones cut into those of 4 KiB, that the image holds.
+
+        Args:
+            most: Pages of 4 KiB in one step, at most, or those of one large page.
+
+        Yields:
+            Virtual addresses and frames.
+        """
+        ends = np.cumsum(1 << self._span.astype(np.int64))
+        first, done = 0, 0
+        while first < len(ends):
+            past = max(int(np.searchsorted(ends, done + most, side="right")), first + 1)
+            step = slice(first, past)
+            sizes = 1 << self._span[step].astype(np.int64)
+            inside = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            pages = (np.repeat(self._key[step], sizes) & _VPN_MASK) + inside
+            frames = np.repeat(self._frame[step].astype(np.int64), sizes) + inside
+            there = self.image.present(frames)
+            yield _canonical(pages[there]), frames[there]
+            first, done = past, int(ends[past - 1])
+
+
+def _canonical(pages: Frames) -> NDArray[np.uint64]:
+    """Turn virtual page numbers into addresses: bit 47 is carried on upwards, by a shift to the top and back."""
+    return ((pages << (64 - VPN_BITS)) >> (64 - VPN_BITS - PAGE_SHIFT)).view(np.uint64)

@@ -1,0 +1,283 @@
+"""Windows x64 page tables: what an entry says, and a walk over many tables at once.
+
+The bits are those of `model.windows.c_paging`; the rest of a prototype entry is MMPTE_PROTOTYPE of Windows' public
+symbols. As volatility3 does, an entry counts that is valid or in transition (trimmed from a working
+set, its frame still untouched), and a table of 512 equal entries counts as unmapped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpscan.memory.physical.image import FRAME_LIMIT
+from dumpscan.model.windows.c_paging import (
+    ENTRIES_PER_TABLE,
+    FRAME_BITS_WINDOWS,
+    INDEX_BITS,
+    KERNEL_SPACE,
+    LARGE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PROTOTYPE,
+    TRANSITION,
+    VALID,
+    is_present,
+)
+from dumpscan.model.windows.c_paging import canonical as canonical_address
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dumpscan.memory.physical.image import PhysicalImage
+
+    Entries = NDArray[np.uint64]
+    Frames = NDArray[np.int64]
+
+VPN_BITS = 36
+"""Bits of a virtual page number: 48-bit addresses of 4 KiB pages."""
+ROOT_SHIFT = VPN_BITS + 1
+"""The spare bit keeps the last page below one root from seeming to be followed by the first one below the next."""
+_FRAME_BITS = FRAME_BITS_WINDOWS - PAGE_SHIFT
+_NO_PROTOTYPE = 0xFFFF_FFFF_0000_0000
+"""From here on, what stands in place of a prototype entry's address says that the VAD knows."""
+
+_TABLES_AT_ONCE = 1024
+_SMALL, _MEDIUM, _HUGE = 0, 9, 18
+SPANS = (_SMALL, _MEDIUM, _HUGE)
+"""Pages come in these sizes: 4 KiB, 2 MiB, 1 GiB, as powers of two of 4 KiB."""
+
+
+def canonical(vpn: int) -> int:
+    """Turn a virtual page number into the address of its first byte, sign-extended from bit 47."""
+    return canonical_address(vpn << PAGE_SHIFT)
+
+
+def page_number(address: int) -> int:
+    """Turn a virtual address into its page number; the inverse of `canonical`."""
+    return (address >> PAGE_SHIFT) & ((1 << VPN_BITS) - 1)
+
+
+def entry_frame(entry: int) -> int:
+    """Return the frame that an entry points to."""
+    return (entry >> PAGE_SHIFT) & ((1 << _FRAME_BITS) - 1)
+
+
+def counts(entries: Entries) -> NDArray[np.bool_]:
+    """Say which of many entries lead anywhere (see `is_present`)."""
+    transition = entries & np.uint64(TRANSITION | PROTOTYPE) == np.uint64(TRANSITION)
+    return np.asarray(transition | (entries & np.uint64(VALID) != 0))
+
+
+def frames_of(entries: Entries) -> Frames:
+    """Return the frames that many entries point to; none that is there for those past the limit of frames."""
+    frames = (entries >> np.uint64(PAGE_SHIFT)) & np.uint64((1 << _FRAME_BITS) - 1)
+    limited: Frames = np.minimum(frames, np.uint64(FRAME_LIMIT)).astype(np.int64)
+    return limited
+
+
+def translate(image: PhysicalImage, root: int, address: int) -> int | None:
+    """Translate one virtual address to a physical one.
+
+    Args:
+        image: Physical memory.
+        root: Frame of the top-level table.
+        address: Virtual address.
+
+    Returns:
+        The physical address; None where nothing is mapped, or the tables are not in the image.
+    """
+    frame, vpn = root, page_number(address)
+    for shift in (27, 18, 9, 0):
+        index = (vpn >> shift) & (ENTRIES_PER_TABLE - 1)
+        entry = int.from_bytes(image.read((frame << PAGE_SHIFT) + index * 8, 8), "little")
+        if not is_present(entry):
+            return None
+        frame = entry_frame(entry)
+        if shift in SPANS[1:] and entry & VALID and entry & LARGE:
+            inside = address & ((PAGE_SIZE << shift) - 1)
+            return ((frame >> shift << shift) << PAGE_SHIFT) + inside
+    return (frame << PAGE_SHIFT) + (address & (PAGE_SIZE - 1))
+
+
+@dataclass(slots=True)
+class Walk:
+    """What a walk found: pages of all sizes, by root and then by address.
+
+    Attributes:
+        key: Which of the roots a page belongs to (its index, above `ROOT_SHIFT` bits), and the virtual page number of
+            its first 4 KiB.
+        frame: Physical frame of its first 4 KiB, uint32.
+        span: Its size as in `SPANS`, uint8.
+        transition: How many of the pages are in transition.
+        absent: For each root, the pages whose frames the image does not hold.
+        absent_tables: For each root, the tables below it that the image does not hold.
+        looped: Entries above the last level that point to a table walked already for the same root.
+        truncated: Whether the walk was broken off at the limit of pages.
+        prototypes: (root, vpn, address of the prototype entry) of pages that only the kernel's tables can resolve.
+    """
+
+    key: Frames
+    frame: NDArray[np.uint32]
+    span: NDArray[np.uint8]
+    transition: int = 0
+    absent: Frames = field(default_factory=lambda: np.empty(0, np.int64))
+    absent_tables: Frames = field(default_factory=lambda: np.empty(0, np.int64))
+    looped: int = 0
+    truncated: bool = False
+    prototypes: tuple[NDArray[np.int32], Frames, Entries] | None = None
+
+
+@dataclass(slots=True)
+class _Level:
+    """Tables of one level that are still to be read: their roots, address prefixes and frames."""
+
+    root: NDArray[np.int32]
+    prefix: Frames
+    frame: Frames
+
+
+class Walker:
+    """Walks the tables of many roots together, level by level, a thousand tables in one step.
+
+    Work is bounded by the tables: each counts once for a root, so that loops end, and no more than `most` pages are
+    listed.
+
+    Args:
+        image: Physical memory.
+        most: Pages to list, at most.
+    """
+
+    def __init__(self, image: PhysicalImage, most: int) -> None:
+        self._image = image
+        self._most = most
+        self._seen = np.empty(0, np.int64)
+        self._pages: list[tuple[Frames, NDArray[np.uint32], int]] = []
+        self._prototypes: list[tuple[NDArray[np.int32], Frames, Entries]] = []
+        self._count = 0
+
+    def walk(self, roots: Frames, indices: list[NDArray[np.int64]]) -> Walk:
+        """List every page below chosen entries of top-level tables.
+
+        Args:
+            roots: Frame of each top-level table; absent ones are passed over.
+            indices: For each root, which of its 512 entries to follow.
+
+        Returns:
+            All pages whose frames the image holds whole.
+        """
+        result = Walk(np.empty(0, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint8))
+        level = self._tops(roots, indices, result)
+        for span in (_HUGE, _MEDIUM, _SMALL):
+            level = self._descend(level, span, result)
+        result.prototypes = _joined(self._prototypes)
+        if self._pages:
+            keys, frames, spans = zip(*self._pages, strict=True)
+            result.key, result.frame = np.concatenate(keys), np.concatenate(frames)
+            result.span = np.repeat(np.array(spans, np.uint8), [len(page) for page in keys])
+            # Pages of one size come in order; only those of several sizes are to be merged.
+            if not (result.key[1:] > result.key[:-1]).all():
+                order = np.argsort(result.key, kind="stable")
+                result.key, result.frame, result.span = result.key[order], result.frame[order], result.span[order]
+        self._pages.clear()
+        return result
+
+    def _tops(self, roots: Frames, indices: list[NDArray[np.int64]], result: Walk) -> _Level:
+        """Read the chosen entries of the top-level tables."""
+        there = np.flatnonzero(self._image.present(roots))
+        result.absent = np.zeros(len(roots), np.int64)
+        result.absent_tables = np.zeros(len(roots), np.int64)
+        self._seen = (there << _FRAME_BITS) | roots[there]
+        parts: list[_Level] = []
+        for first in range(0, len(there), _TABLES_AT_ONCE):
+            chosen = there[first : first + _TABLES_AT_ONCE]
+            tables = self._image.tables(roots[chosen])
+            for number, table in zip(chosen.tolist(), tables, strict=True):
+                index = indices[number]
+                entries = table[index]
+                counted = counts(entries)
+                frame = frames_of(entries[counted])
+                parts.append(_Level(np.full(len(frame), number, np.int32), index[counted], frame))
+        return self._unseen(_merged(parts), result)
+
+    def _descend(self, level: _Level, span: int, result: Walk) -> _Level:
+        """Read tables whose entries stand for pages of one size, or for the next level's tables; return those."""
+        following: list[_Level] = []
+        for first in range(0, len(level.frame), _TABLES_AT_ONCE):
+            if self._count >= self._most:
+                result.truncated = True
+                break
+            step = slice(first, first + _TABLES_AT_ONCE)
+            tables = self._image.tables(level.frame[step])
+            useful = (tables != tables[:, :1]).any(axis=1)
+            root, prefix, tables = level.root[step][useful], level.prefix[step][useful], tables[useful]
+            rows, columns = np.nonzero(counts(tables))
+            entries = tables[rows, columns]
+            entry_root = root[rows]
+            vpn = (prefix[rows] << INDEX_BITS) | columns
+            if span == _SMALL:
+                valid = entries & np.uint64(VALID) != 0
+                result.transition += int(np.count_nonzero(~valid))
+                self._list(entry_root, vpn, frames_of(entries), _SMALL, result)
+                self._list_prototypes(root, prefix, tables)
+                continue
+            large = entries & np.uint64(LARGE | VALID) == np.uint64(LARGE | VALID)
+            base = frames_of(entries[large]) >> span << span
+            self._list(entry_root[large], vpn[large] << span, base, span, result)
+            following.append(_Level(entry_root[~large], vpn[~large], frames_of(entries[~large])))
+        return self._unseen(_merged(following), result)
+
+    def _list(self, root: NDArray[np.int32], vpn: Frames, frame: Frames, span: int, result: Walk) -> None:
+        """Add pages whose frames are there; large pages count when their first frame or their last one is."""
+        there = self._image.present(frame)
+        if span:
+            there |= self._image.present(frame + (1 << span) - 1)
+        result.absent += np.bincount(root[~there], minlength=len(result.absent))
+        key = (root[there].astype(np.int64) << ROOT_SHIFT) | vpn[there]
+        self._pages.append((key, frame[there].astype(np.uint32), span))
+        self._count += int(np.count_nonzero(there))
+
+    def _list_prototypes(self, root: NDArray[np.int32], prefix: Frames, tables: Entries) -> None:
+        """Add entries that hold the address of a prototype entry (in bits 16 to 63) instead of a frame."""
+        rows, columns = np.nonzero(tables & np.uint64(VALID | PROTOTYPE) == np.uint64(PROTOTYPE))
+        address = (tables[rows, columns].view(np.int64) >> 16).view(np.uint64)
+        kernel = (address >= np.uint64(KERNEL_SPACE)) & (address < np.uint64(_NO_PROTOTYPE))
+        rows, columns = rows[kernel], columns[kernel]
+        if len(rows):
+            self._prototypes.append((root[rows], (prefix[rows] << INDEX_BITS) | columns, address[kernel]))
+
+    def _unseen(self, level: _Level, result: Walk) -> _Level:
+        """Drop tables that are not in the image, and those that were met before below the same root."""
+        there = self._image.present(level.frame)
+        result.absent_tables += np.bincount(level.root[~there], minlength=len(result.absent_tables))
+        root, prefix, frame = level.root[there], level.prefix[there], level.frame[there]
+        key = (root.astype(np.int64) << _FRAME_BITS) | frame
+        first = np.zeros(len(key), np.bool_)
+        first[np.unique(key, return_index=True)[1]] = True
+        first &= ~np.isin(key, self._seen)
+        result.looped += int(np.count_nonzero(~first))
+        self._seen = np.concatenate((self._seen, key[first]))
+        return _Level(root[first], prefix[first], frame[first])
+
+
+def _merged(parts: list[_Level]) -> _Level:
+    """Make one level of several parts."""
+    if not parts:
+        return _Level(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
+    return _Level(
+        np.concatenate([part.root for part in parts]),
+        np.concatenate([part.prefix for part in parts]),
+        np.concatenate([part.frame for part in parts]),
+    )
+
+
+def _joined(
+    parts: list[tuple[NDArray[np.int32], Frames, Entries]],
+) -> tuple[NDArray[np.int32], Frames, Entries] | None:
+    """Make one table of several parts; None if there are none."""
+    if not parts:
+        return None
+    root, vpn, address = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return root, vpn, address

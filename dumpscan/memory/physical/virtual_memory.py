@@ -1,0 +1,88 @@
+"""Virtual memory read through a page map: one owner's bytes, frame by frame, and where they lie in the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dumpscan.memory.physical.page_map import PageMap
+
+_MOST_READ = 64 << 20
+"""Bytes that one read hands out, at most."""
+
+
+class VirtualMemory:
+    """One owner's memory, as decoders take it (a `Memory`).
+
+    Args:
+        page_map: Who maps what.
+        owner: Index into its owners.
+    """
+
+    def __init__(self, page_map: PageMap, owner: int) -> None:
+        self._map = page_map
+        self._image = page_map.image
+        self._owner = owner
+
+    @property
+    def pointer_size(self) -> int:
+        """8 bytes, also for 32-bit processes: it is what the tables are of."""
+        return 8
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return up to `size` bytes at a virtual address; fewer where a page is missing, b"" where the first is."""
+        parts: list[bytes] = []
+        for physical, length in self._pieces(address, min(size, _MOST_READ)):
+            if physical is None:
+                break
+            data = self._image.read(physical, length)
+            parts.append(data)
+            if len(data) < length:
+                break
+        return b"".join(parts)
+
+    def read_padded(self, address: int, size: int) -> bytes:
+        """Return `size` bytes at a virtual address (at most 64 MiB), zeros where pages are missing."""
+        return b"".join(
+            (self._image.read(physical, length) if physical is not None else b"").ljust(length, b"\0")
+            for physical, length in self._pieces(address, min(size, _MOST_READ))
+        )
+
+    def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
+        """Where bytes at a virtual address lie in the file, as (file offset, length) pairs, up to the first gap."""
+        found: list[tuple[int, int]] = []
+        for physical, length in self._pieces(address, min(size, _MOST_READ)):
+            if physical is None:
+                break
+            for offset, there in self._image.extents(physical, length):
+                if found and sum(found[-1]) == offset:
+                    found[-1] = (found[-1][0], found[-1][1] + there)
+                else:
+                    found.append((offset, there))
+        return tuple(found)
+
+    def _pieces(self, address: int, size: int) -> Iterator[tuple[int | None, int]]:
+        """Cut a virtual range where it is not contiguous in physical memory.
+
+        Yields:
+            The physical address (None where nothing is mapped) and the length in bytes of each piece.
+        """
+        if size <= 0 or address < 0:
+            return
+        within = address & (PAGE_SIZE - 1)
+        start, length, expected = -1, 0, -2
+        for frame in self._map.span_frames(self._owner, address, size):
+            step = min(PAGE_SIZE - within, size)
+            if frame != expected:
+                if length:
+                    yield (start if start >= 0 else None), length
+                start, length = (frame << PAGE_SHIFT) + within if frame >= 0 else -1, 0
+            length += step
+            size -= step
+            within = 0
+            expected = frame + 1 if frame >= 0 else -1
+        yield (start if start >= 0 else None), length

@@ -1,0 +1,103 @@
+"""Our mapped files as layers of volatility3. Imported only once volatility3 is loaded (`volatility.load`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from volatility3.framework.exceptions import InvalidAddressException
+from volatility3.framework.interfaces.layers import DataLayerInterface
+from volatility3.framework.layers.physical import FileLayer
+
+from dumpscan.model.windows.c_paging import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from dumpscan.memory.mapped_file import MappedFile
+    from dumpscan.memory.physical.image import PhysicalImage
+    from dumpscan.memory.volatility import Volatility
+
+
+class EndlessListError(Exception):
+    """A container's list of runs was read on and on."""
+
+
+class MappedLayer(FileLayer):  # type: ignore[misc]  # volatility3's classes count as Any
+    """The mapped file as volatility3's file layer, for its format layers: not opened again, nor unpacked by its name.
+
+    Attributes:
+        reads_left: Reads that are allowed yet.
+    """
+
+    def __init__(self, context: Volatility, name: str, file: MappedFile, reads: int) -> None:
+        context.config[f"{name}.location"] = file.path.absolute().as_uri()
+        self._mapped = file
+        self.reads_left = reads
+        super().__init__(context, name, name)
+
+    @property
+    def _file(self) -> None:
+        return None
+
+    @property
+    def maximum_address(self) -> int:
+        """Offset of the last byte."""
+        return self._mapped.size - 1
+
+    def read(self, offset: int, length: int, pad: bool = False) -> bytes:  # noqa: FBT001, FBT002 - volatility3's
+        """Return bytes of the file."""
+        self.reads_left -= 1
+        if self.reads_left < 0:
+            raise EndlessListError
+        data = bytes(self._mapped.buffer[offset : offset + length]) if offset >= 0 else b""
+        if len(data) < length and not pad:
+            raise InvalidAddressException(self.name, offset + len(data), "past the end of the file")
+        return data.ljust(length, b"\0")
+
+    def destroy(self) -> None:
+        """Do nothing: the mapping is not the layer's."""
+
+
+class MemoryLayer(DataLayerInterface):  # type: ignore[misc]  # as above
+    """Physical memory, read from the mapped image, for volatility3 to put its page tables on."""
+
+    def __init__(self, context: Volatility, config_path: str, name: str, image: PhysicalImage) -> None:
+        super().__init__(context, config_path, name)
+        self._image = image
+
+    @property
+    def minimum_address(self) -> int:
+        """Return 0."""
+        return 0
+
+    @property
+    def maximum_address(self) -> int:
+        """Physical address of the last byte; volatility3 wants one."""
+        return max(self._image.end - 1, 1)
+
+    def is_valid(self, offset: int, length: int = 1) -> bool:
+        """Whether the image holds all of a range."""
+        parts = self._image.regions.extents(int(offset), int(length))
+        return sum(size for _, size in parts) >= length
+
+    def read(self, offset: int, length: int, pad: bool = False) -> bytes:  # noqa: FBT001, FBT002 - volatility3's
+        """Return bytes at a physical address."""
+        data = self._image.read(int(offset), int(length))
+        if len(data) == length:
+            return data
+        if not pad:
+            raise InvalidAddressException(self.name, int(offset) + len(data), "not in the image")
+        return self._padded(int(offset), int(length))
+
+    def _padded(self, offset: int, length: int) -> bytes:
+        """Read across holes, page by page: only a search of volatility3's own does that."""
+        data = bytearray(length)
+        at = 0
+        while at < length:
+            step = min(PAGE_SIZE - ((offset + at) & (PAGE_SIZE - 1)), length - at)
+            part = self._image.read(offset + at, step)
+            data[at : at + len(part)] = part
+            at += step
+        return bytes(data)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Refuse."""
+        raise InvalidAddressException(self.name, offset, f"an image is never written to ({len(data)} bytes)")

@@ -1,0 +1,50 @@
+"""Fetches a kernel's PDB from Microsoft's symbol server, when the user asks for that, and makes a table of it."""
+
+from __future__ import annotations
+
+import tempfile
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dumpscan.exceptions import DumpscanError
+from dumpscan.memory.symbols.files import MOST_FILE_BYTES, add_tables
+from dumpscan.memory.symbols.store import SYMBOL_SERVER, user_store
+
+if TYPE_CHECKING:
+    from dumpscan.memory.kernel.windows.finder import PdbRecord
+
+_TIMEOUT = 30.0
+"""Seconds without any answer."""
+
+
+def download(pdb: PdbRecord, *, server: str = SYMBOL_SERVER) -> Path:
+    """Fetch a PDB, convert it with volatility3, and put the table into the user's store.
+
+    Args:
+        pdb: Which one.
+        server: Address of the symbol server.
+
+    Returns:
+        The table's file.
+
+    Raises:
+        DumpscanError: It cannot be fetched, or is none.
+    """
+    address = f"{server}/{pdb.server_path}"
+    try:
+        # An opener of our own: volatility3 installs one for the whole program, and that one refuses all networks.
+        with urllib.request.build_opener().open(address, timeout=_TIMEOUT) as answer:
+            data = answer.read(MOST_FILE_BYTES + 1)
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
+        raise DumpscanError(f"{address}: cannot be fetched: {getattr(error, 'reason', error)}") from error
+    with tempfile.TemporaryDirectory(prefix="dumpscan-") as directory:
+        path = Path(directory) / pdb.name
+        path.write_bytes(data)
+        added, _ = add_tables(path, user_store())
+    found = added[0]
+    if (found.identity.guid, found.identity.age) != (pdb.guid, pdb.age):
+        raise DumpscanError(f"{address}: is another PDB, GUID {found.identity.guid}, age {found.identity.age}")
+    return found.path

@@ -1,0 +1,211 @@
+"""Symbol tables of kernels: where they are looked for, and what to say when one is not there.
+
+A directory of tables is laid out as volatility3 has it, `windows/PDB/GUID-AGE.json.xz`; the `windows` may be missing,
+or everything may lie flat, or in a zip file. Nothing here reaches into a network.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.memory.symbols.files import (
+    EXTENSIONS,
+    MOST_FILE_BYTES,
+    identify,
+    read_table,
+    write_whole,
+)
+from dumpscan.memory.user_dirs import cache_directory, data_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dumpscan.memory.kernel.windows.finder import PdbRecord
+
+VARIABLE = "DUMPSCAN_SYMBOLS"
+"""Environment variable: directories of symbol tables, separated as in PATH. `symbols add` writes into the first."""
+
+SYMBOL_SERVER = "https://msdl.microsoft.com/download/symbols"
+"""Microsoft's public symbol server; a PDB lies at `NAME/GUIDAGE/NAME` below it."""
+
+_MOST_PACKS = 64
+
+
+class SymbolsMissingError(InputError):
+    """The symbol table of an image's kernel is not on this machine.
+
+    Args:
+        path: The image.
+        pdb: Which table it is.
+        refused: What is wrong with tables that are there, a sentence each.
+
+    Attributes:
+        pdb: Which table it is.
+    """
+
+    def __init__(self, path: Path | str, pdb: PdbRecord, refused: Sequence[str] = ()) -> None:
+        self.pdb = pdb
+        super().__init__(
+            path,
+            f"the symbol table of its kernel is not here: {pdb.name}, GUID {pdb.guid}, age {pdb.age}. Three ways to "
+            f"get it: (1) online: run again with --online, or fetch {SYMBOL_SERVER}/{pdb.server_path} and give the "
+            f"file to `dumpscan symbols add`; (2) a symbols directory with "
+            f"windows/{pdb.name}/{pdb.table_name}.json.xz: name it with --symbols DIR or {VARIABLE}; "
+            "(3) a symbol pack (zip or tar): `dumpscan symbols add PACK`"
+            + "".join(f". {sentence}" for sentence in refused),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolsState:
+    """What one image needs, and whether it is there.
+
+    Attributes:
+        image: The image's path.
+        pdb: The symbol file that its kernel names; None if no kernel was found.
+        table: The table on this machine; None if it is missing.
+        problem: Why nothing can be said, or what is doubtful.
+    """
+
+    image: Path
+    pdb: PdbRecord | None
+    table: Path | None = None
+    problem: str | None = None
+
+    @property
+    def state(self) -> str:
+        """`present`, `missing`, or `unknown` where no kernel was found."""
+        if self.pdb is None:
+            return "unknown"
+        return "present" if self.table else "missing"
+
+    @property
+    def server_path(self) -> str | None:
+        """Path of the PDB below a symbol server's address."""
+        return self.pdb.server_path if self.pdb else None
+
+
+class SymbolStore:
+    """All places where tables may lie, in order of precedence.
+
+    Args:
+        named: Directories or files that the user named; then come those in `DUMPSCAN_SYMBOLS`, the user's own store,
+            and volatility3's.
+        cache: Directory for tables taken out of packs; by default one in ours.
+
+    Attributes:
+        problems: Places that could not be read, a sentence each.
+    """
+
+    def __init__(self, named: Sequence[Path] = (), cache: Path | None = None) -> None:
+        self.problems: list[str] = []
+        self._cache = (cache or cache_directory()) / "symbols"
+        self._places = [Path(place) for place in named]
+        for place in self._places:
+            if not place.exists():
+                self._complain(place, "is not there")
+        self._places += [*_from_environment(), user_store(), *_volatility_places()]
+
+    def find(self, pdb: PdbRecord) -> Path | None:
+        """Return the file of a kernel's table; None if there is none.
+
+        A file whose content says that it is the table of another kernel is passed over, with a complaint.
+        """
+        seen: set[Path] = set()
+        for place in self._places:
+            for found in self._in_place(place, pdb):
+                if found in seen:
+                    continue
+                seen.add(found)
+                if self._fits(found, pdb):
+                    return found
+        return None
+
+    def _in_place(self, place: Path, pdb: PdbRecord) -> Iterator[Path]:
+        try:
+            if place.is_file():
+                if place.suffix.lower() == ".zip":
+                    yield from self._in_pack(place, pdb)
+                else:
+                    yield place
+                return
+            if not place.is_dir():
+                return
+            for directory in (place / "windows" / pdb.name, place / pdb.name, place):
+                for name in _names(pdb):
+                    if (directory / name).is_file():
+                        yield directory / name
+            for name in _names(pdb):  # below another name, for want of a better one when it was converted
+                yield from sorted(place.glob(f"windows/*/{name}"))
+            packs = sorted([*place.glob("*.zip"), *place.glob("windows/*.zip")])
+        except OSError as error:
+            self._complain(place, f"cannot be read: {error.strerror or error}")
+            return
+        for pack in packs[:_MOST_PACKS]:
+            yield from self._in_pack(pack, pdb)
+
+    def _in_pack(self, pack: Path, pdb: PdbRecord) -> Iterator[Path]:
+        """Take a table out of a zip file, into the cache."""
+        wanted = set(_names(pdb))
+        try:
+            with zipfile.ZipFile(pack) as archive:
+                for entry in archive.infolist():
+                    name = PurePosixPath(entry.filename).name
+                    if name not in wanted or entry.is_dir() or entry.file_size > MOST_FILE_BYTES:
+                        continue
+                    with archive.open(entry) as member:
+                        data = member.read(MOST_FILE_BYTES + 1)
+                    target = self._cache / pdb.name / name
+                    write_whole(target, data)
+                    yield target
+        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError, EOFError) as error:
+            self._complain(pack, f"cannot be read: {error}")
+
+    def _fits(self, table: Path, pdb: PdbRecord) -> bool:
+        try:
+            found = identify(read_table(table))
+        except DumpscanError as error:
+            self.problems.append(str(error))
+            return False
+        if found is None:
+            self._complain(table, "is no symbol table: it names no PDB")
+        elif (found.guid, found.age) == (pdb.guid, pdb.age):
+            return True
+        elif pdb.table_name.lower() in table.name.lower():
+            self._complain(table, f"is the table of another kernel, GUID {found.guid}, age {found.age}")
+        return False
+
+    def _complain(self, place: Path, problem: str) -> None:
+        sentence = f"{place}: {problem}"
+        if sentence not in self.problems:
+            self.problems.append(sentence)
+
+
+def user_store() -> Path:
+    """Return the directory that `symbols add` writes into: the first of `DUMPSCAN_SYMBOLS`, or one for the user."""
+    return next(iter(_from_environment()), data_directory() / "symbols")
+
+
+def _from_environment() -> list[Path]:
+    return [Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+
+
+def _volatility_places() -> Iterator[Path]:
+    """Where volatility3 itself looks: in its package, and in its own cache."""
+    package = find_spec("volatility3")
+    for base in (package.submodule_search_locations or []) if package else []:
+        yield Path(base) / "symbols"
+        yield Path(base) / "framework" / "symbols"
+    yield cache_directory().parent / "volatility3" / "symbols"
+
+
+def _names(pdb: PdbRecord) -> list[str]:
+    """File names under which a table may lie."""
+    stem = pdb.table_name
+    return [name + extension for name in dict.fromkeys((stem, stem.lower())) for extension in EXTENSIONS]

@@ -1,0 +1,401 @@
+"""Findings as files: the only way by which key material leaves dumpscan.
+
+| file | content |
+| --- | --- |
+| `<THUMBPRINT>_<name>.cer` | a certificate's DER, also of one that could not be parsed |
+| `<KEYID>_<algorithm>.pem` | a private key as PKCS#8, encrypted if there is a password |
+| `<THUMBPRINT>_<name>.pfx` | a certificate with its private key (PKCS#12), encrypted if there is a password |
+| `<KEYID>_<algorithm>.key` | a symmetric key, its bare bytes; only without a password, which could not protect it |
+| `<SHA256>_encrypted.p8`, `.p12`, `.pem` | an encrypted container, byte for byte as it was found |
+| `manifest.jsonl` | a line for each of them: what it is, its SHA-256, and where its content lay |
+
+The directory is made with mode 0700, every file with 0600. No file is ever written over another: one that holds the
+same already (by its bytes or, what is encrypted under fresh salt each time, by the key inside) is left as it is; one
+that holds anything else is an error, which comes after all the rest has been written. The manifest only ever grows.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from dumpscan.exceptions import ExportError
+from dumpscan.findings import SCHEMA_VERSION, Certificate, EncryptedContainer, PrivateKey, SymmetricKey
+from dumpscan.output.exports.directory import PrivateDirectory
+from dumpscan.output.records import location_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from dumpscan.findings import Finding
+    from dumpscan.output.records import Record
+
+MANIFEST = "manifest.jsonl"
+MANIFEST_LIMIT = 256 << 20
+"""Bytes of the largest manifest that is added to."""
+
+NAME_LENGTH = 80
+"""Characters of a certificate's name that a file name has room for."""
+
+_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")
+_CONTAINER_SUFFIX = {"pkcs8": "p8", "pkcs12": "p12", "pem": "pem", "openssh": "pem"}
+_UNFIT = (ValueError, TypeError, UnsupportedAlgorithm, OverflowError)
+"""What `cryptography` raises for keys and certificates that it does not take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedFile:
+    """A file in the output directory.
+
+    Attributes:
+        name: Its name there.
+        sha256: SHA-256 (hex) of its content.
+        size: Its length in bytes.
+        kind: `certificate`, `private_key`, `symmetric_key`, `pair` or `encrypted_container`.
+        thumbprint: Of the certificate in it.
+        key_id: Of the private key in it.
+        encrypted: Whether a password protects what is secret in it.
+        already_there: Whether it was there before, holding the same.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    kind: str
+    thumbprint: str | None
+    key_id: str | None
+    encrypted: bool
+    already_there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export did.
+
+    Attributes:
+        directory: Where.
+        files: Everything that is there now of what was to be exported, in the order of the findings.
+        warnings: What could not be exported and why, and what is questionable about the directory.
+    """
+
+    directory: Path
+    files: tuple[ExportedFile, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def written(self) -> tuple[ExportedFile, ...]:
+        """The files that this export wrote."""
+        return tuple(file for file in self.files if not file.already_there)
+
+    @property
+    def already_there(self) -> tuple[ExportedFile, ...]:
+        """The files that were there before."""
+        return tuple(file for file in self.files if file.already_there)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    """A file to be written."""
+
+    name: str
+    kind: str
+    content: bytes
+    evidence: tuple[Finding, ...]
+    thumbprint: str | None = None
+    key_id: str | None = None
+    encrypted: bool = False
+    same: Callable[[bytes], bool] | None = None
+    """Whether other bytes hold the same, where one content can be written in many ways."""
+
+
+def export(findings: Iterable[Finding], directory: Path, password: bytes | None) -> ExportReport:
+    """Write certificates, private keys, pairs of both, and encrypted containers into a directory.
+
+    Args:
+        findings: What was found; other kinds than these are passed over.
+        directory: Made if it is not there.
+        password: Encrypts private keys and PFX files; None leaves them unencrypted.
+
+    Raises:
+        ExportError: The directory cannot be used, a file could not be written, or files that hold something else stand
+            in the way (in which case everything else was written first). Nothing half-written is left.
+    """
+    if password is not None and not password:
+        raise ExportError("an empty password protects nothing: give one, or export without")
+    every = tuple(findings)
+    remarks: list[str] = []
+    files: list[ExportedFile] = []
+    obstacles: list[str] = []
+    lines: list[Record] = []
+    # What `cryptography` finds deprecated in a dump's keys and certificates is no news to who exports them.
+    with PrivateDirectory(directory) as target, warnings.catch_warnings(action="ignore"):
+        remarks += target.warnings
+        manifest = _read_manifest(target)
+        try:
+            for item in _items(every, password, remarks):
+                try:
+                    file = _put(target, item)
+                except _ObstacleError as error:
+                    obstacles.append(str(error))
+                    continue
+                files.append(file)
+                lines.append(_manifest_line(file, item))
+        except BaseException:  # a full disk, an interrupt: what was written until then belongs in the manifest
+            with contextlib.suppress(ExportError):
+                _extend_manifest(target, manifest, lines)
+            raise
+        _extend_manifest(target, manifest, lines)
+    if obstacles:
+        raise ExportError("; ".join(obstacles))
+    return ExportReport(directory, tuple(files), tuple(remarks))
+
+
+def safe_name(text: str | None) -> str:
+    """Return what may go into a file's name of a name that an attacker may have chosen.
+
+    ASCII letters, digits, `.`, `-` and `_` survive, any other run of characters becomes one `_`; no leading or trailing
+    dot, dash or underscore; at most 80 characters; `unnamed` if nothing is left.
+    """
+    kept: list[str] = []
+    for character in (text or "")[: NAME_LENGTH * 8]:
+        if character in _NAME_CHARACTERS:
+            kept.append(character)
+        elif kept and kept[-1] != "_":
+            kept.append("_")
+    return "".join(kept).strip("._-")[:NAME_LENGTH].rstrip("._-") or "unnamed"
+
+
+class _ObstacleError(ExportError):
+    """A file of that name is there, and it holds something else."""
+
+
+def _put(target: PrivateDirectory, item: _Item) -> ExportedFile:
+    content = item.content
+    created = target.create(item.name, content)
+    if not created:
+        content = _existing(target, item)
+    return ExportedFile(
+        name=item.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        kind=item.kind,
+        thumbprint=item.thumbprint,
+        key_id=item.key_id,
+        encrypted=item.encrypted,
+        already_there=not created,
+    )
+
+
+def _existing(target: PrivateDirectory, item: _Item) -> bytes:
+    """Return the content of the file that stands in an item's place, if it holds the same."""
+    try:
+        there = target.read(item.name, limit=2 * len(item.content) + 4096)
+    except ExportError as error:
+        raise _ObstacleError(str(error)) from error
+    if there == item.content or (there is not None and item.same is not None and item.same(there)):
+        return there
+    problem = "is there already and holds something else"
+    if item.same is not None:
+        problem += " (or the same, under another password or under none)"
+    raise _ObstacleError(f"{target.path / item.name}: {problem}; it was not touched")
+
+
+def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[str]) -> Iterator[_Item]:
+    certificates = {finding.thumbprint: finding for finding in findings if isinstance(finding, Certificate)}
+    for finding in findings:
+        match finding:
+            case Certificate():
+                yield _Item(
+                    name=f"{_certificate_name(finding)}.cer",
+                    kind="certificate",
+                    content=finding.der,
+                    evidence=(finding,),
+                    thumbprint=finding.thumbprint,
+                    key_id=finding.key_id,
+                )
+            case EncryptedContainer():
+                suffix = _CONTAINER_SUFFIX.get(finding.container, "bin")
+                yield _Item(
+                    name=f"{safe_name(finding.sha256)}_encrypted.{suffix}",
+                    kind="encrypted_container",
+                    content=finding.data,
+                    evidence=(finding,),
+                    encrypted=True,
+                )
+            case PrivateKey():
+                yield from _key_items(finding, certificates, password, remarks)
+            case SymmetricKey() if password is not None:
+                remarks.append(f"symmetric key {finding.key_id[:16]}: not exported: bare bytes cannot be encrypted")
+            case SymmetricKey():
+                yield _Item(
+                    name=f"{safe_name(finding.key_id)}_{safe_name(finding.algorithm)}.key",
+                    kind="symmetric_key",
+                    content=finding.key,
+                    evidence=(finding,),
+                    key_id=finding.key_id,
+                )
+
+
+def _key_items(
+    key: PrivateKey, certificates: dict[str, Certificate], password: bytes | None, remarks: list[str]
+) -> Iterator[_Item]:
+    """Yield a key's PEM and its pairs; what `cryptography` does not take becomes a warning."""
+    loaded: PrivateKeyTypes | None = None
+    try:
+        loaded = serialization.load_der_private_key(key.pkcs8, None)
+        pem = _pem(key, loaded, password)
+    except _UNFIT as error:
+        if password is not None:
+            remarks.append(f"{_key_name(key)}: not exported, since it cannot be encrypted: {_reason(error)}")
+            return
+        pem = _pem(key, None, None)
+    yield _Item(
+        name=f"{safe_name(key.key_id)}_{safe_name(key.algorithm)}.pem",
+        kind="private_key",
+        content=pem,
+        evidence=(key,),
+        key_id=key.key_id,
+        encrypted=password is not None,
+        same=lambda there: loaded is not None and _is_same_pem(there, loaded, password),
+    )
+    for reference in key.certificates:
+        certificate = certificates.get(reference.thumbprint)
+        if certificate is None:
+            continue
+        name = f"{_certificate_name(certificate)}.pfx"
+        try:
+            if loaded is None:
+                raise ValueError("the key is of a size or kind that PKCS#12 files cannot be made with")
+            pfx = _pfx(loaded, certificate, password)
+        except _UNFIT as error:
+            remarks.append(f"{name}: not exported: {_reason(error)}")
+            continue
+        yield _Item(
+            name=name,
+            kind="pair",
+            content=pfx,
+            evidence=(key, certificate),
+            thumbprint=certificate.thumbprint,
+            key_id=key.key_id,
+            encrypted=password is not None,
+            same=_same_pfx(loaded, certificate, password),
+        )
+
+
+def _certificate_name(certificate: Certificate) -> str:
+    name = certificate.subject_common_name or certificate.subject
+    return f"{safe_name(certificate.thumbprint)}_{safe_name(name)}"
+
+
+def _key_name(key: PrivateKey) -> str:
+    return f"private key {key.key_id[:16]} ({key.algorithm})"
+
+
+def _pem(key: PrivateKey, loaded: PrivateKeyTypes | None, password: bytes | None) -> bytes:
+    """Return a key as PEM: its PKCS#8 as it is, or encrypted as well as `cryptography` can."""
+    if password is None or loaded is None:
+        text = base64.b64encode(key.pkcs8)
+        lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+        return b"\n".join([b"-----BEGIN PRIVATE KEY-----", *lines, b"-----END PRIVATE KEY-----", b""])
+    return loaded.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password),
+    )
+
+
+def _pfx(key: PrivateKeyTypes, certificate: Certificate, password: bytes | None) -> bytes:
+    protection = serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
+    name = safe_name(certificate.subject_common_name or certificate.subject).encode("ascii")
+    # X25519 and its like are refused there, with a TypeError that says so.
+    return pkcs12.serialize_key_and_certificates(
+        name,
+        key,  # type: ignore[arg-type]
+        x509.load_der_x509_certificate(certificate.der),
+        None,
+        protection,
+    )
+
+
+def _is_same_pem(there: bytes, key: PrivateKeyTypes, password: bytes | None) -> bool:
+    with contextlib.suppress(*_UNFIT):
+        return _plain(serialization.load_pem_private_key(there, password)) == _plain(key)
+    return False
+
+
+def _same_pfx(key: PrivateKeyTypes, certificate: Certificate, password: bytes | None) -> Callable[[bytes], bool]:
+    def same(there: bytes) -> bool:
+        with contextlib.suppress(*_UNFIT):
+            found, found_certificate, _ = pkcs12.load_key_and_certificates(there, password)
+            if found is not None and found_certificate is not None:
+                der = found_certificate.public_bytes(serialization.Encoding.DER)
+                return der == certificate.der and _plain(found) == _plain(key)
+        return False
+
+    return same
+
+
+def _plain(key: PrivateKeyTypes) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of what `cryptography` says; it never quotes a key."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _manifest_line(file: ExportedFile, item: _Item) -> Record:
+    line: Record = {
+        "schema": SCHEMA_VERSION,
+        "name": file.name,
+        "sha256": file.sha256,
+        "size": file.size,
+        "kind": file.kind,
+        "encrypted": file.encrypted,
+        "thumbprint": file.thumbprint,
+        "key_id": file.key_id,
+        "evidence": [
+            {"kind": finding.kind, **location_record(location)}
+            for finding in item.evidence
+            for location in finding.locations
+        ],
+    }
+    return {name: value for name, value in line.items() if value is not None}
+
+
+def _read_manifest(target: PrivateDirectory) -> bytes:
+    """Return the manifest of earlier exports, having seen that it is one."""
+    manifest = target.read(MANIFEST, MANIFEST_LIMIT) or b""
+    for number, line in enumerate(manifest.splitlines(), 1):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if not isinstance(entry, dict) or "name" not in entry or "sha256" not in entry:
+            raise ExportError(f"{target.path / MANIFEST}: line {number} is not of a manifest; nothing was exported")
+    return manifest
+
+
+def _extend_manifest(target: PrivateDirectory, manifest: bytes, lines: list[Record]) -> None:
+    """Add what is new; lines that are there already, word for word, are not repeated."""
+    known = set(manifest.splitlines())
+    new = [line for line in (json.dumps(line).encode("ascii") for line in lines) if line not in known]
+    if new:
+        if manifest and not manifest.endswith(b"\n"):
+            manifest += b"\n"
+        target.replace(MANIFEST, manifest + b"\n".join([*new, b""]))

@@ -1,0 +1,122 @@
+"""What a dump says of itself, whatever that is: names and values, then a table for each list of records in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dumpscan.output.formats.table.columns import Column, say
+from dumpscan.output.formats.table.sections import Scope, Section, title
+from dumpscan.output.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.text import Text
+
+    from dumpscan.output.records import Record
+
+_IN_HEX = frozenset(
+    {
+        *("access", "address", "attributes", "base", "checksum", "code", "context", "end", "flags", "offset"),
+        *("parameters", "pc", "peb", "pointer", "protect", "rva", "sp", "stack", "start", "state", "teb", "type"),
+    }
+)
+"""Last words of names whose numbers are read in hexadecimal."""
+
+_ABBREVIATIONS = frozenset({"cpu", "guid", "id", "os", "pdb", "peb", "pid", "rva", "teb", "uuid"})
+_FIRST = frozenset({"name", "type_name", "path", "version"})
+"""Columns that stay whatever has to go."""
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
+    """Yield the sections of each dump: first its own plain values, then what is nested in it."""
+    for record in records:
+        yield from _described(record[record["kind"]], scope.file(record["dump"]))
+
+
+def _described(value: Record, name: str) -> Iterator[Section]:
+    """Yield a section for a document's plain values, then those of its dicts and its lists of dicts."""
+    given = {field: item for field, item in value.items() if item not in (None, [], {})}
+    nested = {field: item for field, item in given.items() if _is_nested(item)}
+    rows = [row for field, item in given.items() if field not in nested for row in _rows(field, item)]
+    columns = (Column("", lambda row: say(row["field"], "dim"), least=16), Column("", _value, least=20))
+    if rows:
+        yield Section(title(printable(name)), columns, rows)
+    for field, item in nested.items():
+        if isinstance(item, dict):
+            yield from _described(item, _words(field))
+        else:
+            yield Section(title(f"{_words(field)}: {len(item)}"), _columns(item), item)
+
+
+def _rows(field: str, item: Any) -> Iterator[Record]:  # noqa: ANN401 - JSON's own types
+    """Yield the lines of one plain value: one for each text of a list, otherwise one."""
+    name = _words(field)
+    if isinstance(item, list) and any(isinstance(text, str) for text in item):
+        for number, text in enumerate(item):
+            yield {"field": "" if number else name, "value": _shown(field, text)}
+    elif isinstance(item, int) and field.rsplit("_", 1)[-1] in {"bytes", "size"}:
+        yield {"field": name, "value": _size(item)}
+    else:
+        yield {"field": name, "value": _shown(field, item)}
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value))
+
+
+def _value(row: Record) -> Text:
+    return say(row["value"])
+
+
+def _columns(rows: list[Record]) -> list[Column]:
+    """Return a column for every field of any row; with little room the names stay, then the first ones."""
+    names = dict.fromkeys(name for row in rows for name in row)
+
+    def cell(name: str) -> Callable[[Record], Text]:
+        return lambda row: say(_shown(name, row.get(name)))
+
+    return [
+        Column(
+            _words(name),
+            cell(name),
+            rank=0 if name in _FIRST else number,
+            least=0 if _all_numbers(rows, name) else 32 if name in _FIRST else 20,
+            justify="right" if _all_numbers(rows, name) else "left",
+        )
+        for number, name in enumerate(names)
+    ]
+
+
+def _all_numbers(rows: list[Record], name: str) -> bool:
+    return all(type(row.get(name, 0)) is int for row in rows)
+
+
+def _shown(name: str, value: Any) -> str:  # noqa: ANN401 - JSON's own types
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int() if name.rsplit("_", 1)[-1] in _IN_HEX:
+            return f"{value:#x}"
+        case list():
+            return ", ".join(_shown(name, item) for item in value)
+        case dict():
+            return ", ".join(f"{_words(field).lower()} {_shown(field, item)}" for field, item in value.items())
+        case _:
+            return str(value)
+
+
+def _size(size: int) -> str:
+    """Return a number of bytes, with a round figure for the eye where it is large: `56767561 (54.1 MiB)`."""
+    power = max(size.bit_length() - 1, 0) // 10
+    return f"{size} ({size / (1 << 10 * power):.1f} {_UNITS[power]})" if 0 < power < len(_UNITS) else str(size)
+
+
+def _words(name: str) -> str:
+    """Return a field's name as a heading; it may be a key from the dump, so it is made printable."""
+    words = " ".join(word.upper() if word in _ABBREVIATIONS else word for word in printable(name).split("_"))
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,120 @@
+"""Records as tables for people: adapted to the terminal's width, or undecorated and whole where there is none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from dumpscan.output.formats.render import View
+from dumpscan.output.formats.table.columns import lay_out
+from dumpscan.output.formats.table.sections import Scope, Section, title
+from dumpscan.output.text import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from dumpscan.output.formats.table.columns import Layout
+    from dumpscan.output.records import InputStatus, Record
+
+
+MOST_ROWS = 2000
+"""Rows of a table on a terminal: nobody scrolls through more. Elsewhere there is no limit."""
+
+
+class TableRenderer:
+    """Gathers records and prints them as tables on `close`; without records it prints nothing.
+
+    Args:
+        stream: Where to write.
+        view: What the records are.
+        width: Cells across; by default those of the terminal, and no limit where the stream is none.
+        now: The time by which a certificate counts as expired; the clock's by default.
+    """
+
+    def __init__(self, stream: TextIO, view: View, *, width: int | None = None, now: datetime | None = None) -> None:
+        self._stream = stream
+        self._view = view
+        self._now = now or datetime.now(UTC)
+        self._inputs: list[str] = []
+        self._records: list[Record] = []
+        console = Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+        if console.legacy_windows:  # a console that takes no escape sequences: what is captured must hold none
+            console = Console(file=stream, width=width, markup=False, highlight=False, emoji=False, color_system=None)
+        self._console = console
+        self._width = width or (console.width if console.is_terminal else None)
+
+    def add_input(self, status: InputStatus) -> None:
+        """Take note that there is such an input: several are told apart by a column."""
+        self._inputs.append(status.file)
+
+    def add(self, record: Record) -> None:
+        """Keep a record for its table."""
+        self._records.append(record)
+
+    def close(self) -> None:
+        """Print the tables, and flush."""
+        if self._records:
+            if self._width is None:
+                write_text(self._stream, "\n".join(self._plain()) + "\n")
+            else:
+                with self._console.capture() as capture:
+                    self._rich(self._width)
+                write_text(self._stream, capture.get())
+        self._stream.flush()
+
+    def _sections(self) -> Iterator[Section]:
+        """Yield the sections of the one view; its module is imported by need."""
+        scope = Scope.of(self._inputs, self._records, self._now)
+        match self._view:
+            case View.FINDINGS:
+                from dumpscan.output.formats.table.findings import sections  # noqa: PLC0415 - by need
+            case View.CMDLINE:
+                from dumpscan.output.formats.table.process import cmdline_sections as sections  # noqa: PLC0415 - by need
+            case View.SECRETS:
+                from dumpscan.output.formats.table.findings import secret_sections as sections  # noqa: PLC0415 - by need
+            case View.PSLIST:
+                from dumpscan.output.formats.table.process import pslist_sections as sections  # noqa: PLC0415 - by need
+            case View.SYMBOLS:
+                from dumpscan.output.formats.table.symbols import sections  # noqa: PLC0415 - by need
+            case View.ENVARS:
+                from dumpscan.output.formats.table.process import envars_sections as sections  # noqa: PLC0415 - by need
+            case View.INFO:
+                from dumpscan.output.formats.table.info import sections  # noqa: PLC0415 - by need
+        if self._view in {View.FINDINGS, View.SECRETS, View.PSLIST, View.CMDLINE} and scope.common:
+            yield Section(title(scope.common, style="dim"), (), ())
+        yield from sections(self._records, scope)
+
+    def _rich(self, width: int) -> None:
+        layouts: list[Layout] = []
+        for section in self._sections():
+            if layouts:
+                self._console.print()
+            for line in section.heading:
+                self._console.print(line)
+            layout = lay_out(section.columns, section.records[:MOST_ROWS], width)
+            layouts.append(layout)
+            if section.records:
+                self._console.print(layout.table())
+            if len(section.records) > MOST_ROWS:
+                more = f"... and {len(section.records) - MOST_ROWS} more, in a pipe and --format json."
+                self._console.print(Text(more, "yellow"))
+        remarks = []
+        if any(record.get("location_count", 1) > 1 for record in self._records):
+            remarks.append("+N: so many more, each with its place in --format json or csv.")
+        hidden = dict.fromkeys(header for layout in layouts for header in layout.hidden)
+        if hidden:
+            remarks.append(f"No room for: {', '.join(hidden)}. A pipe and --format json have everything.")
+        for number, remark in enumerate(remarks):
+            self._console.print(Text(remark if number else f"\n{remark}", "dim"))
+
+    def _plain(self) -> Iterator[str]:
+        for number, section in enumerate(self._sections()):
+            if number:
+                yield ""
+            yield from (line.plain for line in section.heading)
+            if section.records:
+                yield from lay_out(section.columns, section.records, None).lines()

@@ -1,0 +1,376 @@
+"""All that the report says, put in order: the worst first, long lists cut into batches, nothing without a count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from dumpscan.case.records import DumpStatus
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
+from dumpscan.output.formats.table.sections import Scope
+from dumpscan.output.report.rows import (
+    CertificateRow,
+    KeyRow,
+    ObjectRow,
+    ProcessRow,
+    certificate_row,
+    container_row,
+    key_row,
+    minute,
+    other_key_row,
+    process_row,
+    shorten,
+)
+from dumpscan.output.report.severity import Severity, Validity
+from dumpscan.output.report.timeline import Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from dumpscan.case.records import DumpRecord
+    from dumpscan.findings import Finding, Process
+
+Row = TypeVar("Row")
+
+HEAD = 20
+"""Rows of a list that are shown at once."""
+
+SPARE = 10
+"""So many rows more are shown too, if that is all of the list: they are not worth a click."""
+
+BATCH = 250
+"""Rows that open together on demand."""
+
+MOST = 10_000
+"""Rows of one list that the report has at all; what is left out is counted, and the case file has it."""
+
+CARDS = 40
+"""Private keys that are described in full; those after them are rows of a table."""
+
+URGENT = 10
+"""Private keys that the summary names."""
+
+FEW = 3
+"""A dump with more processes than these has a list of its own."""
+
+PROBLEMS = 12
+"""Problems of one input that are listed."""
+
+
+_WORST = (DumpStatus.UNREADABLE, DumpStatus.PENDING, DumpStatus.DAMAGED, DumpStatus.OTHER, DumpStatus.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[Row]):
+    """Rows that open together, and which of the list's rows they are: `21-270 of 1,000`."""
+
+    rows: Sequence[Row]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Row]):
+    """A list of any length, made bearable: its first rows, the others in batches, the rest as a number."""
+
+    head: Sequence[Row]
+    batches: tuple[Batch[Row], ...]
+    total: int
+
+    @property
+    def omitted(self) -> int:
+        """Rows that the report does not have."""
+        return self.total - len(self.head) - sum(len(batch.rows) for batch in self.batches)
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """An input file, for the record."""
+
+    name: str
+    path: str
+    format: str
+    size: str
+    modified: str
+    sha256: str
+    status: DumpStatus
+    problems: tuple[str, ...]
+    problem_count: int
+    read: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Generic[Row]):
+    """A titled list."""
+
+    title: str
+    note: str
+    rows: Listing[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that the template shows."""
+
+    title: str
+    generated: str
+    version: str
+    worst: Severity | None
+    headline: str
+    scope: str
+    gaps: str
+    figures: tuple[tuple[str, int, str], ...]
+    severities: tuple[tuple[Severity, int], ...]
+    urgent: tuple[KeyRow, ...]
+    cards: tuple[KeyRow, ...]
+    keys: Listing[KeyRow]
+    timeline: Timeline
+    exposed: frozenset[str]
+    certificates: tuple[Group[CertificateRow], ...]
+    certificate_count: int
+    containers: Listing[ObjectRow]
+    other_keys: Listing[ObjectRow]
+    processes: tuple[Group[ProcessRow], ...]
+    process_count: int
+    faulty: Listing[InputRow]
+    inputs: Listing[InputRow]
+    settings: tuple[tuple[str, str], ...]
+
+
+def listing(rows: Sequence[Row], head: int = HEAD) -> Listing[Row]:
+    """Cut a list into what is shown at once, batches, and what is only counted."""
+    kept = rows[:MOST]
+    head = len(kept) if len(kept) <= head + SPARE else head
+    starts = range(head, len(kept), BATCH)
+    batches = tuple(
+        Batch(kept[start : start + BATCH], f"{start + 1:,}-{min(start + BATCH, len(kept)):,} of {len(rows):,}")
+        for start in starts
+    )
+    return Listing(kept[:head], batches, len(rows))
+
+
+def build(
+    dumps: Iterable[DumpRecord],
+    findings: Iterable[Finding],
+    *,
+    title: str,
+    generated: datetime,
+    version: str,
+    settings: Mapping[str, object],
+) -> Report:
+    """Put everything in order.
+
+    Args:
+        dumps: The inputs.
+        findings: What was found in them; the first pass over it is the only one.
+        title: Of the report.
+        generated: Its time, with a time zone: what "valid" means in it.
+        version: Of dumpscan.
+        settings: What else ran how, for the record.
+    """
+    records = sorted(dumps, key=lambda dump: dump.path)
+    shown = Scope.of((dump.path for dump in records), (), generated).file
+    processes = {(dump.path, process.pid): process for dump in records for process in dump.processes}
+    certificates: dict[str, CertificateRow] = {}
+    private: list[PrivateKey] = []
+    containers: list[ObjectRow] = []
+    others: list[ObjectRow] = []
+    for finding in findings:
+        match finding:
+            case Certificate():
+                certificates[finding.thumbprint] = certificate_row(finding, generated, shown)
+            case PrivateKey():
+                private.append(finding)
+            case EncryptedContainer():
+                containers.append(container_row(finding, shown))
+            case PublicKey() | SymmetricKey():
+                others.append(other_key_row(finding, shown))
+    keys = _keys(private, certificates, processes, shown)
+    holders = {(place.file, place.process.pid) for key in private for place in key.locations if place.process}
+    groups = _certificate_groups(certificates.values(), {key.key_id for key in private})
+    ordered = [row for group in groups for row in group[2]]
+    inputs = [_input_row(dump, shown) for dump in records]
+    faulty = sorted((row for row in inputs if row.status != DumpStatus.OK), key=lambda row: _WORST.index(row.status))
+    counts = Counter(key.severity for key in keys)
+    counts[Severity.LOW] = len(containers)
+    counts[Severity.NOTICE] = len(others) + len(certificates)
+    return Report(
+        title=title,
+        generated=minute(generated),
+        version=version,
+        worst=keys[0].severity if keys else Severity.LOW if containers else None,
+        headline=_headline(keys, containers),
+        scope=_scope(keys, holders),
+        gaps=_gaps(records),
+        figures=_figures(keys, certificates.values(), containers, others, inputs),
+        severities=tuple((severity, counts[severity]) for severity in Severity),
+        urgent=tuple(keys[:URGENT]),
+        cards=tuple(keys[:CARDS]),
+        keys=listing(keys[CARDS:]),
+        timeline=Timeline.of(ordered, generated),
+        exposed=frozenset(row.thumbprint for row in groups[0][2]),
+        certificates=tuple(Group(name, note, listing(rows)) for name, note, rows in groups if rows),
+        certificate_count=len(certificates),
+        containers=listing(sorted(containers, key=lambda row: row.order)),
+        other_keys=listing(sorted(others, key=lambda row: row.order)),
+        processes=_process_groups(records, holders, shown),
+        process_count=len(processes),
+        faulty=listing(faulty),
+        inputs=listing(inputs),
+        settings=_settings(records, settings),
+    )
+
+
+def _keys(
+    private: Iterable[PrivateKey],
+    certificates: Mapping[str, CertificateRow],
+    processes: dict[tuple[str, int | None], Process],
+    shown: Callable[[str], str],
+) -> list[KeyRow]:
+    by_key: dict[str, list[CertificateRow]] = {}
+    for row in certificates.values():
+        by_key.setdefault(row.key_id, []).append(row)
+    rows = []
+    for key in private:
+        named = [certificates[ref.thumbprint] for ref in key.certificates if ref.thumbprint in certificates]
+        own = {row.thumbprint: row for row in (*named, *by_key.get(key.key_id, ()))}
+        rows.append(key_row(key, own.values(), processes, shown))
+    return sorted(rows, key=lambda row: row.order)
+
+
+def _certificate_groups(
+    rows: Iterable[CertificateRow], key_ids: set[str]
+) -> list[tuple[str, str, list[CertificateRow]]]:
+    """Sort certificates into those that matter and the others; each group by name."""
+    groups: list[tuple[str, str, list[CertificateRow]]] = [
+        ("With an exposed private key", "Whoever has the dump can act as these.", []),
+        ("Of servers, clients and people", "Their private keys were not found in the inputs.", []),
+        ("Of certification authorities", "Mostly the system's own store, as every Windows process has it.", []),
+        ("Not parsed", "A strict parser refuses them; they are kept as they lay in memory.", []),
+    ]
+    for row in sorted(rows, key=lambda row: row.order):
+        exposed = row.key_id in key_ids
+        groups[0 if exposed else 3 if row.problem else 2 if row.is_ca else 1][2].append(row)
+    groups[0][2].sort(key=lambda row: row.state is not Validity.VALID)
+    return groups
+
+
+def _process_groups(
+    records: Sequence[DumpRecord], holders: set[tuple[str, int | None]], shown: Callable[[str], str]
+) -> tuple[Group[ProcessRow], ...]:
+    """Return a list for each dump of many processes, after one list for all dumps of few; key holders first."""
+    few: list[ProcessRow] = []
+    many: list[tuple[bool, Group[ProcessRow]]] = []
+    for dump in records:
+        rows = [
+            process_row(process, shown(dump.path), holds_keys=(dump.path, process.pid) in holders)
+            for process in dump.processes
+        ]
+        rows.sort(key=lambda row: not row.holds_keys)
+        if len(rows) <= FEW:
+            few += rows
+        else:
+            holding = sum(row.holds_keys for row in rows)
+            note = f"{holding} of them with private keys" if holding else ""
+            many.append((not holding, Group(shown(dump.path), note, listing(rows, max(HEAD, holding)))))
+    few.sort(key=lambda row: not row.holds_keys)
+    many.sort(key=lambda item: item[0])
+    own = (Group("Dumps of one process or a few", "", listing(few)),) if few else ()
+    return (*own, *(group for _, group in many[:MOST]))
+
+
+def _input_row(dump: DumpRecord, shown: Callable[[str], str]) -> InputRow:
+    return InputRow(
+        name=shown(dump.path),
+        path=dump.path,
+        format=shorten(dump.format, 80),
+        size="" if dump.size is None else f"{dump.size:,}",
+        modified=minute(dump.modified),
+        sha256=dump.sha256 or "",
+        status=dump.status,
+        problems=tuple(shorten(problem) for problem in dump.problems[:PROBLEMS]),
+        problem_count=len(dump.problems),
+        read=f"{minute(dump.started)}, dumpscan {dump.tool_version}",
+    )
+
+
+def _headline(keys: Sequence[KeyRow], containers: Sequence[ObjectRow]) -> str:
+    live = sum(key.severity is Severity.CRITICAL for key in keys)
+    if live:
+        return f"{_number(live, 'private key')} with a valid certificate lay readable in memory"
+    if keys:
+        return f"{_number(len(keys), 'private key')} lay readable in memory, none with a valid certificate"
+    if containers:
+        return f"No readable private key was found, but {_number(len(containers), 'password-protected container')}"
+    return "No private key was found"
+
+
+def _scope(keys: Sequence[KeyRow], holders: set[tuple[str, int | None]]) -> str:
+    if not keys:
+        return ""
+    dumps = {dump for dump, _ in holders}
+    where = f" in {_number(len(holders), 'process', 'processes')} of {_number(len(dumps), 'dump')}" if holders else ""
+    return f"{_number(len(keys), 'private key')} in all{where}. Each was proven by arithmetic on its own numbers."
+
+
+def _gaps(records: Sequence[DumpRecord]) -> str:
+    """Say what is not known because inputs could not be read."""
+    states = Counter(dump.status for dump in records)
+    lost = states[DumpStatus.UNREADABLE] + states[DumpStatus.PENDING]
+    parts = []
+    if lost:
+        parts.append(f"{_number(lost, 'input')} could not be read")
+    if states[DumpStatus.DAMAGED]:
+        parts.append(f"{_number(states[DumpStatus.DAMAGED], 'input')} could be read only in part")
+    return f"{' and '.join(parts)}: what else they hold is not known." if parts else ""
+
+
+def _figures(
+    keys: Sequence[KeyRow],
+    certificates: Iterable[CertificateRow],
+    containers: Sequence[ObjectRow],
+    others: Sequence[ObjectRow],
+    inputs: Sequence[InputRow],
+) -> tuple[tuple[str, int, str], ...]:
+    """Return the summary's figures: what, how many, what of them."""
+    states = Counter(row.state for row in certificates)
+    live = sum(key.severity is Severity.CRITICAL for key in keys)
+    symmetric = sum(row.kind == "symmetric" for row in others)
+    read = Counter(row.status for row in inputs)
+    partial = len(inputs) - read[DumpStatus.OK] - read[DumpStatus.OTHER]
+    gaps = [f"{partial:,} not read whole"] if partial else []
+    gaps += [f"{read[DumpStatus.OTHER]:,} no dump"] if read[DumpStatus.OTHER] else []
+    return (
+        ("Private keys", len(keys), f"{live:,} with a valid certificate"),
+        ("Certificates", states.total(), f"{states[Validity.VALID]:,} valid, {states[Validity.EXPIRED]:,} expired"),
+        ("Encrypted containers", len(containers), "under a password"),
+        ("Other keys", len(others), f"{symmetric:,} symmetric, {len(others) - symmetric:,} public"),
+        ("Inputs", len(inputs), ", ".join(gaps) or "all read whole"),
+    )
+
+
+def _settings(records: Iterable[DumpRecord], settings: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """Return every setting with all its values; of the dumps, those that any of them was read with."""
+    values: dict[str, dict[str, None]] = {}
+    given: list[Mapping[str, Any]] = [settings, *(dump.settings for dump in records)]
+    for mapping in given:
+        for name, value in mapping.items():
+            values.setdefault(str(name), {})[_setting(value)] = None
+    return tuple((name, "; ".join(list(found)[: FEW * 4])) for name, found in sorted(values.items()))
+
+
+def _setting(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple() | set() | frozenset():
+            return ", ".join(shorten(str(item)) for item in value) or "none"
+        case None:
+            return "none"
+        case _:
+            return shorten(str(value))
+
+
+def _number(count: int, thing: str, things: str | None = None) -> str:
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"

@@ -1,0 +1,381 @@
+"""What the report shows of one finding, place or process: short texts, chosen and cut to length; no markup.
+
+Text from dumps is unescaped here. The template's environment makes everything printable and escapes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dumpscan.output.formats.table.findings import CONTAINER_NAMES, algorithm_label
+from dumpscan.output.report.severity import Severity, Validity, key_severity, validity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from dumpscan.findings import (
+        Certificate,
+        EncryptedContainer,
+        Finding,
+        Location,
+        PrivateKey,
+        Process,
+        PublicKey,
+        SymmetricKey,
+    )
+
+PLACES = 12
+"""Places that are listed for one key; the rest is counted."""
+
+PROCESSES = 8
+"""Processes that are described for one key; the rest is counted."""
+
+NAMES = 6
+"""Alternative names that are listed for one certificate."""
+
+LONG = 400
+"""Characters of a name that are shown."""
+
+COMMAND_LINE = 2000
+"""Characters of a command line that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place in memory, as text."""
+
+    dump: str
+    process: str
+    address: str
+    offset: str
+    length: int
+    encoding: str
+    module: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRow:
+    """A certificate. `since` and `until` are its period (UTC), `state` where the report's time stands to it."""
+
+    name: str
+    subject: str
+    issuer: str
+    since: datetime | None
+    until: datetime | None
+    state: Validity
+    remaining: str
+    key: str
+    key_id: str
+    thumbprint: str
+    alternative_names: str
+    is_ca: bool
+    problem: str
+    place: Place | None
+    place_count: int
+
+    @property
+    def period(self) -> str:
+        """Return its period as two days."""
+        return f"{day(self.since) or '?'} – {day(self.until) or '?'}"  # noqa: RUF001 - an en dash, between two dates
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """By name; by thumbprint where names are equal."""
+        return (self.name.casefold(), self.thumbprint)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """A process of one dump."""
+
+    dump: str
+    name: str
+    pid: str
+    parent: str
+    started: str
+    ended: str
+    command_line: str
+    notes: str
+    holds_keys: bool = False
+
+    @property
+    def label(self) -> str:
+        """Return `w3wp.exe (5120)`."""
+        return process_label(self.name, self.pid)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A private key, with all that a reader needs to act: whose it is, where it lay, how it was proven."""
+
+    severity: Severity
+    name: str
+    key: str
+    key_id: str
+    certificates: tuple[CertificateRow, ...]
+    named: tuple[str, ...]
+    processes: tuple[ProcessRow, ...]
+    process_count: int
+    dumps: tuple[str, ...]
+    dump_count: int
+    proof: str
+    encodings: str
+    notes: str
+    places: tuple[Place, ...]
+    place_count: int
+
+    @property
+    def anchor(self) -> str:
+        """Return the id of its place in the report."""
+        return "key-" + "".join(c for c in self.key_id if c.isalnum())[:64]
+
+    @property
+    def certificate(self) -> CertificateRow | None:
+        """Return the certificate that is valid the longest."""
+        return self.certificates[0] if self.certificates else None
+
+    @property
+    def is_ca(self) -> bool:
+        """Whether it can sign other certificates."""
+        return any(certificate.is_ca for certificate in self.certificates)
+
+    @property
+    def until(self) -> str:
+        """Return until when its certificate is valid, in words."""
+        certificate = self.certificate
+        if certificate is None:
+            return "no certificate found"
+        if certificate.until is None:
+            return "unknown"
+        state = "" if certificate.state is Validity.VALID else f"{certificate.state}, "
+        return f"{day(certificate.until)} ({state}{certificate.remaining})"
+
+    @property
+    def order(self) -> tuple[int, bool, float, str, str]:
+        """The worst first: by severity, authorities before others, the longest valid first."""
+        certificate = self.certificate
+        until = certificate.until if certificate else None
+        return (self.severity, not self.is_ca, -(until.timestamp() if until else 0.0), self.name, self.key_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRow:
+    """Any other finding: an encrypted container, a public or a symmetric key."""
+
+    kind: str
+    label: str
+    detail: str
+    identity: str
+    place: Place | None
+    place_count: int
+
+    @property
+    def order(self) -> tuple[str, str, str]:
+        """By kind, then by label."""
+        return (self.kind, self.label, self.identity)
+
+
+def shorten(text: str | None, limit: int = LONG) -> str:
+    """Return a text, cut where it is longer than any honest one, and said to be."""
+    if text is None:
+        return ""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters in all)"
+
+
+def joined(texts: Sequence[str], limit: int = NAMES) -> str:
+    """Return a list in one line; of a long one its beginning and a count."""
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(shorten(text, LONG // 2) for text in texts[:limit]) + more
+
+
+def day(moment: datetime | None) -> str:
+    """Return a time's day in UTC, empty if there is no time."""
+    return "" if moment is None else _utc(moment).date().isoformat()
+
+
+def minute(moment: datetime | None) -> str:
+    """Return a time to the minute, in UTC and said to be; empty if there is none (for a case: the year 1)."""
+    return "" if moment is None or moment.year == 1 else f"{_utc(moment).isoformat(' ', 'minutes')[:16]} UTC"
+
+
+def process_label(name: str | None, pid: object) -> str:
+    """Return `w3wp.exe (5120)`, or what is known of it."""
+    if name:
+        return f"{shorten(name, 80)} ({pid})" if pid not in (None, "") else shorten(name, 80)
+    return f"process {pid}" if pid not in (None, "") else ""
+
+
+def place_of(location: Location, shown: Callable[[str], str]) -> Place:
+    """Return a place as text. `shown` gives the name under which a dump's path is shown."""
+    address, physical = location.virtual_address, location.physical_address
+    process = location.process
+    note = f"{location.missing} of {location.length} bytes missing" if location.missing else ""
+    return Place(
+        dump=shown(location.file),
+        process="" if process is None else process_label(process.name, process.pid),
+        address=hex(address) if address is not None else f"physical {physical:#x}" if physical is not None else "",
+        offset="" if location.file_offset is None else hex(location.file_offset),
+        length=location.length,
+        encoding=shorten(location.encoding, 40),
+        module=shorten(location.module, 80),
+        note=note,
+    )
+
+
+def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[str], str]) -> CertificateRow:
+    """Return a certificate as the report shows it."""
+    since, until = certificate.not_before, certificate.not_after
+    state = validity(certificate, now)
+    names = certificate.alternative_names
+    size = certificate.public_key_curve or certificate.public_key_size
+    name = certificate.subject_common_name or certificate.subject or next(iter(names), "")
+    return CertificateRow(
+        name=shorten(name, 160) or ("(empty subject)" if certificate.problem is None else "(not parsed)"),
+        subject=shorten(certificate.subject),
+        issuer=shorten(certificate.issuer_common_name or certificate.issuer, 160),
+        since=None if since is None else _utc(since),
+        until=None if until is None else _utc(until),
+        state=state,
+        remaining=_remaining(_utc(until), now) if until else "",
+        key=algorithm_label(shorten(certificate.public_key_algorithm, 80) or None, size),
+        key_id=certificate.key_id or "",
+        thumbprint=certificate.thumbprint,
+        alternative_names=joined(names),
+        is_ca=bool(certificate.is_ca),
+        problem=shorten(certificate.problem),
+        place=_first_place(certificate, shown),
+        place_count=_count(certificate),
+    )
+
+
+def process_row(process: Process, dump: str, *, holds_keys: bool = False) -> ProcessRow:
+    """Return a process as the report shows it; `dump` is the name under which its dump is shown."""
+    return ProcessRow(
+        dump=dump,
+        name=shorten(process.name, 80),
+        pid="" if process.pid is None else str(process.pid),
+        parent="" if process.parent_pid is None else str(process.parent_pid),
+        started=minute(process.created),
+        ended=minute(process.exited),
+        command_line=shorten(process.command_line, COMMAND_LINE),
+        notes=shorten("; ".join(process.notes[:NAMES])),
+        holds_keys=holds_keys,
+    )
+
+
+def key_row(
+    key: PrivateKey,
+    certificates: Iterable[CertificateRow],
+    processes: dict[tuple[str, int | None], Process],
+    shown: Callable[[str], str],
+) -> KeyRow:
+    """Return a private key as the report shows it.
+
+    Args:
+        key: The key.
+        certificates: Those that bear its public key.
+        processes: What is known of every process, by dump's path and pid.
+        shown: Gives the name under which a dump's path is shown.
+    """
+    found = sorted(certificates, key=lambda row: (row.until is None, -(row.until.timestamp() if row.until else 0.0)))
+    known = {certificate.thumbprint for certificate in found}
+    named = [ref.subject for ref in key.certificates if ref.thumbprint not in known]
+    label = algorithm_label(shorten(key.algorithm, 80), shorten(key.curve, 80) or key.bits)
+    owners: dict[tuple[str, int | None], Process] = {}
+    for location in key.locations:
+        if location.process is not None:
+            identity = (location.file, location.process.pid)
+            owners.setdefault(identity, processes.get(identity, location.process))
+    dumps = tuple(dict.fromkeys(shown(location.file) for location in key.locations))
+    encodings = tuple(dict.fromkeys(location.encoding for location in key.locations))
+    return KeyRow(
+        severity=key_severity([row.state for row in found], paired=bool(found or named)),
+        name=found[0].name if found else shorten(named[0], 160) if named else f"{label} key, no certificate found",
+        key=label,
+        key_id=key.key_id,
+        certificates=tuple(found[:NAMES]),
+        named=tuple(shorten(subject) for subject in named[:NAMES]),
+        processes=tuple(process_row(owner, shown(file)) for (file, _), owner in list(owners.items())[:PROCESSES]),
+        process_count=len(owners),
+        dumps=dumps[:PROCESSES],
+        dump_count=len(dumps),
+        proof=joined(key.proof, 12),
+        encodings=joined(encodings, 12),
+        notes=_object_notes(key),
+        places=tuple(place_of(location, shown) for location in key.locations[:PLACES]),
+        place_count=_count(key),
+    )
+
+
+def container_row(container: EncryptedContainer, shown: Callable[[str], str]) -> ObjectRow:
+    """Return an encrypted container as the report shows it."""
+    parts = [container.kdf, container.cipher, container.mac and f"MAC {container.mac}"]
+    if container.iterations is not None:
+        parts.insert(1, f"{container.iterations} iterations" if container.iterations < 1 << 63 else "absurd iterations")
+    label = CONTAINER_NAMES.get(container.container, shorten(container.container, 80))
+    detail = ", ".join(shorten(part, 120) for part in parts if part) or "protection unknown"
+    return _object_row(container, label, detail, container.sha256, shown)
+
+
+def other_key_row(key: PublicKey | SymmetricKey, shown: Callable[[str], str]) -> ObjectRow:
+    """Return a public or symmetric key as the report shows it."""
+    curve = getattr(key, "curve", None)
+    label = algorithm_label(shorten(key.algorithm, 80), shorten(curve, 80) or key.bits)
+    refs = getattr(key, "certificates", ())
+    detail = joined([ref.subject for ref in refs], 2) if refs else joined(key.proof)
+    return _object_row(key, label, detail, key.key_id, shown)
+
+
+def _object_row(finding: Finding, label: str, detail: str, identity: str, shown: Callable[[str], str]) -> ObjectRow:
+    return ObjectRow(
+        kind=finding.kind.replace("_", " ").removesuffix(" key"),
+        label=label,
+        detail=detail,
+        identity=identity,
+        place=_first_place(finding, shown),
+        place_count=_count(finding),
+    )
+
+
+def _first_place(finding: Finding, shown: Callable[[str], str]) -> Place | None:
+    return place_of(finding.locations[0], shown) if finding.locations else None
+
+
+def _count(finding: Finding) -> int:
+    return max(finding.location_count, len(finding.locations))
+
+
+def _object_notes(key: PrivateKey) -> str:
+    """Return what a library's key object says of parts that are missing or do not fit."""
+    notes: dict[str, None] = {}
+    for location in key.locations[:PLACES]:
+        held = location.key_object
+        if held is not None and held.missing_parts:
+            notes[f"not in memory: {joined(held.missing_parts)}"] = None
+        if held is not None and held.wrong_parts:
+            notes[f"does not belong to it: {joined(held.wrong_parts)}"] = None
+    return "; ".join(notes)
+
+
+def _remaining(until: datetime, now: datetime) -> str:
+    days = (until - now).days
+    match days:
+        case 0:
+            return "less than a day left"
+        case _ if days > 0:
+            return f"{days:,} day{'s' if days > 1 else ''} left"
+        case _:
+            return f"{-days:,} day{'s' if days < -1 else ''} ago"
+
+
+def _utc(moment: datetime) -> datetime:
+    """Return a time in UTC; one without a time zone is taken as UTC."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # hours from the year 1 or 9999
+        return moment.replace(tzinfo=UTC)

@@ -1,0 +1,161 @@
+"""Virtual address descriptors: the tree in which Windows keeps what each range of a process's addresses is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dumpscan.model.windows.c_paging import PAGE_SHIFT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dumpscan.synth.kernel.space import KernelSpace
+
+PROTECTION_INDEX = {0x01: 0, 0x02: 1, 0x10: 2, 0x20: 3, 0x04: 4, 0x08: 5, 0x40: 6, 0x80: 7}
+"""PAGE_* constants to the five protection bits: positions in `c_kernel.PROTECT_TO_VALUE`."""
+_IMAGE_MAP = 2
+"""`VadImageMap` of `MI_VAD_TYPE`."""
+_LONG_BITS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """A range of virtual addresses.
+
+    Attributes:
+        start: First address, page-aligned.
+        size: Bytes, whole pages.
+        protect: PAGE_* constant.
+        private: Whether the memory is the process's own.
+        image: Whether it is a PE image.
+        file: Path of the mapped file, without its drive.
+        committed: Pages charged.
+    """
+
+    start: int
+    size: int
+    protect: int
+    private: bool = True
+    image: bool = False
+    file: str | None = None
+    committed: int = 0
+
+    @property
+    def end(self) -> int:
+        """Address of the first byte past it."""
+        return self.start + self.size
+
+    @property
+    def tag(self) -> bytes:
+        """Pool tag of its descriptor: a short one for private memory, else a full one."""
+        return b"VadS" if self.private else b"Vad "
+
+
+class FileObjects:
+    """File objects of mapped files, each made once."""
+
+    def __init__(self, kernel: KernelSpace) -> None:
+        self._kernel = kernel
+        self._objects: dict[str, int] = {}
+        self._subsections: dict[str, int] = {}
+
+    def file_object(self, path: str) -> int:
+        r"""Return the address of a `_FILE_OBJECT` for a path such as `\\Windows\\System32\\ntdll.dll`."""
+        address = self._objects.get(path)
+        if address is None:
+            kernel = self._kernel
+            values: dict[str, int | bytes] = {"Type": 5, "Size": 0xD8, "ReadAccess": 1, "SharedRead": 1}
+            values.update(kernel.text("FileName", path))
+            address = self._objects[path] = kernel.structure(b"File", "_FILE_OBJECT", values)
+        return address
+
+    def subsection(self, path: str) -> int:
+        """Return the address of a `_SUBSECTION` of a path's section."""
+        address = self._subsections.get(path)
+        if address is None:
+            kernel = self._kernel
+            area = kernel.structure(b"MmCa", "_CONTROL_AREA", {"FilePointer.Value": self.file_object(path) | 0xF})
+            address = self._subsections[path] = kernel.structure(b"MmSb", "_SUBSECTION", {"ControlArea": area})
+        return address
+
+
+def write_tree(kernel: KernelSpace, files: FileObjects, ranges: Sequence[Range], owner: int) -> int:
+    """Put descriptors for `ranges` (sorted, apart from one another) into the pool as a balanced tree.
+
+    Args:
+        kernel: System space.
+        files: File objects.
+        ranges: What to describe.
+        owner: Address that the top node's parent link holds (Windows 7: of the tree's own root; 0 otherwise).
+
+    Returns:
+        The top node's address; 0 for no ranges.
+    """
+    symbols = kernel.symbols
+    nodes = [
+        kernel.allocate(entry.tag, symbols.size("_MMVAD_SHORT" if entry.private else "_MMVAD")) for entry in ranges
+    ]
+
+    def write(first: int, last: int, parent: int) -> int:
+        if first >= last:
+            return 0
+        middle = (first + last) // 2
+        node = nodes[middle]
+        left, right = write(first, middle, node), write(middle + 1, last, node)
+        kernel.write(node, _descriptor(kernel, files, ranges[middle], (left, right, parent)))
+        return node
+
+    return write(0, len(nodes), owner)
+
+
+def _descriptor(kernel: KernelSpace, files: FileObjects, entry: Range, links: tuple[int, int, int]) -> bytearray:
+    symbols = kernel.symbols
+    left, right, parent = links
+    structure = "_MMVAD_SHORT" if entry.private else "_MMVAD"
+    core = "Core." if symbols.has(structure, "Core.StartingVpn") else ""
+    first, last = entry.start >> PAGE_SHIFT, (entry.end >> PAGE_SHIFT) - 1
+    flags = {
+        "Protection": PROTECTION_INDEX[entry.protect],
+        "PrivateMemory": int(entry.private),
+        "VadType": _IMAGE_MAP if entry.image else 0,
+    }
+    values: dict[str, int | bytes] = {f"{core}StartingVpn": first, f"{core}EndingVpn": last}
+    values.update({f"{core}u.VadFlags.{name}": value for name, value in flags.items()})
+    if symbols.has(structure, f"{core}StartingVpnHigh"):
+        values[f"{core}StartingVpnHigh"] = first >> _LONG_BITS
+        values[f"{core}EndingVpnHigh"] = last >> _LONG_BITS
+    if symbols.has(structure, f"{core}VadNode"):  # since Windows 8
+        values |= {
+            f"{core}VadNode.Left": left,
+            f"{core}VadNode.Right": right,
+            f"{core}VadNode.ParentValue": parent,
+        }
+    else:
+        values |= {"LeftChild": left, "RightChild": right, "u1.Parent": parent}
+    charge = f"{core}u1.VadFlags1.CommitCharge"
+    if not symbols.has(structure, charge):
+        charge = f"{core}u.VadFlags.CommitCharge" if symbols.has(structure, f"{core}u.VadFlags.CommitCharge") else ""
+    if charge:
+        values[charge] = entry.committed
+    if entry.file is not None and not entry.private:
+        values["Subsection"] = files.subsection(entry.file)
+    return symbols.build(structure, values)
+
+
+def set_root(kernel: KernelSpace, files: FileObjects, ranges: Sequence[Range], process: int) -> None:
+    """Write a process object's tree, at its `VadRoot`."""
+    symbols = kernel.symbols
+    root = process + symbols.offset("_EPROCESS", "VadRoot")
+    if symbols.has("_EPROCESS", "VadRoot.Root"):
+        top = write_tree(kernel, files, ranges, 0)
+        kernel.write(root, top.to_bytes(8, "little"))
+        return
+    top = write_tree(kernel, files, ranges, root)
+    values: dict[str, int | bytes] = {
+        "BalancedRoot.u1.Parent": root,
+        "BalancedRoot.RightChild": top,
+        "DepthOfTree": len(ranges).bit_length(),
+        "NumberGenericTableElements": len(ranges),
+    }
+    kernel.write(root, symbols.build("_MM_AVL_TABLE", values))

@@ -1,0 +1,1 @@
+"""Minidumps from a scenario."""

@@ -1,0 +1,1 @@
+"""The objects that are planted in synthetic dumps."""

@@ -1,0 +1,1 @@
+"""Layouts and symbol tables of Windows kernels that only the generator needs."""

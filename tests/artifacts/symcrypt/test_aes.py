@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dumpscan.artifacts.aes.schedule import Schedule, expand, swap
+from dumpscan.artifacts.symcrypt.aes import decode_schedule, search_aes
+from dumpscan.findings import SymmetricKey
+from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.model.c_symcrypt import ABIS, X64, Abi
+from dumpscan.synth.objects import symcrypt
+from support.symcrypt_samples import BASE, Patches
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dumpscan.artifacts.decoded import Decoded
+
+KEYS = [bytes(range(size)) for size in (16, 24, 32)]
+
+
+def decode(memory: Patches, key: bytes, *, swapped: bool = False) -> Decoded:
+    return decode_schedule(memory, Schedule(BASE, key, swapped))
+
+
+def test_every_key_of_the_dump_and_no_other(wine_dump: Path, wine_truth: dict[str, Any]) -> None:
+    with Minidump(wine_dump) as dump:
+        found = {}
+        for decoded in search_aes(dump):
+            assert isinstance(decoded.finding, SymmetricKey)
+            assert decoded.key_object is not None
+            assert decoded.key_object.structure == "SYMCRYPT_AES_EXPANDED_KEY"
+            assert decoded.length == 0x1F0
+            found[decoded.address] = decoded.finding.key.hex()
+    assert found == {entry["va"]: entry["key"] for entry in wine_truth["aes"]}
+
+
+@pytest.mark.parametrize("abi", ABIS, ids=lambda abi: f"{abi.architecture}-{abi.layout}")
+@pytest.mark.parametrize("key", KEYS, ids=len)
+def test_an_object_of_every_build(abi: Abi, key: bytes) -> None:
+    data = symcrypt.aes_key(abi, BASE, key)
+    decoded = decode(Patches({BASE: data}), key)
+    assert (decoded.length, decoded.encoding) == (len(data), "symcrypt")
+    assert decoded.key_object is not None
+    assert decoded.key_object.consistent
+    assert decoded.key_object.architecture == ("x86" if abi.pointer_size == 4 else None)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_bare_schedule_is_one_too(swapped: bool) -> None:  # noqa: FBT001 - a parameter
+    schedule = expand(KEYS[0])
+    data = swap(schedule) if swapped else schedule
+    decoded = decode(Patches({BASE: data + bytes(512)}), KEYS[0], swapped=swapped)
+    assert (decoded.length, decoded.encoding) == (176, "aes-schedule")
+    assert decoded.key_object is not None
+    assert decoded.key_object.library is None
+
+
+def test_pointers_of_another_place_make_no_object() -> None:
+    data = symcrypt.aes_key(X64, BASE + 0x1000, KEYS[0])
+    assert decode(Patches({BASE: data}), KEYS[0]).encoding == "aes-schedule"
+
+
+def test_a_damaged_schedule_for_decryption_is_named() -> None:
+    data = bytearray(symcrypt.aes_key(X64, BASE, KEYS[0]))
+    data[0x140] ^= 1
+    decoded = decode(Patches({BASE: bytes(data)}), KEYS[0])
+    assert decoded.key_object is not None
+    assert decoded.key_object.wrong_parts == ("decryption schedule",)
+
+
+def test_one_key_has_one_id_wherever_it_lies_and_the_id_is_not_its_plain_hash() -> None:
+    object_ = decode(Patches({BASE: symcrypt.aes_key(X64, BASE, KEYS[2])}), KEYS[2])
+    bare = decode(Patches({BASE: expand(KEYS[2])}), KEYS[2])
+    assert object_.finding.identity == bare.finding.identity
+    assert bare.finding.identity[1] != sha256(KEYS[2]).hexdigest()
+    other = decode(Patches({BASE: expand(KEYS[0])}), KEYS[0])
+    assert other.finding.identity != bare.finding.identity
+
+
+def test_the_key_is_not_shown() -> None:
+    decoded = decode(Patches({BASE: expand(KEYS[0])}), KEYS[0])
+    assert repr(KEYS[0]) not in repr(decoded)
+    assert KEYS[0].hex() not in repr(decoded)

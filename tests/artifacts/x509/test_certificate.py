@@ -1,0 +1,139 @@
+"""Certificates in memory."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dumpscan.artifacts.der import SMALL
+from dumpscan.artifacts.x509.certificate import DETECTORS, MOST_BYTES
+from dumpscan.artifacts.x509.parts import take_apart
+from dumpscan.findings import Certificate
+from support.artifact_samples import (
+    BASE,
+    Space,
+    certificate_der,
+    certificate_in,
+    certificate_of,
+    damaged,
+    detect,
+    key_id,
+    memory_of,
+    openssl,
+    rewritten,
+    rsa_key,
+    tlv,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_smallest() -> None:
+    """Ed25519 certificates have short lengths outside and inside."""
+    tiny = rewritten(certificate_der("ed25519"), issuer=b"\x30\x00", subject=b"\x30\x00", extensions=b"")
+    assert tiny[:2] == b"\x30\x81"
+    assert tiny[4] < 0x80
+    assert certificate_in(tiny).public_key_algorithm == "Ed25519"
+
+
+def test_every_form_of_lengths() -> None:
+    forms = set()
+    for key, extra in (("ed25519", 0), ("secp256r1", 30), ("secp256r1", 200), ("rsa2048", 300), ("ed25519", 70_000)):
+        for version in (bytes.fromhex("a003020102"), b""):
+            padding = tlv(0x30, bytes.fromhex("0603550411"), tlv(4, bytes(extra)))
+            extensions = tlv(0xA3, tlv(0x30, padding)) if extra else b""
+            data = rewritten(certificate_der(key), version=version, issuer=b"\x30\x00", extensions=extensions)
+            forms.add(data[1])
+            if version or extra < 70_000:
+                assert certificate_in(data).version == (3 if version else 1)
+    assert forms == {0x81, 0x82, 0x83}
+
+
+def test_version_1_of_openssl(tmp_path: Path) -> None:
+    key, request = tmp_path / "key.pem", tmp_path / "request.pem"
+    key.write_bytes(openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"))
+    request.write_bytes(openssl("req", "-new", "-key", str(key), "-subj", "/CN=old"))
+    found = certificate_in(openssl("x509", "-req", "-in", str(request), "-signkey", str(key), "-outform", "DER"))
+    assert (found.subject, found.version, found.public_key_size) == ("CN=old", 1, 1024)
+
+
+def test_large_ones_are_looked_at_before_they_are_read() -> None:
+    data = certificate_of(rsa_key(1024)).public_bytes(Encoding.DER)
+    padding = tlv(0x30, bytes.fromhex("0603550411"), tlv(4, bytes(50_000)))
+    large = rewritten(certificate_der("rsa1024"), extensions=tlv(0xA3, tlv(0x30, padding)))
+    assert certificate_in(large).subject_common_name == "example.org"
+    for wrong in (
+        large[:-200] + b"\xff" * 200,
+        large[:4] + b"\x30\x82\xc0\x00" + large[8:],
+        large[:2] + b"\xff\xff" + large[4:],
+    ):
+        memory = memory_of(wrong + bytes(70_000))
+        asked: list[int] = []
+        read = memory.read
+        memory.read = lambda address, size, read=read, asked=asked: asked.append(size) or read(address, size)  # type: ignore[method-assign,misc]
+        assert DETECTORS[0][1](memory, BASE) is None
+        assert sum(asked) < SMALL + 100
+    huge = tlv(0x30, data + bytes(MOST_BYTES))
+    assert not detect(DETECTORS, huge)
+
+
+def test_across_a_seam() -> None:
+    data = certificate_der("rsa2048")
+    space = Space({BASE + 40: data[40:], BASE: data[:40]})
+    decoded = DETECTORS[0][1](space, BASE)
+    assert decoded is not None
+    assert decoded.sha256 == sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("missing", [1, 30, 300])
+def test_a_certificate_without_its_end(missing: int) -> None:
+    data = certificate_der("rsa2048")
+    (decoded,) = detect(DETECTORS, data[:-missing])
+    assert (decoded.missing, decoded.length) == (missing, len(data))
+    assert isinstance(decoded.finding, Certificate)
+    assert decoded.finding.der == data[:-missing]
+    assert decoded.finding.problem == f"the last {missing} of {len(data)} bytes are missing"
+    assert decoded.finding.serial_number == "123456789ABCDEF"
+    assert decoded.finding.subject_common_name == "example.org"
+    assert decoded.finding.key_id == (key_id(rsa_key(2048)) if missing <= 300 else None)
+
+
+@pytest.mark.parametrize("opening", ["3082ffff3082fff0a0030201020202", "3083 0fffff 3083 0fff00 a0030201020202"])
+def test_an_opening_whose_end_is_missing_is_looked_at_before_all_is_read(opening: str) -> None:
+    memory = memory_of(bytes.fromhex(opening) + b"\x55" * 50_000)
+    asked: list[int] = []
+    read = memory.read
+    memory.read = lambda address, size: asked.append(size) or read(address, size)  # type: ignore[method-assign,func-returns-value]
+    assert DETECTORS[0][1](memory, BASE) is None
+    assert sum(asked) < SMALL + 100
+
+
+def test_too_little_of_a_certificate_is_nothing() -> None:
+    data = certificate_der("rsa2048")
+    least = data.index(take_apart(data).algorithm) + len(take_apart(data).algorithm)
+    assert detect(DETECTORS, data[:least])
+    for size in range(least):
+        assert not detect(DETECTORS, data[:size])
+
+
+@pytest.mark.parametrize("name", ["secp256r1", "rsa1024"])
+def test_damage_is_survived(name: str) -> None:
+    data = certificate_der(name)
+    for copy in damaged(data, 120):
+        for decoded in detect(DETECTORS, copy):
+            assert isinstance(decoded.finding, Certificate)
+            assert decoded.finding.der == copy[: decoded.length]
+
+
+@given(st.data())
+def test_any_damage_is_survived(draw: st.DataObject) -> None:
+    data = certificate_der()
+    at = draw.draw(st.integers(0, len(data)))
+    size = draw.draw(st.integers(0, 20))
+    detect(DETECTORS, data[:at] + draw.draw(st.binary(max_size=20)) + data[at + size :])

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dumpscan.case.gate import read_allowed, reasons
+from dumpscan.case.rules import GateRule
+from dumpscan.case.store.reader import Case
+from dumpscan.exceptions import UsageError
+from support import output_samples as samples
+from support.case_samples import result, write_case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+A, B = "/dumps/a.dmp", "/dumps/b.dmp"
+WEB, KEY, OLD, OLD_KEY, ALONE = samples.findings()[:5]
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Iterator[Case]:
+    found = (WEB, OLD, OLD_KEY, ALONE, samples.container(), samples.symmetric_key())
+    with Case.open(write_case(tmp_path / "case.db", result(A, KEY), result(B, *found))) as opened:
+        yield opened
+
+
+def broken(case: Case, *rules: GateRule, dumps: tuple[str, ...] = (A, B), allowed: tuple[str, ...] = ()) -> list[str]:
+    found = list(reasons(case, rules, dumps=dumps, allowed=frozenset(allowed), now=samples.NOW))
+    assert all("\n" not in reason.text and reason.rule in rules for reason in found)
+    return [reason.text for reason in found]
+
+
+def test_each_rule(case: Case) -> None:
+    assert len(broken(case, GateRule.PRIVATE_KEY)) == 3
+    assert len(broken(case, GateRule.KEY_WITH_CERTIFICATE)) == 2
+    (live,) = broken(case, GateRule.LIVE_KEY)
+    assert KEY.key_id in live  # type: ignore[attr-defined]
+    assert "www.contoso.example" in live
+    assert A in live
+    (expired,) = broken(case, GateRule.EXPIRED)
+    assert "vpn.contoso.example" in expired
+    assert len(broken(case, GateRule.CERTIFICATE)) == 2
+    assert len(broken(case, GateRule.ENCRYPTED_CONTAINER)) == 1
+    assert len(broken(case, GateRule.SYMMETRIC_KEY)) == 1
+    assert broken(case) == []
+    assert len(broken(case, *GateRule)) == 3 + 2 + 1 + 1 + 2 + 1 + 1
+
+
+def test_only_the_dumps_at_hand_count_but_pairs_are_those_of_the_case(case: Case) -> None:
+    assert len(broken(case, GateRule.LIVE_KEY, dumps=(A,))) == 1  # its certificate lies in the other dump
+    assert broken(case, GateRule.LIVE_KEY, dumps=(B,)) == []
+    assert broken(case, *GateRule, dumps=("/elsewhere",)) == []
+
+
+def test_what_is_allowed_is_let_through(case: Case) -> None:
+    assert broken(case, GateRule.LIVE_KEY, allowed=(KEY.key_id,)) == []  # type: ignore[attr-defined]
+    assert broken(case, GateRule.LIVE_KEY, allowed=(WEB.thumbprint.lower(),)) == []  # type: ignore[attr-defined]
+    assert broken(case, GateRule.LIVE_KEY, allowed=(WEB.sha256,)) == []
+    assert broken(case, GateRule.EXPIRED, allowed=(OLD.thumbprint.lower(),)) == []  # type: ignore[attr-defined]
+    assert broken(case, GateRule.ENCRYPTED_CONTAINER, allowed=(samples.container().sha256,)) == []
+    assert len(broken(case, GateRule.LIVE_KEY, allowed=("00" * 20,))) == 1
+
+
+def test_a_certificate_that_ends_now_is_live_until_then(tmp_path: Path) -> None:
+    ending = replace(WEB, not_after=samples.NOW)  # type: ignore[type-var]
+    with Case.open(write_case(tmp_path / "case.db", result(A, KEY, ending))) as case:
+        assert len(broken(case, GateRule.LIVE_KEY)) == 1
+        assert broken(case, GateRule.EXPIRED) == []
+
+
+def test_a_list_of_what_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "allow.txt"
+    thumbprint = "AB:CD:" + ":".join(["01"] * 18)
+    path.write_text(f"# test keys\n\n{thumbprint}  # lab\n  {'Ff' * 32}\n", encoding="utf-8")
+    assert read_allowed(path) == {"abcd" + "01" * 18, "ff" * 32}
+
+
+@pytest.mark.parametrize("line", ["xyz", "ab" * 19, "ab" * 33, "CN=www.example.org"])
+def test_a_line_that_is_neither_is_an_error(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "allow.txt"
+    path.write_text(f"# fine\n{line}\n")
+    with pytest.raises(UsageError, match="line 2"):
+        read_allowed(path)
+
+
+def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(UsageError, match="cannot be read"):
+            read_allowed(path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="UTF-8"):
+        read_allowed(tmp_path / "binary")

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dumpscan.exceptions import InputError
+from dumpscan.memory import volatility
+from dumpscan.memory.mapped_file import MappedFile
+from dumpscan.memory.physical.containers import _unpacked, open_image
+from dumpscan.synth.kernel.container import CONTAINERS
+from support.kernel_images import Lab, build_lab
+from support.page_table_images import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMATS = {
+    "crash": "Windows crash dump",
+    "crash-bitmap": "Windows crash dump",
+    "lime": "LiME",
+    "elf": "ELF core dump",
+}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return build_lab(tmp_path_factory.mktemp("lab"))
+
+
+def write(directory: Path, data: bytes, name: str = "image.bin") -> Path:
+    path = directory / name
+    path.write_bytes(data)
+    return path
+
+
+def test_a_file_without_marks_is_raw(tmp_path: Path) -> None:
+    heard: list[str] = []
+    with open_image(write(tmp_path, bytes(range(256)) * 64), heard) as image:
+        assert (image.format, image.size, image.problems) == ("raw", 4 * PAGE, [])
+        assert image.in_file
+    assert heard == []
+
+
+@pytest.mark.parametrize("container", [name for name in CONTAINERS if name != "raw"])
+def test_containers_give_the_same_memory(lab: Lab, tmp_path: Path, container: str) -> None:
+    raw = lab.image.read_bytes()
+    other = build_lab(tmp_path, container=container)
+    with other.physical() as image:
+        assert image.format == FORMATS[container]
+        assert image.problems == []
+        held = bytearray(len(raw))
+        for region in image.regions:
+            held[region.start : region.end] = image.read(region.start, region.size)
+        # A dump with a bitmap leaves out pages, those that are zero here.
+        assert held == raw
+
+
+def test_vmware_memory_beside_its_snapshot(tmp_path: Path) -> None:
+    # VMware's own format: groups, then tags; `regionPPN` and so on say where 4 KiB pages of the .vmem belong.
+    tags = b"".join(
+        bytes([4 | indices << 6, len(name)]) + name + bytes(4 * indices) + value.to_bytes(4, "little")
+        for name, indices, value in (
+            (b"regionsCount", 0, 1),
+            (b"regionPPN", 1, 0x100),
+            (b"regionPageNum", 1, 2),
+            (b"regionSize", 1, 2),
+        )
+    )
+    head = struct.pack("<4sII", b"\xd2\xbe\xd2\xbe", 0, 1) + struct.pack("64sQQ", b"memory", 92, 0)
+    assert len(head) == 92
+    write(tmp_path, head + tags + bytes(8), "machine.vmss")
+    memory = write(tmp_path, b"".join(bytes([number]) * PAGE for number in range(4)), "machine.vmem")
+    heard: list[str] = []
+    with open_image(memory, heard) as image:
+        assert image.format == "VMware snapshot"
+        assert [(region.start, region.size, region.file_offset) for region in image.regions] == [
+            (0x100000, 2 * PAGE, 2 * PAGE)
+        ]
+        assert image.read(0x101000, 2) == b"\3\3"
+    assert heard == []
+
+
+def test_volatilitys_warnings_are_heard_and_not_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    heard: list[str] = []
+    with open_image(write(tmp_path, bytes(PAGE), "machine.vmem"), heard) as image:
+        assert image.format == "raw"
+    assert len(heard) == 1
+    assert heard[0].startswith("volatility3: No metadata file found alongside VMEM file.")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "is empty"),
+        (b"MDMP" + bytes(100), "is a minidump: use `dumpscan minidump`; expected an image of physical memory"),
+        (b"\x1f\x8b" + bytes(100), "is a gzip archive: unpack it first"),
+        (b"EMiL" + b"\xff" * 100, "is a LiME image whose headers are damaged"),
+        (b"\x7fELF" + b"\xff" * 100, "is an ELF file, but no core dump of physical memory"),
+        (b"PAGEDU64" + bytes(0x3000), "is a Windows crash dump without all of physical memory"),
+        (b"PAGEDUMP" + bytes(0x3000), "is a Windows crash dump without all of physical memory"),
+        (b"PAGEDU64", "is a Windows crash dump without all of physical memory"),
+        (b"QEVM\0\0\0\3" + b"\xff" * 100, "is a QEMU snapshot that is damaged"),
+    ],
+)
+def test_what_is_no_image_is_refused(tmp_path: Path, data: bytes, problem: str) -> None:
+    path = write(tmp_path, data)
+    with pytest.raises(InputError) as caught:
+        open_image(path, [])
+    assert problem in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a directory"):
+        open_image(tmp_path, [])
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_image(tmp_path / "absent", [])
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(InputError, match="is a named pipe"):
+            open_image(tmp_path / "pipe", [])
+
+
+def lime(*runs: tuple[int, int], data: bool = True) -> bytes:
+    return b"".join(
+        struct.pack("<4sIQQQ", b"EMiL", 1, start, start + size - 1, 0) + (bytes(size) if data else b"")
+        for start, size in runs
+    )
+
+
+def test_a_container_that_is_cut_short_says_so(tmp_path: Path) -> None:
+    whole = lime((0x1000, 4 * PAGE), (0x100000, 8 * PAGE))
+    with open_image(write(tmp_path, whole[: -3 * PAGE]), []) as image:
+        assert image.format == "LiME"
+        assert image.problems == [
+            (
+                "cut short: 1 of 2 runs of memory lie past the end of the file, wholly or in part; "
+                f"{3 * PAGE} bytes are missing"
+            )
+        ]
+        assert image.frames == 9
+
+
+def test_a_raw_image_of_no_whole_number_of_pages_says_so(tmp_path: Path) -> None:
+    with open_image(write(tmp_path, bytes(3 * PAGE + 5)), []) as image:
+        assert image.problems == [f"cut short: its size of {3 * PAGE + 5} bytes is no multiple of {PAGE}"]
+        assert image.frames == 3
+
+
+def test_a_list_of_runs_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.memory.physical.containers._READS_ALLOWED", 100)
+    path = write(tmp_path, lime(*((number, 1) for number in range(1000)), data=True))
+    with pytest.raises(InputError, match="the list of its runs of memory does not end"):
+        open_image(path, [])
+
+
+class PackedLayer:
+    """A layer of a compressed format: two pages that are there, one that is zero, a hole, and one more."""
+
+    minimum_address = 0
+    maximum_address = 0x10FFF
+    pages = {0: b"\1" * PAGE, PAGE: bytes(PAGE), 2 * PAGE: b"\2" * PAGE, 0x10000: b"\3" * PAGE}  # noqa: RUF012
+
+    def mapping(self, first: int, size: int, *, ignore_errors: bool) -> Iterator[tuple[int, int, int, int, str]]:
+        assert (first, size, ignore_errors) == (0, 0x11000, True)
+        for address in self.pages:
+            yield address, PAGE, 77, 5, "base"
+
+    def read(self, address: int, size: int, *, pad: bool) -> bytes:
+        assert pad
+        assert size == PAGE
+        return self.pages[address]
+
+
+def test_a_compressed_image_is_unpacked_into_a_file_that_goes_away(tmp_path: Path) -> None:
+    volatility.load()
+    file = MappedFile(write(tmp_path, b"packed"))
+    layer: Any = PackedLayer()
+    image = _unpacked(file, layer, "AVML")
+    assert (image.format, image.path, image.in_file) == ("AVML, compressed", file.path, False)
+    assert [(region.start, region.size) for region in image.regions] == [(0, 3 * PAGE), (0x10000, PAGE)]
+    assert [image.read(address, 2) for address in (0, PAGE, 2 * PAGE, 0x10FFE)] == [b"\1\1", b"\0\0", b"\2\2", b"\3\3"]
+    # Offsets in a file that the user never saw are no evidence.
+    assert image.extents(0, 10) == ()
+    directory = image._unpacked_in
+    assert directory is not None
+    assert os.path.isdir(directory.name)  # noqa: PTH112 - a name, not a path
+    image.close()
+    assert not os.path.exists(directory.name)  # noqa: PTH110
