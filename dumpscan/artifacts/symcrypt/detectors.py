@@ -19,7 +19,7 @@ from dumpscan.model.c_symcrypt import DIVISOR_TAG, WRAPPER_MAGIC, X64, X86
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoded, Detector
-    from dumpscan.artifacts.symcrypt.numbers import Header
+    from dumpscan.artifacts.symcrypt.numbers import NumberHeader
     from dumpscan.memory.space import Memory
 
 # 0x00 type (its low half varies), 0x04 nDigits, 0x08 cbSize (at least 0x100, as of any RSA key's modulus), 0x0c flags
@@ -50,7 +50,7 @@ def decode_int(memory: Memory, address: int) -> Decoded | None:
     return symcrypt_ec.decode_scalar(memory, address, header) or symcrypt_dl.decode_private(memory, address, header)
 
 
-def _in_divisor(memory: Memory, address: int, header: Header) -> bool:
+def _in_divisor(memory: Memory, address: int, header: NumberHeader) -> bool:
     """Whether an INT is part of a DIVISOR: then it is part of a MODULUS, and no private value."""
     tag = address - header.abi.divisor_int + _TAG_OFFSET
     return tag >= 0 and memory.read(tag, len(DIVISOR_TAG)) == DIVISOR_TAG

@@ -29,7 +29,7 @@ from dumpscan.model.c_symcrypt import FLAG_AGREEMENT, FLAG_SIGNATURE, PRE_102, a
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.artifacts.symcrypt.numbers import Header
+    from dumpscan.artifacts.symcrypt.numbers import NumberHeader
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
     from dumpscan.model.c_symcrypt import Abi
@@ -60,7 +60,7 @@ class _Group:
     safe: bool
 
 
-def decode_private(memory: Memory, address: int, header: Header) -> Decoded | None:
+def decode_private(memory: Memory, address: int, header: NumberHeader) -> Decoded | None:
     """Decode the DSA or Diffie-Hellman key whose private value is the INT at `address`."""
     private = read_int(memory, address, header.abi)
     if not private or private.bit_length() > MOST_BITS:
@@ -72,7 +72,7 @@ def decode_private(memory: Memory, address: int, header: Header) -> Decoded | No
     return None
 
 
-def keys_before(memory: Memory, address: int, header: Header) -> Iterator[tuple[Abi, int]]:
+def keys_before(memory: Memory, address: int, header: NumberHeader) -> Iterator[tuple[Abi, int]]:
     """Find the structures before an INT that point to it as a DLKEY does."""
     reach = header.abi.sizeof(STRUCTURE) + MOST_BITS // 8
     if address >> 8 * header.abi.pointer_size:

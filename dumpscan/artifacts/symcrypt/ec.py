@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dumpscan.artifacts.symcrypt.curves import Point
-    from dumpscan.artifacts.symcrypt.numbers import Header
+    from dumpscan.artifacts.symcrypt.numbers import NumberHeader
     from dumpscan.memory.space import Memory
     from dumpscan.model.c_symcrypt import Abi
 
@@ -68,7 +68,7 @@ _X25519_TOP = 254
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EcAllocation:
     """Where a key would lie: pure arithmetic on addresses.
 
     Attributes:
@@ -104,10 +104,10 @@ class Place:
         return self.scalar + self.abi.int_size(self.digits) - self.key
 
 
-def places_of_scalar(abi: Abi, address: int, digits: int) -> Iterator[Place]:
+def allocations_of_scalar(abi: Abi, address: int, digits: int) -> Iterator[EcAllocation]:
     """Say where the keys could lie whose scalar is the INT at an address."""
     for coordinates in _COORDINATE_COUNTS:
-        place = Place(abi, 0, digits, coordinates)
+        place = EcAllocation(abi, 0, digits, coordinates)
         yield replace(place, key=address - place.scalar)
 
 
@@ -147,12 +147,12 @@ class _Structure:
     linked: bool
 
 
-def decode_scalar(memory: Memory, address: int, header: Header) -> Decoded | None:
+def decode_scalar(memory: Memory, address: int, header: NumberHeader) -> Decoded | None:
     """Decode the elliptic-curve key whose private scalar is the INT at `address`."""
     scalar = read_int(memory, address, header.abi)
     if scalar is None or header.digits * header.abi.digit * 8 > 2 * MOST_FIELD_BITS:
         return None
-    for place in places_of_scalar(header.abi, address, header.digits):
+    for place in allocations_of_scalar(header.abi, address, header.digits):
         if place.key < 0:
             continue
         structure = _structure(memory, place)
@@ -165,7 +165,7 @@ def decode_scalar(memory: Memory, address: int, header: Header) -> Decoded | Non
     return None
 
 
-def _structure(memory: Memory, place: Place) -> _Structure | None:
+def _structure(memory: Memory, place: EcAllocation) -> _Structure | None:
     """Read the structure in the layout that its pointers and flags agree with; None if something else is there."""
     data = read_exactly(memory, place.key, place.scalar - place.key)
     if data is None:
@@ -183,7 +183,7 @@ def _structure(memory: Memory, place: Place) -> _Structure | None:
     return found
 
 
-def _linked(data: bytes, place: Place, abi: Abi) -> bool:
+def _linked(data: bytes, place: EcAllocation, abi: Abi) -> bool:
     """Whether a structure's pointers lead to the point and the scalar behind it, or to the curve that the point has."""
     point, scalar = abi.number(data, STRUCTURE, "poPublicKey"), abi.number(data, STRUCTURE, "piPrivateKey")
     if point == place.point or scalar == place.scalar or scalar - point == place.scalar - place.point:
@@ -197,7 +197,7 @@ def _flags(fields: Any, layout: str | None) -> int | None:  # noqa: ANN401 - mad
     return int(fields.fAlgorithmInfo) if layout == FROM_102 else None
 
 
-def _curves(memory: Memory, place: Place, structure: _Structure) -> Iterator[_Curve]:
+def _curves(memory: Memory, place: EcAllocation, structure: _Structure) -> Iterator[_Curve]:
     """Read the curve that the key, or its point, points to; without one, guess from the sizes if the key is linked."""
     abi = structure.abi
     point = read_struct(memory, place.point, abi, "SYMCRYPT_ECPOINT")
@@ -216,7 +216,7 @@ def _curves(memory: Memory, place: Place, structure: _Structure) -> Iterator[_Cu
             yield _Curve(bits, modulus, c_symcrypt.CURVE_WEIERSTRASS_MINUS_3, c_symcrypt.COORDINATES_JACOBIAN)
 
 
-def _read_curve(memory: Memory, address: int, place: Place) -> _Curve | None:
+def _read_curve(memory: Memory, address: int, place: EcAllocation) -> _Curve | None:
     """Read a curve and check that it is one, and of the key's size."""
     abi = place.abi
     fields = read_struct(memory, address, abi, "SYMCRYPT_ECURVE")
@@ -239,7 +239,7 @@ def _read_curve(memory: Memory, address: int, place: Place) -> _Curve | None:
     )
 
 
-def _decode(memory: Memory, place: Place, structure: _Structure, curve: _Curve, scalar: int) -> Decoded | None:
+def _decode(memory: Memory, place: EcAllocation, structure: _Structure, curve: _Curve, scalar: int) -> Decoded | None:
     """Prove the key at a place, on a curve."""
     start = place.point + place.abi.sizeof("SYMCRYPT_ECPOINT")
     stored = [read_number(memory, start + number * place.element, place.element) for number in range(place.coordinates)]
@@ -336,7 +336,7 @@ def _x25519(coordinates: tuple[int, ...], scalar: int, curve: _Curve) -> Private
 
 
 def _unnamed(
-    memory: Memory, place: Place, curve: _Curve, points: list[Point], scalar: int
+    memory: Memory, place: EcAllocation, curve: _Curve, points: list[Point], scalar: int
 ) -> tuple[PrivateKey | PublicKey | None, tuple[tuple[str, str], ...]]:
     """Prove a key on a curve of which only the parameters in memory are known."""
     found = _read_weierstrass(memory, place, curve)
@@ -357,7 +357,7 @@ def _unnamed(
     return public, found.parameters()
 
 
-def _read_weierstrass(memory: Memory, place: Place, curve: _Curve) -> Weierstrass | None:
+def _read_weierstrass(memory: Memory, place: EcAllocation, curve: _Curve) -> Weierstrass | None:
     """Read all parameters of a curve, in the form in which its generator is on it and has its order."""
     fields, p = curve.fields, curve.field
     generator = int(fields.G) + place.abi.sizeof("SYMCRYPT_ECPOINT")

@@ -27,7 +27,7 @@ _HEADER = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class NumberHeader:
     """What a number says of itself.
 
     Attributes:
@@ -85,7 +85,7 @@ def digest_present(memory: Memory, address: int, size: int) -> tuple[str, int]:
     return hashed.hexdigest(), missing
 
 
-def int_header(memory: Memory, address: int, *, pointer_size: int | None = None) -> Header | None:
+def int_header(memory: Memory, address: int, *, pointer_size: int | None = None) -> NumberHeader | None:
     """Read the header of an INT; None if there is none.
 
     Args:
@@ -101,11 +101,11 @@ def int_header(memory: Memory, address: int, *, pointer_size: int | None = None)
         return None
     for abi in abis(pointer_size or memory.pointer_size):
         if abi.int_size(digits) == size and pointer_size in (None, abi.pointer_size):
-            return Header(abi, digits)
+            return NumberHeader(abi, digits)
     return None
 
 
-def modulus_header(memory: Memory, address: int, *, pointer_size: int | None = None) -> Header | None:
+def modulus_header(memory: Memory, address: int, *, pointer_size: int | None = None) -> NumberHeader | None:
     """Read the header of a MODULUS; None if there is none (arguments as of `int_header`).
 
     How many numbers lie behind its value has changed between versions without a trace in the layout: one or two.
@@ -120,7 +120,7 @@ def modulus_header(memory: Memory, address: int, *, pointer_size: int | None = N
     for abi in abis(pointer_size or memory.pointer_size, element // digits):
         extras = size - abi.modulus_value - element
         if extras in (element, 2 * element) and pointer_size in (None, abi.pointer_size):
-            return Header(abi, digits)
+            return NumberHeader(abi, digits)
     return None
 
 
@@ -146,7 +146,7 @@ def read_modulus(memory: Memory, address: int, abi: Abi) -> int | None:
     return read_number(memory, address + abi.modulus_value, header.digits * abi.digit)
 
 
-def modulus_agrees(memory: Memory, address: int, header: Header, value: int) -> bool:
+def modulus_agrees(memory: Memory, address: int, header: NumberHeader, value: int) -> bool:
     """Compare a modulus with what SymCrypt computed from it when it was set: a public number's own proof.
 
     R^2 mod n lies behind the value; where it is not held, or zero, the low 64 bits of -1/n, which lie in the header.

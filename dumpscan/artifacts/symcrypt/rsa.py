@@ -2,7 +2,7 @@
 
 A key and everything that it points to lie in one allocation, in a fixed order (`SymCryptRsakeyCreate`): the structure,
 the modulus, two primes (each in the room of a modulus), two CRT inverses, the private exponent, two CRT exponents. So
-any MODULUS in it says where the key would be (`places`), without a wrapper and without a symbol; pointers, where they
+any MODULUS in it says where the key would be (`RsaAllocation`), without a wrapper and without a symbol; pointers, where they
 are right, say the same. Which parts are really there, each part's own tag tells; whether they make a key, arithmetic
 does.
 """
@@ -34,7 +34,7 @@ from dumpscan.model.c_symcrypt import FLAG_AGREEMENT, FLAG_SIGNATURE, PRE_102, a
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.artifacts.symcrypt.numbers import Header
+    from dumpscan.artifacts.symcrypt.numbers import NumberHeader
     from dumpscan.findings import PublicKey
     from dumpscan.memory.space import Memory
     from dumpscan.model.c_symcrypt import Abi
@@ -53,7 +53,7 @@ _LEAST_DIGITS_BITS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RsaAllocation:
     """Where a key would lie: pure arithmetic on addresses.
 
     Attributes:
@@ -93,17 +93,17 @@ class Place:
         return self.prime(0) + self.abi.int_size(self.digits) - self.key
 
 
-def place_of_modulus(abi: Abi, address: int, digits: int, stride: int) -> Place:
+def allocation_of_modulus(abi: Abi, address: int, digits: int, stride: int) -> RsaAllocation:
     """Say where the key lies whose modulus is at an address."""
-    return Place(abi, address - abi.sizeof(STRUCTURE), digits, stride)
+    return RsaAllocation(abi, address - abi.sizeof(STRUCTURE), digits, stride)
 
 
-def places_of_prime(abi: Abi, address: int, digits: int) -> Iterator[Place]:
+def allocations_of_prime(abi: Abi, address: int, digits: int) -> Iterator[RsaAllocation]:
     """Say where the keys could lie one of whose primes is at an address: n has twice its digits, or one less."""
     for modulus_digits in (2 * digits, 2 * digits - 1):
         stride = abi.modulus_size(modulus_digits)
         for number in (1, 2):
-            yield Place(abi, address - number * stride - abi.sizeof(STRUCTURE), modulus_digits, stride)
+            yield RsaAllocation(abi, address - number * stride - abi.sizeof(STRUCTURE), modulus_digits, stride)
 
 
 def decode_modulus(memory: Memory, address: int) -> Decoded | None:
@@ -112,11 +112,11 @@ def decode_modulus(memory: Memory, address: int) -> Decoded | None:
     if header is None:
         return None
     stride = _stride(memory, address)
-    found = _decode(memory, place_of_modulus(header.abi, address, header.digits, stride), header)
+    found = _decode(memory, allocation_of_modulus(header.abi, address, header.digits, stride), header)
     if found is not None:
         return found
     for abi in abis(memory.pointer_size, header.abi.digit):
-        for place in places_of_prime(abi, address, header.digits):
+        for place in allocations_of_prime(abi, address, header.digits):
             if place.key >= 0 and modulus_header(memory, place.modulus) is None and _partner(memory, place, address):
                 found = _decode(memory, place, None)
                 if found is not None:
@@ -124,7 +124,7 @@ def decode_modulus(memory: Memory, address: int) -> Decoded | None:
     return None
 
 
-def _partner(memory: Memory, place: Place, prime: int) -> bool:
+def _partner(memory: Memory, place: RsaAllocation, prime: int) -> bool:
     """Whether there is another prime, or a private exponent, beside one."""
     other = place.prime(1) if prime == place.prime(0) else place.prime(0)
     return modulus_header(memory, other) is not None or int_header(memory, place.exponent(0)) is not None
@@ -137,7 +137,7 @@ def decode_key(memory: Memory, address: int) -> Decoded | None:
         header = modulus_header(memory, modulus, pointer_size=abi.pointer_size)
         if header is not None and header.abi.digit == abi.digit:
             return _decode(
-                memory, place_of_modulus(header.abi, modulus, header.digits, _stride(memory, modulus)), header
+                memory, allocation_of_modulus(header.abi, modulus, header.digits, _stride(memory, modulus)), header
             )
     return None
 
@@ -169,7 +169,7 @@ class _Structure:
         return int(getattr(self.fields, name)[number]) + self.slide
 
 
-def _structure(memory: Memory, place: Place, header: Header | None) -> _Structure:
+def _structure(memory: Memory, place: RsaAllocation, header: NumberHeader | None) -> _Structure:
     """Read the structure in the layout that its own fields agree with."""
     best, most = _Structure(), _ENOUGH
     data = read_exactly(memory, place.key, place.abi.sizeof(STRUCTURE))
@@ -184,7 +184,7 @@ def _structure(memory: Memory, place: Place, header: Header | None) -> _Structur
     return best
 
 
-def _likely(data: bytes, abi: Abi, place: Place, header: Header | None) -> bool:
+def _likely(data: bytes, abi: Abi, place: RsaAllocation, header: NumberHeader | None) -> bool:
     """Whether two of the four most telling fields are right."""
     right = (
         abi.number(data, STRUCTURE, "pmModulus") == place.modulus,
@@ -195,7 +195,7 @@ def _likely(data: bytes, abi: Abi, place: Place, header: Header | None) -> bool:
     return sum(right) >= 2  # noqa: PLR2004
 
 
-def _agreeing(fields: Any, place: Place, header: Header | None, slide: int) -> int:  # noqa: ANN401 - made at run time
+def _agreeing(fields: Any, place: RsaAllocation, header: NumberHeader | None, slide: int) -> int:  # noqa: ANN401 - made at run time
     """Count the fields that are as they must be."""
     bits = int(fields.nBitsOfModulus)
     end = place.key + place.size
@@ -212,7 +212,7 @@ def _agreeing(fields: Any, place: Place, header: Header | None, slide: int) -> i
     )
 
 
-def _decode(memory: Memory, place: Place, header: Header | None) -> Decoded | None:
+def _decode(memory: Memory, place: RsaAllocation, header: NumberHeader | None) -> Decoded | None:
     """Read the key at a place, if there is one, and prove it."""
     structure = _structure(memory, place, header)
     if structure.fields is None and _tags(memory, place) < _ENOUGH_TAGS:
@@ -243,7 +243,7 @@ def _decode(memory: Memory, place: Place, header: Header | None) -> Decoded | No
     )
 
 
-def _tags(memory: Memory, place: Place) -> int:
+def _tags(memory: Memory, place: RsaAllocation) -> int:
     """Count the objects of a private key that are where they would be."""
     moduli = [place.modulus, place.prime(0), place.prime(1)]
     ints = [place.exponent(number) for number in range(3)]
@@ -255,7 +255,7 @@ def _tags(memory: Memory, place: Place) -> int:
     )
 
 
-def _parts(memory: Memory, place: Place, structure: _Structure) -> RsaParts:
+def _parts(memory: Memory, place: RsaAllocation, structure: _Structure) -> RsaParts:
     """Read every part, by its pointer where that leads to such an object in the key's allocation, else by its place."""
     abi = place.abi
 
@@ -282,7 +282,7 @@ def _parts(memory: Memory, place: Place, structure: _Structure) -> RsaParts:
     )
 
 
-def _public(memory: Memory, place: Place, structure: _Structure, parts: RsaParts) -> PublicKey | None:
+def _public(memory: Memory, place: RsaAllocation, structure: _Structure, parts: RsaParts) -> PublicKey | None:
     """Make a public key, if the modulus is proven by its own constants and the structure stands."""
     modulus, exponent = parts.modulus, parts.exponent
     if not structure.intact or modulus is None or exponent is None:
@@ -307,7 +307,7 @@ def _public(memory: Memory, place: Place, structure: _Structure, parts: RsaParts
 
 
 def _key_object(
-    place: Place, structure: _Structure, missing: tuple[str, ...], wrong: tuple[str, ...], *, whole: bool = True
+    place: RsaAllocation, structure: _Structure, missing: tuple[str, ...], wrong: tuple[str, ...], *, whole: bool = True
 ) -> KeyObject:
     fields = structure.fields
     flags = None if structure.layout in (None, PRE_102) else int(fields.fAlgorithmInfo)

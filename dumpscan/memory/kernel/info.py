@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError
 from dumpscan.memory.kernel.windows.finder import X64_LAYER
-from dumpscan.memory.minidump.source import decode_utf16
 from dumpscan.memory.physical.page_statistics import map_statistics
 from dumpscan.memory.physical.page_tables import translate
+from dumpscan.memory.records import decode_utf16
 from dumpscan.memory.symbols.store import SymbolsMissingError
 from dumpscan.model.windows.c_paging import KUSER_SHARED_DATA_KERNEL, PAGE_SHIFT
 

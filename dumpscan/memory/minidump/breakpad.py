@@ -6,14 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dumpscan.memory.minidump.source import MISSING_DATA, Stream, column, decode_utf8
-from dumpscan.memory.minidump.system import windows_guid
+from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream
+from dumpscan.memory.records import column, decode_utf8
+from dumpscan.memory.windows.values import windows_guid
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dumpscan.memory.minidump.source import Layout, Records, Source, Structure
+    from dumpscan.memory.minidump.stream_reader import StreamReader, Structure
+    from dumpscan.memory.records import Layout, Records
 
 # Far more than real dumps have.
 _MOST_ANNOTATIONS = 1 << 14
@@ -143,9 +145,9 @@ class LinuxInfo:
         return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None
 
 
-def read_breakpad_info(source: Source, stream: Stream) -> BreakpadInfo | None:
+def read_breakpad_info(reader: StreamReader, stream: Stream) -> BreakpadInfo | None:
     """Read BreakpadInfo; None if it is too short."""
-    info = source.structure(stream, c_minidump.MINIDUMP_BREAKPAD_INFO, c_minidump.MINIDUMP_BREAKPAD_INFO.size)
+    info = reader.structure(stream, c_minidump.MINIDUMP_BREAKPAD_INFO, c_minidump.MINIDUMP_BREAKPAD_INFO.size)
     if info is None:
         return None
     validity = int(info.Validity)
@@ -155,26 +157,26 @@ def read_breakpad_info(source: Source, stream: Stream) -> BreakpadInfo | None:
     )
 
 
-def read_crashpad_info(source: Source, stream: Stream) -> CrashpadInfo | None:
+def read_crashpad_info(reader: StreamReader, stream: Stream) -> CrashpadInfo | None:
     """Read CrashpadInfo; None if it is too short."""
-    info = source.structure(stream, c_minidump.MINIDUMP_CRASHPAD_INFO, c_minidump.MINIDUMP_CRASHPAD_INFO.size)
+    info = reader.structure(stream, c_minidump.MINIDUMP_CRASHPAD_INFO, c_minidump.MINIDUMP_CRASHPAD_INFO.size)
     if info is None:
         return None
-    reader = _CrashpadReader(source, stream)
+    crashpad = _CrashpadReader(reader, stream)
     return CrashpadInfo(
         version=int(info.Version),
         report_id=windows_guid(bytes(info.ReportId)),
         client_id=windows_guid(bytes(info.ClientId)),
-        annotations=reader.dictionary(info.SimpleAnnotations),
-        modules=reader.modules(info.ModuleList),
+        annotations=crashpad.dictionary(info.SimpleAnnotations),
+        modules=crashpad.modules(info.ModuleList),
     )
 
 
 class _CrashpadReader:
     """Follows the locations in CrashpadInfo. However they are entangled, only so many annotations are read in all."""
 
-    def __init__(self, source: Source, stream: Stream) -> None:
-        self._source = source
+    def __init__(self, reader: StreamReader, stream: Stream) -> None:
+        self._reader = reader
         self._stream = stream
         self._left = _MOST_ANNOTATIONS
 
@@ -188,7 +190,7 @@ class _CrashpadReader:
             column(links, "Location", "DataSize"),
             strict=True,
         ):
-            info = self._source.structure(self._part(offset, size, "module"), layout, layout.size)
+            info = self._reader.structure(self._part(offset, size, "module"), layout, layout.size)
             if info is not None:
                 messages = self._strings(
                     self._list(info.ListAnnotations, c_minidump.MINIDUMP_RVA_LIST_ENTRY, "messages")
@@ -199,19 +201,19 @@ class _CrashpadReader:
 
     def dictionary(self, location: Structure) -> dict[str, str]:
         entries = self._list(location, c_minidump.MINIDUMP_SIMPLE_STRING_DICTIONARY_ENTRY, "annotations")
-        keys = (self._source.string8(offset) for offset in column(entries, "Key"))
-        values = (self._source.string8(offset) for offset in column(entries, "Value"))
+        keys = (self._reader.string8(offset) for offset in column(entries, "Key"))
+        values = (self._reader.string8(offset) for offset in column(entries, "Value"))
         return self._pairs(keys, values)
 
     def _objects(self, location: Structure) -> dict[str, str]:
         entries = self._list(location, c_minidump.MINIDUMP_ANNOTATION, "annotation objects")
         entries = entries[entries["Type"] == _STRING_ANNOTATION]
-        keys = (self._source.string8(offset) for offset in column(entries, "Name"))
-        values = (self._source.string8(offset) for offset in column(entries, "Value"))
+        keys = (self._reader.string8(offset) for offset in column(entries, "Name"))
+        values = (self._reader.string8(offset) for offset in column(entries, "Value"))
         return self._pairs(keys, values)
 
     def _strings(self, entries: Records) -> tuple[str, ...]:
-        strings = [self._source.string8(offset) for offset in column(entries, "Rva")]
+        strings = [self._reader.string8(offset) for offset in column(entries, "Rva")]
         if None in strings:
             self._complain_of_strings()
         return tuple(string for string in strings if string is not None)
@@ -226,26 +228,26 @@ class _CrashpadReader:
         return found
 
     def _complain_of_strings(self) -> None:
-        self._source.complain(self._stream, f"some annotations are unreadable or lie {MISSING_DATA}")
+        self._reader.complain(self._stream, f"some annotations are unreadable or lie {MISSING_DATA}")
 
     def _list(self, location: Structure, layout: Layout, name: str) -> Records:
         part = self._part(int(location.Rva), int(location.DataSize), name)
         if part.empty:
-            return self._source.no_records(layout)
-        records = self._source.counted_records(part, layout, self._left)
+            return self._reader.no_records(layout)
+        records = self._reader.counted_records(part, layout, self._left)
         self._left -= len(records)
         return records
 
     def _part(self, offset: int, size: int, name: str) -> Stream:
-        return self._source.stream(self._stream.type, f"{self._stream.name} {name}", offset, size)
+        return self._reader.stream(self._stream.type, f"{self._stream.name} {name}", offset, size)
 
 
-def read_linux_info(source: Source, streams: Mapping[str, Stream]) -> LinuxInfo | None:
+def read_linux_info(reader: StreamReader, streams: Mapping[str, Stream]) -> LinuxInfo | None:
     """Read the files that Breakpad copied, given their streams by name; None if there is no such stream."""
 
     def data(name: str) -> bytes | None:
         stream = streams.get(name)
-        return None if stream is None else source.bytes_at(stream.offset, min(stream.present, _MOST_TEXT_BYTES))
+        return None if stream is None else reader.bytes_at(stream.offset, min(stream.present, _MOST_TEXT_BYTES))
 
     command_line, environment = data("LinuxCmdLine"), data("LinuxEnviron")
     status, release = data("LinuxProcStatus"), data("LinuxLsbRelease")
@@ -255,7 +257,7 @@ def read_linux_info(source: Source, streams: Mapping[str, Stream]) -> LinuxInfo 
     return LinuxInfo(
         arguments=None if command_line is None else _strings(command_line),
         environment=None if environment is None else tuple(filter(None, _strings(environment))),
-        mappings=() if maps is None else _read_mappings(source, streams["LinuxMaps"], maps),
+        mappings=() if maps is None else _read_mappings(reader, streams["LinuxMaps"], maps),
         status=None if status is None else _table(status, ":"),
         release=None if release is None else _table(release, "="),
         processor=None if processor is None else _table(processor, ":").get("model name"),
@@ -278,7 +280,7 @@ def _table(data: bytes, separator: str) -> dict[str, str]:
     return found
 
 
-def _read_mappings(source: Source, stream: Stream, data: bytes) -> tuple[MemoryMapping, ...]:
+def _read_mappings(reader: StreamReader, stream: Stream, data: bytes) -> tuple[MemoryMapping, ...]:
     mappings = []
     wrong = 0
     lines = [line for line in decode_utf8(data).split("\n", _MOST_STRINGS)[:_MOST_STRINGS] if line.strip("\0")]
@@ -291,5 +293,5 @@ def _read_mappings(source: Source, stream: Stream, data: bytes) -> tuple[MemoryM
         path = (match[5] or "").strip() or None
         mappings.append(MemoryMapping(start=start, end=end, permissions=match[3], offset=int(match[4], 16), path=path))
     if wrong:
-        source.complain(stream, f"{wrong} of {len(lines)} lines are no memory mappings")
+        reader.complain(stream, f"{wrong} of {len(lines)} lines are no memory mappings")
     return tuple(mappings)

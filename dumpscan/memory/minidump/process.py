@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from dumpscan.findings import Process
 from dumpscan.memory.minidump.streams import file_name
-from dumpscan.memory.process_blocks import POINTER64, ProcessParameters, find_process_blocks, read_process_parameters
+from dumpscan.memory.windows.peb import POINTER64, ProcessParameters, find_process_blocks, read_process_parameters
 
 if TYPE_CHECKING:
     from dumpscan.memory.minidump.reader import Minidump
-    from dumpscan.memory.process_blocks import ProcessBlock
+    from dumpscan.memory.windows.peb import ProcessBlock
 
 _WOW64_MODULE = "wow64.dll"
 _SYSTEM32_OF_WOW64 = "\\syswow64\\"

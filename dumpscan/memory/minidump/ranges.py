@@ -7,29 +7,24 @@ their own, also when the stack's range has them already) and point past the end 
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.memory.minidump.source import MISSING_DATA
+from dumpscan.memory.minidump.stream_reader import MISSING_DATA
 from dumpscan.memory.minidump.threads import thread_records
-from dumpscan.memory.space import Region
+from dumpscan.memory.regions import ADDRESS_LIMIT, RegionTable, without_overlaps
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from dumpscan.memory.minidump.source import Records, Source, Stream
+    from dumpscan.memory.minidump.stream_reader import Stream, StreamReader
+    from dumpscan.memory.records import Records
+    from dumpscan.memory.regions import Addresses
 
-    Addresses = NDArray[np.uint64]
     Columns = tuple[Addresses, Addresses, Addresses]
-
-ADDRESS_LIMIT = 2**64 - 1
-"""One past the last usable address. The very last byte of the address space is given up, so that ends fit 64 bits."""
 
 _MOST_RANGES = 1 << 21
 """More than any real process has; as pages of 4 KiB they would be 8 GiB, and real ranges are longer."""
@@ -73,81 +68,38 @@ class MemoryList:
         return sum(self.sizes.tolist())
 
 
-class RegionTable(Sequence[Region]):
-    """Regions by ascending address, none overlapping another, kept as three columns of 64-bit numbers."""
-
-    def __init__(self, starts: Addresses, sizes: Addresses, file_offsets: Addresses) -> None:
-        self._starts = array("Q", starts.astype(np.uint64).tobytes())
-        self._sizes = array("Q", sizes.astype(np.uint64).tobytes())
-        self._file_offsets = array("Q", file_offsets.astype(np.uint64).tobytes())
-        self.total = int(sizes.sum(dtype=np.uint64)) if len(sizes) else 0
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    @overload
-    def __getitem__(self, index: int) -> Region: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Region]: ...
-    def __getitem__(self, index: int | slice) -> Region | list[Region]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        return Region(self._starts[index], self._sizes[index], self._file_offsets[index])
-
-    def extents(self, address: int, size: int) -> list[tuple[int, int]]:
-        """Where up to `size` bytes at `address` lie, as (file offset, length) pairs; stops at the first gap."""
-        found: list[tuple[int, int]] = []
-        if not 0 <= address <= ADDRESS_LIMIT:
-            return found
-        index = bisect_right(self._starts, address) - 1
-        while size > 0 and 0 <= index < len(self._starts):
-            skip = address - self._starts[index]
-            here = min(self._sizes[index] - skip, size)
-            if here <= 0 or skip < 0:
-                break
-            at = self._file_offsets[index] + skip
-            if found and sum(found[-1]) == at:
-                found[-1] = (found[-1][0], found[-1][1] + here)
-            else:
-                found.append((at, here))
-            address += here
-            size -= here
-            index += 1
-        return found
-
-
-def read_memory_list(source: Source, stream: Stream) -> MemoryList:
+def read_memory_list(reader: StreamReader, stream: Stream) -> MemoryList:
     """Read MemoryList: ranges with a file offset each."""
-    records = source.counted_records(stream, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR, _MOST_RANGES)
-    return _memory_list(stream, source.integer_at(stream.offset) or 0, records)
+    records = reader.counted_records(stream, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR, _MOST_RANGES)
+    return _memory_list(stream, reader.integer_at(stream.offset) or 0, records)
 
 
-def read_memory64_list(source: Source, stream: Stream) -> MemoryList:
+def read_memory64_list(reader: StreamReader, stream: Stream) -> MemoryList:
     """Read Memory64List: ranges whose bytes follow one another in the file from one offset on."""
     layout = c_minidump.MINIDUMP_MEMORY64_LIST_HEADER
-    head = source.structure(stream, layout, layout.size)
+    head = reader.structure(stream, layout, layout.size)
     claimed = int(head.NumberOfMemoryRanges) if head else 0
-    records = source.records(
+    records = reader.records(
         stream, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR64, count=claimed, skip=layout.size, most=_MOST_RANGES
     )
     sizes = records["DataSize"].astype(np.uint64)
     # Past the end of the file it does not matter how far past, only that no sum wraps round.
-    beyond = np.uint64(source.size + 1)
+    beyond = np.uint64(reader.size + 1)
     file_offsets = np.zeros(len(sizes), np.uint64)
     if len(sizes):
-        file_offsets[0] = min(int(head.BaseRva) if head else 0, source.size + 1)
+        file_offsets[0] = min(int(head.BaseRva) if head else 0, reader.size + 1)
         np.cumsum(np.minimum(sizes[:-1], beyond), out=file_offsets[1:])
         file_offsets[1:] += file_offsets[0]
-        past = file_offsets > np.uint64(source.size)
+        past = file_offsets > np.uint64(reader.size)
         if past.any():
             file_offsets[int(past.argmax()) :] = beyond
     starts = records["StartOfMemoryRange"].astype(np.uint64)
     return MemoryList(stream.name, stream.offset, claimed, starts, sizes, file_offsets)
 
 
-def read_stacks(source: Source, stream: Stream) -> MemoryList:
+def read_stacks(reader: StreamReader, stream: Stream) -> MemoryList:
     """Read the stacks in ThreadList or ThreadExList, those that say where they are."""
-    stacks = thread_records(source, stream)["Stack"]
+    stacks = thread_records(reader, stream)["Stack"]
     stacks = stacks[(stacks["Memory"]["DataSize"] > 0) & (stacks["Memory"]["Rva"] >= c_minidump.MINIDUMP_HEADER.size)]
     return _memory_list(stream, len(stacks), stacks)
 
@@ -217,52 +169,6 @@ def _clip(ranges: MemoryList, file_size: int, header_size: int, problems: list[s
         )
     kept = in_space > 0
     return starts[kept], in_space[kept], offsets[kept]
-
-
-def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Addresses, NDArray[np.int64]]:
-    """Sort ranges of addresses and give every address to the range that was listed first.
-
-    Args:
-        starts: First address of each.
-        sizes: Bytes of each, at least 1; none goes past `ADDRESS_LIMIT`.
-
-    Returns:
-        Address and size of each piece that is left, by ascending address, and the number of the range that owns it.
-    """
-    order = np.argsort(starts, kind="stable")
-    ends = starts + sizes
-    if np.all(starts[order][1:] >= ends[order][:-1]):
-        return starts[order], sizes[order], order
-    # Cut the address space at every start and end. Each piece belongs to the lowest-numbered range that covers it: the
-    # minimum over blocks of 2^k pieces, two blocks a range, handed down from the largest k to single pieces.
-    bounds = np.sort(np.concatenate((starts, ends)))
-    bounds = bounds[np.concatenate(([True], bounds[1:] != bounds[:-1]))]
-    first = _positions(bounds, starts)
-    stop = _positions(bounds, ends)
-    level_of = np.frexp((stop - first).astype(np.float64))[1] - 1
-    number = np.arange(len(starts))
-    nobody = len(starts)
-    owner = np.full(len(bounds) - 1, nobody)
-    for level in range(int(level_of.max()), -1, -1):
-        mine = level_of == level
-        np.minimum.at(owner, first[mine], number[mine])
-        np.minimum.at(owner, stop[mine] - (1 << level), number[mine])
-        if level:
-            half = 1 << (level - 1)
-            handed_down = owner.copy()
-            np.minimum(owner[half:], owner[:-half], out=handed_down[half:])
-            owner = handed_down
-    owned = owner < nobody
-    piece_starts = bounds[:-1][owned]
-    return piece_starts, bounds[1:][owned] - piece_starts, owner[owned]
-
-
-def _positions(table: Addresses, values: Addresses) -> NDArray[np.int64]:
-    """Look up values in a sorted table; in their own order, which is several times as fast with a million of them."""
-    order = np.argsort(values)
-    found = np.empty(len(values), np.int64)
-    found[order] = np.searchsorted(table, values[order])
-    return found
 
 
 def _coalesce(starts: Addresses, sizes: Addresses, offsets: Addresses) -> Columns:

@@ -21,9 +21,11 @@ from dumpscan.memory.minidump import streams as minidump_streams
 from dumpscan.memory.minidump import system as minidump_system
 from dumpscan.memory.minidump import threads as minidump_threads
 from dumpscan.memory.minidump.process import describe_process
-from dumpscan.memory.minidump.source import MISSING_DATA, Source, Stream, column, record_type
+from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamReader
 from dumpscan.memory.minidump.streams import MemoryInfoList
-from dumpscan.memory.process_blocks import POINTER32, POINTER64
+from dumpscan.memory.records import column, record_type
+from dumpscan.memory.regions import ADDRESS_LIMIT, without_overlaps
+from dumpscan.memory.windows.peb import POINTER32, POINTER64
 from dumpscan.model.c_minidump import SIGNATURE, VERSION, c_minidump
 
 if TYPE_CHECKING:
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
 
     from dumpscan.findings import Process
     from dumpscan.memory.minidump.breakpad import BreakpadInfo, CrashpadInfo, LinuxInfo
-    from dumpscan.memory.minidump.ranges import MemoryList, RegionTable
+    from dumpscan.memory.minidump.ranges import MemoryList
     from dumpscan.memory.minidump.streams import ExceptionInfo, Handle, MemoryInfo, Module, UnloadedModule
     from dumpscan.memory.minidump.system import MiscInfo, SystemInfo
     from dumpscan.memory.minidump.threads import Thread, ThreadTimes
+    from dumpscan.memory.regions import RegionTable
 
     Structure = Any  # of dissect.cstruct, which has no type hints
 
@@ -87,7 +90,7 @@ class Minidump:
         try:
             self.path = self._file.path
             self.size = self._file.size
-            self._source = Source(self._file.buffer)
+            self._reader = StreamReader(self._file.buffer)
             self._directory_problems: list[str] = []
             header = self._read_header()
             self.written = minidump_system.unix_time(int(header.TimeDateStamp))
@@ -116,7 +119,7 @@ class Minidump:
 
     def _read_header(self) -> Structure:
         layout = c_minidump.MINIDUMP_HEADER
-        data = self._source.bytes_at(0, layout.size)
+        data = self._reader.bytes_at(0, layout.size)
         if not data.startswith(SIGNATURE):
             found = recognise(data) or repr(data[: len(SIGNATURE)])
             problem = f"not a minidump: expected the signature {SIGNATURE.decode()}, found {found}"
@@ -142,7 +145,7 @@ class Minidump:
         if count > _MOST_STREAMS:
             raise InputError(self.path, f"{needed}; no more than {_MOST_STREAMS} streams can be real", offset=offset)
         taken = min(count, room)
-        entries = np.frombuffer(self._source.bytes_at(offset, taken * layout.size), record_type(layout))
+        entries = np.frombuffer(self._reader.bytes_at(offset, taken * layout.size), record_type(layout))
         streams = []
         for kind, size, rva in zip(
             column(entries, "StreamType"),
@@ -153,7 +156,7 @@ class Minidump:
             name = c_minidump.MINIDUMP_STREAM_TYPE(kind).name
             known = name is not None
             streams.append(
-                self._source.stream(kind, name.removesuffix("Stream") if name else f"{kind:#x}", rva, size, known=known)
+                self._reader.stream(kind, name.removesuffix("Stream") if name else f"{kind:#x}", rva, size, known=known)
             )
         if not any(stream.present and not stream.empty for stream in streams):
             problem = f"minidump cut off: none of its {count} streams lies within the {self.size} bytes of the file"
@@ -174,9 +177,9 @@ class Minidump:
                 found.setdefault(stream.name, stream)
         return found
 
-    def _read(self, name: str, reader: Callable[[Source, Stream], Result], otherwise: Result) -> Result:
+    def _read(self, name: str, read: Callable[[StreamReader, Stream], Result], otherwise: Result) -> Result:
         stream = self._by_name.get(name)
-        return otherwise if stream is None else reader(self._source, stream)
+        return otherwise if stream is None else read(self._reader, stream)
 
     @cached_property
     def system(self) -> SystemInfo | None:
@@ -195,7 +198,7 @@ class Minidump:
         if stream is None:
             return ()
         return minidump_threads.read_threads(
-            self._source,
+            self._reader,
             stream,
             architecture=self.system.architecture if self.system else None,
             names=self._thread_names,
@@ -256,13 +259,13 @@ class Minidump:
     @cached_property
     def linux(self) -> LinuxInfo | None:
         """What Breakpad copied from /proc; None in dumps of other systems."""
-        return minidump_breakpad.read_linux_info(self._source, self._by_name)
+        return minidump_breakpad.read_linux_info(self._reader, self._by_name)
 
     @cached_property
     def memory_lists(self) -> tuple[MemoryList, ...]:
         """The lists of memory ranges as the dump has them, before they are put in order."""
         lists = (
-            _MEMORY_LISTS[stream.name](self._source, stream)
+            _MEMORY_LISTS[stream.name](self._reader, stream)
             for stream in self.streams
             if stream.name in _MEMORY_LISTS and not stream.empty and stream.present
         )
@@ -279,7 +282,7 @@ class Minidump:
         threads = self._by_name.get("ThreadList") or self._by_name.get("ThreadExList")
         # Where there is a Memory64List it has all memory, and stacks' 32-bit offsets may be wrong past 4 GiB.
         if threads and "Memory64List" not in self._by_name:
-            lists.append(minidump_memory.read_stacks(self._source, threads))
+            lists.append(minidump_memory.read_stacks(self._reader, threads))
         regions, problems = minidump_memory.build_regions(lists, self.size, header_size=c_minidump.MINIDUMP_HEADER.size)
         return regions, problems
 
@@ -323,11 +326,10 @@ class Minidump:
 
     @cached_property
     def _module_pieces(self) -> tuple[list[int], list[int], list[int]]:
-        limit = minidump_memory.ADDRESS_LIMIT
-        starts = [min(module.base, limit) for module in self.modules]
-        sizes = [min(module.size, limit - start) for module, start in zip(self.modules, starts, strict=True)]
+        starts = [min(module.base, ADDRESS_LIMIT) for module in self.modules]
+        sizes = [min(module.size, ADDRESS_LIMIT - start) for module, start in zip(self.modules, starts, strict=True)]
         owners = [number for number, size in enumerate(sizes) if size]
-        pieces = minidump_memory.without_overlaps(
+        pieces = without_overlaps(
             np.array([starts[number] for number in owners], np.uint64),
             np.array([sizes[number] for number in owners], np.uint64),
         )
@@ -355,7 +357,7 @@ class Minidump:
         for name in _READABLE:
             getattr(self, name)
         problems = self._directory_problems + self._memory[1]
-        about = dict(self._source.problems)
+        about = dict(self._reader.problems)
         for stream in self.streams:
             here = about.pop(stream.offset, [])
             problems += here

@@ -1,7 +1,7 @@
 """Windows' minidump streams as typed records: modules, memory map, exception, handles, comments.
 
-Layouts and their sources are in `dumpscan.model.c_minidump`. Every reader takes a `Source` and a `Stream`, returns what
-could be read, and complains to the source about the rest.
+Layouts and their sources are in `dumpscan.model.c_minidump`. Every function takes a `StreamReader` and a `Stream`,
+returns what it could read, and reports the rest to the reader.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from dumpscan.memory.minidump.source import MISSING_DATA, Source, Stream, column, decode_utf16
-from dumpscan.memory.minidump.system import windows_guid
+from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamReader
+from dumpscan.memory.records import column, decode_utf16
+from dumpscan.memory.windows.values import windows_guid
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
-    from dumpscan.memory.minidump.source import Records
+    from dumpscan.memory.records import Records
 
 # Far more than any real process has: a file of a few MiB must not make gigabytes of records.
 _MOST_MODULES = 1 << 16
@@ -176,10 +177,10 @@ class Handle:
     pointer_count: int
 
 
-def read_modules(source: Source, stream: Stream) -> tuple[Module, ...]:
+def read_modules(reader: StreamReader, stream: Stream) -> tuple[Module, ...]:
     """Read ModuleList."""
-    records = source.counted_records(stream, c_minidump.MINIDUMP_MODULE, _MOST_MODULES)
-    names = read_names(source, stream, column(records, "ModuleNameRva"))
+    records = reader.counted_records(stream, c_minidump.MINIDUMP_MODULE, _MOST_MODULES)
+    names = read_names(reader, stream, column(records, "ModuleNameRva"))
     columns = [column(records, name) for name in ("BaseOfImage", "SizeOfImage", "TimeDateStamp", "CheckSum")]
     versions = [column(records, "VersionInfo", name) for name in ("dwSignature", "dwFileVersionMS", "dwFileVersionLS")]
     debug = [column(records, "CvRecord", name) for name in ("Rva", "DataSize")]
@@ -197,15 +198,15 @@ def read_modules(source: Source, stream: Stream) -> tuple[Module, ...]:
                 timestamp=timestamp,
                 checksum=checksum,
                 version=f"{high >> 16}.{high & 0xFFFF}.{low >> 16}.{low & 0xFFFF}" if versioned else None,
-                **_read_debug_record(source, offset, length),
+                **_read_debug_record(reader, offset, length),
             )
         )
     return tuple(modules)
 
 
-def _read_debug_record(source: Source, offset: int, size: int) -> dict[str, Any]:
+def _read_debug_record(reader: StreamReader, offset: int, size: int) -> dict[str, Any]:
     """Read a module's CodeView record: which debug information belongs to it."""
-    head = source.bytes_at(offset, min(size, c_minidump.CV_INFO_PDB70.size))
+    head = reader.bytes_at(offset, min(size, c_minidump.CV_INFO_PDB70.size))
     if head.startswith(_PDB70) and len(head) == c_minidump.CV_INFO_PDB70.size:
         record = c_minidump.CV_INFO_PDB70(head)
         identity, age = windows_guid(bytes(record.Signature)), int(record.Age)
@@ -213,24 +214,24 @@ def _read_debug_record(source: Source, offset: int, size: int) -> dict[str, Any]
         record = c_minidump.CV_INFO_PDB20(head)
         identity, age = f"{int(record.Signature):08X}", int(record.Age)
     elif head.startswith(_ELF_BUILD_ID):
-        build_id = source.bytes_at(offset + len(_ELF_BUILD_ID), min(size - len(_ELF_BUILD_ID), _MOST_BUILD_ID_BYTES))
+        build_id = reader.bytes_at(offset + len(_ELF_BUILD_ID), min(size - len(_ELF_BUILD_ID), _MOST_BUILD_ID_BYTES))
         return {"build_id": build_id.hex()}
     else:
         return {}
-    name = source.text_at(offset + len(record), size - len(record))
+    name = reader.text_at(offset + len(record), size - len(record))
     return {"debug_file": name or None, "debug_id": identity, "debug_age": age}
 
 
-def read_unloaded_modules(source: Source, stream: Stream) -> tuple[UnloadedModule, ...]:
+def read_unloaded_modules(reader: StreamReader, stream: Stream) -> tuple[UnloadedModule, ...]:
     """Read UnloadedModuleList."""
-    records = source.sized_records(
+    records = reader.sized_records(
         stream,
         c_minidump.MINIDUMP_UNLOADED_MODULE_LIST,
         c_minidump.MINIDUMP_UNLOADED_MODULE,
         "NumberOfEntries",
         _MOST_MODULES,
     )
-    names = read_names(source, stream, column(records, "ModuleNameRva"))
+    names = read_names(reader, stream, column(records, "ModuleNameRva"))
     fields = (column(records, name) for name in ("BaseOfImage", "SizeOfImage", "TimeDateStamp", "CheckSum"))
     return tuple(
         UnloadedModule(name=name, base=base, size=size, timestamp=timestamp, checksum=checksum)
@@ -238,10 +239,10 @@ def read_unloaded_modules(source: Source, stream: Stream) -> tuple[UnloadedModul
     )
 
 
-def read_memory_info(source: Source, stream: Stream) -> MemoryInfoList:
+def read_memory_info(reader: StreamReader, stream: Stream) -> MemoryInfoList:
     """Read MemoryInfoList."""
     return MemoryInfoList(
-        source.sized_records(
+        reader.sized_records(
             stream,
             c_minidump.MINIDUMP_MEMORY_INFO_LIST,
             c_minidump.MINIDUMP_MEMORY_INFO,
@@ -251,10 +252,10 @@ def read_memory_info(source: Source, stream: Stream) -> MemoryInfoList:
     )
 
 
-def read_exception(source: Source, stream: Stream) -> ExceptionInfo | None:
+def read_exception(reader: StreamReader, stream: Stream) -> ExceptionInfo | None:
     """Read the Exception stream; None if it is too short."""
     layout = c_minidump.MINIDUMP_EXCEPTION_STREAM
-    info = source.structure(stream, layout, layout.size - c_minidump.MINIDUMP_LOCATION_DESCRIPTOR.size)
+    info = reader.structure(stream, layout, layout.size - c_minidump.MINIDUMP_LOCATION_DESCRIPTOR.size)
     if info is None:
         return None
     record = info.ExceptionRecord
@@ -268,17 +269,17 @@ def read_exception(source: Source, stream: Stream) -> ExceptionInfo | None:
     )
 
 
-def read_handles(source: Source, stream: Stream) -> tuple[Handle, ...]:
+def read_handles(reader: StreamReader, stream: Stream) -> tuple[Handle, ...]:
     """Read HandleData, of either version."""
-    records = source.sized_records(
+    records = reader.sized_records(
         stream,
         c_minidump.MINIDUMP_HANDLE_DATA_STREAM,
         c_minidump.MINIDUMP_HANDLE_DESCRIPTOR,
         "NumberOfDescriptors",
         _MOST_HANDLES,
     )
-    kinds = read_names(source, stream, column(records, "TypeNameRva"))
-    names = read_names(source, stream, column(records, "ObjectNameRva"))
+    kinds = read_names(reader, stream, column(records, "TypeNameRva"))
+    names = read_names(reader, stream, column(records, "ObjectNameRva"))
     fields = ("Handle", "Attributes", "GrantedAccess", "HandleCount", "PointerCount")
     return tuple(
         Handle(
@@ -296,9 +297,9 @@ def read_handles(source: Source, stream: Stream) -> tuple[Handle, ...]:
     )
 
 
-def read_comment(source: Source, stream: Stream) -> str:
+def read_comment(reader: StreamReader, stream: Stream) -> str:
     """Read CommentW, or CommentA in whatever code page it was written (UTF-8, or else Windows-1252)."""
-    data = source.bytes_at(stream.offset, min(stream.present, _MOST_COMMENT_BYTES))
+    data = reader.bytes_at(stream.offset, min(stream.present, _MOST_COMMENT_BYTES))
     if stream.type == c_minidump.MINIDUMP_STREAM_TYPE.CommentStreamW:
         return decode_utf16(data).split("\0", 1)[0]
     data = data.split(b"\0", 1)[0]
@@ -308,21 +309,21 @@ def read_comment(source: Source, stream: Stream) -> str:
         return data.decode("cp1252", "replace")
 
 
-def read_names(source: Source, stream: Stream, offsets: list[int]) -> list[str | None]:
+def read_names(reader: StreamReader, stream: Stream, offsets: list[int]) -> list[str | None]:
     """Read a list's strings at the given file offsets, 0 for none; each string once, however often it is named."""
     known: dict[int, str] = {}
     names: list[str | None] = []
     for offset in offsets:
         name = known.get(offset)
         if name is None:
-            name = source.string16(offset)
+            name = reader.string16(offset)
             if name is not None:
                 known[offset] = name
-        elif not source.afford(name):
+        elif not reader.afford(name):
             name = None
         names.append(name)
     if lost := sum(1 for offset, name in zip(offsets, names, strict=True) if offset and name is None):
-        source.complain(stream, f"{lost} of {len(offsets)} names are unreadable or lie {MISSING_DATA}")
+        reader.complain(stream, f"{lost} of {len(offsets)} names are unreadable or lie {MISSING_DATA}")
     return names
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.memory.minidump.source import MISSING_DATA, decode_utf16
+from dumpscan.memory.minidump.stream_reader import MISSING_DATA
+from dumpscan.memory.records import decode_utf16
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
-    from dumpscan.memory.minidump.source import Source, Stream
+    from dumpscan.memory.minidump.stream_reader import Stream, StreamReader
 
 _ARCHITECTURES = {
     "INTEL": "x86",
@@ -45,7 +45,6 @@ _OPERATING_SYSTEMS = {
 }
 _PRODUCT_TYPES = {1: "workstation", 2: "domain controller", 3: "server"}
 _LEAST_SYSTEM_INFO = 24  # up to PlatformId
-_FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _LEAST_MISC_INFO = 12  # SizeOfInfo, Flags1, ProcessId
 
 
@@ -119,9 +118,9 @@ class MiscInfo:
     debug_build_string: str | None = None
 
 
-def read_system_info(source: Source, stream: Stream) -> SystemInfo | None:
+def read_system_info(reader: StreamReader, stream: Stream) -> SystemInfo | None:
     """Read SystemInfo; None if it is too short."""
-    info = source.structure(stream, c_minidump.MINIDUMP_SYSTEM_INFO, _LEAST_SYSTEM_INFO)
+    info = reader.structure(stream, c_minidump.MINIDUMP_SYSTEM_INFO, _LEAST_SYSTEM_INFO)
     if info is None:
         return None
     code = int(info.ProcessorArchitecture)
@@ -129,9 +128,9 @@ def read_system_info(source: Source, stream: Stream) -> SystemInfo | None:
     platform = c_minidump.MINIDUMP_PLATFORM(int(info.PlatformId)).name
     architecture = _ARCHITECTURES.get(name, name.lower()) if name and name != "UNKNOWN" else f"unknown ({code:#x})"
     service_pack_offset = int(info.CSDVersionRva)
-    service_pack = source.string16(service_pack_offset)
+    service_pack = reader.string16(service_pack_offset)
     if service_pack is None and service_pack_offset:
-        source.complain(stream, f"the text of the service pack is unreadable or lies {MISSING_DATA}")
+        reader.complain(stream, f"the text of the service pack is unreadable or lies {MISSING_DATA}")
     windows = platform is not None and platform.startswith("WIN32")
     return SystemInfo(
         architecture=architecture,
@@ -147,10 +146,10 @@ def read_system_info(source: Source, stream: Stream) -> SystemInfo | None:
     )
 
 
-def read_misc_info(source: Source, stream: Stream) -> MiscInfo | None:
+def read_misc_info(reader: StreamReader, stream: Stream) -> MiscInfo | None:
     """Read MiscInfo of any version; None if it is too short."""
     layouts = [c_minidump.MINIDUMP_MISC_INFO] + [getattr(c_minidump, f"MINIDUMP_MISC_INFO_{n}") for n in (2, 3, 4, 5)]
-    info5 = source.structure(stream, layouts[-1], _LEAST_MISC_INFO)
+    info5 = reader.structure(stream, layouts[-1], _LEAST_MISC_INFO)
     if info5 is None:
         return None
     info4 = info5.Info4
@@ -183,21 +182,6 @@ def read_misc_info(source: Source, stream: Stream) -> MiscInfo | None:
 def unix_time(seconds: int) -> datetime | None:
     """Turn a 32-bit time_t into UTC; None for 0, which means that there is none."""
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
-
-
-def file_time(ticks: int) -> datetime | None:
-    """Turn a FILETIME (100 ns since 1601) into UTC; None for 0 and for what no calendar holds."""
-    if not ticks:
-        return None
-    try:
-        return _FILETIME_EPOCH + timedelta(microseconds=ticks // 10)
-    except OverflowError:
-        return None
-
-
-def windows_guid(data: bytes) -> str:
-    """Write the 16 bytes of a GUID as Windows does: the first three fields are little-endian."""
-    return str(uuid.UUID(bytes_le=data)).upper()
 
 
 def _text16(units: list[int]) -> str:

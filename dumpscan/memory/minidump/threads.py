@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dumpscan.memory.minidump.source import MISSING_DATA, column
-from dumpscan.memory.minidump.system import file_time
+from dumpscan.memory.minidump.stream_reader import MISSING_DATA
+from dumpscan.memory.records import column
+from dumpscan.memory.windows.values import file_time
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dumpscan.memory.minidump.source import Records, Source, Stream
+    from dumpscan.memory.minidump.stream_reader import Stream, StreamReader
+    from dumpscan.memory.records import Records
 
 # Far more than any real process has.
 _MOST_THREADS = 1 << 17
@@ -63,7 +65,7 @@ class ThreadTimes:
 
 
 def read_threads(
-    source: Source,
+    reader: StreamReader,
     stream: Stream,
     *,
     architecture: str | None,
@@ -73,13 +75,13 @@ def read_threads(
     """Read ThreadList or ThreadExList.
 
     Args:
-        source: The file.
+        reader: Reads the file.
         stream: The list.
         architecture: Of the system: it tells which registers there are.
         names: By thread id.
         times: By thread id.
     """
-    records = thread_records(source, stream)
+    records = thread_records(reader, stream)
     columns = [column(records, name) for name in ("ThreadId", "Teb", "SuspendCount", "PriorityClass", "Priority")]
     stacks = zip(
         column(records, "Stack", "StartOfMemoryRange"),
@@ -92,7 +94,7 @@ def read_threads(
     for number, teb, suspended, priority_class, priority, stack, context in zip(
         *columns, stacks, contexts, strict=True
     ):
-        instruction_pointer, stack_pointer = read_pointers(source, context[0], context[1], architecture)
+        instruction_pointer, stack_pointer = read_pointers(reader, context[0], context[1], architecture)
         more = times.get(number)
         threads.append(
             Thread(
@@ -114,31 +116,31 @@ def read_threads(
     return tuple(threads)
 
 
-def thread_records(source: Source, stream: Stream) -> Records:
+def thread_records(reader: StreamReader, stream: Stream) -> Records:
     """Read the MINIDUMP_THREADs of ThreadList or ThreadExList."""
     if stream.type == c_minidump.MINIDUMP_STREAM_TYPE.ThreadExListStream:
-        return source.counted_records(stream, c_minidump.MINIDUMP_THREAD_EX, _MOST_THREADS)["Thread"]
-    return source.counted_records(stream, c_minidump.MINIDUMP_THREAD, _MOST_THREADS)
+        return reader.counted_records(stream, c_minidump.MINIDUMP_THREAD_EX, _MOST_THREADS)["Thread"]
+    return reader.counted_records(stream, c_minidump.MINIDUMP_THREAD, _MOST_THREADS)
 
 
-def read_thread_names(source: Source, stream: Stream) -> dict[int, str]:
+def read_thread_names(reader: StreamReader, stream: Stream) -> dict[int, str]:
     """Read ThreadNames, by thread id."""
-    records = source.counted_records(stream, c_minidump.MINIDUMP_THREAD_NAME, _MOST_THREADS)
+    records = reader.counted_records(stream, c_minidump.MINIDUMP_THREAD_NAME, _MOST_THREADS)
     names = {}
     lost = 0
     for number, offset in zip(column(records, "ThreadId"), column(records, "RvaOfThreadName"), strict=True):
-        name = source.string16(offset)
+        name = reader.string16(offset)
         if name:
             names[number] = name
         lost += name is None and offset != 0
     if lost:
-        source.complain(stream, f"{lost} of {len(records)} names are unreadable or lie {MISSING_DATA}")
+        reader.complain(stream, f"{lost} of {len(records)} names are unreadable or lie {MISSING_DATA}")
     return names
 
 
-def read_thread_times(source: Source, stream: Stream) -> dict[int, ThreadTimes]:
+def read_thread_times(reader: StreamReader, stream: Stream) -> dict[int, ThreadTimes]:
     """Read ThreadInfoList, by thread id."""
-    records = source.sized_records(
+    records = reader.sized_records(
         stream,
         c_minidump.MINIDUMP_THREAD_INFO_LIST,
         c_minidump.MINIDUMP_THREAD_INFO,
@@ -187,14 +189,16 @@ def _context_layouts() -> tuple[_ContextLayout, ...]:
 _CONTEXT_LAYOUTS = _context_layouts()
 
 
-def read_pointers(source: Source, offset: int, size: int, architecture: str | None) -> tuple[int | None, int | None]:
+def read_pointers(
+    reader: StreamReader, offset: int, size: int, architecture: str | None
+) -> tuple[int | None, int | None]:
     """Read the instruction and stack pointer of the registers at a file offset.
 
     The flags in the context say whose registers they are; a 64-bit dump of a 32-bit process may have either kind.
     """
 
     def value(place: tuple[int, int]) -> int | None:
-        data = source.bytes_at(offset + place[0], place[1]) if sum(place) <= size and offset else b""
+        data = reader.bytes_at(offset + place[0], place[1]) if sum(place) <= size and offset else b""
         return int.from_bytes(data, "little") if len(data) == place[1] else None
 
     own = [layout for layout in _CONTEXT_LAYOUTS if layout.architecture == architecture]

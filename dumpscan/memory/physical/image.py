@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from dumpscan.memory.minidump.ranges import RegionTable, without_overlaps
+from dumpscan.memory.regions import RegionTable, without_overlaps
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.symcrypt.curves import Weierstrass
-from dumpscan.artifacts.symcrypt.ec import decode_int, places_of_scalar
+from dumpscan.artifacts.symcrypt.ec import allocations_of_scalar, decode_int
 from dumpscan.findings import PrivateKey, PublicKey
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import INT_TAG, X64, X86, Abi
@@ -188,7 +188,7 @@ def test_a_32_bit_key_is_found_in_a_64_bit_process() -> None:
 
 
 def test_places_are_arithmetic_only() -> None:
-    keys = {place.coordinates: place.key for place in places_of_scalar(X64, 0x2000, 1)}
+    keys = {place.coordinates: place.key for place in allocations_of_scalar(X64, 0x2000, 1)}
     assert keys == {3: 0x2000 - 0x120, 2: 0x2000 - 0xE0, 4: 0x2000 - 0x160}
 
 

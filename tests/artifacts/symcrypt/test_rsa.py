@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.symcrypt.rsa import decode_key, decode_modulus, place_of_modulus, places_of_prime
+from dumpscan.artifacts.symcrypt.rsa import allocation_of_modulus, allocations_of_prime, decode_key, decode_modulus
 from dumpscan.findings import PrivateKey, PublicKey
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import MODULUS_TAG, X64, X86, Abi
@@ -115,7 +115,7 @@ def test_pointers_count_before_places(address: int) -> None:
     abi = X64
     data = bytearray(rsa_memory(abi).pieces[BASE])
     digits = abi.digits(1024)
-    place = place_of_modulus(abi, abi.sizeof("SYMCRYPT_RSAKEY"), digits, abi.modulus_size(digits))
+    place = allocation_of_modulus(abi, abi.sizeof("SYMCRYPT_RSAKEY"), digits, abi.modulus_size(digits))
     first, second = (data[place.prime(number) :][: place.stride] for number in (0, 1))
     data[place.prime(0) : place.exponent(0)] = second + first + data[place.prime(1) + place.stride : place.exponent(0)]
     at = abi.offset("SYMCRYPT_RSAKEY", "pmPrimes")
@@ -137,7 +137,7 @@ def test_a_public_key_whose_structure_is_damaged_is_not_reported(abi: Abi, field
 def test_without_one_prime_the_key_is_whole_and_the_part_named(abi: Abi, number: int) -> None:
     memory = rsa_memory(abi)
     digits = abi.digits(1024)
-    place = place_of_modulus(abi, BASE + abi.sizeof("SYMCRYPT_RSAKEY"), digits, abi.modulus_size(digits))
+    place = allocation_of_modulus(abi, BASE + abi.sizeof("SYMCRYPT_RSAKEY"), digits, abi.modulus_size(digits))
     hole = memory.without(place.prime(number), place.prime(number) + place.stride)
     (decoded,) = decode_all(hole)
     assert decoded.finding.identity == ("private_key", KEY_ID)
@@ -151,7 +151,7 @@ def test_without_one_prime_the_key_is_whole_and_the_part_named(abi: Abi, number:
 def test_without_both_primes_the_exponents_give_the_key(abi: Abi) -> None:
     memory = rsa_memory(abi)
     digits = abi.digits(1024)
-    place = place_of_modulus(abi, BASE + abi.sizeof("SYMCRYPT_RSAKEY"), digits, abi.modulus_size(digits))
+    place = allocation_of_modulus(abi, BASE + abi.sizeof("SYMCRYPT_RSAKEY"), digits, abi.modulus_size(digits))
     (decoded,) = decode_all(memory.without(place.prime(0), place.exponent(0)))
     assert decoded.finding.identity == ("private_key", KEY_ID)
     assert isinstance(decoded.finding, PrivateKey)
@@ -194,10 +194,10 @@ def test_no_page_can_be_missing_so_that_a_wrong_key_comes_out(page: int) -> None
 
 
 def test_places_are_arithmetic_only() -> None:
-    place = place_of_modulus(X64, 0x10C0, 4, 0x380)
+    place = allocation_of_modulus(X64, 0x10C0, 4, 0x380)
     assert (place.key, place.prime(0), place.exponent(0)) == (0x1000, 0x1440, 0x1D40)
-    assert place in places_of_prime(X64, place.prime(0), 2)
-    assert place in places_of_prime(X64, place.prime(1), 2)
+    assert place in allocations_of_prime(X64, place.prime(0), 2)
+    assert place in allocations_of_prime(X64, place.prime(1), 2)
 
 
 @settings(deadline=None, max_examples=120)

@@ -9,7 +9,7 @@ import pytest
 
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_minidump import c_minidump
-from memory.test_process_blocks import ENTRIES, PARAMETERS, PARAMETERS32, PEB, PEB32, TEB, TEB32, Made, block
+from memory.windows.test_peb import ENTRIES, PARAMETERS, PARAMETERS32, PEB, PEB32, TEB, TEB32, Made, block
 from support.corpus import CORPUS
 from support.minidump_bytes import AMD64, ARM64, LINUX, MACOS, X86, MinidumpBytes
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.memory.minidump.ranges import ADDRESS_LIMIT, MemoryList, RegionTable, build_regions, without_overlaps
+from dumpscan.memory.minidump.ranges import MemoryList, build_regions
+from dumpscan.memory.regions import ADDRESS_LIMIT, RegionTable, without_overlaps
 from dumpscan.memory.space import Region
 
 

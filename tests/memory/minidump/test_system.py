@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 
 from dumpscan.memory.minidump.reader import Minidump
-from dumpscan.memory.minidump.source import Source
+from dumpscan.memory.minidump.stream_reader import StreamReader
 from dumpscan.memory.minidump.system import (
     MiscInfo,
     SystemInfo,
-    file_time,
     read_misc_info,
     read_system_info,
     unix_time,
-    windows_guid,
 )
+from dumpscan.memory.windows.values import file_time, windows_guid
 from dumpscan.model.c_minidump import c_minidump
 from support.corpus import CORPUS
 from support.minidump_bytes import AMD64, LINUX, MACOS, WINDOWS, X86
@@ -26,14 +25,14 @@ MISC_INFO = [c_minidump.MINIDUMP_MISC_INFO] + [getattr(c_minidump, f"MINIDUMP_MI
 ALL_FLAGS = 0x3F7
 
 
-def system(data: bytes) -> tuple[SystemInfo | None, Source]:
-    source = Source(memoryview(data))
-    return read_system_info(source, source.stream(7, "SystemInfo", 0, len(data))), source
+def system(data: bytes) -> tuple[SystemInfo | None, StreamReader]:
+    reader = StreamReader(memoryview(data))
+    return read_system_info(reader, reader.stream(7, "SystemInfo", 0, len(data))), reader
 
 
 def misc(data: bytes) -> MiscInfo | None:
-    source = Source(memoryview(data))
-    return read_misc_info(source, source.stream(15, "MiscInfo", 0, len(data)))
+    reader = StreamReader(memoryview(data))
+    return read_misc_info(reader, reader.stream(15, "MiscInfo", 0, len(data)))
 
 
 @pytest.mark.parametrize(
@@ -68,22 +67,22 @@ def test_an_unknown_operating_system() -> None:
 
 def test_version_and_service_pack() -> None:
     head = c_minidump.MINIDUMP_SYSTEM_INFO(MajorVersion=6, MinorVersion=1, BuildNumber=7601, CSDVersionRva=56)
-    info, source = system(head.dumps() + b"\6\0\0\0S\0P\x001\0")
+    info, reader = system(head.dumps() + b"\6\0\0\0S\0P\x001\0")
     assert info is not None
-    assert (info.version, info.service_pack, source.problems) == ("6.1.7601", "SP1", {})
+    assert (info.version, info.service_pack, reader.problems) == ("6.1.7601", "SP1", {})
 
 
 def test_a_service_pack_past_the_end() -> None:
-    info, source = system(c_minidump.MINIDUMP_SYSTEM_INFO(CSDVersionRva=0x1000).dumps())
+    info, reader = system(c_minidump.MINIDUMP_SYSTEM_INFO(CSDVersionRva=0x1000).dumps())
     assert info is not None
     assert info.service_pack is None
-    assert "service pack" in source.problems[0][0]
+    assert "service pack" in reader.problems[0][0]
 
 
 def test_too_short() -> None:
-    info, source = system(bytes(20))
+    info, reader = system(bytes(20))
     assert info is None
-    assert source.problems
+    assert reader.problems
 
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4, 5])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from dumpscan.findings import Process
 from dumpscan.memory.kernel.windows.session import ADDRESS_MASK
-from dumpscan.memory.minidump.source import decode_utf16
 from dumpscan.memory.physical.page_tables import translate
+from dumpscan.memory.records import decode_utf16
 from dumpscan.model.c_process import c_process
 from dumpscan.model.windows.c_paging import CR3_FRAME_MASK, PAGE_SHIFT, PAGE_SIZE
 

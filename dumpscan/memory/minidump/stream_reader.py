@@ -6,20 +6,17 @@ What is wrong is written down, a sentence each, and the rest is handed over.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dumpscan.memory.records import decode_utf8, decode_utf16, record_type
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from dumpscan.memory.records import Layout, Records
 
-    Records = NDArray[Any]
-    Layout = Any  # a structure or type of dissect.cstruct, which has no type hints
-    Structure = Any
-    Format = Any  # whatever numpy takes for a field's type
+    Structure = Any  # of dissect.cstruct, which has no type hints
 
 _COUNT_SIZE = 4
 _MOST_NAME_BYTES = 0x10000
@@ -54,7 +51,7 @@ class Stream:
         return self.size == 0 or self.type == c_minidump.MINIDUMP_STREAM_TYPE.UnusedStream
 
 
-class Source:
+class StreamReader:
     """The file that streams are read from, and what is wrong with them.
 
     Attributes:
@@ -205,54 +202,11 @@ class Source:
             self.complain(stream, f"{count} entries are claimed; only the first {most} were read")
         if not taken:
             return self.no_records(layout)
-        return np.frombuffer(self.bytes_at(stream.offset + skip, taken * size), record_type(layout, size))
+        # Entries may be far larger than the layout, so only the layout's bytes of each are copied.
+        entries = np.ndarray((taken,), record_type(layout), self.buffer, stream.offset + skip, (size,))
+        return entries.copy()
 
     @staticmethod
     def no_records(layout: Layout) -> Records:
         """Return an empty list of such records."""
         return np.zeros(0, record_type(layout))
-
-
-@lru_cache(maxsize=64)
-def record_type(layout: Layout, entry_size: int | None = None) -> np.dtype[Any]:
-    """Turn a structure of the model into a numpy type, so that a list of any length is read in one go.
-
-    Args:
-        layout: A cstruct structure of integers, arrays of integers, and such structures.
-        entry_size: Bytes from one record to the next, if more than the structure has.
-    """
-    fields = layout.fields
-    return np.dtype(
-        {
-            "names": list(fields),
-            "formats": [_format(field.type) for field in fields.values()],
-            "offsets": [field.offset for field in fields.values()],
-            "itemsize": entry_size or layout.size,
-        }
-    )
-
-
-def _format(kind: Layout) -> Format:
-    if hasattr(kind, "fields"):
-        return record_type(kind)
-    if hasattr(kind, "num_entries"):
-        return _format(kind.type), (kind.num_entries,)
-    return f"<{'u' if kind.packchar.isupper() else 'i'}{kind.size}"
-
-
-def column(records: Records, *path: str) -> list[int]:
-    """Return one field of every record as Python numbers; a path of names leads into structures within structures."""
-    for name in path:
-        records = records[name]
-    values: list[int] = records.tolist()
-    return values
-
-
-def decode_utf16(data: bytes) -> str:
-    """Decode UTF-16LE as Windows has it: a lone surrogate stays what it is, an odd last byte is dropped."""
-    return data[: len(data) & ~1].decode("utf-16-le", "surrogatepass")
-
-
-def decode_utf8(data: bytes) -> str:
-    """Decode UTF-8; bytes that are none are kept as lone surrogates (PEP 383)."""
-    return data.decode("utf-8", "surrogateescape")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.memory.minidump.source import decode_utf16
+from dumpscan.memory.records import decode_utf16
 from dumpscan.model.c_process import RTL_USER_PROC_PARAMS_NORMALIZED, c_process
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpscan.memory.process_blocks import (
+from dumpscan.memory.windows.peb import (
     POINTER32,
     POINTER64,
     ProcessBlock,

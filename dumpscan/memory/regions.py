@@ -1,0 +1,122 @@
+"""Tables of regions: sorted by address, without overlaps, looked up by address.
+
+Kept as columns of 64-bit numbers, because a dump can have millions of regions.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from dumpscan.memory.space import Region
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Addresses = NDArray[np.uint64]
+
+ADDRESS_LIMIT = 2**64 - 1
+"""One past the last usable address. The last byte of the address space is given up, so that ends fit into 64 bits."""
+
+
+class RegionTable(Sequence[Region]):
+    """Regions in ascending order of address; none overlaps another.
+
+    Args:
+        starts: Address of the first byte of each region.
+        sizes: Bytes in each.
+        file_offsets: Offset in the file of the first byte of each.
+
+    Attributes:
+        total: Bytes of all regions together.
+    """
+
+    def __init__(self, starts: Addresses, sizes: Addresses, file_offsets: Addresses) -> None:
+        self._starts = array("Q", starts.astype(np.uint64).tobytes())
+        self._sizes = array("Q", sizes.astype(np.uint64).tobytes())
+        self._file_offsets = array("Q", file_offsets.astype(np.uint64).tobytes())
+        self.total = int(sizes.sum(dtype=np.uint64)) if len(sizes) else 0
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> Region: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Region]: ...
+    def __getitem__(self, index: int | slice) -> Region | list[Region]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return Region(self._starts[index], self._sizes[index], self._file_offsets[index])
+
+    def extents(self, address: int, size: int) -> list[tuple[int, int]]:
+        """Return where up to `size` bytes at `address` lie, as (file offset, length) pairs; stop at the first gap."""
+        found: list[tuple[int, int]] = []
+        if not 0 <= address <= ADDRESS_LIMIT:
+            return found
+        index = bisect_right(self._starts, address) - 1
+        while size > 0 and 0 <= index < len(self._starts):
+            skip = address - self._starts[index]
+            here = min(self._sizes[index] - skip, size)
+            if here <= 0 or skip < 0:
+                break
+            at = self._file_offsets[index] + skip
+            if found and sum(found[-1]) == at:
+                found[-1] = (found[-1][0], found[-1][1] + here)
+            else:
+                found.append((at, here))
+            address += here
+            size -= here
+            index += 1
+        return found
+
+
+def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Addresses, NDArray[np.int64]]:
+    """Sort ranges of addresses and give every address to the range that is listed first.
+
+    Args:
+        starts: First address of each range.
+        sizes: Bytes in each, at least 1; no range goes past `ADDRESS_LIMIT`.
+
+    Returns:
+        Address and size of each remaining piece, in ascending order of address, and the number of the range it is
+        part of.
+    """
+    order = np.argsort(starts, kind="stable")
+    ends = starts + sizes
+    if np.all(starts[order][1:] >= ends[order][:-1]):
+        return starts[order], sizes[order], order
+    # Cut the address space at every start and end. Each piece belongs to the lowest-numbered range that covers it: the
+    # minimum over blocks of 2^k pieces, two blocks a range, handed down from the largest k to single pieces.
+    bounds = np.sort(np.concatenate((starts, ends)))
+    bounds = bounds[np.concatenate(([True], bounds[1:] != bounds[:-1]))]
+    first = _positions(bounds, starts)
+    stop = _positions(bounds, ends)
+    level_of = np.frexp((stop - first).astype(np.float64))[1] - 1
+    number = np.arange(len(starts))
+    nobody = len(starts)
+    owner = np.full(len(bounds) - 1, nobody)
+    for level in range(int(level_of.max()), -1, -1):
+        mine = level_of == level
+        np.minimum.at(owner, first[mine], number[mine])
+        np.minimum.at(owner, stop[mine] - (1 << level), number[mine])
+        if level:
+            half = 1 << (level - 1)
+            handed_down = owner.copy()
+            np.minimum(owner[half:], owner[:-half], out=handed_down[half:])
+            owner = handed_down
+    owned = owner < nobody
+    piece_starts = bounds[:-1][owned]
+    return piece_starts, bounds[1:][owned] - piece_starts, owner[owned]
+
+
+def _positions(table: Addresses, values: Addresses) -> NDArray[np.int64]:
+    """Look up values in a sorted table. Sorting them first is several times as fast for a million values."""
+    order = np.argsort(values)
+    found = np.empty(len(values), np.int64)
+    found[order] = np.searchsorted(table, values[order])
+    return found
