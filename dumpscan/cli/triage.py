@@ -143,11 +143,12 @@ def _report(
             lines = case_summary(case.summary(), case.exposed_keys(), bad)
             write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
         else:
-            within = case.identities(outcome.paths)
+            paths = frozenset(outcome.paths)
+            within = case.identities(paths)
             show_findings(
                 "triage",
                 (finding for finding in case.findings() if finding.identity in within),
-                [dump for dump in case.dumps(processes=False) if dump.path in set(outcome.paths)],
+                [dump for dump in case.dumps(processes=False) if dump.path in paths],
                 output_format,
             )
         broken = list(reasons(case, rules, dumps=outcome.paths, allowed=allowed)) if rules else []

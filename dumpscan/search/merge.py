@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,6 +50,7 @@ class _Place(NamedTuple):
 
 
 _POSITION = itemgetter(0, 1, 2)
+_KEYS = (PrivateKey, PublicKey, SymmetricKey)
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class _Entry:
     finding: Finding
     places: list[_Place] = field(default_factory=list)
     count: int = 0
+    proofs: dict[tuple[str, ...], tuple[tuple[int, ...], int, int]] = field(default_factory=dict)
+    """What was proved of a key's copies, with the first position of a copy of which just that was proved."""
     last_beyond: tuple[tuple[int, ...], int, int] | None = None
     """The last place that was counted only, as (order, address, end)."""
 
@@ -88,8 +92,10 @@ class Collector:
                 self.dropped += 1
                 return
             entry = self._entries[identity] = _Entry(decoded.finding)
-        elif isinstance(entry.finding, PrivateKey) and isinstance(decoded.finding, PrivateKey):
-            entry.finding = _with_proof_of(entry.finding, decoded.finding)
+        if isinstance(decoded.finding, _KEYS):
+            position = (source.order, decoded.address, -decoded.length)
+            proof = decoded.finding.proof
+            entry.proofs[proof] = min(entry.proofs.get(proof, position), position)
         self._add_place(entry, decoded, source)
 
     def findings(self) -> list[Finding]:
@@ -124,10 +130,10 @@ class Collector:
             entry.last_beyond = (last.order, last.address, -last.negative_end)
 
 
-def _with_proof_of(key: PrivateKey, other: PrivateKey) -> PrivateKey:
-    """Add the relations that another copy of the key made it possible to check."""
-    more = tuple(relation for relation in other.proof if relation not in key.proof)
-    return replace(key, proof=key.proof + more) if more else key
+def _proof(entry: _Entry) -> tuple[str, ...]:
+    """Return the relations that hold for any copy of a key, each once; those of the first copy come first."""
+    by_place = sorted(entry.proofs, key=lambda proof: (entry.proofs[proof], proof))
+    return tuple(dict.fromkeys(chain.from_iterable(by_place)))
 
 
 def _with_wrapper(place: _Place, decoded: Decoded) -> _Place:
@@ -143,10 +149,8 @@ def _with_wrapper(place: _Place, decoded: Decoded) -> _Place:
 
 def _finished(entry: _Entry) -> Finding:
     finding, locations = entry.finding, tuple(place.location for place in entry.places)
-    if isinstance(
-        finding, PrivateKey | PublicKey | SymmetricKey
-    ):  # what it is called says nothing of how it is written
-        finding = replace(finding, sha256=locations[0].sha256, size=locations[0].length)
+    if isinstance(finding, _KEYS):  # its key id says nothing of how it is written, so its first place describes it
+        finding = replace(finding, sha256=locations[0].sha256, size=locations[0].length, proof=_proof(entry))
     return replace(finding, locations=locations, location_count=entry.count)
 
 

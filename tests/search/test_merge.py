@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dumpscan.artifacts.decoded import Decoded, Raw
 from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.x509 import certificate
-from dumpscan.findings import Certificate, EncryptedContainer, Finding, Location, PrivateKey
+from dumpscan.findings import Certificate, EncryptedContainer, Finding, Location, PrivateKey, PublicKey
 from dumpscan.search.merge import Collector, Source
 from support.artifact_samples import certificate_der, pkcs8, rsa_key, traditional
 
@@ -123,6 +123,26 @@ def test_relations_proven_of_any_copy_count() -> None:
     (found,) = collector.findings()
     assert isinstance(found, PrivateKey)
     assert found.proof == ("n = p*q", "other", *(relation for relation in whole.proof if relation != "n = p*q"))
+
+
+def test_the_order_of_finds_does_not_change_the_proof() -> None:
+    key = private_key.parse_any(pkcs8(KEY)).finding
+    assert isinstance(key, PrivateKey)
+    public = PublicKey(sha256="", size=1, algorithm="RSA", bits=1024, key_id="1", proof=(), public_info=b"")
+    for finding in (key, public):
+        copies = [
+            _decoded(replace(finding, proof=proof), address)
+            for proof, address in ((("b", "c"), 2000), (("a",), 1000), (("d", "b"), 3000), (("a", "e"), 1000))
+        ]
+        proofs = set()
+        for order in permutations(copies):
+            collector = Collector()
+            for copy in order:
+                collector.add(copy, _source(0))
+            (found,) = collector.findings()
+            assert isinstance(found, PrivateKey | PublicKey)
+            proofs.add(found.proof)
+        assert proofs == {("a", "e", "b", "c", "d")}
 
 
 def test_more_places_than_are_kept() -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from dumpscan.case.records import CaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 APPLICATION_ID = 0x44554D50
@@ -219,7 +219,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
     try:
         version = check_version(connection, path, migrations)  # as it is now that nobody else can change it
         for script in migrations[version:]:
-            for statement in script.split(";\n"):
+            for statement in _statements(script):
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
@@ -227,6 +227,16 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script where SQLite itself sees a statement's end: not at a semicolon in a string or in a trigger."""
+    statement = ""
+    for part in script.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> int:

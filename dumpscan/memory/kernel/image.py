@@ -105,12 +105,10 @@ class KernelImage:
         session = KernelSession(context, module)
         image = cls(image_path(session))
         image._adopted = session
-        image.__dict__["kernels"] = [adopted_kernel(session, image.physical)]
         return image
 
     def close(self) -> None:
         """Unmap the file."""
-        self.__dict__.pop("session", None)
         self.physical.close()
 
     def __enter__(self) -> Self:
@@ -137,6 +135,8 @@ class KernelImage:
     @cached_property
     def kernels(self) -> list[Kernel]:
         """The kernels in the image, the likeliest first; empty if there is none."""
+        if self._adopted is not None:
+            return [adopted_kernel(self._adopted, self.physical)]
         cache = KernelCache(self.physical, self._cache_dir)
         found = cache.load()
         if found is None:

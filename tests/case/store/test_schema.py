@@ -38,6 +38,25 @@ def test_a_migration_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
         assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'remarks'").fetchall()
 
 
+def test_a_semicolon_within_a_statement_does_not_end_it(tmp_path: Path) -> None:
+    path = write_case(tmp_path / "case.db")
+    script = """
+        CREATE TABLE remarks (text TEXT NOT NULL DEFAULT 'one;
+two'); -- a remark; it ends here
+        CREATE TRIGGER doubled AFTER INSERT ON remarks WHEN new.text = 'x' BEGIN
+            DELETE FROM remarks;
+            INSERT INTO remarks VALUES ('y');
+        END;
+        INSERT INTO remarks DEFAULT VALUES;
+        INSERT INTO remarks VALUES ('x');
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, (*MIGRATIONS, script))
+        assert connection.execute("SELECT text FROM remarks").fetchall() == [("y",)]
+        connection.execute("INSERT INTO remarks DEFAULT VALUES")
+        assert connection.execute("SELECT text FROM remarks WHERE text <> 'y'").fetchall() == [("one;\ntwo",)]
+
+
 def test_a_newer_case_is_refused_and_untouched(tmp_path: Path) -> None:
     path = write_case(tmp_path / "case.db")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

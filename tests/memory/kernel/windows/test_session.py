@@ -6,6 +6,7 @@ import pytest
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
+from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.memory.kernel.windows.finder import find_kernels
 from dumpscan.memory.kernel.windows.session import ADDRESS_MASK, KernelSession, adopted_kernel, image_path, search
 from support.kernel_images import Lab, build_lab
@@ -95,6 +96,19 @@ def test_what_volatility_found_is_adopted(lab: Lab, session: KernelSession, phys
         lab.truth["kernel_base"],
         lab.truth["self_map_index"],
     )
+
+
+def test_an_adopted_image_uses_what_is_known(lab: Lab, session: KernelSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    def search_again(_image: object) -> None:
+        pytest.fail("what volatility3 has found is looked for again")
+
+    monkeypatch.setattr("dumpscan.memory.kernel.image.find_kernels", search_again)
+    layer: Any = session.context.layers["memory_layer"]
+    layer.location = lab.image.as_uri()
+    with KernelImage.adopt(session.context, session.module_name) as image:
+        assert [kernel.base for kernel in image.kernels] == [lab.truth["kernel_base"]]
+        assert image.session.context is session.context
+        assert [process.pid for process in image.processes()] == [process["pid"] for process in lab.listed()]
 
 
 def test_only_a_local_file_can_be_adopted(session: KernelSession) -> None:
