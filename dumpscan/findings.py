@@ -1,18 +1,72 @@
-"""Floor 1: the one data model of results. Plain frozen records, evidence included; nothing here renders or reads.
+"""The data model of results: plain frozen dataclasses, evidence included. Nothing here reads a dump or renders.
 
-Key material (`PrivateKey.pkcs8`) is kept out of `repr`, and no renderer shows it: it leaves only through an export.
+The JSON records, the CSV columns and the JSON Schema are derived from the fields declared here, in their order
+(`dumpscan.output.fields`). A field with `repr=False` holds key material or raw bytes: it is in no record and no log,
+and leaves only through an export.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime  # noqa: TC003 - the annotations of the fields are evaluated
+from enum import StrEnum
+from typing import ClassVar
 
 SCHEMA_VERSION = 1
 """Version of the records' JSON form. It grows when a field is renamed, removed or changes its meaning."""
+
+
+class Status(StrEnum):
+    """How much of an input file could be used."""
+
+    OK = "ok"
+    DAMAGED = "damaged"
+    """Read as far as possible; the problems say what is missing."""
+    UNREADABLE = "unreadable"
+    """It cannot be opened, or it is a dump from which nothing could be read."""
+    OTHER = "other"
+    """It can be read and is not a dump; the problems say what it is, where that is known."""
+    PENDING = "pending"
+    """Not finished: its reader was killed or ran out of memory. The next triage tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputStatus:
+    """What became of one input file.
+
+    Attributes:
+        file: Its path, as it was given.
+        size: Its length in bytes; None where that is not known.
+        status: How much of it could be used.
+        problems: What was wrong with it, a sentence each.
+    """
+
+    file: str
+    size: int | None = None
+    status: Status = Status.OK
+    problems: tuple[str, ...] = ()
+
+
+class Validity(StrEnum):
+    """Where a moment stands in relation to a certificate's validity period. The values are shown to users."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    FUTURE = "not valid yet"
+    UNKNOWN = "validity unknown"
+
+
+def validity(not_before: datetime | None, not_after: datetime | None, moment: datetime) -> Validity:
+    """Return whether a certificate with this validity period is valid at a moment.
+
+    A certificate that lacks one of its dates is never valid: it may have expired or not have begun, else its validity
+    is unknown.
+    """
+    if not_after is not None and not_after < moment:
+        return Validity.EXPIRED
+    if not_before is not None and not_before > moment:
+        return Validity.FUTURE
+    return Validity.UNKNOWN if not_before is None or not_after is None else Validity.VALID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +79,12 @@ class Process:
         parent_pid: Id of the parent process.
         executable: Path of the executable's image.
         command_line: The whole command line. Lone surrogates of the UTF-16 original are kept.
-        environment: `NAME=value` entries in their order in memory; a name may begin with `=`.
         architecture: `x86`, `x64` or `arm64`.
         session: Terminal Services session id.
         wow64: Whether it is a 32-bit process on a 64-bit system.
         created: Start time, UTC.
         exited: End time, UTC.
+        environment: `NAME=value` entries in their order in memory; a name may begin with `=`.
         notes: What is missing or damaged, in words; empty when all was read.
     """
 
@@ -39,12 +93,12 @@ class Process:
     parent_pid: int | None = None
     executable: str | None = None
     command_line: str | None = None
-    environment: tuple[str, ...] = ()
     architecture: str | None = None
     session: int | None = None
     wow64: bool | None = None
     created: datetime | None = None
     exited: datetime | None = None
+    environment: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -95,30 +149,30 @@ class Location:
 
     Attributes:
         file: Path of the dump, as it was given.
-        virtual_address: Address of the first byte; None in memory that no process maps.
-        length: Bytes of the object, present or not.
         extents: (file offset, length) pairs, in address order; more than one where it is not contiguous in the file.
-        sha256: SHA-256 of the bytes at this place (hex), exactly as they lie there.
-        encoding: How the object is written here: `der`, `pem`, `pem-utf16`, `pkcs1`, `pkcs8`, `sec1`, `cng`, `capi` …
+        virtual_address: Address of the first byte; None in memory that no process maps.
         physical_address: Physical address of the first byte, in kernel images.
+        length: Bytes of the object, present or not.
+        missing: Bytes of the object that the dump does not hold.
+        encoding: How the object is written here: `der`, `pem`, `pem-utf16`, `pkcs1`, `pkcs8`, `sec1`, `cng`, `capi` …
+        sha256: SHA-256 of the bytes at this place (hex), exactly as they lie there.
         region: (start address, size) of the region that holds the first byte.
         module: Loaded module that owns the address.
         process: The process whose memory it is.
-        missing: Bytes of the object that the dump does not hold.
         key_object: What a library's own key object there says, where it is one.
     """
 
     file: str
-    virtual_address: int | None
-    length: int
     extents: tuple[tuple[int, int], ...]
-    sha256: str
-    encoding: str
+    virtual_address: int | None
     physical_address: int | None = None
+    length: int
+    missing: int = 0
+    encoding: str
+    sha256: str
     region: tuple[int, int] | None = None
     module: str | None = None
     process: Process | None = None
-    missing: int = 0
     key_object: KeyObject | None = None
 
     @property
@@ -144,6 +198,16 @@ class Finding:
     size: int
     locations: tuple[Location, ...] = ()
     location_count: int = 0
+
+    @property
+    def place_count(self) -> int:
+        """How many places there are, also where `location_count` was not set."""
+        return max(self.location_count, len(self.locations))
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """How the object is written at its places, each encoding once."""
+        return tuple(dict.fromkeys(location.encoding for location in self.locations))
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -177,11 +241,14 @@ class Certificate(Finding):
     Attributes:
         der: The certificate itself.
         thumbprint: SHA-1 of the DER, upper-case hex, as Windows shows it.
+        key_id: SHA-256 (hex) of the SubjectPublicKeyInfo.
+        problem: The parser's complaint, where the certificate is kept raw because it could not be parsed whole.
+        private_keys: Key ids of private keys found that belong to it.
         version: 1, 2 or 3.
         serial_number: Upper-case hex without separators; a negative one has a leading `-`.
         subject: RFC 4514 distinguished name.
-        issuer: RFC 4514 distinguished name.
         subject_common_name: The last common name of the subject.
+        issuer: RFC 4514 distinguished name.
         issuer_common_name: The last common name of the issuer.
         not_before: UTC.
         not_after: UTC.
@@ -191,21 +258,21 @@ class Certificate(Finding):
         public_key_curve: e.g. `secp256r1`.
         public_key_exponent: RSA only.
         alternative_names: e.g. `DNS:example.org`.
-        is_ca: Basic constraints say that it may sign others.
-        key_id: SHA-256 (hex) of the SubjectPublicKeyInfo.
-        problem: The parser's complaint, where the certificate is kept raw because it could not be parsed whole.
-        private_keys: Key ids of private keys found that belong to it.
+        is_ca: Whether its basic constraints allow it to sign other certificates.
     """
 
     kind: ClassVar[str] = "certificate"
 
     der: bytes = field(repr=False)
     thumbprint: str
+    key_id: str | None = None
+    problem: str | None = None
+    private_keys: tuple[str, ...] = ()
     version: int | None = None
     serial_number: str | None = None
     subject: str | None = None
-    issuer: str | None = None
     subject_common_name: str | None = None
+    issuer: str | None = None
     issuer_common_name: str | None = None
     not_before: datetime | None = None
     not_after: datetime | None = None
@@ -216,9 +283,10 @@ class Certificate(Finding):
     public_key_exponent: int | None = None
     alternative_names: tuple[str, ...] = ()
     is_ca: bool | None = None
-    key_id: str | None = None
-    problem: str | None = None
-    private_keys: tuple[str, ...] = ()
+
+    def validity(self, moment: datetime) -> Validity:
+        """Return whether the certificate is valid at a moment."""
+        return validity(self.not_before, self.not_after, moment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,10 +294,10 @@ class PrivateKey(Finding):
     """A private key whose arithmetic holds.
 
     Attributes:
+        key_id: SHA-256 (hex) of the SubjectPublicKeyInfo; equal to that of its certificates.
         algorithm: `RSA`, `EC`, `Ed25519`, `X25519`, `DSA` …
         bits: Size of the modulus or field in bits.
         curve: Name of the curve, for EC keys.
-        key_id: SHA-256 (hex) of the SubjectPublicKeyInfo; equal to that of its certificates.
         proof: The relations that were checked, e.g. `n = p*q`.
         pkcs8: The key as unencrypted PKCS#8 DER. Secret: for export only.
         certificates: Certificates found that bear its public key.
@@ -237,10 +305,10 @@ class PrivateKey(Finding):
 
     kind: ClassVar[str] = "private_key"
 
+    key_id: str
     algorithm: str
     bits: int
     curve: str | None = None
-    key_id: str
     proof: tuple[str, ...]
     pkcs8: bytes = field(repr=False)
     certificates: tuple[CertificateRef, ...] = ()
@@ -279,10 +347,10 @@ class PublicKey(Finding):
     """A public key that a cryptographic library holds without its private half.
 
     Attributes:
+        key_id: SHA-256 (hex) of the SubjectPublicKeyInfo; equal to that of its certificates.
         algorithm: As in `PrivateKey`.
         bits: Size of the modulus or field in bits.
         curve: Name of the curve, for EC keys.
-        key_id: SHA-256 (hex) of the SubjectPublicKeyInfo; equal to that of its certificates.
         proof: The relations that were checked.
         public_info: The key as SubjectPublicKeyInfo DER.
         certificates: Certificates found that bear it.
@@ -290,10 +358,10 @@ class PublicKey(Finding):
 
     kind: ClassVar[str] = "public_key"
 
+    key_id: str
     algorithm: str
     bits: int
     curve: str | None = None
-    key_id: str
     proof: tuple[str, ...]
     public_info: bytes = field(repr=False)
     certificates: tuple[CertificateRef, ...] = ()
@@ -309,24 +377,28 @@ class SymmetricKey(Finding):
     """A key of a symmetric cipher, found by its expanded form.
 
     Attributes:
-        algorithm: `AES`.
-        bits: 128, 192 or 256.
-        key: The key itself. Secret: for export only.
         key_id: SHA-256 (hex) of `dumpscan symmetric key`, a zero byte, the algorithm, a zero byte and the key. It names
             the key and does not reveal it: 128 bits or more cannot be searched, and with the label before them it is
             not the plain SHA-256 of the key, which a protocol may use as a secret of its own.
+        algorithm: `AES`.
+        bits: 128, 192 or 256.
+        key: The key itself. Secret: for export only.
         proof: The relations that were checked.
     """
 
     kind: ClassVar[str] = "symmetric_key"
 
+    key_id: str
     algorithm: str
     bits: int
     key: bytes = field(repr=False)
-    key_id: str
     proof: tuple[str, ...]
 
     @property
     def identity(self) -> tuple[str, str]:
         """The key names it, wherever its schedule lies."""
         return (self.kind, self.key_id)
+
+
+KINDS: tuple[type[Finding], ...] = (PrivateKey, PublicKey, SymmetricKey, Certificate, EncryptedContainer)
+"""Every kind of finding that a scan reports."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dumpscan.case.records import Exposure, expired_at
+from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
 from dumpscan.case.store.reader import exposure
 from dumpscan.exceptions import UsageError
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey, Validity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -115,7 +115,7 @@ def _other_reasons(finding: Finding, wanted: set[GateRule], allowed: frozenset[s
         case Certificate():
             names = {finding.thumbprint.lower(), finding.sha256.lower(), (finding.key_id or "").lower()}
             broken = [GateRule.CERTIFICATE]
-            if expired_at(finding, now):
+            if finding.validity(now) is Validity.EXPIRED:
                 broken.append(GateRule.EXPIRED)
             what = f"{_subject(finding)}, thumbprint {finding.thumbprint}, valid until {_day(finding)}"
         case EncryptedContainer():

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError
+from dumpscan.findings import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,18 +20,7 @@ class CaseError(DumpscanError):
     """A case file cannot be used: it is none, somebody else is writing to it, or a question to it makes no sense."""
 
 
-class DumpStatus(StrEnum):
-    """How much of a file could be used."""
-
-    OK = "ok"
-    DAMAGED = "damaged"
-    """Read as far as it could be; `problems` says what is missing."""
-    UNREADABLE = "unreadable"
-    """It cannot be opened, or it is a dump of which nothing can be had."""
-    OTHER = "other"
-    """It can be read and is no dump; `problems` says what it is, where that is known."""
-    PENDING = "pending"
-    """Not finished (whoever read it was killed or ran out of memory); the next run tries again."""
+DumpStatus = Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +126,3 @@ class CaseSummary:
     first: datetime | None
     last: datetime | None
     tool_versions: tuple[str, ...]
-
-
-def valid_at(certificate: Certificate, moment: datetime) -> bool:
-    """Say whether a moment lies within a certificate's validity; without dates that is not known, and so False."""
-    begins, ends = certificate.not_before, certificate.not_after
-    return begins is not None and ends is not None and begins <= moment <= ends
-
-
-def expired_at(certificate: Certificate, moment: datetime) -> bool:
-    """Say whether a certificate's validity has ended at a moment."""
-    return certificate.not_after is not None and certificate.not_after < moment

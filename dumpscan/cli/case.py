@@ -78,15 +78,13 @@ def show_findings(
     command: str, findings: Iterable[Finding], dumps: Sequence[DumpRecord], output_format: Format
 ) -> None:
     """Write findings and what became of the files that they lie in to standard output."""
-    from dumpscan.case.records import DumpStatus
+    from dumpscan.findings import InputStatus
     from dumpscan.output.formats.render import View, make_renderer
-    from dumpscan.output.records import InputStatus, Status, finding_record
+    from dumpscan.output.records import finding_record
 
-    statuses = {DumpStatus.OK: Status.OK, DumpStatus.DAMAGED: Status.DAMAGED}
     renderer = make_renderer(output_format, command=command, view=View.FINDINGS, stream=sys.stdout)
     for dump in dumps:
-        status = statuses.get(dump.status, Status.UNREADABLE)
-        renderer.add_input(InputStatus(dump.path, dump.size, status, dump.problems))
+        renderer.add_input(InputStatus(dump.path, dump.size, dump.status, dump.problems))
     for finding in findings:
         renderer.add(finding_record(finding))
     renderer.close()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, complain
 from dumpscan.exceptions import DumpscanError
+from dumpscan.findings import InputStatus, Status
 from dumpscan.output.formats.render import View, make_renderer
-from dumpscan.output.records import InputStatus, Status, finding_record, process_record
+from dumpscan.output.records import finding_record, process_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

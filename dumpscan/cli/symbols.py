@@ -32,9 +32,7 @@ def needed(
     run = Run("symbols needed", View.SYMBOLS, output_format, quiet=quiet, progress=False)
     for path, image in run.each(images, lambda path: KernelImage(path, symbols=symbols or ()), lambda _image: ()):
         for found in image.symbols_states():
-            pdb = None if found.pdb is None else (found.pdb.name, found.pdb.guid, found.pdb.age, found.pdb.server_path)
-            table = str(found.table) if found.table else None
-            run.add(symbols_record(str(path), found.state, pdb, table=table, problem=found.problem))
+            run.add(symbols_record(str(path), found))
     return run.finish()
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dumpscan import __version__
-from dumpscan.findings import Process
+from dumpscan.findings import InputStatus, Process, Status
+from dumpscan.memory.kernel.windows.finder import PdbRecord
+from dumpscan.memory.symbols.store import SymbolsState
 from dumpscan.output.formats.render import View, make_renderer
 from dumpscan.output.records import (
-    InputStatus,
-    Status,
     finding_record,
     info_record,
     process_record,
@@ -43,7 +43,9 @@ class Module:
 
 
 def records() -> dict[View, list[Record]]:
-    pdb = ("ntkrnlmp.pdb", "8B4FFB8A5C6A4D3D9F1E2A3B4C5D6E7F", 1, "ntkrnlmp.pdb/8B4F1/ntkrnlmp.pdb")
+    pdb = PdbRecord(name="ntkrnlmp.pdb", guid="8B4FFB8A5C6A4D3D9F1E2A3B4C5D6E7F", age=1)
+    present = SymbolsState(Path("a.raw"), pdb, Path("/symbols/nt.json.xz"))
+    unknown = SymbolsState(Path("b.raw"), None, problem="no kernel was found")
     module = Module("a\u202e.dll", 0x7FFA12340000, datetime(2024, 1, 1, tzinfo=UTC), b"\x00\xff")
     description = {
         "size": 4096,
@@ -61,8 +63,8 @@ def records() -> dict[View, list[Record]]:
             process_record(process, "a.dmp", environment=False) for process in (samples.PROCESS, Process(pid=4))
         ],
         View.SYMBOLS: [
-            symbols_record("a.raw", "present", pdb, table="/symbols/nt.json.xz"),
-            symbols_record("b.raw", "unknown", None, problem="no kernel was found"),
+            symbols_record("a.raw", present),
+            symbols_record("b.raw", unknown),
         ],
         View.INFO: [info_record("minidump", "a.dmp", description)],
     }

@@ -15,14 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.findings import SCHEMA_VERSION, Finding, PrivateKey, Process
+from dumpscan.findings import SCHEMA_VERSION, Finding, InputStatus, PrivateKey, Process, Status
 from dumpscan.output.formats.render import View, make_renderer
 from dumpscan.output.records import (
-    InputStatus,
-    Status,
     environment_entry,
     finding_record,
     info_record,
+    input_record,
     location_record,
     plain,
     process_record,
@@ -269,8 +268,8 @@ def test_whatever_comes_is_fit_for_json(value: object) -> None:
 
 def test_an_input_says_what_became_of_it() -> None:
     status = InputStatus("a.dmp", 12, Status.DAMAGED, ("cut short",))
-    assert status.record() == {"file": "a.dmp", "size": 12, "status": "damaged", "problems": ["cut short"]}
-    assert "size" not in InputStatus("b.dmp", status=Status.UNREADABLE).record()
+    assert input_record(status) == {"file": "a.dmp", "size": 12, "status": "damaged", "problems": ["cut short"]}
+    assert "size" not in input_record(InputStatus("b.dmp", status=Status.UNREADABLE))
 
 
 def test_key_bytes_are_in_no_repr() -> None:

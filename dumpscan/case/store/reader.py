@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from dumpscan.case.records import CaseError, CaseSummary, DumpRecord, DumpStatus, ExposedKey, Exposure, valid_at
+from dumpscan.case.records import CaseError, CaseSummary, DumpRecord, DumpStatus, ExposedKey, Exposure
 from dumpscan.case.store import rows as rows_of
 from dumpscan.case.store.database import open_for_reading, rows, stored_text
-from dumpscan.findings import Certificate, PrivateKey
+from dumpscan.findings import Certificate, PrivateKey, Validity
 from dumpscan.search.merge import MOST_LOCATIONS
 from dumpscan.search.pairs import with_pairs
 
@@ -341,7 +341,7 @@ SELECT sum(live) AS live, sum(paired AND NOT live) AS paired, sum(NOT paired) AS
 def exposure(certificates: Iterable[Certificate], now: datetime) -> Exposure:
     """Say how bad it is that a key with such certificates lay in memory."""
     certificates = list(certificates)
-    if any(valid_at(certificate, now) for certificate in certificates):
+    if any(certificate.validity(now) is Validity.VALID for certificate in certificates):
         return Exposure.LIVE
     return Exposure.PAIRED if certificates else Exposure.ALONE
 

@@ -11,122 +11,54 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+from dumpscan.findings import KINDS, Finding, Process
+from dumpscan.output.fields import element, hints, is_document, required
 from dumpscan.output.formats.render import View
-from dumpscan.output.records import environment_entry
+from dumpscan.output.records import SymbolsNeed, environment_entry
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-    from dumpscan.output.records import InputStatus, Record
+    from _typeshed import DataclassInstance
+
+    from dumpscan.findings import InputStatus
+    from dumpscan.output.records import Record
 
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - spreadsheets take the full-width forms for formulas too
 """First characters that make a cell a formula (OWASP, "CSV Injection")."""
 
-_FINDING = (
-    "kind",
-    "sha256",
-    "size",
-    "location_count",
-    "location.file",
-    "location.file_offset",
-    "location.virtual_address",
-    "location.address",
-    "location.physical_address",
-    "location.length",
-    "location.missing",
-    "location.encoding",
-    "location.sha256",
-    "location.extents.file_offset",
-    "location.extents.length",
-    "location.region.start",
-    "location.region.size",
-    "location.module",
-    "location.process.pid",
-    "location.process.name",
-    "location.key_object.library",
-    "location.key_object.structure",
-    "location.key_object.layout",
-    "location.key_object.architecture",
-    "location.key_object.has_private",
-    "location.key_object.whole",
-    "location.key_object.missing_parts",
-    "location.key_object.wrong_parts",
-    "location.key_object.flags",
-    "location.key_object.uses",
-    "location.key_object.wrapper",
-    "location.key_object.wrapper_algorithm",
-    "key.id",
-    "key.algorithm",
-    "key.bits",
-    "key.curve",
-    "key.proof",
-    "key.encodings",
-    "certificates.thumbprint",
-    "certificates.subject",
-    "certificates.not_after",
-    "certificates.same_process",
-    "thumbprint",
-    "key_id",
-    "problem",
-    "private_keys",
-    "x509.subject.distinguished_name",
-    "x509.subject.common_name",
-    "x509.issuer.distinguished_name",
-    "x509.issuer.common_name",
-    "x509.serial_number",
-    "x509.not_before",
-    "x509.not_after",
-    "x509.alternative_names",
-    "x509.public_key_algorithm",
-    "x509.public_key_size",
-    "x509.public_key_curve",
-    "x509.public_key_exponent",
-    "x509.signature_algorithm",
-    "x509.version_number",
-    "x509.is_ca",
-    "file.hash.sha256",
-    "file.hash.sha1",
-    "container.type",
-    "container.kdf",
-    "container.cipher",
-    "container.iterations",
-    "container.mac",
-)
+_NOT_IN_ROWS = frozenset({"process.env_vars", "process.notes"})
+"""A process's environment has a row for each variable in a view of its own; its notes stand beside the process."""
 
-_PROCESS = (
-    "dump",
-    "process.pid",
-    "process.name",
-    "process.parent.pid",
-    "process.executable",
-    "process.command_line",
-    "process.architecture",
-    "process.session",
-    "process.wow64",
-    "process.start",
-    "process.end",
-    "notes",
-)
+
+def _columns(cls: type[DataclassInstance], group: str = "") -> list[str]:
+    """Return the dotted name of every plain value in a dataclass's documents; `group` is where they stand."""
+    names = []
+    for name, hint in hints(cls).items():
+        kind, _always = required(hint)
+        kind = element(kind) or kind
+        names += _columns(kind, f"{group}{name}.") if is_document(kind) else [group + name]
+    return names
+
+
+def _finding_columns() -> tuple[str, ...]:
+    """Return the columns of what all findings have, of their places, and of what each kind has."""
+    own = [*_columns(Finding), *(name for kind in KINDS for name in _columns(kind))]
+    return tuple(dict.fromkeys(("kind", *(name.replace("locations.", "location.", 1) for name in own))))
+
+
+_PROCESS = ("dump", *(name for name in _columns(Process, "process.") if name not in _NOT_IN_ROWS), "notes")
 
 COLUMNS: dict[View, tuple[str, ...]] = {
-    View.FINDINGS: _FINDING,
-    View.SECRETS: _FINDING,
+    View.FINDINGS: _finding_columns(),
+    View.SECRETS: _finding_columns(),
     View.PSLIST: _PROCESS,
     View.CMDLINE: _PROCESS,
     View.ENVARS: ("dump", "process.pid", "process.name", "variable.name", "variable.value"),
     View.INFO: ("dump", "field", "value"),
-    View.SYMBOLS: (
-        "dump",
-        "symbols.state",
-        "symbols.pdb",
-        "symbols.guid",
-        "symbols.age",
-        "symbols.server_path",
-        "symbols.table",
-        "symbols.problem",
-    ),
+    View.SYMBOLS: ("dump", *_columns(SymbolsNeed, "symbols.")),
 }
 """The columns of each view, in order. They never depend on the records, so that files from many runs can be joined."""
 
@@ -189,6 +121,8 @@ def cell(value: object) -> str:
             return str(value)
         case list():
             return _inert("; ".join(str(item) for item in value))
+        case dict():
+            return _inert("; ".join(f"{name}={item}" for name, item in value.items()))
         case _:
             return _inert(str(value))
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from dumpscan import __version__
 from dumpscan.findings import SCHEMA_VERSION
+from dumpscan.output.records import input_record
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from dumpscan.output.records import InputStatus, Record
+    from dumpscan.findings import InputStatus
+    from dumpscan.output.records import Record
 
 
 class View(StrEnum):
@@ -57,7 +59,7 @@ class JsonRenderer:
 
     def add_input(self, status: InputStatus) -> None:
         """Keep an input for the document's `inputs`."""
-        self._inputs.append(status.record())
+        self._inputs.append(input_record(status))
 
     def add(self, record: Record) -> None:
         """Keep a record for the document's `findings`."""

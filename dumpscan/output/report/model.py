@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dumpscan.case.records import DumpStatus
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, Validity
 from dumpscan.output.formats.table.sections import Scope
 from dumpscan.output.report.rows import (
     CertificateRow,
@@ -22,7 +22,7 @@ from dumpscan.output.report.rows import (
     process_row,
     shorten,
 )
-from dumpscan.output.report.severity import Severity, Validity
+from dumpscan.output.report.severity import Severity
 from dumpscan.output.report.timeline import Timeline
 
 if TYPE_CHECKING:

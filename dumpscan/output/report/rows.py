@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dumpscan.findings import Validity
 from dumpscan.output.formats.table.findings import CONTAINER_NAMES, algorithm_label
-from dumpscan.output.report.severity import Severity, Validity, key_severity, validity
+from dumpscan.output.report.severity import Severity, key_severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -228,7 +229,6 @@ def place_of(location: Location, shown: Callable[[str], str]) -> Place:
 def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[str], str]) -> CertificateRow:
     """Return a certificate as the report shows it."""
     since, until = certificate.not_before, certificate.not_after
-    state = validity(certificate, now)
     names = certificate.alternative_names
     size = certificate.public_key_curve or certificate.public_key_size
     name = certificate.subject_common_name or certificate.subject or next(iter(names), "")
@@ -238,7 +238,7 @@ def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[st
         issuer=shorten(certificate.issuer_common_name or certificate.issuer, 160),
         since=None if since is None else _utc(since),
         until=None if until is None else _utc(until),
-        state=state,
+        state=certificate.validity(now),
         remaining=_remaining(_utc(until), now) if until else "",
         key=algorithm_label(shorten(certificate.public_key_algorithm, 80) or None, size),
         key_id=certificate.key_id or "",
@@ -247,7 +247,7 @@ def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[st
         is_ca=bool(certificate.is_ca),
         problem=shorten(certificate.problem),
         place=_first_place(certificate, shown),
-        place_count=_count(certificate),
+        place_count=certificate.place_count,
     )
 
 
@@ -290,7 +290,6 @@ def key_row(
             identity = (location.file, location.process.pid)
             owners.setdefault(identity, processes.get(identity, location.process))
     dumps = tuple(dict.fromkeys(shown(location.file) for location in key.locations))
-    encodings = tuple(dict.fromkeys(location.encoding for location in key.locations))
     return KeyRow(
         severity=key_severity([row.state for row in found], paired=bool(found or named)),
         name=found[0].name if found else shorten(named[0], 160) if named else f"{label} key, no certificate found",
@@ -303,10 +302,10 @@ def key_row(
         dumps=dumps[:PROCESSES],
         dump_count=len(dumps),
         proof=joined(key.proof, 12),
-        encodings=joined(encodings, 12),
+        encodings=joined(key.encodings, 12),
         notes=_object_notes(key),
         places=tuple(place_of(location, shown) for location in key.locations[:PLACES]),
-        place_count=_count(key),
+        place_count=key.place_count,
     )
 
 
@@ -336,16 +335,12 @@ def _object_row(finding: Finding, label: str, detail: str, identity: str, shown:
         detail=detail,
         identity=identity,
         place=_first_place(finding, shown),
-        place_count=_count(finding),
+        place_count=finding.place_count,
     )
 
 
 def _first_place(finding: Finding, shown: Callable[[str], str]) -> Place | None:
     return place_of(finding.locations[0], shown) if finding.locations else None
-
-
-def _count(finding: Finding) -> int:
-    return max(finding.location_count, len(finding.locations))
 
 
 def _object_notes(key: PrivateKey) -> str:

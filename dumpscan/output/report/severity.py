@@ -1,17 +1,15 @@
-"""How bad a finding is, in five steps, and whether a certificate is valid: what a report leads with."""
+"""How bad a finding is, in five steps: what a report leads with."""
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from dumpscan.case.records import Exposure, expired_at, valid_at
+from dumpscan.case.records import Exposure
+from dumpscan.findings import Validity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
-
-    from dumpscan.findings import Certificate
 
 
 class Severity(IntEnum):
@@ -60,31 +58,12 @@ _BY_EXPOSURE = {
 }
 
 
-class Validity(StrEnum):
-    """Where a moment stands to a certificate's period; the value is fit to be shown."""
-
-    VALID = "valid"
-    EXPIRED = "expired"
-    FUTURE = "not valid yet"
-    UNKNOWN = "validity unknown"
-
-
-def validity(certificate: Certificate, now: datetime) -> Validity:
-    """Return whether a certificate is valid at a time."""
-    if valid_at(certificate, now):
-        return Validity.VALID
-    if expired_at(certificate, now):
-        return Validity.EXPIRED
-    begins = certificate.not_before
-    return Validity.FUTURE if begins is not None and begins > now else Validity.UNKNOWN
-
-
 def key_severity(certificates: Iterable[Validity], *, paired: bool) -> Severity:
     """Return how bad it is that a private key was found.
 
     Args:
-        certificates: The state of each of its certificates.
-        paired: Whether it has any, also one of which nothing more is known.
+        certificates: The validity of each of its certificates.
+        paired: Whether it has any, including one of which only the name is known.
     """
     exposure = Exposure.LIVE if Validity.VALID in certificates else Exposure.PAIRED if paired else Exposure.ALONE
     return _BY_EXPOSURE[exposure]

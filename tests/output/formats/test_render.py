@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan import __version__
-from dumpscan.findings import SCHEMA_VERSION
+from dumpscan.findings import SCHEMA_VERSION, InputStatus, Status
 from dumpscan.output.formats.render import View, make_renderer
-from dumpscan.output.records import InputStatus, Record, Status, finding_record
+from dumpscan.output.records import Record, finding_record, input_record
 from support import output_samples as samples
 
 
@@ -36,7 +36,7 @@ def test_json_is_one_document() -> None:
     damaged = InputStatus(samples.DUMP, 4096, Status.DAMAGED, ("memory list cut short",))
     document = json.loads(rendered("json", records, (damaged,)))
     assert document["dumpscan"] == {"version": __version__, "schema": SCHEMA_VERSION, "command": "minidump x509"}
-    assert document["inputs"] == [damaged.record()]
+    assert document["inputs"] == [input_record(damaged)]
     assert document["findings"] == records
 
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from dumpscan.findings import CertificateRef, Process
+from dumpscan.findings import CertificateRef, InputStatus, Process
 from dumpscan.output.formats.render import View
 from dumpscan.output.formats.table.renderer import MOST_ROWS, TableRenderer
-from dumpscan.output.records import InputStatus, Record, finding_record, info_record, process_record
+from dumpscan.output.records import Record, finding_record, info_record, process_record
 from support import output_samples as samples
 
 if TYPE_CHECKING:

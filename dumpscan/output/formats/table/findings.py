@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from dumpscan.findings import Validity, validity
 from dumpscan.output.formats.table.columns import Column, say
 from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
 
@@ -70,7 +71,7 @@ def bound_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
 
     def until(record: Record) -> Text:
         bound = record.get("certificates", ())
-        return _validity(bound[0], scope.now) if bound else Text()
+        return _valid_until(bound[0], scope.now) if bound else Text()
 
     return (Column(heading, _bound, least=24), Column("Valid until", until, rank=1, least=10))
 
@@ -169,7 +170,7 @@ def _certificates(certificates: list[Record], scope: Scope) -> Section:
     columns = (
         Column("Subject", subject, least=24),
         Column("Key", lambda record: say("found", "bold red") if record["private_keys"] else Text()),
-        Column("Valid until", lambda record: _validity(record, scope.now), least=10),
+        Column("Valid until", lambda record: _valid_until(record, scope.now), least=10),
         Column("Issuer", issuer, rank=4, least=22),
         Column("Public key", public_key, rank=3),
         *_places(scope),
@@ -177,7 +178,7 @@ def _certificates(certificates: list[Record], scope: Scope) -> Section:
         Column("Serial number", lambda record: say(record["x509"].get("serial_number")), rank=8, least=20),
         Column("Alternative names", names, rank=6, least=20),
     )
-    expired = sum(1 for record in certificates if _expired(record, scope.now))
+    expired = sum(_validity(record, scope.now) is Validity.EXPIRED for record in certificates)
     paired = sum(1 for record in certificates if record["private_keys"])
     raw = sum(1 for record in certificates if "problem" in record)
     detail = [f"{paired} with private key"] if paired else []
@@ -319,22 +320,23 @@ def _when(record: Record, name: str) -> datetime | None:
     return None if moment is None else datetime.fromisoformat(moment)
 
 
-def _expired(record: Record, now: datetime) -> bool:
+def _validity(record: Record, now: datetime) -> Validity:
+    return validity(_when(record, "not_before"), _when(record, "not_after"), now)
+
+
+def _valid_until(record: Record, now: datetime) -> Text:
+    """Return the day on which a certificate expires, and whether it is valid now."""
     until = _when(record, "not_after")
-    return until is not None and until < now
-
-
-def _validity(record: Record, now: datetime) -> Text:
-    """Return the day on which a certificate ends, and whether it holds now."""
-    since, until = _when(record, "not_before"), _when(record, "not_after")
     if until is None:
         return Text()
     day = until.date().isoformat()
-    if until < now:
-        return say(day, "dim").append(" expired", "red")
-    if since is not None and since > now:
-        return say(day).append(" not yet", "yellow")
-    return say(day)
+    match _validity(record, now):
+        case Validity.EXPIRED:
+            return say(day, "dim").append(" expired", "red")
+        case Validity.FUTURE:
+            return say(day).append(" not yet", "yellow")
+        case _:
+            return say(day)
 
 
 def _address_order(record: Record) -> tuple[str, int]:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
+    from dumpscan.findings import InputStatus
     from dumpscan.output.formats.table.columns import Layout
-    from dumpscan.output.records import InputStatus, Record
+    from dumpscan.output.records import Record
 
 
 MOST_ROWS = 2000
