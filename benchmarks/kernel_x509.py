@@ -24,10 +24,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.memory.physical.page_statistics import map_statistics
 from dumpscan.search.merge import Collector
-from dumpscan.search.physical import scan_kernel
+from dumpscan.search.physical import search_physical
 from dumpscan.search.scanner import Scanner
 from dumpscan.synth.kernel.build import build_kernel
 
@@ -136,7 +137,7 @@ def image(
 
 def measure_scan(paths: KernelPaths, scratch: Path, rounds: int) -> int:
     """Measure the scan, the page map and the whole command beside vadyarascan."""
-    scanner = Scanner()
+    scanner = Scanner(X509_DETECTORS)
     measured: dict[str, list[float]] = {"page map": [], "scan": [], "command": [], "vadyarascan": []}
     findings: list[Finding] = []
     peak = 0
@@ -149,7 +150,7 @@ def measure_scan(paths: KernelPaths, scratch: Path, rounds: int) -> int:
             memory.best_page_map = lambda page_map=page_map: page_map  # type: ignore[method-assign]
             collector = Collector()
             began = time.perf_counter()
-            scan_kernel(memory, scanner, collector)
+            search_physical(memory, scanner, collector)
             measured["scan"].append(time.perf_counter() - began)
             findings = collector.findings()
             mapped = map_statistics(page_map).pages * PAGE

@@ -24,12 +24,13 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from planted_dump import SLOT, build
 
 from dumpscan.artifacts.aes.schedule import expand
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.artifacts.symcrypt.aes import search_aes
 from dumpscan.artifacts.symcrypt.detectors import DETECTORS
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import ABIS
 from dumpscan.search.merge import Collector
-from dumpscan.search.scanner import X509_DETECTORS, Scanner
+from dumpscan.search.scanner import Scanner
 from dumpscan.synth.objects import symcrypt
 from dumpscan.synth.objects.keys import make_key
 from dumpscan.synth.objects.symcrypt_curves import CURVES

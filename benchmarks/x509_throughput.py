@@ -27,6 +27,7 @@ import numpy as np
 import yara  # type: ignore[import-not-found,unused-ignore]
 from planted_dump import build
 
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.search.merge import Collector
 from dumpscan.search.pairs import with_pairs
@@ -88,7 +89,7 @@ def main() -> int:
 
 def run(path: Path, truth: list[Planted], rounds: int) -> int:
     """Measure everything on one dump and print the table."""
-    scanner = Scanner()
+    scanner = Scanner(X509_DETECTORS)
     rules = yara.compile(source=YARA_RULES)
     measured: dict[str, Callable[[], object]] = {
         "plain read (numpy sum)": lambda: plain_read(path),

@@ -16,6 +16,10 @@ class UsageError(DumpscanError):
     """The command was asked for something that it cannot mean (exit code 2)."""
 
 
+class NoSuchProcessError(UsageError):
+    """A process was asked for that the dump does not have (exit code 2, unless another dump has it)."""
+
+
 class InputError(DumpscanError):
     """A file could not be opened, or is no file of the kind asked for (exit code 1).
 

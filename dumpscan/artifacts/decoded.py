@@ -7,15 +7,16 @@ reads the bytes from memory, and `parse`, which sees nothing but the bytes, says
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
     from dumpscan.findings import Finding, KeyObject
     from dumpscan.memory.space import Memory
+    from dumpscan.scan.searcher import Searcher
     from dumpscan.scan.signature import Signature
 
 
@@ -35,6 +36,8 @@ class Decoded:
         encoding: As in `Location.encoding`.
         missing: Bytes of the object that the memory does not hold.
         key_object: As in `Location.key_object`.
+        others: Further objects that the same opening gave, such as the second key of an OpenSSH file; they have no
+            `others` of their own.
     """
 
     finding: Finding
@@ -44,6 +47,17 @@ class Decoded:
     encoding: str
     missing: int = 0
     key_object: KeyObject | None = None
+    others: tuple[Decoded, ...] = ()
+
+    def __iter__(self) -> Iterator[Decoded]:
+        """Yield this object, then the others."""
+        yield self
+        yield from self.others
+
+    def at(self, address: int) -> Decoded:
+        """Return the same objects as they lie when this one is at `address`."""
+        moved = tuple(replace(other, address=other.address - self.address + address) for other in self.others)
+        return replace(self, address=address, others=moved)
 
 
 class Decoder(Protocol):
@@ -78,10 +92,12 @@ class Parsed:
     Attributes:
         finding: The object, without locations.
         encoding: As in `Location.encoding`.
+        others: Further objects in the same bytes.
     """
 
     finding: Finding
     encoding: str
+    others: tuple[Parsed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +142,11 @@ class BytesDecoder:
             parsed = known[digest]
         if parsed is None:
             return None
-        return Decoded(parsed.finding, address, raw.length, hashed.hexdigest(), parsed.encoding, raw.missing)
+        first, *others = (
+            Decoded(each.finding, address, raw.length, hashed.hexdigest(), each.encoding, raw.missing)
+            for each in (parsed, *parsed.others)
+        )
+        return replace(first, others=tuple(others)) if others else first
 
     def _parse(self, raw: Raw) -> Parsed | None:
         try:
@@ -137,5 +157,9 @@ class BytesDecoder:
             return None
 
 
-Detector = tuple["Signature", Decoder]
-"""An opening, and what makes sense of what it announces. Every module of a kind of object exports its `DETECTORS`."""
+Detector = tuple["Signature | Searcher", Decoder]
+"""What finds a kind of object, and what makes sense of a place that it found.
+
+A signature is looked for by the engine, all signatures in one pass; a searcher makes a pass of its own. Every module of
+a kind of object exports its `DETECTORS`.
+"""

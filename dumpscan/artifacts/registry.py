@@ -1,19 +1,42 @@
-"""What each command looks for, and which of the things found it shows."""
+"""Every kind of object that dumpscan finds, and what each command looks for.
+
+A new kind is a module with its `DETECTORS` and a line in one of the lists here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.symcrypt import detectors as symcrypt_detectors
+from dumpscan.artifacts.aes import searcher as aes
+from dumpscan.artifacts.keys import container, keyblob, openssh, private_key
+from dumpscan.artifacts.symcrypt import detectors as symcrypt
+from dumpscan.artifacts.text import pem
+from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
-from dumpscan.search.scanner import X509_DETECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
     from dumpscan.artifacts.decoded import Detector
     from dumpscan.findings import Finding
+
+X509_DETECTORS: tuple[Detector, ...] = (
+    *certificate.DETECTORS,
+    *private_key.DETECTORS,
+    *keyblob.DETECTORS,
+    *pem.DETECTORS,
+    *openssh.DETECTORS,
+    *container.DETECTORS,
+)
+"""Certificates, keys and containers in the forms of files."""
+
+LIBRARY_DETECTORS: tuple[Detector, ...] = (*symcrypt.DETECTORS,)
+"""Keys as cryptographic libraries hold them."""
+
+AES_DETECTORS: tuple[Detector, ...] = (*aes.DETECTORS,)
+"""AES keys by their schedules: a pass of their own over memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +66,12 @@ class Search:
             and not (self.of_library and all(place.key_object is None for place in finding.locations))
         ]
 
+    def with_aes(self) -> Self:
+        """Return the search that looks for AES keys too."""
+        return replace(self, detectors=(*self.detectors, *AES_DETECTORS))
 
-_ALL = (*X509_DETECTORS, *symcrypt_detectors.DETECTORS)
+
+_ALL = (*X509_DETECTORS, *LIBRARY_DETECTORS)
 
 X509 = Search(
     "x509",
@@ -57,3 +84,10 @@ SYMCRYPT = Search(
     "symcrypt", _ALL, (PrivateKey, PublicKey, SymmetricKey), of_library=True, nothing="no key of SymCrypt found"
 )
 KEYS = Search("keys", _ALL, (PrivateKey, SymmetricKey, EncryptedContainer), of_library=False, nothing="no key found")
+EVERYTHING = Search(
+    "scan",
+    _ALL,
+    (Certificate, PrivateKey, PublicKey, SymmetricKey, EncryptedContainer),
+    of_library=False,
+    nothing="no certificate and no key found",
+)

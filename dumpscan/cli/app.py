@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from dumpscan import __version__
-from dumpscan.cli import case, kernel, minidump, symbols, synth
+from dumpscan.cli import case, symbols, synth
+from dumpscan.cli.dumps import add_commands, kernel_app, minidump_app
 from dumpscan.cli.messages import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, complain
 from dumpscan.cli.report import export, report
 from dumpscan.cli.triage import triage
@@ -31,8 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(minidump.app, name="minidump")
-app.add_typer(kernel.app, name="kernel")
+add_commands(app, None)
+app.add_typer(minidump_app, name="minidump")
+app.add_typer(kernel_app, name="kernel")
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(synth.app, name="synth")
 app.command()(triage)

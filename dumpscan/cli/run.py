@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, complain
-from dumpscan.exceptions import DumpscanError
+from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
+from dumpscan.memory.open import NoDumpError, open_dump
 from dumpscan.output.formats.render import View, make_renderer
 from dumpscan.output.records import finding_record, process_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from dumpscan.findings import Finding, Process
+    from dumpscan.memory.dump import PhysicalDump, ProcessDump
+    from dumpscan.memory.open import DumpKind, OpenOptions
     from dumpscan.output.records import Record
 
-Dump = TypeVar("Dump")
+    AnyDump = ProcessDump | PhysicalDump
 
 
 class Run:
@@ -49,37 +51,74 @@ class Run:
         if not self.quiet:
             complain(message, level="note")
 
-    def each(
+    def over(
         self,
-        paths: Sequence[Path],
-        opener: Callable[[Path], AbstractContextManager[Dump]],
-        damage: Callable[[Dump], Sequence[str]],
-    ) -> Generator[tuple[Path, Dump]]:
-        """Open the inputs one after another; one that cannot be read is said so, and the rest goes on.
+        paths: Iterable[tuple[Path, bool]],
+        kind: DumpKind | None,
+        options: OpenOptions,
+        work: Callable[[int, Path, AnyDump], None],
+        *,
+        judge: bool = True,
+    ) -> None:
+        """Open the inputs one after another and work on each; an unreadable input is reported and skipped.
 
         Args:
-            paths: Files to open.
-            opener: Opens one; raises a `DumpscanError` if it cannot.
-            damage: What turned out to be wrong with an opened one, asked for when the caller is done with it.
+            paths: Files, and whether each was named on the command line (rather than found in a directory).
+            kind: What the files must be; by default, any dump.
+            options: How to open them.
+            work: Called with the input's number, its path and the dump.
+            judge: Whether damage and warnings of the dumps matter to the command.
+
+        Raises:
+            NoSuchProcessError: A process was asked for, and no input has it.
         """
-        for path in paths:
+        others = 0
+        absent: list[NoSuchProcessError] = []
+        for number, (path, named) in enumerate(paths):
             self._damage.clear()
             try:
-                with opener(path) as dump:
-                    yield path, dump
-                    problems = (*damage(dump), *self._damage)
+                with open_dump(path, kind=kind, options=options) as dump:
+                    try:
+                        work(number, path, dump)
+                    finally:
+                        warnings = list(dump.warnings) if judge else []
+                    problems = (*(dump.damage if judge else ()), *self._damage)
+            except NoDumpError as error:
+                if named:
+                    self._unreadable(path, f"{path}: {error}")
+                else:
+                    others += 1
+                continue
+            except NoSuchProcessError as error:
+                absent.append(error)
+                self._renderer.add_input(InputStatus(str(path), _size(path), Status.OK, ()))
+                continue
             except DumpscanError as error:
-                complain(str(error))
-                self._worst = EXIT_UNREADABLE
-                self._renderer.add_input(InputStatus(str(path), _size(path), Status.UNREADABLE, (str(error),)))
+                self._unreadable(path, str(error))
                 continue
             self.readable += 1
-            for problem in problems:
-                self.warn(f"{path}: {problem}")
-            if problems and self._worst == EXIT_DONE:
-                self._worst = EXIT_DAMAGED
-            status = Status.DAMAGED if problems else Status.OK
-            self._renderer.add_input(InputStatus(str(path), _size(path), status, problems))
+            self._read(path, problems, warnings)
+        if absent and not self.readable:
+            raise absent[0]
+        for each in absent:
+            self.note(str(each))
+        if others:
+            self.note(f"{others} files in the directories are not dumps")
+
+    def _unreadable(self, path: Path, message: str) -> None:
+        complain(message)
+        self._worst = EXIT_UNREADABLE
+        self._renderer.add_input(InputStatus(str(path), _size(path), Status.UNREADABLE, (message,)))
+
+    def _read(self, path: Path, problems: tuple[str, ...], warnings: Sequence[str]) -> None:
+        for problem in problems:
+            self.warn(f"{path}: {problem}")
+        for warning in warnings:
+            self.warn(f"{path}: {warning}")
+        if problems and self._worst == EXIT_DONE:
+            self._worst = EXIT_DAMAGED
+        status = Status.DAMAGED if problems else Status.OK
+        self._renderer.add_input(InputStatus(str(path), _size(path), status, problems))
 
     def damaged(self, problem: str) -> None:
         """Note what else is wrong with the input at hand, beside what it says itself."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dumpscan.cli.options import Format, FormatOption, Images, Quiet, Symbols
+
+if TYPE_CHECKING:
+    from dumpscan.cli.run import AnyDump
 
 app = typer.Typer(help="Symbol tables of Windows kernels.", no_args_is_help=True)
 
@@ -25,14 +28,19 @@ def needed(
 ) -> int:
     """Say which symbol table each image needs, whether it is there, and where to get it."""
     from dumpscan.cli.run import Run
-    from dumpscan.memory.kernel.image import KernelImage
+    from dumpscan.memory.dump import PhysicalDump
+    from dumpscan.memory.open import DumpKind, OpenOptions
     from dumpscan.output.formats.render import View
     from dumpscan.output.records import symbols_record
 
     run = Run("symbols needed", View.SYMBOLS, output_format, quiet=quiet, progress=False)
-    for path, image in run.each(images, lambda path: KernelImage(path, symbols=symbols or ()), lambda _image: ()):
-        for found in image.symbols_states():
+
+    def work(_number: int, path: Path, image: AnyDump) -> None:
+        for found in image.symbols_states() if isinstance(image, PhysicalDump) else ():
             run.add(symbols_record(str(path), found))
+
+    options = OpenOptions(symbols=symbols or ())
+    run.over(((path, True) for path in images), DumpKind.KERNEL, options, work, judge=False)
     return run.finish()
 
 

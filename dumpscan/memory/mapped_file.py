@@ -1,4 +1,4 @@
-"""A dump's file: opened without risk, recognised by its first bytes, mapped into memory and never copied whole."""
+"""A dump's file: opened without risk, mapped into memory and never copied whole."""
 
 from __future__ import annotations
 
@@ -21,53 +21,6 @@ _FILE_TYPES = (
     (stat.S_ISBLK, "a block device"),
     (stat.S_ISSOCK, "a socket"),
 )
-
-_PACKED = "unpack it first"
-_SIGNATURES = (
-    # First bytes, what begins so, what to do with it. Kernel dumps: the signatures of Windows' DUMP_HEADER.
-    (b"MDMP", "a minidump", "use `dumpscan minidump`"),
-    (b"PMDM", "a big-endian minidump", ""),
-    (b"PAGEDU64", "a kernel crash dump", "use `dumpscan kernel`"),
-    (b"PAGEDUMP", "a 32-bit kernel crash dump", "use `dumpscan kernel`"),
-    (b"EMiL", "a LiME memory image", "use `dumpscan kernel`"),
-    (b"AVML", "an AVML memory image", "use `dumpscan kernel`"),
-    (b"\x7fELF", "an ELF file, such as a program or a core dump", ""),
-    (b"USERDUMP", "a user dump from before Windows XP", ""),
-    (b"HIBR", "a Windows hibernation file", ""),
-    (b"hibr", "a Windows hibernation file", ""),
-    (b"\xcf\xfa\xed\xfe", "a Mach-O file", ""),
-    (b"\xfd7zXZ\x00", "an xz archive", _PACKED),
-    (b"\x1f\x8b", "a gzip archive", _PACKED),
-    (b"PK\x03\x04", "a zip archive", _PACKED),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _PACKED),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive", _PACKED),
-    (b"BZh", "a bzip2 archive", _PACKED),
-    (b"MSCF", "a cabinet archive", _PACKED),
-    (b"Rar!", "a RAR archive", _PACKED),
-    (b"MZ", "a Windows program", ""),
-    (b"SQLite format 3\x00", "an SQLite database", ""),
-    (b"-----BEGIN ", "a PEM file", ""),
-)
-
-IMAGE_CONTAINERS = (
-    (b"EMiL", "a LiME image whose headers are damaged"),
-    (b"\x7fELF", "an ELF file, but no core dump of physical memory"),
-    (b"PAGE", "a Windows crash dump without all of physical memory (only full and active dumps hold it), or damaged"),
-    (b"AVML", "an AVML image that is damaged, or needs the snappy library (libsnappy) to be unpacked"),
-    (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
-)
-"""First bytes of files that hold images of physical memory (an ELF file may be a program, too), and why such a file
-cannot be read when volatility3 does not take it."""
-
-
-def recognise(head: bytes) -> str | None:
-    """Name the format that a file's first bytes announce, with what to do about it; None if they say nothing."""
-    for signature, name, advice in _SIGNATURES:
-        if head.startswith(signature):
-            return f"{name}: {advice}" if advice else name
-    if head and not any(head):
-        return "nothing but zeros at its beginning"
-    return None
 
 
 class MappedFile:

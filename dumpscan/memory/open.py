@@ -1,131 +1,244 @@
-"""What a file is, by its content: opened as the dump that it is, or refused with the reason."""
+"""The one opener: recognises a file by its content and opens it as the dump that it is.
+
+A new format is a line in `FORMATS`, and a folder beside this module with what opens it. Files that are no dump that
+dumpscan reads are named by `_OTHERS`, so that a user learns what they hold in their hands.
+"""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError, InputError
-from dumpscan.memory.mapped_file import IMAGE_CONTAINERS, MappedFile, recognise
+from dumpscan.memory.mapped_file import MappedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from dumpscan.memory.kernel.image import KernelImage
-    from dumpscan.memory.minidump.reader import Minidump
+    from dumpscan.memory.dump import PhysicalDump, ProcessDump
 
-_LEAST_IMAGE = 1 << 20
+MIN_RAW_IMAGE = 1 << 20
 """Bytes of the smallest file that may be a raw image of physical memory; Windows needs many times that."""
-_HEAD = 64
-
-_UNREAD_DUMPS = (b"PMDM", b"USERDUMP", b"HIBR", b"hibr")
-"""Dumps that are none of ours: big-endian minidumps, user dumps from before Windows XP, hibernation files."""
-_CONTAINERS = tuple(signature for signature, _ in IMAGE_CONTAINERS)
-_EITHER = (b"\x7fELF",)
+HEAD_SIZE = 64
+"""Bytes of a file's beginning that tell what it is."""
 
 ONE_IMAGE = threading.RLock()
-"""Held while an image of physical memory is worked on: volatility3 keeps things for the whole process, and workers of a
-cluster are threads."""
+"""Held while an image of physical memory is opened or searched: volatility3 keeps state for the whole process, and the
+workers of a cluster are threads."""
+
+
+class DumpKind(StrEnum):
+    """Kinds of dump; each is a group of commands."""
+
+    MINIDUMP = "minidump"
+    KERNEL = "kernel"
 
 
 class NoDumpError(DumpscanError):
     """A file is no dump. The text says what it is, as far as that is known; it does not name the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A dump that is open: one of the two.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOptions:
+    """How dumps are opened. Formats ignore what does not concern them.
 
     Attributes:
-        minidump: A user-mode minidump.
-        kernel: An image of physical memory.
+        symbols: Directories (or files) of kernels' symbol tables, to be looked at before all others.
+        offline: Whether to stay off the network.
     """
 
-    minidump: Minidump | None = None
-    kernel: KernelImage | None = None
-
-    def close(self) -> None:
-        """Let go of the file."""
-        for dump in (self.minidump, self.kernel):
-            if dump is not None:
-                dump.close()
+    symbols: Sequence[Path] = ()
+    offline: bool = True
 
 
-def open_dump(path: Path, *, symbols: Sequence[Path] = (), offline: bool = True) -> Opened:
+@dataclass(frozen=True, slots=True)
+class DumpFormat:
+    """A format that dumpscan reads.
+
+    Attributes:
+        kind: What kind of dump it is.
+        signature: The file's first bytes; empty for raw images, which have none.
+        name: What such a file is, in words.
+        open: Opens it.
+        may_be_other: Whether files of other kinds begin so too; then one that cannot be opened is no dump.
+    """
+
+    kind: DumpKind
+    signature: bytes
+    name: str
+    open: Callable[[Path, OpenOptions], ProcessDump | PhysicalDump]
+    may_be_other: bool = False
+
+
+def _open_minidump(path: Path, _options: OpenOptions) -> ProcessDump:
+    from dumpscan.memory.minidump.reader import Minidump  # noqa: PLC0415 - who only lists files does not need it
+
+    return Minidump(path)
+
+
+def _open_kernel(path: Path, options: OpenOptions) -> PhysicalDump:
+    from dumpscan.memory.kernel.image import KernelImage  # noqa: PLC0415 - imports volatility3
+
+    with ONE_IMAGE:
+        return KernelImage(path, symbols=options.symbols, offline=options.offline)
+
+
+def _open_raw(path: Path, options: OpenOptions) -> PhysicalDump:
+    """Open a file without a signature: it is an image if a kernel is in it, or the remains of one."""
+    from dumpscan.memory.kernel.image import KernelImage  # noqa: PLC0415 - imports volatility3
+
+    with ONE_IMAGE:
+        image = KernelImage(path, symbols=options.symbols, offline=options.offline)
+        try:
+            if image.has_kernel():
+                return image
+        except BaseException:
+            image.close()
+            raise
+        image.close()
+    raise NoDumpError(f"no dump: {_first_words(path)}, and no Windows kernel in it")
+
+
+FORMATS = (
+    DumpFormat(DumpKind.MINIDUMP, b"MDMP", "a minidump", _open_minidump),
+    DumpFormat(DumpKind.KERNEL, b"PAGEDU64", "a kernel crash dump", _open_kernel),
+    DumpFormat(DumpKind.KERNEL, b"PAGEDUMP", "a 32-bit kernel crash dump", _open_kernel),
+    DumpFormat(DumpKind.KERNEL, b"PAGE", "a kernel crash dump of an unknown kind", _open_kernel),
+    DumpFormat(DumpKind.KERNEL, b"EMiL", "a LiME memory image", _open_kernel),
+    DumpFormat(DumpKind.KERNEL, b"AVML", "an AVML memory image", _open_kernel),
+    DumpFormat(DumpKind.KERNEL, b"QEVM", "a QEMU snapshot", _open_kernel),
+    DumpFormat(
+        DumpKind.KERNEL, b"\x7fELF", "an ELF file, such as a program or a core dump", _open_kernel, may_be_other=True
+    ),
+)
+"""Formats with a signature; the first that fits is taken."""
+
+_RAW = DumpFormat(DumpKind.KERNEL, b"", "an image of physical memory", _open_raw, may_be_other=True)
+
+_PACKED = "unpack it first"
+_OTHERS = (
+    # First bytes, what begins so, what to do with it.
+    (b"\xcf\xfa\xed\xfe", "a Mach-O file", ""),
+    (b"\xfd7zXZ\x00", "an xz archive", _PACKED),
+    (b"\x1f\x8b", "a gzip archive", _PACKED),
+    (b"PK\x03\x04", "a zip archive", _PACKED),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _PACKED),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", _PACKED),
+    (b"BZh", "a bzip2 archive", _PACKED),
+    (b"MSCF", "a cabinet archive", _PACKED),
+    (b"Rar!", "a RAR archive", _PACKED),
+    (b"MZ", "a Windows program", ""),
+    (b"SQLite format 3\x00", "an SQLite database", ""),
+    (b"-----BEGIN ", "a PEM file", ""),
+)
+"""Files that are no dump."""
+_UNREAD_DUMPS = (
+    (b"PMDM", "a big-endian minidump"),
+    (b"USERDUMP", "a user dump from before Windows XP"),
+    (b"HIBR", "a Windows hibernation file"),
+    (b"hibr", "a Windows hibernation file"),
+)
+"""Dump formats that dumpscan recognises but cannot read."""
+
+
+def recognise(head: bytes) -> str | None:
+    """Name the format that a file's first bytes announce, with what to do about it; None if they say nothing."""
+    for form in FORMATS:
+        if head.startswith(form.signature):
+            return form.name if form.may_be_other else f"{form.name}: use `dumpscan {form.kind}`"
+    for signature, name in _UNREAD_DUMPS:
+        if head.startswith(signature):
+            return name
+    for signature, name, advice in _OTHERS:
+        if head.startswith(signature):
+            return f"{name}: {advice}" if advice else name
+    if head and not any(head):
+        return "nothing but zeros at its beginning"
+    return None
+
+
+def open_dump(
+    path: Path, *, kind: DumpKind | None = None, options: OpenOptions | None = None
+) -> ProcessDump | PhysicalDump:
     """Open a file as the dump that it is.
 
-    A minidump and the containers of memory images have signatures. A raw image has none: a file of some size that is
-    nothing else is taken for one if there is a Windows kernel in it, or the remains of one.
+    A raw image has no signature: a file of some size that is nothing else is taken for one if there is a kernel in it,
+    or the remains of one. Where a kernel image is asked for, any such file is taken for one.
 
     Args:
         path: A file, whatever its name.
-        symbols: As for `KernelImage`.
-        offline: As for `KernelImage`.
+        kind: What it must be; by default, anything that dumpscan reads.
+        options: How to open it.
 
     Raises:
-        NoDumpError: It is no dump.
-        InputError: It cannot be opened, or is a dump that cannot be read.
+        NoDumpError: It is no dump (never where a kind is asked for).
+        InputError: It cannot be opened, is a dump that cannot be read, or not one of the kind asked for.
     """
+    options = options or OpenOptions()
     try:
         with MappedFile(path) as file:
-            head, size = bytes(file.buffer[:_HEAD]), file.size
+            head, size = bytes(file.buffer[:HEAD_SIZE]), file.size
     except InputError as error:
-        if path.is_file() and path.stat().st_size == 0:
+        if kind is None and path.is_file() and path.stat().st_size == 0:
             raise NoDumpError("is empty") from error
         raise
-    from dumpscan.memory.minidump.reader import Minidump  # noqa: PLC0415 - who only lists files needs nothing of this
-    from dumpscan.model.c_minidump import SIGNATURE  # noqa: PLC0415 - see above
+    if kind is not None:
+        return _of_kind(path, head, kind)(path, options)
+    form = format_of(path, head)
+    if form is _RAW and size < MIN_RAW_IMAGE:
+        raise NoDumpError(f"no dump: {_first_words(path)}; and too small ({size} bytes) for an image of memory")
+    try:
+        return form.open(path, options)
+    except InputError as error:
+        if form.may_be_other:
+            raise NoDumpError(error.problem) from error
+        raise
 
-    if head.startswith(SIGNATURE):
-        return Opened(minidump=Minidump(path))
-    check_head(path, head)
-    if size < _LEAST_IMAGE and not head.startswith(_CONTAINERS):
-        raise NoDumpError(f"no dump: {_first_words(head)}; and too small ({size} bytes) for an image of memory")
-    with ONE_IMAGE:
-        return _open_kernel(path, head, symbols, offline=offline)
 
-
-def check_head(path: Path, data: bytes) -> None:
-    """Refuse a file whose first bytes show that it cannot be read as a dump.
+def format_of(path: Path, head: bytes) -> DumpFormat:
+    """Return the format that a file's first bytes announce; that of raw images, if they announce nothing.
 
     Raises:
         NoDumpError: It is something else.
-        InputError: It is a dump of a kind that is not understood.
+        InputError: It is a dump of a kind that dumpscan cannot read.
     """
-    from dumpscan.model.c_minidump import SIGNATURE  # noqa: PLC0415 - see above
-
-    head = data[:_HEAD]
-    name = recognise(head)
-    if head.startswith(_UNREAD_DUMPS):
-        raise InputError(path, f"is {name}, which cannot be read")
-    if name and any(head) and not head.startswith((SIGNATURE, *_CONTAINERS)):
-        raise NoDumpError(f"is {name}")
-
-
-def _open_kernel(path: Path, head: bytes, symbols: Sequence[Path], *, offline: bool) -> Opened:
-    from dumpscan.memory.kernel.image import KernelImage  # noqa: PLC0415 - it takes volatility3, which minidumps do not need
-    from dumpscan.memory.physical.containers import RAW  # noqa: PLC0415 - see above
-
-    try:
-        image = KernelImage(path, symbols=symbols, offline=offline)
-    except InputError as error:
-        if head.startswith(_EITHER):
-            raise NoDumpError(error.problem) from error
-        raise
-    try:
-        plausible = image.physical.format != RAW or bool(image.kernels) or image.symbols_state().pdb is not None
-    except BaseException:
-        image.close()
-        raise
-    if not plausible:
-        image.close()
-        raise NoDumpError(f"no dump: {_first_words(head)}, and no Windows kernel in it")
-    return Opened(kernel=image)
+    for form in FORMATS:
+        if head.startswith(form.signature):
+            return form
+    for signature, name in _UNREAD_DUMPS:
+        if head.startswith(signature):
+            raise InputError(path, f"is {name}, which cannot be read", offset=0)
+    other = recognise(head)
+    if other and any(head):
+        raise NoDumpError(f"is {other}")
+    return _RAW
 
 
-def _first_words(head: bytes) -> str:
+def _of_kind(path: Path, head: bytes, kind: DumpKind) -> Callable[[Path, OpenOptions], ProcessDump | PhysicalDump]:
+    """Return what opens a file that must be of one kind.
+
+    Raises:
+        InputError: It is of another.
+    """
+    form = next((form for form in FORMATS if head.startswith(form.signature)), None)
+    if form is not None and form.kind is kind:
+        return form.open
+    if kind is DumpKind.KERNEL:
+        found = recognise(head)
+        if found and any(head):
+            raise InputError(path, f"is {found}; expected an image of physical memory", offset=0)
+        return _open_kernel
+    found = recognise(head) or repr(head[:4])
+    raise InputError(path, f"not a {kind}: expected the signature MDMP, found {found}", offset=0)
+
+
+def _first_words(path: Path) -> str:
+    """Say how a file begins that begins like nothing known."""
+    with MappedFile(path) as file:
+        head = bytes(file.buffer[:HEAD_SIZE])
     if not any(head):
         return "it begins with zeros"
     if all(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in head):  # noqa: PLR2004 - ASCII's printable characters

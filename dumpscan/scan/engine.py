@@ -13,13 +13,13 @@ import re
 from array import array
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import hyperscan
 import numpy as np
 
 from dumpscan.scan.anchors import anchored
-from dumpscan.scan.signature import Hit
+from dumpscan.scan.searcher import Matches, hits
 from dumpscan.scan.stretches import BLOCK, FileStretches, Pieces, Plain, SeamWindows
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dumpscan.memory.space import Region
-    from dumpscan.scan.signature import Signature
+    from dumpscan.scan.searcher import Scannable
+    from dumpscan.scan.signature import Hit, Signature
     from dumpscan.scan.stretches import Block, Line
 
 MOST_THREADS = 4
@@ -37,35 +37,6 @@ MOST_THREADS = 4
 _NUMBER_BITS = 16
 """Bits for the number of a candidate or signature."""
 _NUMBER_MASK = (1 << _NUMBER_BITS) - 1
-
-_HITS = 1 << 12
-"""Hits made at once from a block's arrays: as Python objects they take many times the memory."""
-
-
-class Scannable(Protocol):
-    """As much of an address space as the engine needs."""
-
-    @property
-    def buffer(self) -> memoryview:
-        """The whole file, mapped."""
-
-    @property
-    def regions(self) -> Sequence[Region]:
-        """Regions by ascending address, not overlapping there."""
-
-
-class Matches(NamedTuple):
-    """Places where signatures matched, as arrays of equal length, by ascending place.
-
-    Attributes:
-        signatures: Indexes into `Engine.signatures`.
-        starts: Address (or offset in bytes, in a plain buffer) of the first byte of the match; `lead` is not yet taken
-            off.
-    """
-
-    signatures: NDArray[np.uint16]
-    starts: NDArray[np.uint64]
-
 
 _NO_MATCHES = Matches(np.empty(0, np.uint16), np.empty(0, np.uint64))
 
@@ -91,7 +62,6 @@ class Engine:
         if not 0 < len(self.signatures) < 1 << _NUMBER_BITS:
             raise ValueError("there must be signatures, though not that many")
         self._lengths = np.array([signature.length for signature in self.signatures], np.int64)
-        self._leads = np.array([signature.lead for signature in self.signatures], np.uint64)
         self._overlap = int(self._lengths.max()) - 1
         self._candidates = _candidates(self.signatures)
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
@@ -128,13 +98,7 @@ class Engine:
             They are found while the caller takes them, a few blocks ahead of it.
         """
         for matches in self.batches(space, threads=threads, progress=progress):
-            for begin in range(0, len(matches.starts), _HITS):
-                signatures, starts = (part[begin : begin + _HITS] for part in matches)
-                leads = self._leads[signatures]
-                possible = starts >= leads
-                objects = (starts - leads)[possible].tolist()
-                for number, address in zip(signatures[possible].tolist(), objects, strict=True):
-                    yield Hit(self.signatures[number], address)
+            yield from hits(self.signatures, matches)
 
     def batches(
         self,

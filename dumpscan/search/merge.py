@@ -84,7 +84,11 @@ class Collector:
         self._entries: dict[tuple[str, str], _Entry] = {}
 
     def add(self, decoded: Decoded, source: Source) -> None:
-        """Add an object that was found."""
+        """Add an object that was found, and the others that came with it."""
+        for each in decoded:
+            self._add_one(each, source)
+
+    def _add_one(self, decoded: Decoded, source: Source) -> None:
         identity = decoded.finding.identity
         entry = self._entries.get(identity)
         if entry is None:

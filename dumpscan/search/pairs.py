@@ -33,6 +33,19 @@ def with_pairs(findings: Iterable[Finding]) -> list[Finding]:
     return [_paired(finding, certificates, keys) for finding in findings]
 
 
+def with_certificates(shown: Iterable[Finding], found: Iterable[Finding]) -> list[Finding]:
+    """Return the findings to export: those shown, and the certificates of shown keys, which make a pair."""
+    kept = list(shown)
+    there = {finding.identity for finding in kept}
+    ids = {finding.key_id for finding in kept if isinstance(finding, PrivateKey)}
+    kept += [
+        finding
+        for finding in found
+        if isinstance(finding, Certificate) and finding.key_id in ids and finding.identity not in there
+    ]
+    return kept
+
+
 def _paired(finding: Finding, certificates: dict[str, list[Certificate]], keys: dict[str, list[str]]) -> Finding:
     if isinstance(finding, PrivateKey | PublicKey):
         own = _processes(finding)

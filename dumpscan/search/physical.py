@@ -8,20 +8,20 @@ border of pages is looked for in the joined edges of pages that follow one anoth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.artifacts.aes import kernel as kernel_aes
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Location
 from dumpscan.memory.physical.virtual_memory import VirtualMemory
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
-from dumpscan.scan.engine import Matches
+from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Hit
+from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Source
-from dumpscan.search.scanner import Decoding
+from dumpscan.search.options import SearchOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dumpscan.artifacts.decoded import Decoded
-    from dumpscan.memory.kernel.image import KernelImage
+    from dumpscan.memory.dump import PhysicalDump
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
+    from dumpscan.scan.searcher import Searcher
     from dumpscan.scan.signature import Signature
     from dumpscan.search.merge import Collector
     from dumpscan.search.scanner import Scanner
@@ -46,38 +47,17 @@ _MOST_REMEMBERED = 16 << 20
 """Bytes from the first to the last that a decoder read, for its answer to be remembered."""
 _MOST_ANSWERS = 32
 """Answers remembered of one match: where so many see it in so many ways, to compare costs more than to decode."""
-_PAIRS_AT_ONCE = 1 << 20
+_SEAM_BYTES = 64 << 20
+"""Joined edges of pages that are searched at once."""
 _MATCHES_AT_ONCE = 256
 
 
-@dataclass(frozen=True, slots=True)
-class KernelScanOptions:
-    """What to scan and how.
-
-    Attributes:
-        pids: Only these processes; the kernel's memory and that of nobody are left out then.
-        names: Only processes whose names match one of these patterns, likewise.
-        threads: As for the engine.
-        aes: Whether to look for AES keys by their schedules too.
-    """
-
-    pids: Sequence[int] = ()
-    names: Sequence[str] = ()
-    threads: int | None = None
-    aes: bool = False
-
-    @property
-    def filtered(self) -> bool:
-        """Whether only some processes are wanted."""
-        return bool(self.pids or self.names)
-
-
-def scan_kernel(
-    image: KernelImage,
+def search_physical(
+    dump: PhysicalDump,
     scanner: Scanner,
     collector: Collector,
     *,
-    options: KernelScanOptions | None = None,
+    options: SearchOptions | None = None,
     order: tuple[int, ...] = (0,),
     progress: Callable[[int], None] | None = None,
 ) -> tuple[str, ...]:
@@ -87,49 +67,48 @@ def scan_kernel(
     they lie in physical memory, and nothing is said of who maps them.
 
     Args:
-        image: The image. It must stay open until this returns, no longer.
+        dump: The image. It must stay open until this returns, no longer.
         scanner: What to look for.
         collector: Takes what is found.
-        options: What to scan and how.
+        options: How to search.
         order: The place of this image among those that the collector gathers from.
-        progress: Called with numbers of bytes that add up to the image's `physical.size`, twice that with `aes`.
+        progress: Called with numbers of bytes that add up to the image's `physical.size`, once for each searcher.
 
     Returns:
         What could not be done, a sentence each.
 
     Raises:
-        UsageError: A filter fits no process.
+        NoSuchProcessError: A filter fits no process.
         InputError: A filter is given, and processes are not known.
     """
-    options = options or KernelScanOptions()
+    options = options or SearchOptions()
     problems: list[str] = []
     page_map: PageMap | None = None
     if options.filtered:
-        page_map = image.page_map(pids=options.pids, names=options.names)
+        page_map = dump.page_map(pids=options.pids, names=options.names)
     else:
         try:
-            page_map = image.best_page_map()
+            page_map = dump.best_page_map()
         except DumpscanError as error:
             problems.append(f"physical memory alone is searched, and no process is known: {_reason(error)}")
-    decoding = Decoding(scanner.decoders | {kernel_aes.SCHEDULE.name: kernel_aes.decode_at})
-    resolver = _Resolver(image.physical, page_map, decoding, collector, order, report_all=not options.filtered)
+    decoding = Decoding(scanner.decoders)
+    resolver = _Resolver(dump.physical, page_map, decoding, collector, order, report_all=not options.filtered)
 
     def scanned(size: int) -> None:
         decoding.scanned(size)
-        image.physical.passed(size)
+        dump.physical.passed(size)
         if progress is not None:
             progress(size)
 
-    signatures = scanner.engine.signatures
-    for found in _joined(scanner.engine.batches(image.physical, threads=options.threads, progress=scanned)):
-        resolver.resolve(signatures, found.signatures, found.starts.astype(np.int64))
-    if page_map is not None:
-        for found in _seam_matches(image.physical, page_map, scanner, options.threads):
+    for searcher in scanner.searchers:
+        batches = searcher.batches(dump.physical, threads=options.threads, progress=scanned)
+        for found in _joined(batches):
+            resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
+        if page_map is None:
+            continue
+        for found in _seam_matches(dump.physical, page_map, searcher, options.threads):
             decoding.scanned(PAGE_SIZE * len(found.starts))
-            resolver.resolve(signatures, found.signatures, found.starts.astype(np.int64))
-    if options.aes:
-        for starts in kernel_aes.schedule_starts(image.physical, page_map, threads=options.threads, progress=scanned):
-            resolver.resolve((kernel_aes.SCHEDULE,), np.zeros(len(starts), np.int64), starts)
+            resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
     return (*problems, *decoding.problems)
 
 
@@ -152,21 +131,20 @@ def _joined(batches: Iterator[Matches]) -> Iterator[Matches]:
 
 
 def _seam_matches(
-    physical: PhysicalImage, page_map: PageMap, scanner: Scanner, threads: int | None
+    physical: PhysicalImage, page_map: PageMap, searcher: Searcher, threads: int | None
 ) -> Iterator[Matches]:
-    """Find signatures that lie across a border of pages which follow one another in virtual memory only.
+    """Find matches that lie across a border of pages which follow one another in virtual memory only.
 
     Yields:
         Matches whose starts are physical addresses, in the page before the border; each once.
     """
-    engine = scanner.engine
-    lengths = np.array([signature.length for signature in engine.signatures], np.int64)
+    lengths = np.array([signature.length for signature in searcher.signatures], np.int64)
     edge = int(lengths.max()) - 1
     if not edge:
         return
-    for tails, heads in page_map.seams(_PAIRS_AT_ONCE):
+    for tails, heads in page_map.seams(_SEAM_BYTES // (2 * edge)):
         joined = physical.gather_edges(tails, heads, edge)
-        matches = engine.scan_buffer(joined.reshape(-1).data, threads=threads)
+        matches = searcher.scan_buffer(joined.reshape(-1).data, threads=threads)
         pair, start = np.divmod(matches.starts.astype(np.int64), 2 * edge)
         across = (start < edge) & (start + lengths[matches.signatures] > edge)
         across &= start + lengths[matches.signatures] <= 2 * edge
@@ -313,9 +291,9 @@ class _Resolver:
         for answer in answers:
             if self._span_frames(owner, address - answer.before, answer.size) == answer.frames:
                 decoded = answer.decoded
-                if decoded is not None and decoded.key_object is not None:
+                if decoded is not None and any(each.key_object is not None for each in decoded):
                     return None, False  # such an object holds addresses, which mean something else elsewhere
-                return (replace(decoded, address=address) if decoded else None), True
+                return (decoded.at(address) if decoded else None), True
         return None, False
 
     def _span_frames(self, owner: int, address: int, size: int) -> tuple[int, ...]:

@@ -1,163 +1,48 @@
-"""From signatures to findings: one scan of an address space, every candidate decoded, every object gathered.
-
-The steps behind the engine stand by themselves. `Decoding` makes an object of a hit and knows nothing of files, so that
-a hit in physical memory can be decoded in every address space that maps it; `source_of` says where an object lies in a
-file.
-"""
+"""The search of an address space whose addresses are those that programs used: a minidump's, say."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.decoded import BytesDecoder, RefusedError
-from dumpscan.artifacts.keys import container, keyblob, openssh, private_key
-from dumpscan.artifacts.text import pem
-from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Location
 from dumpscan.scan.engine import Engine
+from dumpscan.scan.searcher import hits
+from dumpscan.scan.signature import Signature
+from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from dumpscan.artifacts.decoded import Decoded, Decoder, Detector, Parsed
-    from dumpscan.memory.space import AddressSpace, Memory
-    from dumpscan.scan.signature import Hit
+    from dumpscan.artifacts.decoded import Decoded, Decoder, Detector
+    from dumpscan.memory.space import AddressSpace
+    from dumpscan.scan.searcher import Searcher
     from dumpscan.search.merge import Collector
-
-X509_DETECTORS: tuple[Detector, ...] = (
-    *certificate.DETECTORS,
-    *private_key.DETECTORS,
-    *keyblob.DETECTORS,
-    *pem.DETECTORS,
-    *openssh.DETECTORS,
-    *container.DETECTORS,
-)
-"""Everything that `x509` looks for. A new kind of object is a module of its own and a line here."""
-
-_MIB = 1 << 20
-_FREE = 8 << 10
-"""Bytes that looking into a hit may always read: more than most objects have, and no more than to find it costs."""
-_FIRST_ALLOWANCE = 64 << 20
-_ALLOWANCE_PER_BYTE = 8
-"""Bytes beyond those that decoders may read in all, at first and for each byte scanned. Real memory takes a tenth of
-one; a file made of large structures within one another would take thousands."""
-_FIRST_PATIENCE = 1 << 20
-_PATIENCE_PER_MIB = 8 << 10
-"""Hits that may come to nothing, at first and for each MiB scanned. Ordinary memory has three in a MiB; one made of
-nothing but openings has a hundred thousand, each of which takes some 30 microseconds."""
-_COST_OF_FOLLOWING = 32
-"""Hits for which one counts whose decoder follows pointers: to see that they lead nowhere takes about a millisecond."""
-_MOST_KNOWN = 1 << 16
-"""Results that a decoder's memory of what it saw before may hold."""
-
-
-class _MeteredMemory:
-    """A memory that counts the bytes read from it, and refuses to give more than a limit."""
-
-    def __init__(self, memory: Memory, limit: int) -> None:
-        self._memory = memory
-        self._limit = limit
-        self.spent = 0
-        self.exhausted = False
-
-    @property
-    def pointer_size(self) -> int:
-        return self._memory.pointer_size
-
-    def read(self, address: int, size: int) -> bytes:
-        if self.spent + size > self._limit:
-            self.exhausted = True
-            raise RefusedError("too much was read already")
-        data = self._memory.read(address, size)
-        self.spent += len(data)
-        return data
-
-
-class Decoding:
-    """Makes objects of hits, for the length of one scan.
-
-    What decoders said of the same bytes before is remembered. How many bytes they read is limited by how many were
-    scanned, and so is how many hits may come to nothing, so that no input takes more time than a multiple of its size.
-
-    Args:
-        decoders: By the names of the signatures.
-
-    Attributes:
-        skipped: Hits that were not looked into to the end because too much was read.
-        passed_over: Hits that were not looked into because too many before them came to nothing.
-    """
-
-    def __init__(self, decoders: Mapping[str, Decoder]) -> None:
-        self.skipped = 0
-        self.passed_over = 0
-        self._patience = float(_FIRST_PATIENCE)
-        self._decoders = decoders
-        self._known: defaultdict[int, dict[bytes, Parsed | None]] = defaultdict(dict)
-        self._allowance = _FIRST_ALLOWANCE
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What could not be done, a sentence each."""
-        why = "too many openings announce what is not there"
-        told = []
-        if self.skipped:
-            told.append(f"{self.skipped} large objects not looked into: {why}")
-        if self.passed_over:
-            told.append(f"{self.passed_over} openings of objects passed over: {why}")
-        return tuple(told)
-
-    def scanned(self, size: int) -> None:
-        """Note that so many more bytes have been scanned."""
-        self._allowance = min(self._allowance + size * _ALLOWANCE_PER_BYTE, 2 * _FIRST_ALLOWANCE)
-        self._patience += size * _PATIENCE_PER_MIB / _MIB
-
-    def decode(self, memory: Memory, hit: Hit) -> Decoded | None:
-        """Return what a hit announces, as it lies in `memory`; None if it is nothing."""
-        decoder = self._decoders[hit.signature.name]
-        cost = 1 if isinstance(decoder, BytesDecoder) else _COST_OF_FOLLOWING
-        if self._patience < cost:
-            self.passed_over += 1
-            return None
-        metered = _MeteredMemory(memory, _FREE + self._allowance)
-        decoded = None
-        try:
-            if isinstance(decoder, BytesDecoder):
-                decoded = decoder.decode(metered, hit.address, self._known_to(decoder))
-            else:
-                decoded = decoder(metered, hit.address)
-        except RefusedError:
-            pass
-        self.skipped += metered.exhausted
-        self._allowance -= max(metered.spent - _FREE, 0)
-        if decoded is None:
-            self._patience -= cost
-        return decoded
-
-    def _known_to(self, decoder: Decoder) -> dict[bytes, Parsed | None]:
-        known = self._known[id(decoder)]
-        if len(known) >= _MOST_KNOWN:
-            known.clear()
-        return known
 
 
 class Scanner:
     """A set of detectors, ready to be used on any number of address spaces, one at a time.
 
     Args:
-        detectors: What to look for.
+        detectors: What to look for; at least one of them is a signature.
 
     Attributes:
-        engine: Looks for the signatures.
+        engine: Looks for all signatures in one pass.
+        searchers: Everything that makes a pass over memory; the engine is the first.
         decoders: By the signatures' names.
     """
 
-    def __init__(self, detectors: Sequence[Detector] = X509_DETECTORS) -> None:
-        self.engine = Engine([signature for signature, _ in detectors])
-        self.decoders: dict[str, Decoder] = {signature.name: decoder for signature, decoder in detectors}
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self.engine = Engine([finder for finder, _ in detectors if isinstance(finder, Signature)])
+        others = [finder for finder, _ in detectors if not isinstance(finder, Signature)]
+        self.searchers: tuple[Searcher, ...] = (self.engine, *others)
+        self.decoders: dict[str, Decoder] = {
+            signature.name: decoder
+            for finder, decoder in detectors
+            for signature in ((finder,) if isinstance(finder, Signature) else finder.signatures)
+        }
 
     def scan(
         self,
@@ -168,14 +53,14 @@ class Scanner:
         threads: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> tuple[str, ...]:
-        """Find everything in an address space whose addresses are those that programs used.
+        """Find everything in an address space.
 
         Args:
             space: The dump. It must stay open until this returns, no longer.
             collector: Takes what is found.
             order: The place of this dump among those that the collector gathers from.
-            threads: As for the engine.
-            progress: As for the engine.
+            threads: As for the searchers.
+            progress: Called with numbers of bytes that add up to the size of all regions, once for each searcher.
 
         Returns:
             What could not be done, a sentence each.
@@ -188,10 +73,12 @@ class Scanner:
             if progress is not None:
                 progress(size)
 
-        for hit in self.engine.scan(space, threads=threads, progress=scanned):
-            decoded = decoding.decode(space, hit)
-            if decoded is not None:
-                collector.add(decoded, source)
+        for searcher in self.searchers:
+            for matches in searcher.batches(space, threads=threads, progress=scanned):
+                for hit in hits(searcher.signatures, matches):
+                    decoded = decoding.decode(space, hit)
+                    if decoded is not None:
+                        collector.add(decoded, source)
         return decoding.problems
 
 

@@ -25,9 +25,9 @@ from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import PrivateKey, PublicKey, SymmetricKey
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.search.merge import Collector
+from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import with_pairs
-from dumpscan.search.physical import KernelScanOptions, scan_kernel
-from dumpscan.search.scanner import Scanner
+from dumpscan.search.run import search, search_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,25 +102,23 @@ class SymCrypt(interfaces.plugins.PluginInterface):
 
     def _findings(self, image: KernelImage) -> list[Finding]:
         collector = Collector()
-        total = max(image.physical.size, 1)
+        what = SYMCRYPT.with_aes() if self.config.get("aes", False) else SYMCRYPT
+        total = max(search_size(image, what), 1)
         done = 0
 
         def progress(size: int) -> None:
             nonlocal done
             done += size
             if self._progress_callback:
-                self._progress_callback(min(done * _PERCENT / total, _PERCENT), "Scanning physical memory")
+                self._progress_callback(min(done * _PERCENT / total, _PERCENT), "Searching physical memory")
 
-        options = KernelScanOptions(
-            pids=tuple(self.config.get("pid", None) or ()),
-            names=tuple(self.config.get("name", None) or ()),
-            aes=bool(self.config.get("aes", False)),
+        options = SearchOptions(
+            pids=tuple(self.config.get("pid", None) or ()), names=tuple(self.config.get("name", None) or ())
         )
-        scanner = Scanner(SYMCRYPT.detectors)
-        problems = scan_kernel(image, scanner, collector, options=options, progress=progress)
+        problems = search(image, what, collector, options=options, progress=progress)
         for problem in dict.fromkeys((*image.warnings, *image.damage, *problems)):
             vollog.warning(problem)
-        return SYMCRYPT.shown(with_pairs(collector.findings()))
+        return what.shown(with_pairs(collector.findings()))
 
 
 def _row(finding: Finding, location: Location) -> tuple[Any, ...]:

@@ -20,13 +20,14 @@ if importlib.util.find_spec("dumpscan") is None:
     # `vol -p plugins` in a checkout that is not installed.
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
+from dumpscan.artifacts import registry
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.search.merge import Collector
+from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import with_pairs
-from dumpscan.search.physical import KernelScanOptions, scan_kernel
-from dumpscan.search.scanner import Scanner
+from dumpscan.search.run import search, search_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,22 +95,23 @@ class X509(interfaces.plugins.PluginInterface):
 
     def _findings(self, image: KernelImage) -> list[Finding]:
         collector = Collector()
-        total = max(image.physical.size, 1)
+        what = registry.X509
+        total = max(search_size(image, what), 1)
         done = 0
 
         def progress(size: int) -> None:
             nonlocal done
             done += size
             if self._progress_callback:
-                self._progress_callback(done * _PERCENT / total, "Scanning physical memory")
+                self._progress_callback(min(done * _PERCENT / total, _PERCENT), "Searching physical memory")
 
-        options = KernelScanOptions(
+        options = SearchOptions(
             pids=tuple(self.config.get("pid", None) or ()), names=tuple(self.config.get("name", None) or ())
         )
-        problems = scan_kernel(image, Scanner(), collector, options=options, progress=progress)
+        problems = search(image, what, collector, options=options, progress=progress)
         for problem in dict.fromkeys((*image.warnings, *image.damage, *problems)):
             vollog.warning(problem)
-        return with_pairs(collector.findings())
+        return what.shown(with_pairs(collector.findings()))
 
 
 def _row(finding: Finding, location: Location) -> tuple[Any, ...]:

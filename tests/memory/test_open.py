@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.open import NoDumpError, open_dump
+from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.open import DumpKind, NoDumpError, OpenOptions, open_dump
 from support.corpus import ROOT
 from support.kernel_images import build_lab
 
@@ -26,25 +27,24 @@ def test_a_minidump_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "holiday.jpg"
     path.write_bytes(SAMPLE.read_bytes())
     opened = open_dump(path)
-    assert opened.kernel is None
-    assert opened.minidump is not None
-    assert opened.minidump.process.pid == 5120
+    assert not isinstance(opened, PhysicalDump)
+    assert opened.process is not None
+    assert opened.process.pid == 5120
     opened.close()
 
 
 def test_a_raw_image_by_its_kernel(lab: Lab) -> None:
-    opened = open_dump(lab.image, symbols=[lab.symbols])
-    assert opened.minidump is None
-    assert opened.kernel is not None
-    assert opened.kernel.physical.format == "raw"
+    opened = open_dump(lab.image, options=OpenOptions(symbols=[lab.symbols]))
+    assert isinstance(opened, PhysicalDump)
+    assert opened.physical.format == "raw"
     opened.close()
 
 
 @pytest.mark.parametrize("container", ["lime", "crash"])
 def test_an_image_in_a_container(tmp_path: Path, container: str) -> None:
     opened = open_dump(build_lab(tmp_path, container=container).image)
-    assert opened.kernel is not None
-    assert opened.kernel.physical.format != "raw"
+    assert isinstance(opened, PhysicalDump)
+    assert opened.physical.format != "raw"
     opened.close()
 
 
@@ -52,8 +52,8 @@ def test_a_raw_image_that_is_cut_short(lab: Lab, tmp_path: Path) -> None:
     whole = lab.image.stat().st_size
     cut = lab.changed(tmp_path, {}, size=whole - whole // 4 - 123)
     opened = open_dump(cut.image)
-    assert opened.kernel is not None
-    assert "cut short" in " ".join(opened.kernel.damage)
+    assert isinstance(opened, PhysicalDump)
+    assert "cut short" in " ".join(opened.damage)
     opened.close()
 
 
@@ -93,3 +93,10 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(InputError):
             open_dump(path)
+
+
+def test_a_file_of_another_kind_is_named(lab: Lab) -> None:
+    with pytest.raises(InputError, match="is a minidump: use `dumpscan minidump`"):
+        open_dump(SAMPLE, kind=DumpKind.KERNEL)
+    with pytest.raises(InputError, match="expected the signature MDMP"):
+        open_dump(lab.image, kind=DumpKind.MINIDUMP)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.scan.anchors import Looser, anchored, parse
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Signature
-from dumpscan.search.scanner import X509_DETECTORS
 
 EXPRESSIONS = [signature.expression for signature, _ in X509_DETECTORS]
 

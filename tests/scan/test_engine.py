@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.memory.space import Region
 from dumpscan.scan import engine as engine_module
@@ -22,7 +23,6 @@ from dumpscan.scan import stretches
 from dumpscan.scan.anchors import Looser
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Hit, Signature
-from dumpscan.search.scanner import X509_DETECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.exceptions import InputError, UsageError
 from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.memory.physical.page_map import PageMap
+from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
-from dumpscan.search.physical import KernelScanOptions, _Resolver, _seam_matches, scan_kernel
-from dumpscan.search.scanner import Decoding, Scanner
+from dumpscan.search.options import SearchOptions
+from dumpscan.search.physical import _Resolver, _seam_matches, search_physical
+from dumpscan.search.scanner import Scanner
 from dumpscan.synth.kernel.build import build_kernel
 from dumpscan.synth.kernel.container import CONTAINERS
 from support.artifact_samples import certificate_der, rewritten, tlv
@@ -33,7 +36,7 @@ WEB_SERVER, LEGACY, GONE = 5120, 5200, 6000
 
 @pytest.fixture(scope="module")
 def scanner() -> Scanner:
-    return Scanner()
+    return Scanner(X509_DETECTORS)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 def scan(image: KernelImage, scanner: Scanner, **options: object) -> tuple[list[Finding], tuple[str, ...]]:
     collector = Collector()
-    problems = scan_kernel(image, scanner, collector, options=KernelScanOptions(**options))  # type: ignore[arg-type]
+    problems = search_physical(image, scanner, collector, options=SearchOptions(**options))  # type: ignore[arg-type]
     return collector.findings(), problems
 
 
@@ -140,7 +143,7 @@ def test_an_unknown_process_is_a_usage_error(lab: Lab, scanner: Scanner) -> None
 def test_progress_adds_up_to_physical_memory(lab: Lab, scanner: Scanner) -> None:
     steps: list[int] = []
     with lab.open() as image:
-        scan_kernel(image, scanner, Collector(), progress=steps.append)
+        search_physical(image, scanner, Collector(), progress=steps.append)
         assert sum(steps) == image.physical.size
 
 
@@ -250,12 +253,12 @@ DER = certificate_der()
 
 def resolved(directory: Path, memory: TableImage, *roots: int) -> list[Finding]:
     """Scan hand-made memory as far as the scan goes without a kernel: matches, and who sees them."""
-    scanner = Scanner()
+    scanner = Scanner(X509_DETECTORS)
     collector = Collector()
     with memory.open(directory) as image:
         page_map = PageMap(image, [owner(root, 8 + 4 * number) for number, root in enumerate(roots)])
         resolver = _Resolver(image, page_map, Decoding(scanner.decoders), collector, (0,), report_all=True)
-        batches = [*scanner.engine.batches(image), *_seam_matches(image, page_map, scanner, None)]
+        batches = [*scanner.engine.batches(image), *_seam_matches(image, page_map, scanner.engine, None)]
         for batch in batches:
             resolver.resolve(scanner.engine.signatures, batch.signatures, batch.starts.astype(np.int64))
     return collector.findings()

@@ -13,13 +13,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, PrivateKey, Process
 from dumpscan.memory.minidump.reader import Minidump
-from dumpscan.search import scanner
+from dumpscan.search import decoding as decoding_module
+from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
 from dumpscan.search.pairs import with_pairs
-from dumpscan.search.scanner import X509_DETECTORS, Decoding, Scanner
+from dumpscan.search.scanner import Scanner
 from support.artifact_samples import (
     BASE,
     Space,
@@ -42,7 +44,7 @@ from support.corpus import corpus_dumps
 if TYPE_CHECKING:
     from dumpscan.findings import Finding
 
-SCANNER = Scanner()
+SCANNER = Scanner(X509_DETECTORS)
 GAP = bytes(37)
 
 
@@ -201,7 +203,7 @@ def test_a_file_full_of_openings(opening: str) -> None:
 
 def test_what_announces_too_much_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Structures within one another that all fit: few of the large ones are read; small objects are found anyway."""
-    monkeypatch.setattr(scanner, "_FIRST_ALLOWANCE", 1 << 20)
+    monkeypatch.setattr(decoding_module, "_FIRST_ALLOWANCE", 1 << 20)
     lure = bytes.fromhex("3082ff07 020100 0282ff00")
     der = certificate_der("ed25519")
     collector = Collector()
@@ -212,7 +214,7 @@ def test_what_announces_too_much_is_given_up_and_said(monkeypatch: pytest.Monkey
 
 def test_hits_that_come_to_nothing_wear_out_patience_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """After too many of them nothing is looked into until more has been scanned."""
-    monkeypatch.setattr(scanner, "_FIRST_PATIENCE", 1000)
+    monkeypatch.setattr(decoding_module, "_FIRST_PATIENCE", 1000)
     lure = bytes.fromhex("3082ffff 3082fff0 a003020102 020101")
     der = certificate_der("ed25519")
     collector = Collector()
@@ -222,7 +224,7 @@ def test_hits_that_come_to_nothing_wear_out_patience_and_that_is_said(monkeypatc
 
 
 def test_patience_comes_back_with_what_was_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanner, "_FIRST_PATIENCE", 0)
+    monkeypatch.setattr(decoding_module, "_FIRST_PATIENCE", 0)
     der = certificate_der("ed25519")
     space = Space({BASE: der})
     decoding = Decoding(SCANNER.decoders)
@@ -252,7 +254,7 @@ def test_a_scan_adds_to_the_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large objects as far apart as real ones are all found, however many there are."""
     padding = tlv(0x30, bytes.fromhex("0603550411"), tlv(4, bytes(50_000)))
     data = rewritten(certificate_der("ed25519"), extensions=tlv(0xA3, tlv(0x30, padding)))
-    monkeypatch.setattr(scanner, "_FIRST_ALLOWANCE", 2 * len(data))
+    monkeypatch.setattr(decoding_module, "_FIRST_ALLOWANCE", 2 * len(data))
     pieces = {0x1000_0000 * number: data + bytes(4 << 20) for number in range(1, 5)}
     (found,) = _scan(Space(pieces))
     assert found.location_count == 4
@@ -268,7 +270,7 @@ def test_copies_without_number() -> None:
 
 
 def test_results_known_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanner, "_MOST_KNOWN", 2)
+    monkeypatch.setattr(decoding_module, "_MOST_KNOWN", 2)
     data = [certificate_der(name) for name in ("ed25519", "secp256r1", "rsa1024", "ed448")]
     assert len(_scan(Space({BASE: GAP.join(data * 2) + GAP}))) == 4
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dumpscan.memory.space import AddressSpace
+    from dumpscan.scan.searcher import Scannable
     from dumpscan.scan.stretches import Block, Line
 
 WORD = 4
@@ -181,7 +181,7 @@ def _through_box(words: NDArray[np.uint32], *, swapped: bool) -> NDArray[np.uint
 
 
 def search(
-    space: AddressSpace,
+    space: Scannable,
     *,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,

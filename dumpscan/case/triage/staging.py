@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.exceptions import DumpscanError, InputError
-from dumpscan.memory.open import check_head
+from dumpscan.memory.open import HEAD_SIZE, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def _copy(path: str, source: Any, out: Any, limit: int, directory: str) -> None:
     fetched = 0
     while data := source.read(_STEP):
         if fetched == 0:
-            check_head(Path(path), data)
+            format_of(Path(path), data[:HEAD_SIZE])
         fetched += len(data)
         if fetched > limit:
             raise InputError(path, f"has more than the {limit} bytes that may be fetched (--scratch-limit)")

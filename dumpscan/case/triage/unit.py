@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +19,11 @@ from dumpscan.case.records import DumpStatus
 from dumpscan.case.triage.staging import staged
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, SymmetricKey
-from dumpscan.memory.open import ONE_IMAGE, NoDumpError, open_dump
+from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, open_dump
 from dumpscan.search.merge import Collector
-from dumpscan.search.scanner import Scanner, source_of
+from dumpscan.search.options import SearchOptions
+from dumpscan.search.run import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,9 +31,7 @@ if TYPE_CHECKING:
     from dumpscan.case.store.writer import DumpResult
     from dumpscan.case.triage.task import Task
     from dumpscan.findings import Process
-    from dumpscan.memory.kernel.image import KernelImage
-    from dumpscan.memory.minidump.reader import Minidump
-    from dumpscan.memory.open import Opened
+    from dumpscan.memory.dump import ProcessDump
 
 _HASHED_BESIDE = 64 << 20
 """Bytes from which a file is hashed while it is scanned, so that it is read from the disk once. Smaller files are in
@@ -97,83 +98,47 @@ def _result(task: Task, reading: _Reading, status: DumpStatus, started: datetime
 
 def _read(path: Path, task: Task, reading: _Reading, advance: Callable[[int], None] | None) -> None:
     settings = task.settings
+    options = OpenOptions(symbols=[Path(each) for each in settings.symbols], offline=settings.offline)
     try:
-        opened = open_dump(path, symbols=[Path(each) for each in settings.symbols], offline=settings.offline)
+        dump = open_dump(path, options=options)
     except InputError:
         if (
             settings.hashes and (task.size or 0) < _HASHED_BESIDE
         ):  # a dump that cannot be read is known by its hash, too
             reading.sha256 = _digest(path)
         raise
-    try:
+    with dump:
         hashing = _Hashing(path, reading)
         beside = settings.hashes and path.stat().st_size >= _HASHED_BESIDE
         if beside:
             hashing.start()
         try:
-            _scan(opened, task, reading, advance)
+            with ONE_IMAGE if isinstance(dump, PhysicalDump) else nullcontext():
+                _search(dump, task, reading, advance)
         finally:
             if beside:
                 hashing.join()
             elif settings.hashes:
                 hashing.run()
-    finally:
-        opened.close()
 
 
-def _scan(opened: Opened, task: Task, reading: _Reading, advance: Callable[[int], None] | None) -> None:
+def _search(
+    dump: ProcessDump | PhysicalDump, task: Task, reading: _Reading, advance: Callable[[int], None] | None
+) -> None:
+    reading.format = dump.format
     collector = Collector()
     try:
-        if opened.minidump is not None:
-            _scan_minidump(opened.minidump, task, reading, collector, advance)
-        elif opened.kernel is not None:
-            with ONE_IMAGE:
-                _scan_kernel(opened.kernel, task, reading, collector, advance)
+        reading.processes = tuple(dump.processes(environment=True))
+    except DumpscanError as error:
+        reading.problems.append(f"its processes cannot be listed: {_reason(error)}")
+    what = KEYS.with_aes() if task.settings.aes else KEYS
+    try:
+        reading.problems += search(dump, what, collector, options=SearchOptions(threads=task.threads), progress=advance)
+        reading.problems += dump.damage
     finally:
         reading.findings = collector.findings()
         if collector.dropped:
             reading.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
-
-
-def _scan_minidump(
-    dump: Minidump, task: Task, reading: _Reading, collector: Collector, advance: Callable[[int], None] | None
-) -> None:
-    reading.format = "minidump"
-    reading.processes = (dump.process,)
-    reading.problems += _scanner().scan(dump, collector, threads=task.threads, progress=advance)
-    if task.settings.aes:
-        from dumpscan.artifacts.symcrypt.aes import search_aes  # noqa: PLC0415 - asked for rarely
-
-        source = source_of(dump)
-        for decoded in search_aes(dump, threads=task.threads):
-            collector.add(decoded, source)
-    reading.problems += dump.damage
-
-
-def _scan_kernel(
-    image: KernelImage, task: Task, reading: _Reading, collector: Collector, advance: Callable[[int], None] | None
-) -> None:
-    from dumpscan.search.physical import KernelScanOptions, scan_kernel  # noqa: PLC0415 - minidumps need it not
-
-    reading.format = f"kernel: {image.physical.format}"
-    try:
-        reading.processes = tuple(image.processes(environment=True))
-    except DumpscanError as error:
-        reading.problems.append(f"its processes cannot be listed: {_reason(error)}")
-    options = KernelScanOptions(threads=task.threads, aes=task.settings.aes)
-    reading.problems += scan_kernel(image, _scanner(), collector, options=options, progress=advance)
-    reading.problems += image.damage
-
-
-_ready = threading.local()
-
-
-def _scanner() -> Scanner:
-    """All detectors, made ready once in each thread: one serves one scan at a time."""
-    if not hasattr(_ready, "scanner"):
-        _ready.scanner = Scanner(KEYS.detectors)
-    scanner: Scanner = _ready.scanner
-    return scanner
 
 
 class _Hashing(threading.Thread):

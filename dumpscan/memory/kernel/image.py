@@ -34,7 +34,7 @@ from dumpscan.memory.kernel.windows.processes import (
     list_processes,
 )
 from dumpscan.memory.kernel.windows.session import KernelSession, adopted_kernel, image_path, search
-from dumpscan.memory.physical.containers import open_image
+from dumpscan.memory.physical.containers import RAW, open_image
 from dumpscan.memory.physical.page_map import Owner, PageMap
 from dumpscan.memory.symbols.store import SymbolsMissingError, SymbolsState, SymbolStore
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
@@ -118,6 +118,20 @@ class KernelImage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def format(self) -> str:
+        """What the image is, in words."""
+        return f"kernel: {self.physical.format}"
+
+    @property
+    def searchable_bytes(self) -> int:
+        """Bytes of physical memory in the image."""
+        return self.physical.size
+
+    def has_kernel(self) -> bool:
+        """Say whether a kernel is in it, or the remains of one; a container's word is taken for it."""
+        return self.physical.format != RAW or bool(self.kernels) or self.symbols_state().pdb is not None
 
     # --- What is wrong -----------------------------------------------------------------------------------------------
 

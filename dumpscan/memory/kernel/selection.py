@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.exceptions import UsageError
+from dumpscan.exceptions import NoSuchProcessError
+from dumpscan.memory.names import name_matches
 from dumpscan.memory.physical.page_tables import entry_frame
 from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, LARGE, VALID, is_present
 
@@ -38,31 +38,31 @@ def select(
         executable: Returns the path of a process's image, asked for where the kernel's name for it may be cut short.
 
     Raises:
-        UsageError: An id or a pattern fits no process.
+        NoSuchProcessError: An id or a pattern fits no process.
     """
     if not pids and not names:
         return list(listed)
     known = {entry.process.pid for entry in listed}
     for pid in pids:
         if pid not in known:
-            raise UsageError(f"no process has the id {pid}; {_near_ids(listed, pid)}")
+            raise NoSuchProcessError(f"no process has the id {pid}; {_near_ids(listed, pid)}")
     chosen: set[int] = {number for number, entry in enumerate(listed) if entry.process.pid in set(pids)}
     for pattern in names:
-        fits = {number for number, entry in enumerate(listed) if _fits(entry, pattern.lower(), executable)}
+        fits = {number for number, entry in enumerate(listed) if _fits(entry, pattern, executable)}
         if not fits:
-            raise UsageError(f"no process has a name like {pattern!r}; {_near_names(listed, pattern)}")
+            raise NoSuchProcessError(f"no process has a name like {pattern!r}; {_near_names(listed, pattern)}")
         chosen |= fits
     return [listed[number] for number in sorted(chosen)]
 
 
 def _fits(entry: ListedProcess, pattern: str, executable: Callable[[ListedProcess], str | None]) -> bool:
     name = entry.process.name or ""
-    if fnmatchcase(name.lower(), pattern):
+    if name_matches(name, pattern):
         return True
     if len(name) < _SHORT_NAME:
         return False
     path = executable(entry)
-    return bool(path) and fnmatchcase(str(path).rpartition("\\")[2].lower(), pattern)
+    return bool(path) and name_matches(str(path).rpartition("\\")[2], pattern)
 
 
 def _near_ids(listed: Sequence[ListedProcess], pid: int) -> str:

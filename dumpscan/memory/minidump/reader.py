@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from dumpscan.exceptions import InputError
-from dumpscan.memory.mapped_file import MappedFile, recognise
+from dumpscan.exceptions import InputError, NoSuchProcessError
+from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.minidump import breakpad as minidump_breakpad
 from dumpscan.memory.minidump import ranges as minidump_memory
 from dumpscan.memory.minidump import streams as minidump_streams
@@ -23,6 +23,8 @@ from dumpscan.memory.minidump import threads as minidump_threads
 from dumpscan.memory.minidump.process import describe_process
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamReader
 from dumpscan.memory.minidump.streams import MemoryInfoList
+from dumpscan.memory.minidump.summary import describe
+from dumpscan.memory.names import name_matches
 from dumpscan.memory.records import column, record_type
 from dumpscan.memory.regions import ADDRESS_LIMIT, without_overlaps
 from dumpscan.memory.windows.peb import POINTER32, POINTER64
@@ -72,7 +74,7 @@ _MEMORY_LISTS = {
 
 
 class Minidump:
-    """A minidump file. Satisfies `dumpscan.memory.space.AddressSpace`; use it as a context manager, or close it.
+    """A minidump file (a `dumpscan.memory.dump.ProcessDump`).
 
     Attributes:
         path: The file, as it was given.
@@ -84,6 +86,9 @@ class Minidump:
     Raises:
         InputError: The file cannot be opened, is no minidump, or is cut off before anything in it can be read.
     """
+
+    format = "minidump"
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, path: Path | str) -> None:
         self._file = MappedFile(path)
@@ -121,7 +126,7 @@ class Minidump:
         layout = c_minidump.MINIDUMP_HEADER
         data = self._reader.bytes_at(0, layout.size)
         if not data.startswith(SIGNATURE):
-            found = recognise(data) or repr(data[: len(SIGNATURE)])
+            found = repr(data[: len(SIGNATURE)])
             problem = f"not a minidump: expected the signature {SIGNATURE.decode()}, found {found}"
             raise InputError(self.path, problem, offset=0)
         if len(data) < layout.size:
@@ -297,6 +302,11 @@ class Minidump:
         return self._memory[0]
 
     @property
+    def searchable_bytes(self) -> int:
+        """Bytes of the process' memory in the dump (see `Dump`)."""
+        return self.captured_bytes
+
+    @property
     def captured_bytes(self) -> int:
         """Bytes of the process' memory in the dump."""
         return self.regions.total
@@ -347,6 +357,31 @@ class Minidump:
     def process(self) -> Process:
         """The process, as far as the dump knows it; its notes say what is missing."""
         return describe_process(self)
+
+    def processes(
+        self,
+        *,
+        pids: Sequence[int] = (),
+        names: Sequence[str] = (),
+        environment: bool = True,  # noqa: ARG002 - it is read anyway
+    ) -> tuple[Process, ...]:
+        """Return the one process (see `Dump`).
+
+        Raises:
+            NoSuchProcessError: The filters do not fit it.
+        """
+        process = self.process
+        if (pids or names) and not (
+            process.pid in pids or any(name_matches(process.name or "", pattern) for pattern in names)
+        ):
+            raise NoSuchProcessError(
+                f"{self.path}: its process is {process.pid} ({process.name}), not the one asked for"
+            )
+        return (process,)
+
+    def describe(self) -> dict[str, object]:
+        """Return what the dump says of itself (see `dumpscan.memory.minidump.summary`)."""
+        return describe(self)
 
     @cached_property
     def damage(self) -> tuple[str, ...]:

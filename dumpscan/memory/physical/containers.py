@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
-from dumpscan.memory.mapped_file import IMAGE_CONTAINERS, MappedFile, recognise
+from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.physical.image import PhysicalImage
 from dumpscan.model.windows.c_paging import PAGE_SIZE
 
@@ -32,6 +32,15 @@ _FORMATS = {
     "QemuSuspendLayer": "QEMU snapshot",
 }
 RAW = "raw"
+
+_WHY_UNREAD = (
+    (b"EMiL", "a LiME image whose headers are damaged"),
+    (b"\x7fELF", "an ELF file, but no core dump of physical memory"),
+    (b"PAGE", "a Windows crash dump without all of physical memory (only full and active dumps hold it), or damaged"),
+    (b"AVML", "an AVML image that is damaged, or needs the snappy library (libsnappy) to be unpacked"),
+    (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
+)
+"""Why a file that begins like an image cannot be read when volatility3 does not take it."""
 
 _READS_ALLOWED = 100_000
 _BYTES_PER_READ = 8 * PAGE_SIZE
@@ -64,15 +73,11 @@ def open_image(path: Path, heard: list[str]) -> PhysicalImage:
 
 def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
     head = bytes(file.buffer[:16])
-    name = recognise(head)
-    containers = tuple(signature for signature, _ in IMAGE_CONTAINERS)
-    if name and any(head) and not head.startswith(containers):
-        raise InputError(file.path, f"is {name}; expected an image of physical memory", offset=0)
     volatility.load()
     with volatility.listening(heard):
         context, layer = _stack(file)
         if layer is None:
-            for signature, reason in IMAGE_CONTAINERS:
+            for signature, reason in _WHY_UNREAD:
                 if head.startswith(signature):
                     raise InputError(file.path, f"is {reason}", offset=0)
             image = PhysicalImage(file, [(0, file.size, 0)], image_format=RAW, path=file.path)

@@ -13,7 +13,8 @@ from dumpscan.exceptions import ScenarioError
 from dumpscan.findings import SymmetricKey
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.search.merge import Collector
-from dumpscan.search.physical import KernelScanOptions, scan_kernel
+from dumpscan.search.options import SearchOptions
+from dumpscan.search.physical import search_physical
 from dumpscan.search.scanner import Scanner
 from dumpscan.synth.kernel.build import build_kernel
 from support.kernel_images import KERNEL_PID
@@ -132,11 +133,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return Image(paths, json.loads(paths.truth.read_text()), scan(paths, directory))
 
 
-def scan(paths: KernelPaths, directory: Path, **options: Any) -> list[Finding]:  # noqa: ANN401 - the options' own
+def scan(paths: KernelPaths, directory: Path, *, aes: bool = True, **options: Any) -> list[Finding]:  # noqa: ANN401 - the options' own
+    what = SYMCRYPT.with_aes() if aes else SYMCRYPT
     collector = Collector()
     with KernelImage(paths.image, symbols=[paths.symbols_directory], cache_dir=directory / "cache") as opened:
-        chosen = KernelScanOptions(**{"aes": True, **options})
-        assert scan_kernel(opened, Scanner(SYMCRYPT.detectors), collector, options=chosen) == ()
+        chosen = SearchOptions(**options)
+        assert search_physical(opened, Scanner(what.detectors), collector, options=chosen) == ()
         assert opened.damage == ()
     return collector.findings()
 

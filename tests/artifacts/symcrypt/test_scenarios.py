@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dumpscan.artifacts.registry import SYMCRYPT
+from dumpscan.artifacts.registry import SYMCRYPT, X509_DETECTORS
 from dumpscan.artifacts.symcrypt.aes import search_aes
 from dumpscan.exceptions import ScenarioError
 from dumpscan.findings import Certificate, PrivateKey
@@ -218,7 +218,7 @@ def test_pairs_are_those_of_x509(scanner: Scanner, tmp_path: Path) -> None:
     assert pairs(scan(only_symcrypt, scanner)) == wanted
     collector = Collector()
     with Minidump(only_encoded) as dump:
-        Scanner().scan(dump, collector)
+        Scanner(X509_DETECTORS).scan(dump, collector)
     assert pairs(with_pairs(collector.findings())) == wanted
 
 

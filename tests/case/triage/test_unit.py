@@ -121,7 +121,7 @@ def test_our_own_faults_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("in a decoder")
 
-    monkeypatch.setattr(unit, "_scan_minidump", fail)
+    monkeypatch.setattr(unit, "search", fail)
     record = read(SAMPLE).record
     assert record.status is DumpStatus.UNREADABLE
     assert "a fault of dumpscan" in record.problems[0]
@@ -131,7 +131,7 @@ def test_too_little_memory_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(unit, "_scan_minidump", fail)
+    monkeypatch.setattr(unit, "search", fail)
     assert read(SAMPLE).record.status is DumpStatus.PENDING
 
 

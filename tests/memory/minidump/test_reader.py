@@ -20,6 +20,7 @@ from minidump.minidumpfile import MinidumpFile
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.open import DumpKind, open_dump
 from dumpscan.memory.space import Region
 from dumpscan.model.c_minidump import c_minidump
 from support.corpus import CORPUS, corpus_dumps
@@ -195,8 +196,10 @@ class TestNotADump:
         ids=lambda value: value if isinstance(value, str) else "",
     )
     def test_is_said(self, data: bytes, said: str, tmp_path: Path) -> None:
+        path = tmp_path / "some.dmp"
+        path.write_bytes(data)
         with pytest.raises(InputError) as caught:
-            open_bytes(tmp_path, data)
+            open_dump(path, kind=DumpKind.MINIDUMP)
         assert said in str(caught.value)
         assert str(tmp_path) in str(caught.value)
 

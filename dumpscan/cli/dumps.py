@@ -1,0 +1,347 @@
+"""The commands that read dumps: those of `minidump` and `kernel`, and the same without a group, from one place.
+
+`dumpscan x509 FILE...` recognises what each file is, `dumpscan kernel x509 FILE...` insists on one kind. A command is a
+function over a `Request` and a line in `_COMMANDS`; which options it has follows from what it needs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dumpscan.cli.options import (
+    Aes,
+    Dumps,
+    Files,
+    Format,
+    FormatOption,
+    Images,
+    Names,
+    NoProgress,
+    Offline,
+    Output,
+    Password,
+    Pids,
+    Quiet,
+    Symbols,
+    ask_password,
+)
+from dumpscan.memory.open import DumpKind, OpenOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dumpscan.artifacts.registry import Search
+    from dumpscan.cli.run import AnyDump, Run
+    from dumpscan.output.formats.render import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user asked for; a field for each option, of which a command has those that make sense for it.
+
+    Attributes:
+        command: The command's name without its group.
+        kind: The group; None where files are recognised.
+    """
+
+    command: str
+    kind: DumpKind | None
+    files: list[Path]
+    output: Path | None = None
+    password: str | None = None
+    aes: bool = False
+    symbols: list[Path] | None = None
+    offline: bool = True
+    pids: list[int] | None = None
+    names: list[str] | None = None
+    output_format: Format = Format.TABLE
+    quiet: bool = False
+    no_progress: bool = False
+
+    def run(self, view: View) -> Run:
+        """Begin the command."""
+        from dumpscan.cli.run import Run
+
+        return Run(
+            f"{self.kind} {self.command}" if self.kind else self.command,
+            view,
+            self.output_format,
+            quiet=self.quiet,
+            progress=not self.no_progress,
+        )
+
+    def over(self, run: Run, work: Callable[[int, Path, AnyDump], None]) -> None:
+        """Work on each of the files (see `Run.over`)."""
+        run.over(self._inputs(), self.kind, OpenOptions(symbols=self.symbols or (), offline=self.offline), work)
+
+    def _inputs(self) -> Iterator[tuple[Path, bool]]:
+        """List the files, and whether each was named itself; directories are walked where kinds are recognised."""
+        for path in self.files:
+            if self.kind is None and path.is_dir():
+                yield from ((found, False) for found in _walk(path))
+            else:
+                yield path, True
+
+
+def _walk(directory: Path) -> Iterator[Path]:
+    """List what is in a directory, as triage does, by names that begin as the directory was given."""
+    from dumpscan.case.triage.inputs import list_inputs
+
+    whole = os.path.abspath(directory)  # noqa: PTH100 - as `list_inputs` makes it
+    for each in list_inputs([str(directory)]):
+        if not each.other:
+            yield directory / os.path.relpath(each.path, whole)
+
+
+# --- Commands --------------------------------------------------------------------------------------------------------
+
+
+def _info(request: Request) -> int:
+    from dumpscan.memory.dump import PhysicalDump
+    from dumpscan.output.formats.render import View
+    from dumpscan.output.records import info_record
+
+    run = request.run(View.INFO)
+
+    def work(_number: int, path: Path, dump: AnyDump) -> None:
+        kind = DumpKind.KERNEL if isinstance(dump, PhysicalDump) else DumpKind.MINIDUMP
+        run.add(info_record(kind, str(path), dump.describe()))
+
+    request.over(run, work)
+    return run.finish()
+
+
+def _pslist(request: Request) -> int:
+    from dumpscan.output.formats.render import View
+
+    return _processes(request, View.PSLIST)
+
+
+def _cmdline(request: Request) -> int:
+    from dumpscan.output.formats.render import View
+
+    return _processes(request, View.CMDLINE)
+
+
+def _envars(request: Request) -> int:
+    from dumpscan.output.formats.render import View
+
+    return _processes(request, View.ENVARS)
+
+
+def _processes(request: Request, view: View) -> int:
+    from dumpscan.memory.dump import PhysicalDump
+    from dumpscan.output.formats.render import View
+
+    run = request.run(view)
+    environment = view is View.ENVARS
+
+    def work(_number: int, path: Path, dump: AnyDump) -> None:
+        for process in dump.processes(pids=request.pids or (), names=request.names or (), environment=environment):
+            held = process.environment if environment else process.command_line is not None
+            if held or view is View.PSLIST or isinstance(dump, PhysicalDump):
+                run.add_process(process, path, environment=environment)
+            else:
+                what = "environment" if environment else "command line"
+                run.note(f"{path}: no {what}: {'; '.join(process.notes) or 'the dump does not hold it'}")
+
+    request.over(run, work)
+    return run.finish()
+
+
+def _x509(request: Request) -> int:
+    from dumpscan.artifacts.registry import X509
+
+    return _search(request, X509)
+
+
+def _symcrypt(request: Request) -> int:
+    from dumpscan.artifacts.registry import SYMCRYPT
+
+    return _search(request, SYMCRYPT)
+
+
+def _keys(request: Request) -> int:
+    from dumpscan.artifacts.registry import KEYS
+
+    return _search(request, KEYS)
+
+
+def _scan(request: Request) -> int:
+    from dumpscan.artifacts.registry import EVERYTHING
+
+    return _search(request, EVERYTHING)
+
+
+def _search(request: Request, search: Search) -> int:
+    """Search the dumps, pair what was found, show and export it."""
+    from dumpscan.artifacts.registry import KEYS
+    from dumpscan.cli.progress import ProgressBar
+    from dumpscan.output.formats.render import View
+    from dumpscan.search.merge import Collector
+    from dumpscan.search.options import SearchOptions
+    from dumpscan.search.pairs import with_certificates, with_pairs
+    from dumpscan.search.run import search as search_dump
+    from dumpscan.search.run import search_size
+
+    password = ask_password(request.password, request.output)
+    run = request.run(View.SECRETS if search is KEYS else View.FINDINGS)
+    what = search.with_aes() if request.aes else search
+    options = SearchOptions(pids=request.pids or (), names=request.names or ())
+    collector = Collector()
+
+    def work(number: int, path: Path, dump: AnyDump) -> None:
+        with ProgressBar(path.name, search_size(dump, what), enabled=run.progress) as bar:
+            for problem in search_dump(dump, what, collector, options=options, order=(number,), progress=bar.advance):
+                run.damaged(problem)
+
+    request.over(run, work)
+    found = with_pairs(collector.findings())
+    shown = what.shown(found)
+    if not shown and run.readable:
+        run.note(what.nothing)
+    run.add_findings(shown, dropped=collector.dropped)
+    code = run.finish()
+    if request.output is not None:
+        run.export(with_certificates(shown, found), request.output, password)
+    return code
+
+
+# --- Registration ----------------------------------------------------------------------------------------------------
+
+_OPTIONS: dict[str, Any] = {
+    "output": Output,
+    "password": Password,
+    "aes": Aes,
+    "symbols": Symbols,
+    "offline": Offline,
+    "pids": Pids,
+    "names": Names,
+    "output_format": FormatOption,
+    "quiet": Quiet,
+    "no_progress": NoProgress,
+}
+_DEFAULTS = {field.name: field.default for field in fields(Request)}
+_SHOWING = ("output_format", "quiet", "no_progress")
+_OF_IMAGES = ("symbols", "offline", "pids", "names")
+"""Options that make no sense for a dump of one process."""
+_FILES = {DumpKind.MINIDUMP: Dumps, DumpKind.KERNEL: Images, None: Files}
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command.
+
+    Attributes:
+        name: As it is typed.
+        body: What it does; returns the exit code.
+        help: What its help says, by the group it is in; it is in no other group.
+        options: Options beside those that all commands have.
+        alias: Another name for it, which no help shows.
+    """
+
+    name: str
+    body: Callable[[Request], int]
+    help: dict[DumpKind | None, str]
+    options: tuple[str, ...] = ()
+    alias: str | None = None
+
+
+def _same(text: str) -> dict[DumpKind | None, str]:
+    return {DumpKind.MINIDUMP: text, DumpKind.KERNEL: text, None: text}
+
+
+_COMMANDS = (
+    _Command(
+        "info",
+        _info,
+        {
+            DumpKind.MINIDUMP: "Show system, process, streams, threads, modules and memory, and how much of the "
+            "process the dump holds.",
+            DumpKind.KERNEL: "Show OS build, kernel base, page table, symbol table, image format and page statistics.",
+            None: "Show what each dump is and what it holds.",
+        },
+    ),
+    _Command(
+        "pslist",
+        _pslist,
+        {
+            DumpKind.KERNEL: "List processes: ids, names, times, sessions.",
+            None: "List the processes in each dump: ids, names, times, sessions.",
+        },
+    ),
+    _Command("cmdline", _cmdline, _same("Show the command lines of processes.")),
+    _Command("envars", _envars, _same("Show the environments of processes (`envar` means the same)."), alias="envar"),
+    _Command(
+        "x509",
+        _x509,
+        {
+            DumpKind.MINIDUMP: "Find X.509 certificates and private keys, prove each key, and pair keys with "
+            "certificates.",
+            DumpKind.KERNEL: "Find X.509 certificates and private keys in all of physical memory, and who maps them.",
+            None: "Find X.509 certificates and private keys, prove each key, and pair keys with certificates.",
+        },
+        ("output", "password"),
+    ),
+    _Command(
+        "symcrypt",
+        _symcrypt,
+        _same("Find the keys that Windows' own crypto library holds, prove each, and match it to its certificate."),
+        ("output", "password", "aes"),
+    ),
+    _Command(
+        "keys",
+        _keys,
+        _same("Show everything secret in one table: keys from any source, and which certificate each opens."),
+        ("output", "password", "aes"),
+    ),
+    _Command(
+        "scan",
+        _scan,
+        {None: "Show everything: certificates, keys, containers, and the processes that hold them."},
+        ("output", "password", "aes"),
+    ),
+)
+
+
+def add_commands(app: typer.Typer, kind: DumpKind | None) -> None:
+    """Add the commands of a group, or those that need none."""
+    for command in _COMMANDS:
+        if kind in command.help:
+            function = _function(command, kind)
+            app.command(command.name)(function)
+            if command.alias:
+                app.command(command.alias, hidden=True)(function)
+
+
+def _function(command: _Command, kind: DumpKind | None) -> Callable[..., int]:
+    """Make a function with the parameters that typer is to read: one for each option of the command."""
+
+    def function(**given: Any) -> int:  # noqa: ANN401 - typer has checked them
+        return command.body(Request(command=command.name, kind=kind, **given))
+
+    names = (*command.options, *(() if kind is DumpKind.MINIDUMP else _OF_IMAGES), *_SHOWING)
+    if command.name == "info":
+        names = tuple(name for name in names if name not in {"pids", "names"})
+    files = inspect.Parameter("files", inspect.Parameter.KEYWORD_ONLY, annotation=_FILES[kind])
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=_OPTIONS[name])
+        for name in names
+    ]
+    vars(function)["__signature__"] = inspect.Signature([files, *options])
+    function.__annotations__ = {each.name: each.annotation for each in (files, *options)}
+    function.__doc__ = command.help[kind]
+    function.__name__ = command.name
+    return function
+
+
+minidump_app = typer.Typer(help="User-mode minidumps (Windows, Crashpad, Breakpad).", no_args_is_help=True)
+kernel_app = typer.Typer(help="Images of a Windows machine's physical memory.", no_args_is_help=True)
+add_commands(minidump_app, DumpKind.MINIDUMP)
+add_commands(kernel_app, DumpKind.KERNEL)

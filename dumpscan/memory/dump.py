@@ -1,0 +1,98 @@
+"""What every opened dump offers, whatever its format; `dumpscan.memory.open` opens one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from dumpscan.memory.space import AddressSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from dumpscan.findings import Process
+    from dumpscan.memory.physical.image import PhysicalImage
+    from dumpscan.memory.physical.page_map import PageMap
+    from dumpscan.memory.symbols.store import SymbolsState
+
+
+class Dump(Protocol):
+    """A dump, opened. It is a context manager, and is an `AddressSpace` or a `PhysicalDump` too."""
+
+    @property
+    def path(self) -> Path:
+        """The file, as it was given."""
+
+    @property
+    def format(self) -> str:
+        """What it is, in words, e.g. `minidump` or `kernel: LiME`."""
+
+    @property
+    def searchable_bytes(self) -> int:
+        """Bytes that one search pass reads: each byte of memory in the dump once."""
+
+    @property
+    def damage(self) -> Sequence[str]:
+        """What is damaged so that results are partial, as far as it has been noticed, a sentence each."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a user should know beside the damage, as far as it has been noticed, a sentence each."""
+
+    def describe(self) -> dict[str, object]:
+        """Return what the dump says of itself, as plain values, dicts and lists."""
+
+    def processes(
+        self, *, pids: Sequence[int] = (), names: Sequence[str] = (), environment: bool = False
+    ) -> Sequence[Process]:
+        """List the processes in the dump, with their command lines.
+
+        Args:
+            pids: Only these ids.
+            names: Only names that match one of these patterns (`*`, `?`, `[...]`; case does not count).
+            environment: Whether environments are needed; a dump that has them at hand may return them anyway.
+
+        Raises:
+            NoSuchProcessError: The filters fit no process.
+            InputError: The processes cannot be listed.
+        """
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class ProcessDump(Dump, AddressSpace, Protocol):
+    """A dump of one process: its addresses are those that the program used."""
+
+
+@runtime_checkable
+class PhysicalDump(Dump, Protocol):
+    """A dump of physical memory, with the page tables that say who sees what of it."""
+
+    physical: PhysicalImage
+
+    def symbols_states(self) -> list[SymbolsState]:
+        """Say which symbol tables the image needs, and whether they are there."""
+
+    def page_map(self, *, pids: Sequence[int] = (), names: Sequence[str] = ()) -> PageMap:
+        """Walk the page tables of these processes.
+
+        Raises:
+            NoSuchProcessError: The filters fit no process.
+            InputError: The processes or their tables are not known.
+        """
+
+    def best_page_map(self) -> PageMap:
+        """Walk all page tables that are known, those of unknown processes too.
+
+        Raises:
+            InputError: There are none.
+        """

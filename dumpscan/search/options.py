@@ -1,0 +1,29 @@
+"""How a search is done, the same for every kind of dump."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How a search is done.
+
+    Attributes:
+        pids: Only these processes; memory of the kernel and of nobody is left out then.
+        names: Only processes whose names match one of these patterns, likewise.
+        threads: As for `dumpscan.scan.searcher.Searcher`.
+    """
+
+    pids: Sequence[int] = ()
+    names: Sequence[str] = ()
+    threads: int | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether only some processes are wanted."""
+        return bool(self.pids or self.names)

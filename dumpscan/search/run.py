@@ -1,0 +1,71 @@
+"""The one way to search a dump: commands, triage, plugins and the library all call `search`."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from dumpscan.memory.dump import PhysicalDump
+from dumpscan.search.options import SearchOptions
+from dumpscan.search.physical import search_physical
+from dumpscan.search.scanner import Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dumpscan.artifacts.decoded import Detector
+    from dumpscan.artifacts.registry import Search
+    from dumpscan.memory.dump import ProcessDump
+    from dumpscan.search.merge import Collector
+
+_EVERY_WAY = SearchOptions()
+
+
+def search(
+    dump: ProcessDump | PhysicalDump,
+    what: Search,
+    collector: Collector,
+    *,
+    options: SearchOptions = _EVERY_WAY,
+    order: tuple[int, ...] = (0,),
+    progress: Callable[[int], None] | None = None,
+) -> tuple[str, ...]:
+    """Find everything that a search looks for in one dump.
+
+    Args:
+        dump: The dump. It must stay open until this returns, no longer.
+        what: What to look for.
+        collector: Takes what is found.
+        options: How to search.
+        order: The place of this dump among those that the collector gathers from.
+        progress: Called with numbers of bytes that add up to `search_size` of the dump.
+
+    Returns:
+        What could not be done, a sentence each.
+
+    Raises:
+        NoSuchProcessError: A filter fits no process.
+        InputError: A filter is given, and processes are not known.
+    """
+    scanner = _scanner(what.detectors)
+    if isinstance(dump, PhysicalDump):
+        return search_physical(dump, scanner, collector, options=options, order=order, progress=progress)
+    if options.filtered:
+        dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
+    return scanner.scan(dump, collector, order=order, threads=options.threads, progress=progress)
+
+
+def search_size(dump: ProcessDump | PhysicalDump, what: Search) -> int:
+    """Return how many bytes `search` reads, each pass over memory counted."""
+    return dump.searchable_bytes * len(_scanner(what.detectors).searchers)
+
+
+_ready = threading.local()
+
+
+def _scanner(detectors: tuple[Detector, ...]) -> Scanner:
+    """Return the scanner of these detectors, made once in each thread: it serves one search at a time."""
+    scanners: dict[tuple[Detector, ...], Scanner] = _ready.__dict__.setdefault("scanners", {})
+    if detectors not in scanners:
+        scanners[detectors] = Scanner(detectors)
+    return scanners[detectors]
