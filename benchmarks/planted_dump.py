@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from dumpscan.synth.filler import Mixed, Noise, Zeros
-from dumpscan.synth.minidump.build import MinidumpBuilder
+from dumpscan.synth.minidump.builder import MinidumpBuilder
 from dumpscan.synth.objects.catalogue import ObjectSpec, make
 
 if TYPE_CHECKING:

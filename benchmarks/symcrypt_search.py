@@ -31,9 +31,9 @@ from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import ABIS
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
-from dumpscan.synth.objects import symcrypt
 from dumpscan.synth.objects.keys import make_key
-from dumpscan.synth.objects.symcrypt_curves import CURVES
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.curves import CURVES
 from dumpscan.synth.seeded import SeededBytes
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.search.merge import Collector
 from dumpscan.search.pairs import with_pairs
 from dumpscan.search.scanner import Scanner, source_of
-from dumpscan.synth.minidump.scenario import build_minidump
+from dumpscan.synth.minidump.build import build_minidump
 from support.corpus import ROOT
 
 SAMPLES = ROOT / "sample_dumps"

@@ -22,7 +22,7 @@ Directory = Annotated[
 @app.command()
 def minidump(scenario: Scenario, output: Directory = Path(), quiet: Quiet = False) -> int:
     """Build a minidump and its ground truth (JSON) from a scenario; the same scenario gives the same bytes."""
-    from dumpscan.synth.minidump.scenario import build_minidump
+    from dumpscan.synth.minidump.build import build_minidump
 
     for path in build_minidump(scenario, output):
         if not quiet:

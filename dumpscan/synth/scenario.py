@@ -36,7 +36,7 @@ from dumpscan.synth.objects.catalogue import (
 )
 from dumpscan.synth.objects.keys import ALGORITHMS, SYMMETRIC
 from dumpscan.synth.objects.planted import DECOY
-from dumpscan.synth.objects.symcrypt_objects import BUILDS
+from dumpscan.synth.objects.symcrypt.keys import BUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dumpscan import __version__
-from dumpscan.synth.minidump.build import MinidumpBuilder
+from dumpscan.synth.minidump.builder import MinidumpBuilder
 from support.corpus import CORPUS, corpus_dumps
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from dumpscan.search.options import SearchOptions
 from dumpscan.search.physical import _Resolver, _seam_matches, search_physical
 from dumpscan.search.scanner import Scanner
 from dumpscan.synth.kernel.build import build_kernel
-from dumpscan.synth.kernel.container import CONTAINERS
+from dumpscan.synth.physical.containers import CONTAINERS
 from support.artifact_samples import certificate_der, rewritten, tlv
 from support.corpus import SYMBOLS
 from support.kernel_images import KERNEL_PID, Lab, build_lab, found, planted

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dumpscan.synth.kernel.memory import PhysicalMemory
 from dumpscan.synth.kernel.space import KernelSpace
+from dumpscan.synth.physical.memory import PhysicalMemory
 from dumpscan.synth.windows.isf import build_isf
 from dumpscan.synth.windows.profiles import PROFILES
 from dumpscan.synth.windows.symbols import KernelSymbols

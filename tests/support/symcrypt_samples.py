@@ -8,9 +8,9 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from dumpscan.model.c_symcrypt import ABIS, FLAG_AGREEMENT, Abi
-from dumpscan.synth.objects import symcrypt
 from dumpscan.synth.objects.keys import make_key
-from dumpscan.synth.objects.symcrypt_curves import CURVES
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.curves import CURVES
 
 BASE = 0x7FFE_4000
 """An address that pointers of both sizes can hold."""

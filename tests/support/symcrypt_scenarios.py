@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dumpscan.synth.objects.keys import make_key
-from dumpscan.synth.objects.symcrypt_objects import BUILDS, make_symcrypt
+from dumpscan.synth.objects.symcrypt.keys import BUILDS, make_symcrypt
 
 if TYPE_CHECKING:
     from dumpscan.findings import Finding, Location

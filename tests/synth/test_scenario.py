@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,8 @@ from dumpscan.synth.toml_table import load_scenario
 from support.corpus import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dumpscan.synth.scenario import Common, ProcessSpec
 
 SAMPLES = ROOT / "sample_dumps"

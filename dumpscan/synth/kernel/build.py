@@ -14,11 +14,8 @@ from dumpscan.exceptions import ExportError, ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.synth.files import whole_file
-from dumpscan.synth.kernel.container import CONTAINERS, DumpFacts
-from dumpscan.synth.kernel.filler import fill
-from dumpscan.synth.kernel.memory import PhysicalMemory
 from dumpscan.synth.kernel.plant import Planter
-from dumpscan.synth.kernel.process import BuiltProcess, ProcessBuilder
+from dumpscan.synth.kernel.process import ProcessBuilder
 from dumpscan.synth.kernel.scenario import (
     MAXIMUM_SIZE,
     MINIMUM_SIZE,
@@ -27,13 +24,18 @@ from dumpscan.synth.kernel.scenario import (
     load_kernel_scenario,
 )
 from dumpscan.synth.kernel.space import KernelSpace
-from dumpscan.synth.kernel.symbols import SymbolTable, load_table, own_table, save_table
 from dumpscan.synth.kernel.system import PRODUCTS, System, filetime
+from dumpscan.synth.physical.containers import CONTAINERS, DumpFacts
+from dumpscan.synth.physical.filler import fill
+from dumpscan.synth.physical.memory import PhysicalMemory
 from dumpscan.synth.seeded import SeededBytes
 from dumpscan.synth.windows.symbols import MissingSymbolError
+from dumpscan.synth.windows.tables import SymbolTable, load_table, own_table, save_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dumpscan.synth.kernel.built import BuiltProcess
 
 _ROOT_FIRST = 0x1AA
 """First of the frames that the system's top page table can lie in: where volatility3 looks first (field guide, 8)."""

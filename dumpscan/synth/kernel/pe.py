@@ -23,7 +23,7 @@ _PE_OFFSET = 0xF8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class SectionHeader:
     """A section header's contents; addresses relative to the image's base, sizes in bytes."""
 
     name: bytes
@@ -53,7 +53,7 @@ class ImageFacts:
 
 def pe_headers(
     facts: ImageFacts,
-    sections: tuple[Section, ...],
+    sections: tuple[SectionHeader, ...],
     directories: dict[int, tuple[int, int]] | None = None,
 ) -> bytes:
     """Return DOS, NT and section headers; `directories` gives (address, size) by index."""
@@ -108,8 +108,8 @@ def module_headers(facts: ImageFacts) -> bytes:
     return pe_headers(
         facts,
         (
-            Section(name=b".text", rva=PAGE, size=max(half - PAGE, PAGE)),
-            Section(name=b".data", rva=half, size=max(facts.size - half, PAGE), characteristics=_DATA),
+            SectionHeader(name=b".text", rva=PAGE, size=max(half - PAGE, PAGE)),
+            SectionHeader(name=b".data", rva=half, size=max(facts.size - half, PAGE), characteristics=_DATA),
         ),
     )
 
@@ -141,10 +141,10 @@ def kernel_headers(facts: ImageFacts, codeview: bytes, exports: dict[str, int]) 
     headers = pe_headers(
         facts,
         (
-            Section(name=b".rdata", rva=PAGE, size=0xF000, characteristics=0x4000_0040),
-            Section(name=b"POOLCODE", rva=0x1_0000, size=0x1_0000),
-            Section(name=b".text", rva=0x2_0000, size=0x2_0000),
-            Section(name=b"ALMOSTRO", rva=0x4_0000, size=facts.size - 0x4_0000, characteristics=_DATA),
+            SectionHeader(name=b".rdata", rva=PAGE, size=0xF000, characteristics=0x4000_0040),
+            SectionHeader(name=b"POOLCODE", rva=0x1_0000, size=0x1_0000),
+            SectionHeader(name=b".text", rva=0x2_0000, size=0x2_0000),
+            SectionHeader(name=b"ALMOSTRO", rva=0x4_0000, size=facts.size - 0x4_0000, characteristics=_DATA),
         ),
         {
             layout.DEBUG_DIRECTORY: (_DEBUG_RVA, len(c_kernel.IMAGE_DEBUG_DIRECTORY)),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import lcm
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+from dumpscan.synth.kernel.placed import VALID, ObjectMapping, Piece, Placed, placement_of, unreachable_bytes
 from dumpscan.synth.kernel.regions import READ_WRITE
 from dumpscan.synth.kernel.scenario import PAGED_OUT, PROTOTYPE, TRANSITION, Paging
 from dumpscan.synth.kernel.space import NONPAGED
@@ -18,111 +19,17 @@ from dumpscan.synth.seeded import SeededBytes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dumpscan.synth.kernel.paging import AddressSpace
-    from dumpscan.synth.kernel.process import BuiltProcess
-    from dumpscan.synth.kernel.regions import Region
+    from dumpscan.synth.kernel.built import BuiltProcess
+    from dumpscan.synth.kernel.regions import MappedRegion
     from dumpscan.synth.kernel.scenario import KernelScenario, LoosePlant, SeamSpec
     from dumpscan.synth.kernel.space import KernelSpace
     from dumpscan.synth.objects.planted import PlantedObject
+    from dumpscan.synth.physical.paging import PageTables
     from dumpscan.synth.scenario import PlantSpec
 
-VALID = "valid"
-"""State of a page that the processor can reach; the others are those of `kernel_scenario`."""
-PLACEMENTS = ("ordinary", "crossing", "shared", "large", TRANSITION, PAGED_OUT, PROTOTYPE, "unmapped", "kernel")
 _TRIES = 4096
 _FORMER_BASE, _FORMER_SPAN = 0x1000_0000, 0x4000_0000
 """Where what lies in frames that nothing maps used to be mapped, as its pointers have it: any address would do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """A run of an object's bytes on one page.
-
-    Attributes:
-        offset: Bytes from the object's beginning.
-        length: Bytes.
-        physical: Physical address; None where the image does not hold them.
-        state: `valid`, `transition`, `prototype` or `paged-out`.
-    """
-
-    offset: int
-    length: int
-    physical: int | None
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A mapping of an object.
-
-    Attributes:
-        pid: Process id; None in system space.
-        address: Virtual address of the object's first byte.
-        unreachable: Bytes of it that these page tables do not lead to.
-    """
-
-    pid: int | None
-    address: int
-    unreachable: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """An object as it lies in the image.
-
-    Attributes:
-        name: Of the object in the scenario.
-        planted: The object.
-        address: The address that its bytes were made for: the first at which it is mapped.
-        placement: One of `PLACEMENTS`; the first reason why it is not ordinary.
-        places: Its mappings.
-        pieces: Where its bytes are.
-        shared: Name of the shared memory that it lies in, and its offset there.
-    """
-
-    name: str
-    planted: PlantedObject
-    address: int
-    placement: str
-    places: tuple[Place, ...]
-    pieces: tuple[Piece, ...]
-    shared: tuple[str, int] | None = None
-
-    def truth(self) -> dict[str, Any]:
-        """Return what a scanner must find, ready for JSON; no key material.
-
-        `missing` bytes are not in the image. `unreachable` are those and what no page tables lead to: behind prototype
-        entries, or in frames that nothing maps. A library's object holds addresses, those that are right where it lies
-        at `made_at`; `wrapper`, the address of its handle, is told only if it is mapped there.
-        """
-        holes = [(piece.offset, piece.offset + piece.length) for piece in self.pieces if piece.physical is None]
-        pieces = _first_bytes(self.pieces, self.planted.length)
-        there = self.planted.truth_at(self.address, holes)
-        if all(place.address != self.address for place in self.places):
-            there.pop("wrapper", None)
-        return {
-            "object": self.name,
-            **self.planted.truth(),
-            **there,
-            **({} if self.planted.library is None else {"made_at": self.address}),
-            "placement": self.placement,
-            "crosses_pages": len(pieces) > 1,
-            "places": [
-                {"pid": place.pid, "virtual_address": place.address, "unreachable": place.unreachable}
-                for place in self.places
-            ],
-            "physical_extents": [
-                {
-                    "offset": piece.offset,
-                    "length": piece.length,
-                    "physical_address": piece.physical,
-                    "state": piece.state,
-                }
-                for piece in pieces
-            ],
-            "missing": sum(piece.length for piece in pieces if piece.physical is None),
-            "unreachable": min((place.unreachable for place in self.places), default=self.planted.length),
-        }
 
 
 class _Occupied:
@@ -202,7 +109,7 @@ class Planter:
                 return address
         raise ScenarioError(f"found no room for {size} bytes in the process's regions")
 
-    def _occupancy(self, built: BuiltProcess, region: Region) -> _Occupied:
+    def _occupancy(self, built: BuiltProcess, region: MappedRegion) -> _Occupied:
         owner = (built.process.spec.pid, region.name) if region.shared is None else (None, region.shared)
         return self._occupied.setdefault(owner, _Occupied())
 
@@ -215,9 +122,9 @@ class Planter:
         else:
             raise ScenarioError(f"{size} bytes at {address:#x} do not lie in a region of the process")
         pieces = self._pieces(built.space, address, size)
-        placement = "large" if region.page_size > PAGE_SIZE else "shared" if region.shared else _placement(pieces)
+        placement = "large" if region.page_size > PAGE_SIZE else "shared" if region.shared else placement_of(pieces)
         shared = None if region.shared is None else (region.shared, offset)
-        places = [Place(built.process.spec.pid, address, _unreachable(pieces, length))]
+        places = [ObjectMapping(built.process.spec.pid, address, unreachable_bytes(pieces, length))]
         self._place(name, placement, address, places, pieces, shared=shared)
 
     def _place(
@@ -225,7 +132,7 @@ class Planter:
         name: str,
         placement: str,
         address: int,
-        places: list[Place],
+        places: list[ObjectMapping],
         pieces: list[Piece],
         *,
         shared: tuple[str, int] | None = None,
@@ -247,7 +154,7 @@ class Planter:
             )
         )
 
-    def _pieces(self, space: AddressSpace, address: int, size: int) -> list[Piece]:
+    def _pieces(self, space: PageTables, address: int, size: int) -> list[Piece]:
         """Walk the page tables, and on to prototype entries where they refer to some."""
         pieces: list[Piece] = []
         done = 0
@@ -297,7 +204,7 @@ class Planter:
             address = self._kernel.pages(NONPAGED, -(-(plant.offset + size) // PAGE_SIZE)) + plant.offset
             pieces = self._pieces(self._kernel.space, address, size)
             with plant.table.blamed():
-                self._place(plant.object, "kernel", address, [Place(None, address, 0)], pieces)
+                self._place(plant.object, "kernel", address, [ObjectMapping(None, address, 0)], pieces)
 
     def plant_unmapped(self, plant: LoosePlant) -> None:
         """Plant an object in a frame that nothing maps.
@@ -316,7 +223,7 @@ class Planter:
 
     def resolve_shared(self, processes: Iterable[BuiltProcess]) -> None:
         """Give objects in shared memory all the places at which processes map them."""
-        mapped: dict[str, list[tuple[BuiltProcess, Region]]] = {}
+        mapped: dict[str, list[tuple[BuiltProcess, MappedRegion]]] = {}
         for built in processes:
             for region in built.regions.values():
                 if region.shared is not None:
@@ -331,25 +238,5 @@ class Planter:
                 address = region.range.start + offset
                 if address + size <= region.range.end:
                     pieces = self._pieces(built.space, address, size)
-                    places.append(Place(built.process.spec.pid, address, _unreachable(pieces, length)))
+                    places.append(ObjectMapping(built.process.spec.pid, address, unreachable_bytes(pieces, length)))
             self.placed[index] = replace(placed, places=tuple(places))
-
-
-def _first_bytes(pieces: Iterable[Piece], length: int) -> list[Piece]:
-    """Return where the first bytes of what lies in some pieces lie."""
-    return [
-        replace(piece, length=min(piece.length, length - piece.offset)) for piece in pieces if piece.offset < length
-    ]
-
-
-def _unreachable(pieces: list[Piece], length: int) -> int:
-    return sum(piece.length for piece in _first_bytes(pieces, length) if piece.state not in (VALID, TRANSITION))
-
-
-def _placement(pieces: list[Piece]) -> str:
-    """Return the first thing that is odd about an object's pages."""
-    states = {piece.state for piece in pieces}
-    for state in (PAGED_OUT, PROTOTYPE, TRANSITION):
-        if state in states:
-            return state
-    return "crossing" if len(pieces) > 1 else "ordinary"

@@ -10,19 +10,19 @@ import numpy as np
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
-from dumpscan.synth.kernel.memory import raw_words
-from dumpscan.synth.kernel.paging import USER_DATA
 from dumpscan.synth.kernel.space import PAGED
-from dumpscan.synth.kernel.vad import PROTECTION_INDEX, Range
+from dumpscan.synth.kernel.vad import PROTECTION_INDEX, AddressRange
+from dumpscan.synth.physical.memory import raw_words
+from dumpscan.synth.physical.paging import USER_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from dumpscan.synth.kernel.paging import AddressSpace
     from dumpscan.synth.kernel.scenario import Paging
     from dumpscan.synth.kernel.space import KernelSpace
+    from dumpscan.synth.physical.paging import PageTables
 
 READ_WRITE, READ_ONLY, EXECUTE_READ, EXECUTE_WRITE_COPY = 0x04, 0x02, 0x20, 0x80
 """PAGE_* constants (winnt.h)."""
@@ -50,7 +50,7 @@ def software_protection(protect: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class MappedRegion:
     """A mapped region.
 
     Attributes:
@@ -61,7 +61,7 @@ class Region:
     """
 
     name: str
-    range: Range
+    range: AddressRange
     page_size: int = PAGE_SIZE
     shared: str | None = None
 
@@ -77,7 +77,7 @@ class RegionMapper:
     """
 
     def __init__(
-        self, kernel: KernelSpace, space: AddressSpace, shared: Mapping[str, NDArray[np.uint64]], seed: str
+        self, kernel: KernelSpace, space: PageTables, shared: Mapping[str, NDArray[np.uint64]], seed: str
     ) -> None:
         self._kernel = kernel
         self._space = space
@@ -178,6 +178,6 @@ class AddressLayout:
         self._next = start + size + GRANULARITY
         return start
 
-    def sorted_ranges(self, ranges: Iterable[Range]) -> list[Range]:
+    def sorted_ranges(self, ranges: Iterable[AddressRange]) -> list[AddressRange]:
         """Return ranges by ascending address."""
         return sorted(ranges, key=lambda entry: entry.start)

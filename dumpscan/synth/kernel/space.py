@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
-from dumpscan.synth.kernel.paging import KERNEL_DATA, AddressSpace
-from dumpscan.synth.process_blocks import encode_text
+from dumpscan.synth.physical.paging import KERNEL_DATA, PageTables
 from dumpscan.synth.seeded import SeededBytes
+from dumpscan.synth.windows.process_blocks import encode_text
 
 if TYPE_CHECKING:
-    from dumpscan.synth.kernel.memory import PhysicalMemory
+    from dumpscan.synth.physical.memory import PhysicalMemory
     from dumpscan.synth.windows.profiles import Profile
     from dumpscan.synth.windows.symbols import KernelSymbols
 
@@ -97,7 +97,7 @@ class KernelSpace:
         self.memory = memory
         self.symbols = symbols
         self.profile = profile
-        self.space = AddressSpace(memory, root, self_map)
+        self.space = PageTables(memory, root, self_map)
         self._areas = {
             name: _Area(paging.canonical(slot * _SLOT_SIZE) + source.below(1 << 12) * paging.LARGE_PAGE_SIZE)
             for name, slot in slots.items()

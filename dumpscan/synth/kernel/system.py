@@ -11,14 +11,14 @@ from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_kernel import c_kernel
 from dumpscan.synth.kernel.pe import ImageFacts, codeview_record, kernel_headers, module_headers
 from dumpscan.synth.kernel.space import DRIVERS, SESSION, KernelSpace
-from dumpscan.synth.process_blocks import encode_text
 from dumpscan.synth.seeded import SeededBytes
 from dumpscan.synth.windows.isf import MACHINE_AMD64, SYMBOLS
+from dumpscan.synth.windows.process_blocks import encode_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dumpscan.synth.kernel.memory import PhysicalMemory
+    from dumpscan.synth.physical.memory import PhysicalMemory
 
 PAGE = paging.PAGE_SIZE
 START_BLOCK = 0x1000

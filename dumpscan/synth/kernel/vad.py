@@ -20,7 +20,7 @@ _LONG_BITS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
+class AddressRange:
     """A range of virtual addresses.
 
     Attributes:
@@ -80,7 +80,7 @@ class FileObjects:
         return address
 
 
-def write_tree(kernel: KernelSpace, files: FileObjects, ranges: Sequence[Range], owner: int) -> int:
+def write_tree(kernel: KernelSpace, files: FileObjects, ranges: Sequence[AddressRange], owner: int) -> int:
     """Put descriptors for `ranges` (sorted, apart from one another) into the pool as a balanced tree.
 
     Args:
@@ -109,7 +109,7 @@ def write_tree(kernel: KernelSpace, files: FileObjects, ranges: Sequence[Range],
     return write(0, len(nodes), owner)
 
 
-def _descriptor(kernel: KernelSpace, files: FileObjects, entry: Range, links: tuple[int, int, int]) -> bytearray:
+def _descriptor(kernel: KernelSpace, files: FileObjects, entry: AddressRange, links: tuple[int, int, int]) -> bytearray:
     symbols = kernel.symbols
     left, right, parent = links
     structure = "_MMVAD_SHORT" if entry.private else "_MMVAD"
@@ -143,7 +143,7 @@ def _descriptor(kernel: KernelSpace, files: FileObjects, entry: Range, links: tu
     return symbols.build(structure, values)
 
 
-def set_root(kernel: KernelSpace, files: FileObjects, ranges: Sequence[Range], process: int) -> None:
+def set_root(kernel: KernelSpace, files: FileObjects, ranges: Sequence[AddressRange], process: int) -> None:
     """Write a process object's tree, at its `VadRoot`."""
     symbols = kernel.symbols
     root = process + symbols.offset("_EPROCESS", "VadRoot")

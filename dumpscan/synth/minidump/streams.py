@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.model.c_minidump import c_minidump
-from dumpscan.synth.process_blocks import encode_text
+from dumpscan.synth.windows.process_blocks import encode_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -32,7 +32,7 @@ from dumpscan.synth.objects.keys import (
     write_key,
 )
 from dumpscan.synth.objects.planted import DECOY, PlantedObject
-from dumpscan.synth.objects.symcrypt_objects import BUILDS, garbled, make_aes, make_symcrypt
+from dumpscan.synth.objects.symcrypt.keys import BUILDS, garbled, make_aes, make_symcrypt
 from dumpscan.synth.seeded import SeededBytes
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dumpscan.synth.objects.symcrypt_objects import SymcryptObject
+    from dumpscan.synth.objects.symcrypt.keys import SymcryptObject
 
 DECOY = "decoy"
 

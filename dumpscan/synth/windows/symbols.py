@@ -24,7 +24,7 @@ class MissingSymbolError(DumpscanError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StructField:
     """Where a field lies in its structure.
 
     Attributes:
@@ -69,13 +69,13 @@ class KernelSymbols:
             raise MissingSymbolError(f"the symbol table is not one of a Windows kernel: {error} is missing") from error
         if not _GUID.fullmatch(self.pdb_guid) or not 0 <= self.pdb_age < 1 << 32:
             raise MissingSymbolError(f"{self.pdb_guid!r}, {self.pdb_age} is no GUID and age of a PDB")
-        self._places: dict[tuple[str, str], Place] = {}
+        self._fields: dict[tuple[str, str], StructField] = {}
 
     def has(self, structure: str, path: str = "") -> bool:
         """Whether the table has a structure, or a field of it."""
         try:
             if path:
-                self.place(structure, path)
+                self.field(structure, path)
             else:
                 self.size(structure)
         except MissingSymbolError:
@@ -106,32 +106,32 @@ class KernelSymbols:
             raise MissingSymbolError(f"the symbol table says that {name} lies at {rva:#x} in the kernel's image")
         return rva
 
-    def place(self, structure: str, path: str) -> Place:
+    def field(self, structure: str, path: str) -> StructField:
         """Return where a field lies; `path` names it, through embedded structures with dots (`Pcb.DirectoryTableBase`).
 
         Raises:
             MissingSymbolError: If there is none.
         """
-        found = self._places.get((structure, path))
+        found = self._fields.get((structure, path))
         if found is None:
             try:
-                found = self._places[structure, path] = self._walk(structure, path.split("."))
+                found = self._fields[structure, path] = self._walk(structure, path.split("."))
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise MissingSymbolError(f"the symbol table has no {structure}.{path}") from error
             if found.offset < 0 or found.offset + found.size > self.size(structure) or found.end_bit > 8 * found.size:
                 raise MissingSymbolError(f"the symbol table says that {structure}.{path} lies outside {structure}")
         return found
 
-    def _walk(self, structure: str, names: list[str]) -> Place:
+    def _walk(self, structure: str, names: list[str]) -> StructField:
         field = self._types[structure]["fields"][names[0]]
         offset, descriptor = int(field["offset"]), field["type"]
         if len(names) > 1:
             inner = self._walk(descriptor["name"], names[1:])
-            return Place(offset + inner.offset, inner.size, inner.bit, inner.bits)
+            return StructField(offset + inner.offset, inner.size, inner.bit, inner.bits)
         if descriptor["kind"] == "bitfield":
             size = self._size_of(descriptor["type"])
-            return Place(offset, size, int(descriptor["bit_position"]), int(descriptor["bit_length"]))
-        return Place(offset, self._size_of(descriptor))
+            return StructField(offset, size, int(descriptor["bit_position"]), int(descriptor["bit_length"]))
+        return StructField(offset, self._size_of(descriptor))
 
     def _size_of(self, descriptor: Mapping[str, Any]) -> int:
         match descriptor["kind"]:
@@ -148,7 +148,7 @@ class KernelSymbols:
 
     def offset(self, structure: str, path: str) -> int:
         """Return a field's offset in bytes."""
-        return self.place(structure, path).offset
+        return self.field(structure, path).offset
 
     def write(self, buffer: bytearray, structure: str, values: Mapping[str, int | bytes], at: int = 0) -> None:
         """Set fields of a structure that lies in `buffer` at offset `at`.
@@ -156,19 +156,19 @@ class KernelSymbols:
         Integers are taken modulo the field's width; bytes are cut to it, and what is shorter leaves the rest as it was.
         """
         for path, value in values.items():
-            place = self.place(structure, path)
-            start = at + place.offset
+            field = self.field(structure, path)
+            start = at + field.offset
             if isinstance(value, bytes):
-                data = value[: place.size]
+                data = value[: field.size]
                 buffer[start : start + len(data)] = data
                 continue
             whole = value
-            if place.bits:
-                mask = (1 << place.bits) - 1
-                whole = int.from_bytes(buffer[start : start + place.size], "little")
-                whole = whole & ~(mask << place.bit) | (value & mask) << place.bit
-            width = (1 << 8 * place.size) - 1
-            buffer[start : start + place.size] = (whole & width).to_bytes(place.size, "little")
+            if field.bits:
+                mask = (1 << field.bits) - 1
+                whole = int.from_bytes(buffer[start : start + field.size], "little")
+                whole = whole & ~(mask << field.bit) | (value & mask) << field.bit
+            width = (1 << 8 * field.size) - 1
+            buffer[start : start + field.size] = (whole & width).to_bytes(field.size, "little")
 
     def build(self, structure: str, values: Mapping[str, int | bytes]) -> bytearray:
         """Return a new structure with these fields set and all else zero."""
@@ -178,6 +178,6 @@ class KernelSymbols:
 
     def read(self, buffer: bytes | bytearray | memoryview, structure: str, path: str, at: int = 0) -> int:
         """Return a field as an unsigned integer."""
-        place = self.place(structure, path)
-        value = int.from_bytes(buffer[at + place.offset : at + place.offset + place.size], "little")
-        return value >> place.bit & (1 << place.bits) - 1 if place.bits else value
+        field = self.field(structure, path)
+        value = int.from_bytes(buffer[at + field.offset : at + field.offset + field.size], "little")
+        return value >> field.bit & (1 << field.bits) - 1 if field.bits else value

@@ -10,7 +10,7 @@ from dumpscan.artifacts.symcrypt.aes import decode_schedule, search_aes
 from dumpscan.findings import SymmetricKey
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import ABIS, X64, Abi
-from dumpscan.synth.objects import symcrypt
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import BASE, Patches
 
 if TYPE_CHECKING:

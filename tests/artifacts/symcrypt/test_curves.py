@@ -16,7 +16,7 @@ from dumpscan.artifacts.symcrypt.curves import (
     on_named_curve,
     to_affine,
 )
-from dumpscan.synth.objects.symcrypt_curves import CURVES
+from dumpscan.synth.objects.symcrypt.curves import CURVES
 from support.symcrypt_samples import EC_CURVES, public_point
 
 

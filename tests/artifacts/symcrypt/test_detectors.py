@@ -13,8 +13,8 @@ from dumpscan.memory.space import Region
 from dumpscan.model.c_symcrypt import X64, X86, Abi
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
-from dumpscan.synth.objects import symcrypt
 from dumpscan.synth.objects.keys import make_key
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import (
     ABI_NAMES,
     BASE,

@@ -13,8 +13,8 @@ from dumpscan.artifacts.symcrypt.dl import decode_private, keys_before
 from dumpscan.artifacts.symcrypt.numbers import int_header
 from dumpscan.findings import PrivateKey
 from dumpscan.model.c_symcrypt import FLAG_AGREEMENT, FLAG_SIGNATURE, INT_TAG, X64, X64_OLD, X86, Abi
-from dumpscan.synth.objects import symcrypt
 from dumpscan.synth.objects.keys import make_key
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import ABI_NAMES, BASE, GROUP, Patches, tags
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from dumpscan.artifacts.symcrypt.ec import allocations_of_scalar, decode_int
 from dumpscan.findings import PrivateKey, PublicKey
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import INT_TAG, X64, X86, Abi
-from dumpscan.synth.objects import symcrypt
-from dumpscan.synth.objects.symcrypt_curves import CURVES
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.curves import CURVES
 from support.symcrypt_samples import (
     ABI_NAMES,
     BASE,

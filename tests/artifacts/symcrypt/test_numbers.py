@@ -18,7 +18,7 @@ from dumpscan.artifacts.symcrypt.numbers import (
     read_modulus,
 )
 from dumpscan.model.c_symcrypt import ABIS, X64, X86, Abi
-from dumpscan.synth.objects import symcrypt
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import BASE, Patches
 
 PRIME = 2**521 - 1

@@ -12,8 +12,8 @@ from dumpscan.artifacts.symcrypt.rsa import allocation_of_modulus, allocations_o
 from dumpscan.findings import PrivateKey, PublicKey
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import MODULUS_TAG, X64, X86, Abi
-from dumpscan.synth.objects import symcrypt
 from dumpscan.synth.objects.keys import make_key
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import ABI_NAMES, BASE, Patches, rsa_memory, rsa_numbers, tags
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.open import DumpKind, open_dump
 from dumpscan.memory.physical.containers import _unpacked, open_image
-from dumpscan.synth.kernel.container import CONTAINERS
+from dumpscan.synth.physical.containers import CONTAINERS
 from support.kernel_images import Lab, build_lab
 from support.page_table_images import PAGE
 

@@ -9,8 +9,8 @@ import pytest
 
 from dumpscan.synth.kernel.build import build_kernel
 from dumpscan.synth.kernel.process import without_drive
-from dumpscan.synth.process_blocks import PLAN32, WOW64_PLAN
 from dumpscan.synth.windows.isf import build_isf
+from dumpscan.synth.windows.process_blocks import PLAN32, WOW64_PLAN
 from dumpscan.synth.windows.profiles import PROFILES
 from dumpscan.synth.windows.symbols import KernelSymbols
 from support.kernel_scenarios import write_scenario

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,9 @@ from dumpscan.exceptions import ScenarioError
 from dumpscan.synth.kernel.scenario import SYSTEM_PID, load_kernel_scenario
 from support.corpus import ROOT
 from support.kernel_scenarios import ENVIRONMENT, scenario_text, write_scenario
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAMPLES = ROOT / "sample_dumps"
 PREFIX = 'format = 1\nname = "x"\n'

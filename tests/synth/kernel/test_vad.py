@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumpscan.model.windows.c_kernel import PROTECT_TO_VALUE
-from dumpscan.synth.kernel.vad import PROTECTION_INDEX, FileObjects, Range, set_root
+from dumpscan.synth.kernel.vad import PROTECTION_INDEX, AddressRange, FileObjects, set_root
 from dumpscan.synth.windows.profiles import PROFILES
 from support.kernel_scenarios import kernel_space
 
@@ -46,7 +46,7 @@ def walk(kernel: KernelSpace, node: int, parent: int, depth: int = 1) -> Iterato
 
 RANGES = st.lists(st.integers(1, 9), max_size=40).map(
     lambda gaps: [
-        Range(
+        AddressRange(
             start=(0x10 + sum(gaps[: index + 1]) * 0x100) << 12,
             size=gap << 12,
             protect=sorted(PROTECTION_INDEX)[gap % 8],
@@ -61,7 +61,7 @@ RANGES = st.lists(st.integers(1, 9), max_size=40).map(
 
 @settings(max_examples=15, deadline=None)
 @given(RANGES, st.sampled_from(sorted(PROFILES)))
-def test_tree_holds_the_ranges(ranges: list[Range], version: str) -> None:
+def test_tree_holds_the_ranges(ranges: list[AddressRange], version: str) -> None:
     with kernel_space(version) as kernel:
         symbols = kernel.symbols
         process = kernel.allocate(b"Proc", symbols.size("_EPROCESS"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dumpscan.synth.kernel.build import KernelPaths, build_kernel
-from dumpscan.synth.kernel.container import CONTAINERS
+from dumpscan.synth.physical.containers import CONTAINERS
 from dumpscan.synth.windows.profiles import PROFILES, REAL_KERNELS
 from support.corpus import SYMBOLS
 from support.kernel_scenarios import scenario_text, write_scenario

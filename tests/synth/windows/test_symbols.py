@@ -27,7 +27,7 @@ def scalar_fields(structure: str) -> list[str]:
     taken: set[int] = set()
     names = []
     for name in ISF["user_types"][structure]["fields"]:
-        place = TABLE.place(structure, name)
+        place = TABLE.field(structure, name)
         first = place.offset * 8 + place.bit
         bits = set(range(first, first + (place.bits or 8 * place.size)))
         if place.size <= 8 and not bits & taken:
@@ -41,7 +41,7 @@ def test_what_is_written_is_read(data: st.DataObject, structure: str) -> None:
     names = scalar_fields(structure)
     values = {}
     for name in names:
-        place = TABLE.place(structure, name)
+        place = TABLE.field(structure, name)
         values[name] = data.draw(st.integers(0, (1 << (place.bits or 8 * place.size)) - 1), label=name)
     buffer = TABLE.build(structure, values)
     assert len(buffer) == TABLE.size(structure)
@@ -67,7 +67,7 @@ def test_paths_go_through_structures() -> None:
 
 def test_bytes_are_cut_to_the_field() -> None:
     buffer = TABLE.build("_EPROCESS", {"ImageFileName": b"x" * 100})
-    assert bytes(buffer).count(b"x") == TABLE.place("_EPROCESS", "ImageFileName").size
+    assert bytes(buffer).count(b"x") == TABLE.field("_EPROCESS", "ImageFileName").size
 
 
 def test_at_an_offset() -> None:
@@ -131,7 +131,7 @@ def test_anything_else_is_refused(value: Any) -> None:  # noqa: ANN401 -- whatev
     with pytest.raises(DumpscanError):
         KernelSymbols({**ISF, "metadata": value})
     table = KernelSymbols({**ISF, "user_types": {"_S": value}, "symbols": {"S": value}})
-    for use in (lambda: table.size("_S"), lambda: table.place("_S", "f"), lambda: table.rva("S")):
+    for use in (lambda: table.size("_S"), lambda: table.field("_S", "f"), lambda: table.rva("S")):
         with pytest.raises(DumpscanError):
             use()
 

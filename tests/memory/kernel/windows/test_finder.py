@@ -15,7 +15,7 @@ from dumpscan.memory.kernel.windows.finder import (
     self_reference,
     top_tables,
 )
-from dumpscan.synth.kernel.container import CONTAINERS
+from dumpscan.synth.physical.containers import CONTAINERS
 from support.kernel_images import Lab, build_lab
 from support.page_table_images import PAGE, PRESENT, TableImage, open_bytes
 

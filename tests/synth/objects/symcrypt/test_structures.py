@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dumpscan.memory.minidump.reader import Minidump
 from dumpscan.model.c_symcrypt import ABIS, DIVISOR_TAG, INT_TAG, MODULUS_TAG, X64, Abi
-from dumpscan.synth.objects import symcrypt
-from dumpscan.synth.objects.symcrypt_curves import CURVES
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.curves import CURVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateNumbers, RSAPublicNumbers
 
     from dumpscan.model.c_symcrypt import Abi
-    from dumpscan.synth.objects.symcrypt_curves import Curve
+    from dumpscan.synth.objects.symcrypt.curves import Curve
 
 _PUBLIC_MODULUS_FLAGS = 0x01
 _PRIME_FLAGS = 0x0A

@@ -22,8 +22,8 @@ from dumpscan.artifacts.symcrypt.rebuild import (
 )
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_symcrypt import ABIS, FLAG_AGREEMENT, FLAG_SIGNATURE
-from dumpscan.synth.objects import symcrypt
-from dumpscan.synth.objects.symcrypt_curves import CURVES
+from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.curves import CURVES
 from dumpscan.synth.seeded import SeededBytes
 
 if TYPE_CHECKING:

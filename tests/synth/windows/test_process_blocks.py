@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.exceptions import ScenarioError
-from dumpscan.synth.process_blocks import (
+from dumpscan.synth.windows.process_blocks import (
     PLAN32,
     PLAN64,
     WOW64_PLAN,

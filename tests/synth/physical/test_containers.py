@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dumpscan.exceptions import ScenarioError
-from dumpscan.synth.kernel.container import CONTAINERS, DumpFacts
-from dumpscan.synth.kernel.memory import PhysicalMemory
+from dumpscan.synth.physical.containers import CONTAINERS, DumpFacts
+from dumpscan.synth.physical.memory import PhysicalMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

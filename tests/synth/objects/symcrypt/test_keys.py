@@ -7,7 +7,7 @@ from dumpscan.artifacts.symcrypt.detectors import decode_int, decode_modulus, de
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_symcrypt import INT_TAG, MODULUS_TAG
 from dumpscan.synth.objects.keys import make_key
-from dumpscan.synth.objects.symcrypt_objects import BUILDS, SymcryptObject, garbled, make_aes, make_symcrypt
+from dumpscan.synth.objects.symcrypt.keys import BUILDS, SymcryptObject, garbled, make_aes, make_symcrypt
 from support.symcrypt_samples import Patches, tags
 
 AT = 0x00AB_CD20 // 32 * 32

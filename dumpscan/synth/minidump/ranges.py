@@ -17,7 +17,7 @@ _MEMORY_LIST_LIMIT = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class MemoryRange:
     """A memory range to be written: virtual address, content, protection and type as `VirtualQuery` has them."""
 
     address: int
@@ -40,7 +40,7 @@ class PlacedRange:
     file_offset: int
 
 
-def placed64(ranges: Sequence[Range], start: int) -> tuple[PlacedRange, ...]:
+def placed64(ranges: Sequence[MemoryRange], start: int) -> tuple[PlacedRange, ...]:
     """Lay the ranges' data one after the other from the offset `start`, as a Memory64List wants it."""
     placed = []
     for entry in ranges:
@@ -49,7 +49,7 @@ def placed64(ranges: Sequence[Range], start: int) -> tuple[PlacedRange, ...]:
     return tuple(placed)
 
 
-def placed32(ranges: Sequence[Range], start: int, *, scatter: bool) -> tuple[PlacedRange, ...]:
+def placed32(ranges: Sequence[MemoryRange], start: int, *, scatter: bool) -> tuple[PlacedRange, ...]:
     """Lay the ranges' data from the offset `start` on; scattered, in reverse order and with gaps."""
     placed = []
     for entry in reversed(ranges) if scatter else ranges:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dumpscan.synth.kernel.memory import PhysicalMemory
+    from dumpscan.synth.physical.memory import PhysicalMemory
 
 USER_DATA = paging.VALID | paging.WRITABLE | paging.USER | paging.ACCESSED | paging.DIRTY | paging.NO_EXECUTE
 KERNEL_DATA = paging.VALID | paging.WRITABLE | paging.ACCESSED | paging.DIRTY | paging.GLOBAL | paging.NO_EXECUTE
@@ -23,7 +23,7 @@ _LINK = paging.VALID | paging.WRITABLE | paging.ACCESSED | paging.DIRTY
 _TOP = 4
 
 
-class AddressSpace:
+class PageTables:
     """Page tables under one top table (PML4).
 
     Args:
@@ -39,7 +39,7 @@ class AddressSpace:
         self._tables: dict[tuple[int, int], int] = {}
         memory.table(root)[self_map] = root << PAGE_SHIFT | _LINK | paging.NO_EXECUTE
 
-    def share_kernel(self, system: AddressSpace) -> None:
+    def share_kernel(self, system: PageTables) -> None:
         """Take over the system's half of another space's top table, as Windows does for every process."""
         half = slice(paging.KERNEL_HALF, ENTRIES_PER_TABLE)
         mine = self.memory.table(self.root)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import HUGE_PAGE_SIZE, LARGE_PAGE_SIZE, PAGE_SIZE
-from dumpscan.synth.kernel.memory import PhysicalMemory
-from dumpscan.synth.kernel.paging import KERNEL_DATA, USER_DATA, AddressSpace
+from dumpscan.synth.physical.memory import PhysicalMemory
+from dumpscan.synth.physical.paging import KERNEL_DATA, USER_DATA, PageTables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def test_presence(entry: int, *, present: bool) -> None:
 @given(page=USER_PAGES, count=st.integers(1, 40), data=st.data())
 def test_what_is_mapped_is_found(memory: PhysicalMemory, page: int, count: int, data: st.DataObject) -> None:
     root = memory.take_table()
-    space = AddressSpace(memory, root, SELF_MAP)
+    space = PageTables(memory, root, SELF_MAP)
     frames = memory.take(count)
     space.map_pages(page << 12, frames, USER_DATA)
     offset = data.draw(st.integers(0, count * PAGE_SIZE - 1))
@@ -72,7 +72,7 @@ def test_what_is_mapped_is_found(memory: PhysicalMemory, page: int, count: int, 
 
 
 def test_large_pages(memory: PhysicalMemory) -> None:
-    space = AddressSpace(memory, memory.take_table(), SELF_MAP)
+    space = PageTables(memory, memory.take_table(), SELF_MAP)
     frame = memory.take_contiguous(LARGE_PAGE_SIZE)
     space.map_large(0x4000_0000, frame, LARGE_PAGE_SIZE, USER_DATA)
     memory_type = 1 << 12  # stands where a small page's frame number begins
@@ -86,7 +86,7 @@ def test_large_pages(memory: PhysicalMemory) -> None:
 
 
 def test_absent_pages(memory: PhysicalMemory) -> None:
-    space = AddressSpace(memory, memory.take_table(), SELF_MAP)
+    space = PageTables(memory, memory.take_table(), SELF_MAP)
     frame = int(memory.take(1)[0])
     memory.write(frame << 12, b"trimmed")
     entries = np.array([frame << 12 | paging.TRANSITION, 7 << 32, frame << 12 | paging.PROTOTYPE], dtype=np.uint64)
@@ -99,9 +99,9 @@ def test_absent_pages(memory: PhysicalMemory) -> None:
 
 
 def test_system_half_is_shared(memory: PhysicalMemory) -> None:
-    system = AddressSpace(memory, memory.take_table(), SELF_MAP)
+    system = PageTables(memory, memory.take_table(), SELF_MAP)
     system.ensure(0xFFFF_F800_0000_0000)
-    one, other = (AddressSpace(memory, memory.take_table(), SELF_MAP) for _ in range(2))
+    one, other = (PageTables(memory, memory.take_table(), SELF_MAP) for _ in range(2))
     one.share_kernel(system)
     other.share_kernel(system)
     system.map_pages(0xFFFF_F800_0000_0000, memory.take(1), KERNEL_DATA)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows.c_paging import HUGE_PAGE_SIZE, LARGE_PAGE_SIZE, PAGE_SIZE
-from dumpscan.synth.kernel.memory import FIRST_FREE, TABLES_FROM, PhysicalMemory, raw_words
+from dumpscan.synth.physical.memory import FIRST_FREE, TABLES_FROM, PhysicalMemory, raw_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ import numpy as np
 
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
-from dumpscan.synth.windows import c_container as layout
-from dumpscan.synth.windows.c_container import c_container
+from dumpscan.synth.physical import c_containers as layout
+from dumpscan.synth.physical.c_containers import c_containers
 from dumpscan.synth.windows.isf import MACHINE_AMD64
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dumpscan.synth.kernel.memory import PhysicalMemory
+    from dumpscan.synth.physical.memory import PhysicalMemory
 
 _CHUNK = 4 << 20
 
@@ -69,7 +69,7 @@ def _header(memory: PhysicalMemory, facts: DumpFacts, kind: int, pages: int) -> 
         raise ScenarioError(f"{len(runs)} runs of memory; a crash dump's header holds {layout.MAXIMUM_RUNS}")
     padded = [(start >> PAGE_SHIFT, size >> PAGE_SHIFT) for start, size in runs]
     padded += [(0, 0)] * (layout.MAXIMUM_RUNS - len(runs))
-    header = c_container.DUMP_HEADER64(
+    header = c_containers.DUMP_HEADER64(
         Signature=layout.CRASH_SIGNATURE,
         ValidDump=layout.CRASH_VALID_DUMP,
         MajorVersion=15,
@@ -83,7 +83,7 @@ def _header(memory: PhysicalMemory, facts: DumpFacts, kind: int, pages: int) -> 
         KdDebuggerDataBlock=facts.debugger_data,
         NumberOfRuns=len(runs),
         NumberOfPages=sum(size for _, size in runs) >> PAGE_SHIFT,
-        Run=[c_container.PHYSICAL_MEMORY_RUN64(BasePage=base, PageCount=count) for base, count in padded],
+        Run=[c_containers.PHYSICAL_MEMORY_RUN64(BasePage=base, PageCount=count) for base, count in padded],
         DumpType=kind,
         RequiredDumpSpace=layout.CRASH_HEADER_SIZE + (pages << PAGE_SHIFT),
         SystemTime=facts.time,
@@ -105,9 +105,9 @@ def _write_bitmap(memory: PhysicalMemory, facts: DumpFacts, file: IO[bytes]) -> 
     held = memory.in_use()
     bitmap = np.packbits(held, bitorder="little").tobytes()
     pages = int(held.sum())
-    first = layout.CRASH_HEADER_SIZE + len(c_container.SUMMARY_DUMP64) + len(bitmap)
+    first = layout.CRASH_HEADER_SIZE + len(c_containers.SUMMARY_DUMP64) + len(bitmap)
     first = -(-first // PAGE_SIZE) * PAGE_SIZE
-    summary = c_container.SUMMARY_DUMP64(
+    summary = c_containers.SUMMARY_DUMP64(
         Signature=layout.BITMAP_SIGNATURE,
         ValidDump=layout.BITMAP_VALID_DUMP,
         HeaderSize=first,
@@ -129,7 +129,7 @@ def _runs_of(held: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _write_lime(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> None:
     for start, size in memory.runs:
-        header = c_container.LIME_RANGE(
+        header = c_containers.LIME_RANGE(
             magic=layout.LIME_MAGIC, version=layout.LIME_VERSION, s_addr=start, e_addr=start + size - 1
         )
         file.write(bytes(header.dumps()))
@@ -137,8 +137,8 @@ def _write_lime(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> N
 
 
 def _write_elf(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> None:
-    header_size, entry_size = len(c_container.ELF64_EHDR), len(c_container.ELF64_PHDR)
-    header = c_container.ELF64_EHDR(
+    header_size, entry_size = len(c_containers.ELF64_EHDR), len(c_containers.ELF64_PHDR)
+    header = c_containers.ELF64_EHDR(
         e_ident=list(layout.ELF_MAGIC + bytes([2, 1, 1])) + [0] * 9,  # 64-bit, little-endian, version 1
         e_type=layout.ELF_CORE,
         e_machine=layout.ELF_X86_64,
@@ -152,7 +152,7 @@ def _write_elf(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> No
     offset = -(-(header_size + entry_size * len(memory.runs)) // PAGE_SIZE) * PAGE_SIZE
     first = offset
     for start, size in memory.runs:
-        segment = c_container.ELF64_PHDR(
+        segment = c_containers.ELF64_PHDR(
             p_type=layout.ELF_LOAD, p_offset=offset, p_paddr=start, p_filesz=size, p_memsz=size
         )
         file.write(bytes(segment.dumps()))
@@ -163,7 +163,7 @@ def _write_elf(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> No
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
+class ContainerFormat:
     """A file format: the ending of its files' names, and its writer."""
 
     suffix: str
@@ -172,10 +172,10 @@ class Container:
 
 RAW = "raw"
 CONTAINERS = {
-    RAW: Container(".raw", None),
-    "crash": Container(".dmp", _write_crash),
-    "crash-bitmap": Container(".dmp", _write_bitmap),
-    "lime": Container(".lime", _write_lime),
-    "elf": Container(".elf", _write_elf),
+    RAW: ContainerFormat(".raw", None),
+    "crash": ContainerFormat(".dmp", _write_crash),
+    "crash-bitmap": ContainerFormat(".dmp", _write_bitmap),
+    "lime": ContainerFormat(".lime", _write_lime),
+    "elf": ContainerFormat(".elf", _write_elf),
 }
 """Formats by name. `raw` has no writer: the memory's own file is one."""

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dumpscan.model.windows.c_paging import PAGE_SIZE
-from dumpscan.synth.kernel.filler import fill, fill_frames
-from dumpscan.synth.kernel.memory import FIRST_FREE, PhysicalMemory
+from dumpscan.synth.physical.filler import fill, fill_frames
+from dumpscan.synth.physical.memory import FIRST_FREE, PhysicalMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

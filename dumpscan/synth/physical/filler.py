@@ -9,12 +9,12 @@ import numpy as np
 
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.synth.filler import filler
-from dumpscan.synth.kernel.memory import FIRST_FREE, raw_words
+from dumpscan.synth.physical.memory import FIRST_FREE, raw_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dumpscan.synth.kernel.memory import PhysicalMemory
+    from dumpscan.synth.physical.memory import PhysicalMemory
 
 _PERCENT = 100
 _POOL_PAGES = 1024

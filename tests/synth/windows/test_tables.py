@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dumpscan.exceptions import InputError
-from dumpscan.synth.kernel import symbols as kernel_symbols
-from dumpscan.synth.kernel.symbols import load_table, own_table, save_table
+from dumpscan.synth.windows import tables as kernel_symbols
 from dumpscan.synth.windows.isf import build_isf
 from dumpscan.synth.windows.profiles import PROFILES, REAL_KERNELS
+from dumpscan.synth.windows.tables import load_table, own_table, save_table
 from support.corpus import SYMBOLS
 
 if TYPE_CHECKING:

@@ -117,4 +117,4 @@ typedef struct {
 } ELF64_PHDR;
 """
 
-c_container = cstruct().load(container_def)
+c_containers = cstruct().load(container_def)

@@ -108,7 +108,7 @@ def _agreement(symbols: KernelSymbols, profile: Profile) -> int:
     for structure, described in isf["user_types"].items():
         agreed += symbols.has(structure) and symbols.size(structure) == model.size(structure)
         agreed += sum(
-            symbols.has(structure, field) and symbols.place(structure, field) == model.place(structure, field)
+            symbols.has(structure, field) and symbols.field(structure, field) == model.field(structure, field)
             for field in described["fields"]
         )
     return agreed

@@ -1,0 +1,1 @@
+"""Keys as SymCrypt holds them in memory."""
