@@ -91,3 +91,6 @@ EVERYTHING = Search(
     of_library=False,
     nothing="no certificate and no key found",
 )
+
+SEARCHES = {search.name: search for search in (X509, SYMCRYPT, KEYS, EVERYTHING)}
+"""All searches, by the names of their commands."""

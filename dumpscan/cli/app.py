@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.cli import case, symbols, synth
-from dumpscan.cli.dumps import add_commands, kernel_app, minidump_app
+from dumpscan.cli.dumps import add_commands, group
 from dumpscan.cli.messages import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, complain
 from dumpscan.cli.report import export, report
 from dumpscan.cli.triage import triage
 from dumpscan.exceptions import DumpscanError, UsageError
+from dumpscan.memory.open import KINDS
 
 
 def _exit(code: int | None, **_options: object) -> None:
@@ -33,8 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 add_commands(app, None)
-app.add_typer(minidump_app, name="minidump")
-app.add_typer(kernel_app, name="kernel")
+for _kind in KINDS:
+    app.add_typer(group(_kind), name=_kind.name)
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(synth.app, name="synth")
 app.command()(triage)

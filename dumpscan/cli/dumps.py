@@ -1,7 +1,7 @@
 """The commands that read dumps: those of `minidump` and `kernel`, and the same without a group, from one place.
 
 `dumpscan x509 FILE...` recognises what each file is, `dumpscan kernel x509 FILE...` insists on one kind. A command is a
-function over a `Request` and a line in `_COMMANDS`; which options it has follows from what it needs.
+function over a `Request` and a line in `_COMMANDS`; a new kind of dump gets its group without a change here.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ import inspect
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dumpscan.cli.options import (
     Aes,
-    Dumps,
-    Files,
     Format,
     FormatOption,
-    Images,
     Names,
     NoProgress,
     Offline,
@@ -31,13 +28,14 @@ from dumpscan.cli.options import (
     Symbols,
     ask_password,
 )
-from dumpscan.memory.open import DumpKind, OpenOptions
+from dumpscan.memory.open import OpenOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dumpscan.artifacts.registry import Search
     from dumpscan.cli.run import AnyDump, Run
+    from dumpscan.memory.open import DumpKind
     from dumpscan.output.formats.render import View
 
 
@@ -103,15 +101,13 @@ def _walk(directory: Path) -> Iterator[Path]:
 
 
 def _info(request: Request) -> int:
-    from dumpscan.memory.dump import PhysicalDump
     from dumpscan.output.formats.render import View
     from dumpscan.output.records import info_record
 
     run = request.run(View.INFO)
 
     def work(_number: int, path: Path, dump: AnyDump) -> None:
-        kind = DumpKind.KERNEL if isinstance(dump, PhysicalDump) else DumpKind.MINIDUMP
-        run.add(info_record(kind, str(path), dump.describe()))
+        run.add(info_record(dump.kind, str(path), dump.describe()))
 
     request.over(run, work)
     return run.finish()
@@ -228,10 +224,10 @@ _OPTIONS: dict[str, Any] = {
     "no_progress": NoProgress,
 }
 _DEFAULTS = {field.name: field.default for field in fields(Request)}
+_SYMBOLS = ("symbols", "offline")
+_FILTERS = ("pids", "names")
+_SEARCHING = ("output", "password")
 _SHOWING = ("output_format", "quiet", "no_progress")
-_OF_IMAGES = ("symbols", "offline", "pids", "names")
-"""Options that make no sense for a dump of one process."""
-_FILES = {DumpKind.MINIDUMP: Dumps, DumpKind.KERNEL: Images, None: Files}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,79 +237,74 @@ class _Command:
     Attributes:
         name: As it is typed.
         body: What it does; returns the exit code.
-        help: What its help says, by the group it is in; it is in no other group.
-        options: Options beside those that all commands have.
+        help: What its help says.
+        options: Options beside those that follow from the kind of dump, and those that all commands have.
+        filters: Whether it takes `--pid` and `--name`.
+        everywhere: Whether it is in every group; otherwise only without one.
+        many_processes: Whether it makes sense only where there is more than one process.
         alias: Another name for it, which no help shows.
     """
 
     name: str
     body: Callable[[Request], int]
-    help: dict[DumpKind | None, str]
+    help: str
     options: tuple[str, ...] = ()
+    filters: bool = True
+    everywhere: bool = True
+    many_processes: bool = False
     alias: str | None = None
 
-
-def _same(text: str) -> dict[DumpKind | None, str]:
-    return {DumpKind.MINIDUMP: text, DumpKind.KERNEL: text, None: text}
+    def is_in(self, kind: DumpKind | None) -> bool:
+        """Say whether it is in a group, or among the commands that need none."""
+        return kind is None or (self.everywhere and (kind.many_processes or not self.many_processes))
 
 
 _COMMANDS = (
     _Command(
-        "info",
-        _info,
-        {
-            DumpKind.MINIDUMP: "Show system, process, streams, threads, modules and memory, and how much of the "
-            "process the dump holds.",
-            DumpKind.KERNEL: "Show OS build, kernel base, page table, symbol table, image format and page statistics.",
-            None: "Show what each dump is and what it holds.",
-        },
+        "info", _info, "Show what each dump is: system, processes, memory, and how much of it is there.", filters=False
     ),
-    _Command(
-        "pslist",
-        _pslist,
-        {
-            DumpKind.KERNEL: "List processes: ids, names, times, sessions.",
-            None: "List the processes in each dump: ids, names, times, sessions.",
-        },
-    ),
-    _Command("cmdline", _cmdline, _same("Show the command lines of processes.")),
-    _Command("envars", _envars, _same("Show the environments of processes (`envar` means the same)."), alias="envar"),
+    _Command("pslist", _pslist, "List processes: ids, names, times, sessions.", many_processes=True),
+    _Command("cmdline", _cmdline, "Show the command lines of processes."),
+    _Command("envars", _envars, "Show the environments of processes (`envar` means the same).", alias="envar"),
     _Command(
         "x509",
         _x509,
-        {
-            DumpKind.MINIDUMP: "Find X.509 certificates and private keys, prove each key, and pair keys with "
-            "certificates.",
-            DumpKind.KERNEL: "Find X.509 certificates and private keys in all of physical memory, and who maps them.",
-            None: "Find X.509 certificates and private keys, prove each key, and pair keys with certificates.",
-        },
-        ("output", "password"),
+        "Find X.509 certificates and private keys, prove each key, and pair keys with certificates.",
+        _SEARCHING,
     ),
     _Command(
         "symcrypt",
         _symcrypt,
-        _same("Find the keys that Windows' own crypto library holds, prove each, and match it to its certificate."),
-        ("output", "password", "aes"),
+        "Find the keys that Windows' own crypto library holds, prove each, and match it to its certificate.",
+        (*_SEARCHING, "aes"),
     ),
     _Command(
         "keys",
         _keys,
-        _same("Show everything secret in one table: keys from any source, and which certificate each opens."),
-        ("output", "password", "aes"),
+        "Show everything secret in one table: keys from any source, and which certificate each opens.",
+        (*_SEARCHING, "aes"),
     ),
     _Command(
         "scan",
         _scan,
-        {None: "Show everything: certificates, keys, containers, and the processes that hold them."},
-        ("output", "password", "aes"),
+        "Show everything: certificates, keys, containers, and the processes that hold them.",
+        (*_SEARCHING, "aes"),
+        everywhere=False,
     ),
 )
+
+
+def group(kind: DumpKind) -> typer.Typer:
+    """Make the group of commands of one kind of dump."""
+    app = typer.Typer(help=kind.title, no_args_is_help=True)
+    add_commands(app, kind)
+    return app
 
 
 def add_commands(app: typer.Typer, kind: DumpKind | None) -> None:
     """Add the commands of a group, or those that need none."""
     for command in _COMMANDS:
-        if kind in command.help:
+        if command.is_in(kind):
             function = _function(command, kind)
             app.command(command.name)(function)
             if command.alias:
@@ -326,22 +317,22 @@ def _function(command: _Command, kind: DumpKind | None) -> Callable[..., int]:
     def function(**given: Any) -> int:  # noqa: ANN401 - typer has checked them
         return command.body(Request(command=command.name, kind=kind, **given))
 
-    names = (*command.options, *(() if kind is DumpKind.MINIDUMP else _OF_IMAGES), *_SHOWING)
-    if command.name == "info":
-        names = tuple(name for name in names if name not in {"pids", "names"})
-    files = inspect.Parameter("files", inspect.Parameter.KEYWORD_ONLY, annotation=_FILES[kind])
+    many = kind is None or kind.many_processes
+    names = (
+        *command.options,
+        *(_SYMBOLS if many else ()),
+        *(_FILTERS if many and command.filters else ()),
+        *_SHOWING,
+    )
+    what = "Dumps of any kind, and directories of them." if kind is None else kind.files
+    argument = typer.Argument(metavar="FILE...", help=what, show_default=False)
+    files = inspect.Parameter("files", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[list[Path], argument])
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=_OPTIONS[name])
         for name in names
     ]
     vars(function)["__signature__"] = inspect.Signature([files, *options])
     function.__annotations__ = {each.name: each.annotation for each in (files, *options)}
-    function.__doc__ = command.help[kind]
+    function.__doc__ = command.help
     function.__name__ = command.name
     return function
-
-
-minidump_app = typer.Typer(help="User-mode minidumps (Windows, Crashpad, Breakpad).", no_args_is_help=True)
-kernel_app = typer.Typer(help="Images of a Windows machine's physical memory.", no_args_is_help=True)
-add_commands(minidump_app, DumpKind.MINIDUMP)
-add_commands(kernel_app, DumpKind.KERNEL)

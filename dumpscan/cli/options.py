@@ -20,13 +20,8 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-Dumps = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Minidumps to read.", show_default=False)]
 Images = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="Images of physical memory.", show_default=False)
-]
-Files = Annotated[
-    list[Path],
-    typer.Argument(metavar="FILE...", help="Dumps of any kind, and directories of them.", show_default=False),
 ]
 Symbols = Annotated[
     list[Path] | None,

@@ -29,7 +29,7 @@ def needed(
     """Say which symbol table each image needs, whether it is there, and where to get it."""
     from dumpscan.cli.run import Run
     from dumpscan.memory.dump import PhysicalDump
-    from dumpscan.memory.open import DumpKind, OpenOptions
+    from dumpscan.memory.open import KERNEL, OpenOptions
     from dumpscan.output.formats.render import View
     from dumpscan.output.records import symbols_record
 
@@ -40,7 +40,7 @@ def needed(
             run.add(symbols_record(str(path), found))
 
     options = OpenOptions(symbols=symbols or ())
-    run.over(((path, True) for path in images), DumpKind.KERNEL, options, work, judge=False)
+    run.over(((path, True) for path in images), KERNEL, options, work, judge=False)
     return run.finish()
 
 

@@ -26,6 +26,10 @@ class Dump(Protocol):
         """The file, as it was given."""
 
     @property
+    def kind(self) -> str:
+        """Name of its kind, which is that of a group of commands: `minidump`, `kernel`."""
+
+    @property
     def format(self) -> str:
         """What it is, in words, e.g. `minidump` or `kernel: LiME`."""
 

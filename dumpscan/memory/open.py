@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError, InputError
@@ -30,11 +29,33 @@ ONE_IMAGE = threading.RLock()
 workers of a cluster are threads."""
 
 
-class DumpKind(StrEnum):
-    """Kinds of dump; each is a group of commands."""
+@dataclass(frozen=True, slots=True)
+class DumpKind:
+    """A kind of dump: a group of commands on the command line.
 
-    MINIDUMP = "minidump"
-    KERNEL = "kernel"
+    Attributes:
+        name: Name of the group, and of the kind's record of `info`.
+        title: What such dumps are, for the group's help.
+        files: What its files are called in the help.
+        many_processes: Whether it holds more than one process, so that `pslist`, `--pid` and the like make sense.
+    """
+
+    name: str
+    title: str
+    files: str
+    many_processes: bool
+
+    def __str__(self) -> str:
+        return self.name
+
+
+MINIDUMP = DumpKind(
+    "minidump", "User-mode minidumps (Windows, Crashpad, Breakpad).", "Minidumps.", many_processes=False
+)
+KERNEL = DumpKind(
+    "kernel", "Images of a Windows machine's physical memory.", "Images of physical memory.", many_processes=True
+)
+KINDS = (MINIDUMP, KERNEL)
 
 
 class NoDumpError(DumpscanError):
@@ -103,20 +124,18 @@ def _open_raw(path: Path, options: OpenOptions) -> PhysicalDump:
 
 
 FORMATS = (
-    DumpFormat(DumpKind.MINIDUMP, b"MDMP", "a minidump", _open_minidump),
-    DumpFormat(DumpKind.KERNEL, b"PAGEDU64", "a kernel crash dump", _open_kernel),
-    DumpFormat(DumpKind.KERNEL, b"PAGEDUMP", "a 32-bit kernel crash dump", _open_kernel),
-    DumpFormat(DumpKind.KERNEL, b"PAGE", "a kernel crash dump of an unknown kind", _open_kernel),
-    DumpFormat(DumpKind.KERNEL, b"EMiL", "a LiME memory image", _open_kernel),
-    DumpFormat(DumpKind.KERNEL, b"AVML", "an AVML memory image", _open_kernel),
-    DumpFormat(DumpKind.KERNEL, b"QEVM", "a QEMU snapshot", _open_kernel),
-    DumpFormat(
-        DumpKind.KERNEL, b"\x7fELF", "an ELF file, such as a program or a core dump", _open_kernel, may_be_other=True
-    ),
+    DumpFormat(MINIDUMP, b"MDMP", "a minidump", _open_minidump),
+    DumpFormat(KERNEL, b"PAGEDU64", "a kernel crash dump", _open_kernel),
+    DumpFormat(KERNEL, b"PAGEDUMP", "a 32-bit kernel crash dump", _open_kernel),
+    DumpFormat(KERNEL, b"PAGE", "a kernel crash dump of an unknown kind", _open_kernel),
+    DumpFormat(KERNEL, b"EMiL", "a LiME memory image", _open_kernel),
+    DumpFormat(KERNEL, b"AVML", "an AVML memory image", _open_kernel),
+    DumpFormat(KERNEL, b"QEVM", "a QEMU snapshot", _open_kernel),
+    DumpFormat(KERNEL, b"\x7fELF", "an ELF file, such as a program or a core dump", _open_kernel, may_be_other=True),
 )
 """Formats with a signature; the first that fits is taken."""
 
-_RAW = DumpFormat(DumpKind.KERNEL, b"", "an image of physical memory", _open_raw, may_be_other=True)
+_RAW = DumpFormat(KERNEL, b"", "an image of physical memory", _open_raw, may_be_other=True)
 
 _PACKED = "unpack it first"
 _OTHERS = (
@@ -226,7 +245,7 @@ def _of_kind(path: Path, head: bytes, kind: DumpKind) -> Callable[[Path, OpenOpt
     form = next((form for form in FORMATS if head.startswith(form.signature)), None)
     if form is not None and form.kind is kind:
         return form.open
-    if kind is DumpKind.KERNEL:
+    if kind is KERNEL:
         found = recognise(head)
         if found and any(head):
             raise InputError(path, f"is {found}; expected an image of physical memory", offset=0)

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dumpscan
 from dumpscan.exceptions import DumpscanError
 from dumpscan.memory.user_dirs import cache_directory
 
@@ -130,7 +129,7 @@ def load(cache: Path | None = None) -> Volatility:
 
 def plugins_directory() -> Path:
     """Return the directory of our plugins, for `vol -p`: in the installed package, or beside it in a checkout."""
-    package = Path(dumpscan.__file__).parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "volatility_plugins"
     return installed if installed.is_dir() else package.parent / "plugins"
 

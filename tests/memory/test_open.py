@@ -8,7 +8,7 @@ import pytest
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory.dump import PhysicalDump
-from dumpscan.memory.open import DumpKind, NoDumpError, OpenOptions, open_dump
+from dumpscan.memory.open import KERNEL, MINIDUMP, NoDumpError, OpenOptions, open_dump
 from support.corpus import ROOT
 from support.kernel_images import build_lab
 
@@ -97,6 +97,6 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind_is_named(lab: Lab) -> None:
     with pytest.raises(InputError, match="is a minidump: use `dumpscan minidump`"):
-        open_dump(SAMPLE, kind=DumpKind.KERNEL)
+        open_dump(SAMPLE, kind=KERNEL)
     with pytest.raises(InputError, match="expected the signature MDMP"):
-        open_dump(lab.image, kind=DumpKind.MINIDUMP)
+        open_dump(lab.image, kind=MINIDUMP)

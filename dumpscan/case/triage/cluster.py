@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.case.records import CaseError
 from dumpscan.case.triage.unit import read_dump
 from dumpscan.case.triage.workers import TICK

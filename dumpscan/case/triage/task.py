@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.case.records import DumpRecord, DumpStatus
 from dumpscan.case.store.writer import DumpResult
 

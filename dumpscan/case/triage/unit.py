@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.artifacts.registry import KEYS
 from dumpscan.case.records import DumpStatus
 from dumpscan.case.triage.staging import staged

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.memory.kernel.windows.finder import X64_LAYER, Kernel, PdbRecord
 from dumpscan.memory.physical.page_tables import translate
 from dumpscan.memory.symbols.files import write_whole

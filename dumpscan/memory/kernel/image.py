@@ -119,6 +119,8 @@ class KernelImage:
     ) -> None:
         self.close()
 
+    kind = "kernel"
+
     @property
     def format(self) -> str:
         """What the image is, in words."""

@@ -87,6 +87,7 @@ class Minidump:
         InputError: The file cannot be opened, is no minidump, or is cut off before anything in it can be read.
     """
 
+    kind = "minidump"
     format = "minidump"
     warnings: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.exceptions import UsageError
 from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.output.exports.tools import EPOCH, base_name, clean, describe

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.exceptions import UsageError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
 from dumpscan.output.records import finding_record, process_record, timestamp

@@ -6,7 +6,7 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.findings import SCHEMA_VERSION
 from dumpscan.output.records import input_record
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dumpscan import __version__
+from dumpscan._version import __version__
 from dumpscan.output.report.model import build
 from dumpscan.output.text import printable, write_text
 

@@ -20,7 +20,7 @@ from minidump.minidumpfile import MinidumpFile
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory.minidump.reader import Minidump
-from dumpscan.memory.open import DumpKind, open_dump
+from dumpscan.memory.open import MINIDUMP, open_dump
 from dumpscan.memory.space import Region
 from dumpscan.model.c_minidump import c_minidump
 from support.corpus import CORPUS, corpus_dumps
@@ -199,7 +199,7 @@ class TestNotADump:
         path = tmp_path / "some.dmp"
         path.write_bytes(data)
         with pytest.raises(InputError) as caught:
-            open_dump(path, kind=DumpKind.MINIDUMP)
+            open_dump(path, kind=MINIDUMP)
         assert said in str(caught.value)
         assert str(tmp_path) in str(caught.value)
 

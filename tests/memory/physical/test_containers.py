@@ -9,7 +9,7 @@ import pytest
 from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
-from dumpscan.memory.open import DumpKind, open_dump
+from dumpscan.memory.open import KERNEL, open_dump
 from dumpscan.memory.physical.containers import _unpacked, open_image
 from dumpscan.synth.physical.containers import CONTAINERS
 from support.kernel_images import Lab, build_lab
@@ -111,7 +111,7 @@ def test_volatilitys_warnings_are_heard_and_not_printed(tmp_path: Path, capfd: p
 def test_what_is_no_image_is_refused(tmp_path: Path, data: bytes, problem: str) -> None:
     path = write(tmp_path, data)
     with pytest.raises(InputError) as caught:
-        open_dump(path, kind=DumpKind.KERNEL)
+        open_dump(path, kind=KERNEL)
     assert problem in str(caught.value)
     assert str(path) in str(caught.value)
 
