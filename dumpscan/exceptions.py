@@ -1,4 +1,4 @@
-"""What can go wrong by a user's doing or an input's fault: one base class, one message that says it all."""
+"""Errors that a user or an input can cause: one base class, and messages that are shown as they are."""
 
 from __future__ import annotations
 
@@ -40,3 +40,11 @@ class ExportError(DumpscanError):
 
 class ScenarioError(DumpscanError):
     """A scenario file for the synthetic dump generator says something that cannot be built."""
+
+
+def reason(error: Exception) -> str:
+    """Return why the system refused something, without the name of the file: `No such file or directory`.
+
+    Functions that take a path raise ValueError for one that contains a NUL; its text says so.
+    """
+    return (isinstance(error, OSError) and error.strerror) or str(error)

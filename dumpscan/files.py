@@ -1,77 +1,214 @@
-"""One new file of text: written whole or not at all, for its owner's eyes, never over another unless asked to."""
+"""The one way to write a file: whole or not at all, and over another only if the caller says so.
+
+A file is written under a hidden name beside its target, and gets its own name when it is complete and on the disk.
+Where the system allows (POSIX), every name is resolved relative to the opened directory and no symbolic link in it is
+followed, so that nobody who can write there can turn a write elsewhere.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import secrets
-from typing import TYPE_CHECKING
+import stat
+from typing import IO, TYPE_CHECKING, Self
 
-from dumpscan.exceptions import ExportError
-from dumpscan.output.exports.directory import FILE_MODE, NO_LINKS
+from dumpscan.exceptions import ExportError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+    from types import TracebackType
     from typing import TextIO
+
+PRIVATE = 0o600
+"""Mode of a file that only its owner may read."""
+
+PUBLIC = 0o666
+"""Mode of an ordinary file, before the process's mask."""
+
+# What Windows lacks is 0 there, what POSIX lacks is 0 here.
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS
+# Files can be written into a directory that cannot be listed.
+_DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_BY_DESCRIPTOR = os.open in os.supports_dir_fd
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+"""Errors of file systems without hard links (FAT, some network and FUSE file systems)."""
+
+
+class Directory:
+    """An opened directory; a context manager. All names are those of files directly in it.
+
+    Every method raises OSError for what the system refuses, and ValueError for a name that contains a NUL.
+
+    Attributes:
+        path: As given.
+        descriptor: Of the directory; None on systems that cannot open one, where paths are used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor: int | None = None
+        if _BY_DESCRIPTOR:
+            self.descriptor = os.open(path, _DIRECTORY)
+        elif not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+    def __enter__(self) -> Self:
+        """Return the directory itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+    def status(self, name: str) -> os.stat_result | None:
+        """Return what there is of that name, a symbolic link as such; None if there is nothing."""
+        try:
+            return os.lstat(self._at(name), dir_fd=self.descriptor)
+        except FileNotFoundError:
+            return None
+
+    def open(self, name: str) -> int:
+        """Open a file for reading, but no symbolic link, and without waiting for the writer of a pipe."""
+        return os.open(self._at(name), os.O_RDONLY | _FLAGS | _NONBLOCK, dir_fd=self.descriptor)
+
+    @contextlib.contextmanager
+    def write(self, name: str, *, replace: bool = False, mode: int = PRIVATE) -> Generator[IO[bytes]]:
+        """Give a file to write to, which gets its name when the block ends without an error.
+
+        Args:
+            name: Its name.
+            replace: Whether an earlier file of that name is replaced, or a symbolic link; never what a link leads to.
+            mode: Its permissions. `PRIVATE` holds under any process mask, others are masked.
+
+        Raises:
+            FileExistsError: There is something of that name, and it is not to be replaced.
+        """
+        temporary = f".{secrets.token_hex(8)}.part"
+        descriptor = os.open(self._at(temporary), _NEW, mode, dir_fd=self.descriptor)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                if mode == PRIVATE and hasattr(os, "fchmod"):
+                    os.fchmod(descriptor, mode)
+                yield file
+                file.flush()
+                os.fsync(descriptor)
+            (self._rename if replace else self._link)(temporary, name)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                self._unlink(temporary)
+
+    def _link(self, source: str, target: str) -> None:
+        """Give a finished file its name, unless that is taken. A link, unlike a rename, never replaces anything."""
+        try:
+            os.link(
+                self._at(source),
+                self._at(target),
+                src_dir_fd=self.descriptor,
+                dst_dir_fd=self.descriptor,
+                follow_symlinks=os.link not in os.supports_follow_symlinks,
+            )
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._rename_unless_taken(source, target)
+
+    def _rename_unless_taken(self, source: str, target: str) -> None:
+        """Reserve the name with an empty file, which is certainly ours, then put the finished one in its place."""
+        os.close(os.open(self._at(target), _NEW, PRIVATE, dir_fd=self.descriptor))
+        try:
+            self._rename(source, target)
+        except BaseException:
+            self._unlink(target)
+            raise
+
+    def _rename(self, source: str, target: str) -> None:
+        os.replace(self._at(source), self._at(target), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
+    def _unlink(self, name: str) -> None:
+        os.unlink(self._at(name), dir_fd=self.descriptor)
+
+    def _at(self, name: str) -> str:
+        return name if self.descriptor is not None else str(self.path / name)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, mode: int = PUBLIC) -> Generator[IO[bytes]]:
+    """Give a file to write to, which replaces any earlier one when the block ends without an error.
+
+    Args:
+        path: The file. Directories above it are made.
+        mode: As for `Directory.write`.
+
+    Raises:
+        ExportError: It cannot be written; nothing half-written is left.
+    """
+    with _refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Directory(path.parent) as directory:
+            directory.status(path.name)  # a name that cannot be one is refused before any work is done
+            with directory.write(path.name, replace=True, mode=mode) as file:
+                yield file
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a private file, replacing any earlier one; directories above it are made.
+
+    Raises:
+        ExportError: It cannot be written; nothing half-written is left.
+    """
+    with whole_file(path, mode=PRIVATE) as file:
+        file.write(content)
 
 
 @contextlib.contextmanager
 def new_file(path: Path, *, force: bool = False) -> Generator[TextIO]:
-    """Open a file to be written as UTF-8. It gets its name when the block ends well; otherwise nothing is left.
+    """Give a private file to write UTF-8 to, which gets its name when the block ends without an error.
 
     Args:
-        path: The file. Its directory must be there.
-        force: Whether to replace a file of that name.
+        path: The file. Its directory must exist.
+        force: Whether an existing file is replaced.
 
     Raises:
-        ExportError: There is something of that name already (said before the block begins, if it is there by then), or
-            the file cannot be written.
+        ExportError: There is something of that name already (found before the block begins, if it is there by then),
+            or the file cannot be written. Nothing half-written is left.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     taken = ExportError(f"{path}: is there already, and is not written over (see --force)")
-    try:
-        if not force and os.path.lexists(path):
+    with _refusals(path), Directory(path.parent) as directory:
+        there = directory.status(path.name)
+        if there is not None and not force:
             raise taken
-        if path.is_dir():
+        if there is not None and stat.S_ISDIR(there.st_mode):
             raise ExportError(f"{path}: is a directory, a file was expected")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{path}: cannot be written: {_reason(error)}") from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            try:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            except OSError as error:
-                raise ExportError(f"{path}: could not be written: {_reason(error)}") from error
         try:
-            _publish(temporary, path, force=force)
+            with directory.write(path.name, replace=force) as file:
+                stream = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+                yield stream
+                stream.detach()  # flushes it
         except FileExistsError as error:
             raise taken from error
-        except OSError as error:
-            raise ExportError(f"{path}: could not be written: {_reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
-def _publish(temporary: Path, path: Path, *, force: bool) -> None:
-    """Give a finished file its name. A link, unlike a rename, never replaces anything."""
-    if force:
-        temporary.replace(path)
-        return
+@contextlib.contextmanager
+def _refusals(path: Path) -> Generator[None]:
+    """Word what the system refuses."""
     try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
+        yield
     except OSError as error:
-        if error.errno not in NO_LINKS:
+        raise ExportError(f"{path}: cannot be written: {reason(error)}") from error
+    except ValueError as error:
+        if "\0" not in str(path):
             raise
-        path.touch(FILE_MODE, exist_ok=False)  # reserves the name on file systems without links
-        temporary.replace(path)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+        raise ExportError(f"{path}: cannot be written: {reason(error)}") from error

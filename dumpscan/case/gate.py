@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
 from dumpscan.case.store.reader import exposure
-from dumpscan.exceptions import UsageError
+from dumpscan.exceptions import UsageError, reason
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey, Validity
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ def read_allowed(path: Path) -> frozenset[str]:
     try:
         with path.open("rb") as file:
             text = file.read(_LONGEST_ALLOW_FILE).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
-        raise UsageError(f"{path}: the list of what is allowed cannot be read: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: the list of what is allowed cannot be read: it is not text in UTF-8") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: the list of what is allowed cannot be read: {reason(error)}") from error
     allowed = set()
     for number, line in enumerate(text.splitlines(), 1):
         entry = re.sub(r"[\s:\ufeff\u200e]", "", line.partition("#")[0]).lower()  # as Windows' dialogs copy it

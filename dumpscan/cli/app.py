@@ -13,7 +13,7 @@ from dumpscan.cli.dumps import add_commands, group
 from dumpscan.cli.messages import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, complain
 from dumpscan.cli.report import export, report
 from dumpscan.cli.triage import triage
-from dumpscan.exceptions import DumpscanError, UsageError
+from dumpscan.exceptions import DumpscanError, UsageError, reason
 from dumpscan.memory.open import KINDS
 
 
@@ -81,5 +81,5 @@ def run() -> None:
         complain(str(error))
         sys.exit(EXIT_UNREADABLE)
     except OSError as error:  # of standard output: a full disk, a closed descriptor
-        complain(f"cannot write the results: {error.strerror or error}")
+        complain(f"cannot write the results: {reason(error)}")
         sys.exit(EXIT_UNREADABLE)

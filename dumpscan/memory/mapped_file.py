@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from dumpscan.exceptions import InputError
+from dumpscan.exceptions import InputError, reason
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,7 +44,7 @@ class MappedFile:
             flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
             descriptor = os.open(self.path, flags)
         except (OSError, ValueError) as error:
-            raise InputError(self.path, f"cannot be opened: {_reason(error)}") from error
+            raise InputError(self.path, f"cannot be opened: {reason(error)}") from error
         try:
             status = os.fstat(descriptor)
             _require_file(self.path, status.st_mode)
@@ -52,7 +52,7 @@ class MappedFile:
                 raise InputError(self.path, "is empty", offset=0)
             self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError, OverflowError) as error:
-            raise InputError(self.path, f"cannot be mapped into memory: {_reason(error)}") from error
+            raise InputError(self.path, f"cannot be mapped into memory: {reason(error)}") from error
         finally:
             os.close(descriptor)
         self.size = len(self._map)
@@ -79,8 +79,3 @@ def _require_file(path: Path, mode: int) -> None:
     for is_type, name in _FILE_TYPES:
         if is_type(mode):
             raise InputError(path, f"is {name}; expected a file")
-
-
-def _reason(error: Exception) -> str:
-    """The operating system's own words for what it refused."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dumpscan.exceptions import ScenarioError
+from dumpscan.exceptions import ScenarioError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -213,8 +213,8 @@ def load_scenario(path: Path) -> Table:
     try:
         with path.open("rb") as file:
             content = file.read(_MAXIMUM_FILE + 1)
-    except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise ScenarioError(f"{path}: cannot be read: {reason(error)}") from error
     if len(content) > _MAXIMUM_FILE:
         raise ScenarioError(f"{path}: larger than {_MAXIMUM_FILE >> 20} MiB; expected a scenario in TOML")
     try:

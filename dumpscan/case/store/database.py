@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from dumpscan.case.records import CaseError
 from dumpscan.case.store.schema import check_version, migrate
+from dumpscan.exceptions import reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +41,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             raise CaseError(f"{path}: not a case file: it holds something else, and is left as it is")
         path.chmod(PRIVATE)  # SQLite gives its journal the same mode
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    except (OSError, sqlite3.Error) as error:
-        raise CaseError(f"{path}: the case file cannot be opened: {_reason(error)}") from error
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise CaseError(f"{path}: the case file cannot be opened: {reason(error)}") from error
     try:
         check_version(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -51,7 +52,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise CaseError(f"{path}: the case file cannot be used: {_reason(error)}") from error
+        raise CaseError(f"{path}: the case file cannot be used: {reason(error)}") from error
     except BaseException:
         connection.close()
         raise
@@ -65,8 +66,14 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     Raises:
         CaseError: It cannot be opened, is something else, or there is nothing in it.
     """
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise CaseError(f"{path}: there is no such case file") from error
+    except (OSError, ValueError) as error:
+        raise CaseError(f"{path}: the case file cannot be opened: {reason(error)}") from error
     if not path.is_file():
-        raise CaseError(f"{path}: there is no such case file")
+        raise CaseError(f"{path}: not a case file: no regular file")
     try:
         try:
             connection, version = _connect(path, "mode=ro")
@@ -76,7 +83,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             # A WAL database on a medium that is read-only: nobody can be writing to it.
             connection, version = _connect(path, "mode=ro&immutable=1")
     except sqlite3.Error as error:
-        raise CaseError(f"{path}: the case file cannot be opened: {_reason(error)}") from error
+        raise CaseError(f"{path}: the case file cannot be opened: {reason(error)}") from error
     if version == 0:
         connection.close()
         raise CaseError(f"{path}: not a case file: there is nothing in it")
@@ -131,7 +138,3 @@ def _decode_text(connection: sqlite3.Connection) -> None:
             return data.decode("utf-8", "backslashreplace")
 
     connection.text_factory = decode
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

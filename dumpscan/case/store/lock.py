@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dumpscan.case.records import CaseError
+from dumpscan.exceptions import reason
 
 if os.name == "nt":
     import msvcrt
@@ -47,8 +48,8 @@ class CaseLock:
         while True:
             try:
                 self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-            except OSError as error:
-                raise CaseError(f"{case}: the case file cannot be locked: {error.strerror or error}") from error
+            except (OSError, ValueError) as error:
+                raise CaseError(f"{case}: the case file cannot be locked: {reason(error)}") from error
             try:
                 _lock(self._descriptor)
             except OSError as error:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.case.triage.staging import file_system, is_url
-from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.exceptions import DumpscanError, InputError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -69,7 +69,7 @@ def _local(path: str) -> Iterator[Input]:
     try:
         status = os.stat(path)  # noqa: PTH116 - as text
     except (OSError, ValueError) as error:
-        yield Input(path=path, unusable=f"cannot be opened: {_reason(error)}", named=True)
+        yield Input(path=path, unusable=f"cannot be opened: {reason(error)}", named=True)
         return
     if stat.S_ISDIR(status.st_mode):
         yield from _directory(path, set())
@@ -91,7 +91,7 @@ def _directory(path: str, seen: set[tuple[int, int]]) -> Iterator[Input]:
             with os.scandir(path) as scanned:
                 entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
-            yield Input(path=path, unusable=f"the directory cannot be listed: {_reason(error)}")
+            yield Input(path=path, unusable=f"the directory cannot be listed: {reason(error)}")
             continue
         below = []
         for entry in entries:
@@ -101,7 +101,7 @@ def _directory(path: str, seen: set[tuple[int, int]]) -> Iterator[Input]:
                 else:
                     yield _file(entry.path, entry.stat())
             except OSError as error:
-                yield Input(path=entry.path, unusable=f"cannot be opened: {_reason(error)}")
+                yield Input(path=entry.path, unusable=f"cannot be opened: {reason(error)}")
         # What is here comes before what links lead to, so that a loop is called by its link's name.
         waiting += sorted(below, key=lambda each: (not os.path.islink(each), each), reverse=True)  # noqa: PTH114
 
@@ -110,10 +110,6 @@ def _file(path: str, status: os.stat_result, *, named: bool = False) -> Input:
     if stat.S_ISREG(status.st_mode):
         return Input(path=path, size=status.st_size, modified_ns=status.st_mtime_ns, named=named)
     return Input(path=path, unusable="no regular file", other=True, named=named)
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 # --- URLs ------------------------------------------------------------------------------------------------------------

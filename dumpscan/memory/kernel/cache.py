@@ -13,9 +13,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from dumpscan._version import __version__
+from dumpscan.exceptions import ExportError
+from dumpscan.files import write_whole
 from dumpscan.memory.kernel.windows.finder import X64_LAYER, Kernel, PdbRecord
 from dumpscan.memory.physical.page_tables import translate
-from dumpscan.memory.symbols.files import write_whole
 from dumpscan.memory.user_dirs import cache_directory
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
 
@@ -68,5 +69,5 @@ class KernelCache:
     def save(self, kernels: list[Kernel]) -> None:
         """Remember what was found."""
         known = {"image": self._key, "kernels": [asdict(kernel) for kernel in kernels]}
-        with suppress(OSError):
+        with suppress(ExportError):
             write_whole(self._file, json.dumps(known).encode("ascii"))

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import InputError
+from dumpscan.exceptions import InputError, reason
 from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.physical.image import PhysicalImage
@@ -151,7 +151,7 @@ def _unpacked(file: MappedFile, layer: Volatility, image_format: str) -> Physica
             out.truncate(max((address + size for address, size, _ in runs), default=0))
         unpacked = MappedFile(target)
     except OSError as error:
-        raise InputError(file.path, f"cannot be unpacked into {directory.name}: {error.strerror or error}") from error
+        raise InputError(file.path, f"cannot be unpacked into {directory.name}: {reason(error)}") from error
     image = PhysicalImage(
         unpacked, runs, image_format=f"{image_format}, compressed", path=file.path, in_file=False, unpacked_in=directory
     )

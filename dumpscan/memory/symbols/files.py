@@ -12,7 +12,6 @@ import gzip
 import io
 import json
 import lzma
-import os
 import re
 import tarfile
 import tempfile
@@ -23,7 +22,8 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
-from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
+from dumpscan.files import write_whole
 from dumpscan.memory import volatility
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def read_table(path: Path) -> bytes:
         with path.open("rb") as file:
             return _unpack(file, str(path))
     except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror or error}") from error
+        raise InputError(path, f"cannot be read: {reason(error)}") from error
 
 
 def identify(table: bytes) -> TableIdentity | None:
@@ -128,27 +128,10 @@ def add_tables(source: Path, store: Path) -> tuple[list[AddedTable], list[str]]:
     except InputError as error:  # of the pack as a whole
         problems.append(str(error))
     except _PACK_ERRORS as error:
-        problems.append(f"{source}: cannot be read: {getattr(error, 'strerror', None) or error}")
+        problems.append(f"{source}: cannot be read: {reason(error)}")
     if not added:
         raise InputError(source, problems[0].split(": ", 1)[-1] if len(problems) == 1 else _nothing(problems))
     return added, problems
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".dumpscan-", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _nothing(problems: list[str]) -> str:
@@ -253,8 +236,8 @@ def _add(name: str, data: bytes, store: Path) -> AddedTable:
     new = not target.exists()
     try:
         write_whole(target, packed if packed is not None else lzma.compress(table))
-    except OSError as error:
-        raise DumpscanError(f"{store}: cannot be written to: {error.strerror or error}") from error
+    except ExportError as error:
+        raise DumpscanError(f"{store}: cannot be written to ({error})") from error
     return AddedTable(name, target, identity, new)
 
 

@@ -13,13 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
+from dumpscan.files import write_whole
 from dumpscan.memory.symbols.files import (
     EXTENSIONS,
     MOST_FILE_BYTES,
     identify,
     read_table,
-    write_whole,
 )
 from dumpscan.memory.user_dirs import cache_directory, data_directory
 
@@ -145,7 +145,7 @@ class SymbolStore:
                 yield from sorted(place.glob(f"windows/*/{name}"))
             packs = sorted([*place.glob("*.zip"), *place.glob("windows/*.zip")])
         except OSError as error:
-            self._complain(place, f"cannot be read: {error.strerror or error}")
+            self._complain(place, f"cannot be read: {reason(error)}")
             return
         for pack in packs[:_MOST_PACKS]:
             yield from self._in_pack(pack, pdb)
@@ -164,7 +164,7 @@ class SymbolStore:
                     target = self._cache / pdb.name / name
                     write_whole(target, data)
                     yield target
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError, EOFError) as error:
+        except (ExportError, OSError, zipfile.BadZipFile, RuntimeError, ValueError, EOFError) as error:
             self._complain(pack, f"cannot be read: {error}")
 
     def _fits(self, table: Path, pdb: PdbRecord) -> bool:

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dumpscan.exceptions import ExportError, ScenarioError
+from dumpscan.exceptions import ScenarioError
+from dumpscan.files import whole_file
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
-from dumpscan.synth.files import whole_file
 from dumpscan.synth.kernel.plant import Planter
 from dumpscan.synth.kernel.process import ProcessBuilder
 from dumpscan.synth.kernel.scenario import (
@@ -113,8 +113,6 @@ def _write_image(scenario: KernelScenario, table: SymbolTable, image: Path, cont
             truth = builder.build()
             if write is not None:
                 write(memory, builder.dump_facts(), file)
-        except OSError as error:
-            raise ExportError(f"{image}: cannot be written: {error.strerror or error}") from error
         except MissingSymbolError as error:
             raise ScenarioError(f"{table.symbols.pdb_guid}-{table.symbols.pdb_age}: {error}") from error
     return {"image": image.name, "container": container, **truth}

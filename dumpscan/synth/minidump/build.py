@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.exceptions import ScenarioError
-from dumpscan.synth.files import whole_file
+from dumpscan.files import whole_file
 from dumpscan.synth.filler import filler
 from dumpscan.synth.minidump.builder import MinidumpBuilder
 from dumpscan.synth.minidump.scenario import load_minidump_scenario

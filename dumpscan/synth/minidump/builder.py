@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from dumpscan.exceptions import ScenarioError
+from dumpscan.files import whole_file
 from dumpscan.model.c_minidump import SIGNATURE, VERSION, c_minidump
-from dumpscan.synth.files import whole_file
 from dumpscan.synth.filler import Given
 from dumpscan.synth.minidump import streams
 from dumpscan.synth.minidump.ranges import MemoryRange, PlacedRange, placed32, placed64

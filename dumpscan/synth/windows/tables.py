@@ -7,8 +7,8 @@ import lzma
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.exceptions import InputError
-from dumpscan.synth.files import whole_file
+from dumpscan.exceptions import InputError, reason
+from dumpscan.files import whole_file
 from dumpscan.synth.windows.isf import SYMBOLS, build_isf, isf_path
 from dumpscan.synth.windows.profiles import PROFILES, REAL_KERNELS, Profile
 from dumpscan.synth.windows.symbols import KernelSymbols, MissingSymbolError
@@ -58,8 +58,8 @@ def load_table(path: Path, default: Profile) -> SymbolTable:
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= _MAXIMUM_TABLE else b""
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read: {reason(error)}") from error
     if size > _MAXIMUM_TABLE:
         raise InputError(path, f"larger than {_MAXIMUM_TABLE >> 20} MiB; expected a symbol table (.json or .json.xz)")
     try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,9 @@ from dumpscan.findings import Certificate, Finding, Location, PrivateKey, Proces
 from dumpscan.search.pairs import with_pairs
 from support import output_samples as samples
 from support.case_samples import BEGUN, DONE, result, write_case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 A, B = "/dumps/a.dmp", "/dumps/b.dmp"
 EVERYTHING = tuple(
@@ -276,3 +280,12 @@ def test_whatever_a_dump_holds_comes_out_as_it_went_in(processes: list[Process],
             assert case.dumps() == [given_result.record]
             (read,) = case.findings()
             assert replace(read, private_keys=()) == replace(strange, private_keys=())
+
+
+@pytest.mark.parametrize("open_case", [Case.open, CaseWriter.open])
+@pytest.mark.parametrize(("name", "problem"), [("a" * 300, "File name too long"), ("a\0b", "null byte")])
+def test_an_impossible_name_is_said_to_be_one(
+    tmp_path: Path, open_case: Callable[[Path], object], name: str, problem: str
+) -> None:
+    with pytest.raises(CaseError, match=problem):
+        open_case(tmp_path / name)

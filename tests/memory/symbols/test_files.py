@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.exceptions import DumpscanError, ExportError, InputError
+from dumpscan.files import write_whole
 from dumpscan.memory.kernel.windows.finder import PdbRecord
-from dumpscan.memory.symbols.files import add_tables, identify, read_table, write_whole
+from dumpscan.memory.symbols.files import add_tables, identify, read_table
 from dumpscan.memory.symbols.store import SymbolStore
 from support.pdb_bytes import GUID as PDB_GUID
 from support.pdb_bytes import build_pdb
@@ -225,11 +226,11 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     write_whole(target, b"one")
     assert target.read_bytes() == b"one"
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.replace", fail)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(ExportError, match="No space left"):
         write_whole(target, b"two")
     assert target.read_bytes() == b"one"
     assert list(target.parent.iterdir()) == [target]

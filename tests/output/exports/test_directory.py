@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dumpscan import files
 from dumpscan.exceptions import ExportError
-from dumpscan.output.exports import directory as module
 from dumpscan.output.exports.directory import PrivateDirectory
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def test_a_file_system_without_links_does_as_well(out: Path, monkeypatch: pytest
 
 
 def test_without_descriptors_of_directories_paths_do(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BY_DESCRIPTOR", False)  # as on Windows
+    monkeypatch.setattr(files, "_BY_DESCRIPTOR", False)  # as on Windows
     with PrivateDirectory(out) as target:
         assert target.create("a", b"first")
         assert not target.create("a", b"second")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dumpscan.exceptions import ExportError
-from dumpscan.synth.files import whole_file
+from dumpscan.files import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
