@@ -53,6 +53,12 @@ def column(records: Records, *path: str) -> list[int]:
     return values
 
 
+def exact_sum(values: NDArray[np.uint64]) -> int:
+    """Add up 64-bit numbers without overflow."""
+    low, high = values & np.uint64(0xFFFFFFFF), values >> np.uint64(32)
+    return int(low.sum()) + (int(high.sum()) << 32)
+
+
 def decode_utf16(data: bytes) -> str:
     """Decode UTF-16LE the way Windows does: lone surrogates are kept, an odd last byte is dropped."""
     return data[: len(data) & ~1].decode("utf-16-le", "surrogatepass")

@@ -23,6 +23,14 @@ ADDRESS_LIMIT = 2**64 - 1
 """One past the last usable address. The last byte of the address space is given up, so that ends fit into 64 bits."""
 
 
+_FREE_REGIONS = 16
+"""Regions that a lookup may always cross. Real regions are pages or more, so that this is 64 KiB at least."""
+_FIRST_ALLOWANCE = 1 << 20
+_BYTES_PER_REGION = 1 << 10
+"""Regions beyond those that all lookups together may cross: so many at first, and one more for so many bytes of memory.
+Each takes about a microsecond. A forged dump can have a million regions of one byte, all within one object."""
+
+
 class RegionTable(Sequence[Region]):
     """Regions in ascending order of address; none overlaps another.
 
@@ -40,6 +48,8 @@ class RegionTable(Sequence[Region]):
         self._sizes = array("Q", sizes.astype(np.uint64).tobytes())
         self._file_offsets = array("Q", file_offsets.astype(np.uint64).tobytes())
         self.total = int(sizes.sum(dtype=np.uint64)) if len(sizes) else 0
+        self._allowance = _FIRST_ALLOWANCE + self.total // _BYTES_PER_REGION
+        self._cut_short = 0
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -54,12 +64,19 @@ class RegionTable(Sequence[Region]):
         return Region(self._starts[index], self._sizes[index], self._file_offsets[index])
 
     def extents(self, address: int, size: int) -> list[tuple[int, int]]:
-        """Return where up to `size` bytes at `address` lie, as (file offset, length) pairs; stop at the first gap."""
+        """Return where up to `size` bytes at `address` lie, as (file offset, length) pairs; stop at the first gap.
+
+        The regions that all lookups together cross are limited; past the limit, lookups stop early (see `problems`).
+        """
         found: list[tuple[int, int]] = []
         if not 0 <= address <= ADDRESS_LIMIT:
             return found
-        index = bisect_right(self._starts, address) - 1
+        first = index = bisect_right(self._starts, address) - 1
+        limit = index + _FREE_REGIONS + max(self._allowance, 0)
         while size > 0 and 0 <= index < len(self._starts):
+            if index >= limit:
+                self._cut_short += 1
+                break
             skip = address - self._starts[index]
             here = min(self._sizes[index] - skip, size)
             if here <= 0 or skip < 0:
@@ -72,7 +89,15 @@ class RegionTable(Sequence[Region]):
             address += here
             size -= here
             index += 1
+        self._allowance -= max(index - first - _FREE_REGIONS, 0)
         return found
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Say that lookups were cut short, if any was."""
+        if not self._cut_short:
+            return ()
+        return (f"memory is in pieces too small to read through: {self._cut_short} reads were cut short",)
 
 
 def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Addresses, NDArray[np.int64]]:

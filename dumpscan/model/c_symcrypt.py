@@ -33,7 +33,7 @@ A generic modulus is one whose elements are not in Montgomery form: in the dump,
 
 WRAPPER_MAGIC = b"KRSM"
 
-MOST_DIGITS = 0x80
+MAX_DIGITS = 0x80
 """The most digits of a number that is looked for: 65536 bits on x64, 16384 on x86."""
 
 FLAG_NO_FIPS = 0x100

@@ -1,6 +1,6 @@
 """Big numbers of SymCrypt as they lie in memory: INT and MODULUS, their tags, sizes, values and Montgomery constants.
 
-Nothing here trusts a size that it read: a number has at most `MOST_DIGITS` digits, and what is read is limited by that.
+Nothing here trusts a size that it read: a number has at most `MAX_DIGITS` digits, and what is read is limited by that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.model.c_symcrypt import GENERIC_MODULUS_TAG, INT_TAG, MODULUS_TAG, MOST_DIGITS, abis
+from dumpscan.model.c_symcrypt import GENERIC_MODULUS_TAG, INT_TAG, MODULUS_TAG, MAX_DIGITS, abis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def int_header(memory: Memory, address: int, *, pointer_size: int | None = None)
     if data is None or data[_TAG] != INT_TAG:
         return None
     digits, size = int.from_bytes(data[_NDIGITS], "little"), int.from_bytes(data[_CBSIZE], "little")
-    if not 0 < digits <= MOST_DIGITS:
+    if not 0 < digits <= MAX_DIGITS:
         return None
     for abi in abis(pointer_size or memory.pointer_size):
         if abi.int_size(digits) == size and pointer_size in (None, abi.pointer_size):
@@ -115,7 +115,7 @@ def modulus_header(memory: Memory, address: int, *, pointer_size: int | None = N
         return None
     digits, size = int.from_bytes(data[_NDIGITS], "little"), int.from_bytes(data[_CBSIZE], "little")
     element = int.from_bytes(data[_CBMODELEMENT], "little")
-    if not 0 < digits <= MOST_DIGITS or element % digits:
+    if not 0 < digits <= MAX_DIGITS or element % digits:
         return None
     for abi in abis(pointer_size or memory.pointer_size, element // digits):
         extras = size - abi.modulus_value - element

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.physical.image import PhysicalImage
 
 _VERSION = 1
-_MOST_BYTES = 1 << 16
+_MAX_BYTES = 1 << 16
 
 
 class KernelCache:
@@ -52,7 +52,7 @@ class KernelCache:
         """Return the kernels that were found before, which may be none; None if nothing is known that still holds."""
         try:
             with self._file.open("rb") as file:
-                known = json.loads(file.read(_MOST_BYTES))
+                known = json.loads(file.read(_MAX_BYTES))
             if known["image"] != self._key:
                 return None
             kernels = [Kernel(**{**found, "pdb": PdbRecord(**found["pdb"])}) for found in known["kernels"]]

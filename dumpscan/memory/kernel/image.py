@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 KERNEL_PROCESS = Process(pid=4, name="kernel", architecture="x64")
 """Whose the kernel's half of memory is. Windows' System process has the same id."""
 
-_MOST_TABLES = 4096
+_MAX_TABLES = 4096
 """Processes taken from page tables alone."""
 _NAMED = 5
 """Processes named in one sentence."""
@@ -140,7 +140,7 @@ class KernelImage:
     @property
     def damage(self) -> tuple[str, ...]:
         """What is damaged so that results are partial, as far as it has been noticed, a sentence each."""
-        return tuple(dict.fromkeys([*self.physical.problems, *self._damage]))
+        return tuple(dict.fromkeys([*self.physical.problems, *self.physical.regions.problems, *self._damage]))
 
     def _warn(self, sentence: str) -> None:
         if sentence not in self.warnings:
@@ -331,7 +331,7 @@ class KernelImage:
             self._warn(f"processes are known only by their page tables: {error.problem}")
         kernel = self.kernel
         owners = [Owner(KERNEL_PROCESS, kernel.root >> PAGE_SHIFT, kernel=True)]
-        for table in islice(top_tables(self.physical, 0, None), _MOST_TABLES):
+        for table in islice(top_tables(self.physical, 0, None), _MAX_TABLES):
             if table.index == kernel.self_index:
                 unknown = Process(notes=(f"known only by its page tables at {table.frame << PAGE_SHIFT:#x}",))
                 owners += [Owner(unknown, table.frame), Owner(KERNEL_PROCESS, table.frame, kernel=True)]

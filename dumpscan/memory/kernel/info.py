@@ -24,7 +24,7 @@ _MAJOR_VERSION = 0x26C
 """Offsets in KUSER_SHARED_DATA; they never changed (`model.windows.layouts`). The build number is there since 8."""
 _PRODUCTS = {1: "workstation", 2: "domain controller", 3: "server"}
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
-_MOST_BUILD_LAB = 64
+_MAX_BUILD_LAB = 64
 
 
 def describe(image: KernelImage) -> dict[str, object]:
@@ -56,7 +56,7 @@ def describe(image: KernelImage) -> dict[str, object]:
         return result
     lab = session.symbol("NtBuildLab")
     if lab is not None:
-        text = session.bytes(lab, _MOST_BUILD_LAB).split(b"\0", 1)[0].decode("ascii", "replace")
+        text = session.bytes(lab, _MAX_BUILD_LAB).split(b"\0", 1)[0].decode("ascii", "replace")
         system["build"] = text or system.get("build")
     result["system"] = system
     result["symbols"] = {"state": "present", "table": session.table}

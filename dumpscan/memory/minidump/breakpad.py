@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from dumpscan.memory.records import Layout, Records
 
 # Far more than real dumps have.
-_MOST_ANNOTATIONS = 1 << 14
-_MOST_TEXT_BYTES = 1 << 26
-_MOST_STRINGS = 1 << 18
+_MAX_ANNOTATIONS = 1 << 14
+_MAX_TEXT_BYTES = 1 << 26
+_MAX_STRINGS = 1 << 18
 
 _STRING_ANNOTATION = 1
 _DUMP_THREAD_VALID = 1
@@ -178,7 +178,7 @@ class _CrashpadReader:
     def __init__(self, reader: StreamReader, stream: Stream) -> None:
         self._reader = reader
         self._stream = stream
-        self._left = _MOST_ANNOTATIONS
+        self._left = _MAX_ANNOTATIONS
 
     def modules(self, location: Structure) -> tuple[CrashpadModule, ...]:
         links = self._list(location, c_minidump.MINIDUMP_MODULE_CRASHPAD_INFO_LINK, "module list")
@@ -247,7 +247,7 @@ def read_linux_info(reader: StreamReader, streams: Mapping[str, Stream]) -> Linu
 
     def data(name: str) -> bytes | None:
         stream = streams.get(name)
-        return None if stream is None else reader.bytes_at(stream.offset, min(stream.present, _MOST_TEXT_BYTES))
+        return None if stream is None else reader.bytes_at(stream.offset, min(stream.present, _MAX_TEXT_BYTES))
 
     command_line, environment = data("LinuxCmdLine"), data("LinuxEnviron")
     status, release = data("LinuxProcStatus"), data("LinuxLsbRelease")
@@ -266,14 +266,14 @@ def read_linux_info(reader: StreamReader, streams: Mapping[str, Stream]) -> Linu
 
 def _strings(data: bytes) -> tuple[str, ...]:
     """Split a file of NUL-terminated strings."""
-    strings = decode_utf8(data).split("\0", _MOST_STRINGS)[:_MOST_STRINGS]
+    strings = decode_utf8(data).split("\0", _MAX_STRINGS)[:_MAX_STRINGS]
     return tuple(strings if strings[-1] else strings[:-1])
 
 
 def _table(data: bytes, separator: str) -> dict[str, str]:
     """Read lines of `name: value` or `NAME="value"`; where a name comes twice, the first one counts."""
     found: dict[str, str] = {}
-    for line in decode_utf8(data).split("\n", _MOST_STRINGS)[:_MOST_STRINGS]:
+    for line in decode_utf8(data).split("\n", _MAX_STRINGS)[:_MAX_STRINGS]:
         name, separated, value = line.partition(separator)
         if separated and not line.startswith("#"):
             found.setdefault(name.strip(), value.strip().strip('"'))
@@ -283,7 +283,7 @@ def _table(data: bytes, separator: str) -> dict[str, str]:
 def _read_mappings(reader: StreamReader, stream: Stream, data: bytes) -> tuple[MemoryMapping, ...]:
     mappings = []
     wrong = 0
-    lines = [line for line in decode_utf8(data).split("\n", _MOST_STRINGS)[:_MOST_STRINGS] if line.strip("\0")]
+    lines = [line for line in decode_utf8(data).split("\n", _MAX_STRINGS)[:_MAX_STRINGS] if line.strip("\0")]
     for line in lines:
         match = _MAPPING.fullmatch(line)
         start, end = (int(match[1], 16), int(match[2], 16)) if match else (0, 0)

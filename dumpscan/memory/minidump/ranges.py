@@ -1,8 +1,9 @@
-"""The memory that a minidump holds: its lists of ranges made into one table of regions that never overlap.
+"""The memory that a minidump holds: its lists of ranges, made into one table of regions that do not overlap.
 
-MemoryList (5), Memory64List (9) and, where those do not have them, the threads' stacks (in ThreadList) say what lies at
-which address. They may be unsorted, overlap (Breakpad puts 256 bytes around the instruction pointer into a range of
-their own, also when the stack's range has them already) and point past the end of the file.
+MemoryList (5), Memory64List (9) and the threads' stacks (in ThreadList) say which bytes of the file lie at which
+address. Ranges may be unsorted, overlap and point past the end of the file; a dump may have several lists. Breakpad,
+for example, lists the 256 bytes around the instruction pointer as a range of their own even where the stack's range
+already has them. Layouts: docs/memory-layouts.md, "Minidump".
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import numpy as np
 
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA
 from dumpscan.memory.minidump.threads import thread_records
+from dumpscan.memory.records import exact_sum
 from dumpscan.memory.regions import ADDRESS_LIMIT, RegionTable, without_overlaps
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dumpscan.memory.minidump.stream_reader import Stream, StreamReader
     from dumpscan.memory.records import Records
@@ -26,25 +28,25 @@ if TYPE_CHECKING:
 
     Columns = tuple[Addresses, Addresses, Addresses]
 
-_MOST_RANGES = 1 << 21
-"""More than any real process has; as pages of 4 KiB they would be 8 GiB, and real ranges are longer."""
+_MAX_RANGES = 1 << 20
+"""Ranges read from all lists together. Full dumps of the largest processes have a few hundred thousand."""
 
-_MOST_SHARING = 16
-"""How often the same byte of the file may serve as memory. Real dumps share nothing; a list that repeats one range a
-million times would have us scan it a million times."""
+_MAX_SHARING = 16
+"""How often the same byte of the file may serve as memory. Real dumps share nothing, but a forged list could repeat one
+range a million times, and every repetition would be scanned."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryList:
-    """A list of memory ranges as the dump has it.
+    """A list of memory ranges, as the dump has it.
 
     Attributes:
-        name: Of its stream.
-        offset: Offset in bytes of the list in the file.
-        claimed: Number of ranges that the list says it has.
+        name: Name of its stream.
+        offset: Offset of the list in the file.
+        claimed: Number of ranges that the list claims to have.
         starts: Address of each range that could be read.
-        sizes: Claimed size of each in bytes.
-        file_offsets: Where the bytes of each begin in the file; it may be past the file's end.
+        sizes: Claimed bytes of each.
+        file_offsets: Where the bytes of each begin in the file; this may be past the file's end.
     """
 
     name: str
@@ -58,32 +60,57 @@ class MemoryList:
         return len(self.starts)
 
     def ranges(self, most: int | None = None) -> list[tuple[int, int, int]]:
-        """Each range, or the first `most`, as (address, claimed size in bytes, file offset), in the list's order."""
+        """Return the first `most` ranges, or all, as (address, claimed size in bytes, file offset), in list order."""
         columns = (self.starts, self.sizes, self.file_offsets)
         return list(zip(*(values[:most].tolist() for values in columns), strict=True))
 
     @property
     def size(self) -> int:
         """Claimed bytes of all ranges together."""
-        return sum(self.sizes.tolist())
+        return exact_sum(self.sizes)
 
 
-def read_memory_list(reader: StreamReader, stream: Stream) -> MemoryList:
+def read_memory_lists(reader: StreamReader, streams: Iterable[Stream]) -> tuple[MemoryList, ...]:
+    """Read all memory lists of a dump.
+
+    A list that several directory entries name is read once. All lists together yield at most `_MAX_RANGES` ranges;
+    what is left out is reported to the reader.
+
+    Args:
+        reader: Reads the file.
+        streams: The stream directory. Other streams are ignored.
+    """
+    readers = {"MemoryList": _read_memory_list, "Memory64List": _read_memory64_list}
+    lists: list[MemoryList] = []
+    known: set[tuple[int, int, int]] = set()
+    left = _MAX_RANGES
+    for stream in streams:
+        identity = (stream.type, stream.offset, stream.size)
+        if stream.name not in readers or stream.empty or not stream.present or identity in known:
+            continue
+        known.add(identity)
+        ranges = readers[stream.name](reader, stream, left)
+        left -= len(ranges)
+        lists.append(ranges)
+    return tuple(lists)
+
+
+def _read_memory_list(reader: StreamReader, stream: Stream, most: int) -> MemoryList:
     """Read MemoryList: ranges with a file offset each."""
-    records = reader.counted_records(stream, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR, _MOST_RANGES)
+    records = reader.counted_records(stream, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR, most)
     return _memory_list(stream, reader.integer_at(stream.offset) or 0, records)
 
 
-def read_memory64_list(reader: StreamReader, stream: Stream) -> MemoryList:
-    """Read Memory64List: ranges whose bytes follow one another in the file from one offset on."""
+def _read_memory64_list(reader: StreamReader, stream: Stream, most: int) -> MemoryList:
+    """Read Memory64List: ranges whose bytes follow one another in the file, from one offset on."""
     layout = c_minidump.MINIDUMP_MEMORY64_LIST_HEADER
     head = reader.structure(stream, layout, layout.size)
     claimed = int(head.NumberOfMemoryRanges) if head else 0
     records = reader.records(
-        stream, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR64, count=claimed, skip=layout.size, most=_MOST_RANGES
+        stream, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR64, count=claimed, skip=layout.size, most=most
     )
     sizes = records["DataSize"].astype(np.uint64)
-    # Past the end of the file it does not matter how far past, only that no sum wraps round.
+    # Past the end of the file it does not matter how far past, as long as no sum overflows.
     beyond = np.uint64(reader.size + 1)
     file_offsets = np.zeros(len(sizes), np.uint64)
     if len(sizes):
@@ -98,7 +125,7 @@ def read_memory64_list(reader: StreamReader, stream: Stream) -> MemoryList:
 
 
 def read_stacks(reader: StreamReader, stream: Stream) -> MemoryList:
-    """Read the stacks in ThreadList or ThreadExList, those that say where they are."""
+    """Read the stacks in ThreadList or ThreadExList, as far as they have bytes in the file."""
     stacks = thread_records(reader, stream)["Stack"]
     stacks = stacks[(stacks["Memory"]["DataSize"] > 0) & (stacks["Memory"]["Rva"] >= c_minidump.MINIDUMP_HEADER.size)]
     return _memory_list(stream, len(stacks), stacks)
@@ -112,15 +139,15 @@ def _memory_list(stream: Stream, claimed: int, records: Records) -> MemoryList:
 def build_regions(
     lists: Sequence[MemoryList], file_size: int, *, header_size: int = 0
 ) -> tuple[RegionTable, list[str]]:
-    """Make one table of what the lists and the file really hold.
+    """Make one table of the memory that the lists name and the file holds.
 
-    Ranges are cut where the file or the address space ends. Where two overlap, the one listed first keeps its bytes and
-    the other its rest. Neighbours in memory that are neighbours in the file as well become one region.
+    Ranges are cut where the file or the address space ends. Where two overlap, the one listed first keeps its bytes.
+    Neighbours in memory that are also neighbours in the file become one region.
 
     Args:
-        lists: In order of trust.
+        lists: The lists, the most trusted one first.
         file_size: Bytes in the file.
-        header_size: Bytes at its beginning that are never memory; ranges that claim them have nothing.
+        header_size: Bytes at its beginning that are never memory; ranges that claim them are dropped.
 
     Returns:
         The regions, and what is wrong with the lists, a sentence each.
@@ -134,12 +161,12 @@ def build_regions(
     piece_starts, sizes, owners = without_overlaps(starts, sizes)
     offsets = offsets[owners] + (piece_starts - starts[owners])
     starts, sizes, offsets = _coalesce(piece_starts, sizes, offsets)
-    excess = np.cumsum(sizes) > np.uint64(file_size * _MOST_SHARING)
+    excess = np.cumsum(sizes) > np.uint64(file_size * _MAX_SHARING)
     if excess.any():
         kept = int(excess.argmax())
         problems.append(
             f"memory lists name the same bytes of the file over and over: {len(sizes) - kept} of {len(sizes)} regions "
-            f"are left out, which together would be more than {_MOST_SHARING} times the file"
+            f"are left out, which together would be more than {_MAX_SHARING} times the file"
         )
         starts, sizes, offsets = starts[:kept], sizes[:kept], offsets[:kept]
     return RegionTable(starts, sizes, offsets), problems

@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_MOST_STREAMS = 4096
+_MAX_STREAMS = 4096
 """Real dumps have some twenty; Breakpad takes no more than 128."""
-_MOST_DAMAGE = 100
+_MAX_DAMAGE = 100
 _READABLE = (
     "system",
     "misc",
@@ -67,10 +67,7 @@ _READABLE = (
     "linux",
     "regions",
 )
-_MEMORY_LISTS = {
-    "MemoryList": minidump_memory.read_memory_list,
-    "Memory64List": minidump_memory.read_memory64_list,
-}
+_MEMORY_LISTS = ("MemoryList", "Memory64List")
 
 
 class Minidump:
@@ -146,10 +143,10 @@ class Minidump:
         needed = f"expected {count} streams, that is {count * layout.size} bytes of stream directory"
         if count == 0:
             raise InputError(self.path, "the minidump has no streams", offset=offset)
-        if room == 0 or count > max(room, _MOST_STREAMS):
+        if room == 0 or count > max(room, _MAX_STREAMS):
             raise InputError(self.path, f"{needed}; the file has {self.size} bytes", offset=offset)
-        if count > _MOST_STREAMS:
-            raise InputError(self.path, f"{needed}; no more than {_MOST_STREAMS} streams can be real", offset=offset)
+        if count > _MAX_STREAMS:
+            raise InputError(self.path, f"{needed}; no more than {_MAX_STREAMS} streams can be real", offset=offset)
         taken = min(count, room)
         entries = np.frombuffer(self._reader.bytes_at(offset, taken * layout.size), record_type(layout))
         streams = []
@@ -270,12 +267,7 @@ class Minidump:
     @cached_property
     def memory_lists(self) -> tuple[MemoryList, ...]:
         """The lists of memory ranges as the dump has them, before they are put in order."""
-        lists = (
-            _MEMORY_LISTS[stream.name](self._reader, stream)
-            for stream in self.streams
-            if stream.name in _MEMORY_LISTS and not stream.empty and stream.present
-        )
-        return tuple(lists)
+        return minidump_memory.read_memory_lists(self._reader, self.streams)
 
     @property
     def memory_range_count(self) -> int:
@@ -384,12 +376,16 @@ class Minidump:
         """Return what the dump says of itself (see `dumpscan.memory.minidump.summary`)."""
         return describe(self)
 
-    @cached_property
+    @property
     def damage(self) -> tuple[str, ...]:
-        """What is damaged, a sentence each; empty if nothing is. Reads every stream that can be read.
+        """What is damaged or was left out, a sentence each; empty if nothing is. Reads every stream that can be read.
 
         Absent, unknown and empty streams are no damage, nor are overlapping ranges of memory.
         """
+        return self._stream_damage + self.regions.problems
+
+    @cached_property
+    def _stream_damage(self) -> tuple[str, ...]:
         for name in _READABLE:
             getattr(self, name)
         problems = self._directory_problems + self._memory[1]
@@ -407,8 +403,8 @@ class Minidump:
                 )
         problems += [sentence for sentences in about.values() for sentence in sentences]
         problems = list(dict.fromkeys(problems))
-        if len(problems) > _MOST_DAMAGE:
-            problems[_MOST_DAMAGE:] = [f"and {len(problems) - _MOST_DAMAGE} more of this kind"]
+        if len(problems) > _MAX_DAMAGE:
+            problems[_MAX_DAMAGE:] = [f"and {len(problems) - _MAX_DAMAGE} more of this kind"]
         return tuple(problems)
 
 

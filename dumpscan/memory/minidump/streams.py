@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamReader
-from dumpscan.memory.records import column, decode_utf16
+from dumpscan.memory.records import column, decode_utf16, exact_sum
 from dumpscan.memory.windows.values import windows_guid
 from dumpscan.model.c_minidump import c_minidump
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from dumpscan.memory.records import Records
 
 # Far more than any real process has: a file of a few MiB must not make gigabytes of records.
-_MOST_MODULES = 1 << 16
-_MOST_HANDLES = 1 << 18
-_MOST_MEMORY_INFO = 1 << 22
-_MOST_COMMENT_BYTES = 1 << 20
+_MAX_MODULES = 1 << 16
+_MAX_HANDLES = 1 << 18
+_MAX_MEMORY_INFO = 1 << 22
+_MAX_COMMENT_BYTES = 1 << 20
 
 _PDB70 = b"RSDS"
 _PDB20 = b"NB10"
 _ELF_BUILD_ID = b"LEpB"
-_MOST_BUILD_ID_BYTES = 64
+_MAX_BUILD_ID_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class MemoryInfoList(Sequence[MemoryInfo]):
     def __init__(self, records: Records) -> None:
         self._records = records
         sizes = records["RegionSize"][records["State"] == c_minidump.MEM_COMMIT]
-        self.committed_bytes: int = sum(sizes.tolist())
+        self.committed_bytes = exact_sum(sizes)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -179,7 +179,7 @@ class Handle:
 
 def read_modules(reader: StreamReader, stream: Stream) -> tuple[Module, ...]:
     """Read ModuleList."""
-    records = reader.counted_records(stream, c_minidump.MINIDUMP_MODULE, _MOST_MODULES)
+    records = reader.counted_records(stream, c_minidump.MINIDUMP_MODULE, _MAX_MODULES)
     names = read_names(reader, stream, column(records, "ModuleNameRva"))
     columns = [column(records, name) for name in ("BaseOfImage", "SizeOfImage", "TimeDateStamp", "CheckSum")]
     versions = [column(records, "VersionInfo", name) for name in ("dwSignature", "dwFileVersionMS", "dwFileVersionLS")]
@@ -214,7 +214,7 @@ def _read_debug_record(reader: StreamReader, offset: int, size: int) -> dict[str
         record = c_minidump.CV_INFO_PDB20(head)
         identity, age = f"{int(record.Signature):08X}", int(record.Age)
     elif head.startswith(_ELF_BUILD_ID):
-        build_id = reader.bytes_at(offset + len(_ELF_BUILD_ID), min(size - len(_ELF_BUILD_ID), _MOST_BUILD_ID_BYTES))
+        build_id = reader.bytes_at(offset + len(_ELF_BUILD_ID), min(size - len(_ELF_BUILD_ID), _MAX_BUILD_ID_BYTES))
         return {"build_id": build_id.hex()}
     else:
         return {}
@@ -229,7 +229,7 @@ def read_unloaded_modules(reader: StreamReader, stream: Stream) -> tuple[Unloade
         c_minidump.MINIDUMP_UNLOADED_MODULE_LIST,
         c_minidump.MINIDUMP_UNLOADED_MODULE,
         "NumberOfEntries",
-        _MOST_MODULES,
+        _MAX_MODULES,
     )
     names = read_names(reader, stream, column(records, "ModuleNameRva"))
     fields = (column(records, name) for name in ("BaseOfImage", "SizeOfImage", "TimeDateStamp", "CheckSum"))
@@ -247,7 +247,7 @@ def read_memory_info(reader: StreamReader, stream: Stream) -> MemoryInfoList:
             c_minidump.MINIDUMP_MEMORY_INFO_LIST,
             c_minidump.MINIDUMP_MEMORY_INFO,
             "NumberOfEntries",
-            _MOST_MEMORY_INFO,
+            _MAX_MEMORY_INFO,
         )
     )
 
@@ -276,7 +276,7 @@ def read_handles(reader: StreamReader, stream: Stream) -> tuple[Handle, ...]:
         c_minidump.MINIDUMP_HANDLE_DATA_STREAM,
         c_minidump.MINIDUMP_HANDLE_DESCRIPTOR,
         "NumberOfDescriptors",
-        _MOST_HANDLES,
+        _MAX_HANDLES,
     )
     kinds = read_names(reader, stream, column(records, "TypeNameRva"))
     names = read_names(reader, stream, column(records, "ObjectNameRva"))
@@ -299,7 +299,7 @@ def read_handles(reader: StreamReader, stream: Stream) -> tuple[Handle, ...]:
 
 def read_comment(reader: StreamReader, stream: Stream) -> str:
     """Read CommentW, or CommentA in whatever code page it was written (UTF-8, or else Windows-1252)."""
-    data = reader.bytes_at(stream.offset, min(stream.present, _MOST_COMMENT_BYTES))
+    data = reader.bytes_at(stream.offset, min(stream.present, _MAX_COMMENT_BYTES))
     if stream.type == c_minidump.MINIDUMP_STREAM_TYPE.CommentStreamW:
         return decode_utf16(data).split("\0", 1)[0]
     data = data.split(b"\0", 1)[0]

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from dumpscan.memory.minidump.reader import Minidump
     from dumpscan.memory.minidump.threads import Thread
 
-_MOST_RANGES = 1 << 16
-"""Ranges that are listed of one list; `memory.ranges` counts them all."""
+_MAX_RANGES = 1 << 16
+"""Ranges that are listed, of all lists together; `memory.ranges` counts them all."""
 
 
 def describe(dump: Minidump) -> dict[str, Any]:
@@ -78,8 +78,11 @@ def _memory(dump: Minidump) -> dict[str, Any]:
 
 
 def _ranges(dump: Minidump) -> Iterator[dict[str, Any]]:
+    left = _MAX_RANGES
     for ranges in dump.memory_lists:
-        for start, size, offset in ranges.ranges(_MOST_RANGES):
+        listed = ranges.ranges(left)
+        left -= len(listed)
+        for start, size, offset in listed:
             present = max(0, min(size, dump.size - offset))
             yield {
                 "start": start,

@@ -44,8 +44,8 @@ _OPERATING_SYSTEMS = {
     "FUCHSIA": "Fuchsia",
 }
 _PRODUCT_TYPES = {1: "workstation", 2: "domain controller", 3: "server"}
-_LEAST_SYSTEM_INFO = 24  # up to PlatformId
-_LEAST_MISC_INFO = 12  # SizeOfInfo, Flags1, ProcessId
+_MIN_SYSTEM_INFO = 24  # up to PlatformId
+_MIN_MISC_INFO = 12  # SizeOfInfo, Flags1, ProcessId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class MiscInfo:
 
 def read_system_info(reader: StreamReader, stream: Stream) -> SystemInfo | None:
     """Read SystemInfo; None if it is too short."""
-    info = reader.structure(stream, c_minidump.MINIDUMP_SYSTEM_INFO, _LEAST_SYSTEM_INFO)
+    info = reader.structure(stream, c_minidump.MINIDUMP_SYSTEM_INFO, _MIN_SYSTEM_INFO)
     if info is None:
         return None
     code = int(info.ProcessorArchitecture)
@@ -149,7 +149,7 @@ def read_system_info(reader: StreamReader, stream: Stream) -> SystemInfo | None:
 def read_misc_info(reader: StreamReader, stream: Stream) -> MiscInfo | None:
     """Read MiscInfo of any version; None if it is too short."""
     layouts = [c_minidump.MINIDUMP_MISC_INFO] + [getattr(c_minidump, f"MINIDUMP_MISC_INFO_{n}") for n in (2, 3, 4, 5)]
-    info5 = reader.structure(stream, layouts[-1], _LEAST_MISC_INFO)
+    info5 = reader.structure(stream, layouts[-1], _MIN_MISC_INFO)
     if info5 is None:
         return None
     info4 = info5.Info4

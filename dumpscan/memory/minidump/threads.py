@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.records import Records
 
 # Far more than any real process has.
-_MOST_THREADS = 1 << 17
+_MAX_THREADS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,13 +119,13 @@ def read_threads(
 def thread_records(reader: StreamReader, stream: Stream) -> Records:
     """Read the MINIDUMP_THREADs of ThreadList or ThreadExList."""
     if stream.type == c_minidump.MINIDUMP_STREAM_TYPE.ThreadExListStream:
-        return reader.counted_records(stream, c_minidump.MINIDUMP_THREAD_EX, _MOST_THREADS)["Thread"]
-    return reader.counted_records(stream, c_minidump.MINIDUMP_THREAD, _MOST_THREADS)
+        return reader.counted_records(stream, c_minidump.MINIDUMP_THREAD_EX, _MAX_THREADS)["Thread"]
+    return reader.counted_records(stream, c_minidump.MINIDUMP_THREAD, _MAX_THREADS)
 
 
 def read_thread_names(reader: StreamReader, stream: Stream) -> dict[int, str]:
     """Read ThreadNames, by thread id."""
-    records = reader.counted_records(stream, c_minidump.MINIDUMP_THREAD_NAME, _MOST_THREADS)
+    records = reader.counted_records(stream, c_minidump.MINIDUMP_THREAD_NAME, _MAX_THREADS)
     names = {}
     lost = 0
     for number, offset in zip(column(records, "ThreadId"), column(records, "RvaOfThreadName"), strict=True):
@@ -145,7 +145,7 @@ def read_thread_times(reader: StreamReader, stream: Stream) -> dict[int, ThreadT
         c_minidump.MINIDUMP_THREAD_INFO_LIST,
         c_minidump.MINIDUMP_THREAD_INFO,
         "NumberOfEntries",
-        _MOST_THREADS,
+        _MAX_THREADS,
     )
     fields = (column(records, name) for name in ("ThreadId", "StartAddress", "CreateTime", "ExitTime"))
     return {

@@ -42,7 +42,7 @@ _WHY_UNREAD = (
 )
 """Why a file that begins like an image cannot be read when volatility3 does not take it."""
 
-_READS_ALLOWED = 100_000
+_MAX_READS = 100_000
 _BYTES_PER_READ = 8 * PAGE_SIZE
 """A container's list of runs may take this many reads, and one more for so many bytes of the file. A bitmap of pages
 is read four bytes, or 32 pages, at a time; a made-up list could have an entry for every few bytes of the file."""
@@ -100,9 +100,7 @@ def _stack(file: MappedFile) -> tuple[Volatility, Volatility]:
     stacker_class = volatility.module("framework.interfaces").automagic.StackerLayerInterface
     listed = bytes(file.buffer[:4]) not in _LISTED_BY_PAGE
     context = volatility.module("framework.contexts").Context()
-    base: Volatility = MappedLayer(
-        context, "image", file, _READS_ALLOWED + file.size // (_BYTES_PER_READ if listed else 1)
-    )
+    base: Volatility = MappedLayer(context, "image", file, _MAX_READS + file.size // (_BYTES_PER_READ if listed else 1))
     context.add_layer(base)
     # Those of volatility3's formats only: not of page tables, nor those that some plugin brought along.
     stackers = [

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FRAME_LIMIT = 1 << 32
 """Frames are kept in 32 bits: 16 TiB of physical addresses, of which real machines have far less."""
 
-_MOST_SHARING = 4
+_MAX_SHARING = 4
 """How often the same bytes of the file may serve as memory, in all. In real images none do."""
 
 _RELEASE_STEP = 128 << 20
@@ -101,12 +101,10 @@ class PhysicalImage:
                 f"cut short: {cut} of {len(runs)} runs of memory lie past the end of the file, wholly or in part; "
                 f"{int((sizes - held).sum())} bytes are missing"
             )
-        room = self._file.size * _MOST_SHARING
+        room = self._file.size * _MAX_SHARING
         there = (held > 0) & (np.cumsum(held) <= room)
         if np.count_nonzero(there) < np.count_nonzero(held):
-            self.problems.append(
-                f"runs of memory share the same bytes of the file more than {_MOST_SHARING} times over"
-            )
+            self.problems.append(f"runs of memory share the same bytes of the file more than {_MAX_SHARING} times over")
         starts, offsets = starts[there], offsets[there]
         pieces, lengths, owners = without_overlaps(starts.astype(np.uint64), held[there].astype(np.uint64))
         addresses = pieces.astype(np.int64)

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
     Frames = NDArray[np.int64]
 
-MOST_PAGES = 16 << 20
+MAX_PAGES = 16 << 20
 """Pages listed at most: 64 GiB of mapped memory in 4 KiB pages, for which the map takes 340 MB."""
 
 _VPN_MASK = (1 << VPN_BITS) - 1
 
-MOST_MAPPINGS = 1 << 14
+MAX_MAPPINGS = 1 << 14
 """Places listed of one frame. Real ones are mapped once or twice by each process."""
 
 _HEADS_OF_A_TAIL = 8
@@ -106,7 +106,7 @@ class PageMap:
         *,
         self_index: int | None = None,
         kernel_indices: Sequence[int] = range(KERNEL_HALF, ENTRIES_PER_TABLE),
-        most: int = MOST_PAGES,
+        most: int = MAX_PAGES,
     ) -> None:
         self.owners = tuple(owners)
         self.problems: list[str] = []
@@ -198,7 +198,7 @@ class PageMap:
         """Frame and size (as in `SPANS`) of every page."""
         return self._frame, self._span
 
-    def seen(self, physical: Frames, most: int = MOST_MAPPINGS) -> tuple[Frames, NDArray[np.int32], NDArray[np.uint64]]:
+    def seen(self, physical: Frames, most: int = MAX_MAPPINGS) -> tuple[Frames, NDArray[np.int32], NDArray[np.uint64]]:
         """Find out where physical bytes are seen.
 
         Args:

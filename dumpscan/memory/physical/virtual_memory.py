@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.physical.page_map import PageMap
 
-_MOST_READ = 64 << 20
+_MAX_READ = 64 << 20
 """Bytes that one read hands out, at most."""
 
 
@@ -36,7 +36,7 @@ class VirtualMemory:
     def read(self, address: int, size: int) -> bytes:
         """Return up to `size` bytes at a virtual address; fewer where a page is missing, b"" where the first is."""
         parts: list[bytes] = []
-        for physical, length in self._pieces(address, min(size, _MOST_READ)):
+        for physical, length in self._pieces(address, min(size, _MAX_READ)):
             if physical is None:
                 break
             data = self._image.read(physical, length)
@@ -49,13 +49,13 @@ class VirtualMemory:
         """Return `size` bytes at a virtual address (at most 64 MiB), zeros where pages are missing."""
         return b"".join(
             (self._image.read(physical, length) if physical is not None else b"").ljust(length, b"\0")
-            for physical, length in self._pieces(address, min(size, _MOST_READ))
+            for physical, length in self._pieces(address, min(size, _MAX_READ))
         )
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
         """Where bytes at a virtual address lie in the file, as (file offset, length) pairs, up to the first gap."""
         found: list[tuple[int, int]] = []
-        for physical, length in self._pieces(address, min(size, _MOST_READ)):
+        for physical, length in self._pieces(address, min(size, _MAX_READ)):
             if physical is None:
                 break
             for offset, there in self._image.extents(physical, length):

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 EXTENSIONS = (".json.xz", ".json", ".json.gz", ".json.bz2")
 """Of ISF files, as volatility3 has them."""
 
-MOST_FILE_BYTES = 256 << 20
+MAX_FILE_BYTES = 256 << 20
 """A table or PDB may have so many bytes. Microsoft's kernel PDBs have about 12 MiB, tables made of them 7 MiB."""
-_MOST_PACK_BYTES = 4 << 30
-_MOST_MEMBERS = 100_000
+_MAX_PACK_BYTES = 4 << 30
+_MAX_MEMBERS = 100_000
 _PDB_MAGIC = b"Microsoft C/C++ MSF 7.00\r\n\x1aDS"
 _UNPACKERS: dict[bytes, tuple[str, Callable[..., Any]]] = {
     # First bytes: the extension that goes with them, and what opens such a file.
@@ -170,10 +170,10 @@ def _is_tar(source: Path) -> bool:
 def _zip_contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     total = 0
     with zipfile.ZipFile(source) as archive:
-        for entry in archive.infolist()[:_MOST_MEMBERS]:
+        for entry in archive.infolist()[:_MAX_MEMBERS]:
             if entry.is_dir() or not _is_candidate(entry.filename):
                 continue
-            total += min(entry.file_size, MOST_FILE_BYTES)
+            total += min(entry.file_size, MAX_FILE_BYTES)
             _require_room(total, source)
             with archive.open(entry) as member:
                 yield f"{source}!{entry.filename}", partial(_limited, member, f"{source}!{entry.filename}")
@@ -186,7 +186,7 @@ def _tar_contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
             # What is passed over is unpacked all the same, and counts.
             total += entry.size
             _require_room(total, source)
-            if number >= _MOST_MEMBERS:
+            if number >= _MAX_MEMBERS:
                 return
             member = archive.extractfile(entry) if entry.isfile() and _is_candidate(entry.name) else None
             if member is not None:
@@ -194,8 +194,8 @@ def _tar_contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def _require_room(total: int, source: Path) -> None:
-    if total > _MOST_PACK_BYTES:
-        raise InputError(source, f"unpacks to more than {_MOST_PACK_BYTES >> 30} GiB; what follows was not looked at")
+    if total > _MAX_PACK_BYTES:
+        raise InputError(source, f"unpacks to more than {_MAX_PACK_BYTES >> 30} GiB; what follows was not looked at")
 
 
 def _is_candidate(name: str) -> bool:
@@ -205,9 +205,9 @@ def _is_candidate(name: str) -> bool:
 
 def _limited(file: IO[bytes], name: str) -> bytes:
     """Read a file of bounded size."""
-    data = file.read(MOST_FILE_BYTES + 1)
-    if len(data) > MOST_FILE_BYTES:
-        raise InputError(name, f"is larger than {MOST_FILE_BYTES >> 20} MiB")
+    data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(name, f"is larger than {MAX_FILE_BYTES >> 20} MiB")
     return data
 
 

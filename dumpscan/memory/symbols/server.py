@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.memory.symbols.files import MOST_FILE_BYTES, add_tables
+from dumpscan.memory.symbols.files import MAX_FILE_BYTES, add_tables
 from dumpscan.memory.symbols.store import SYMBOL_SERVER, user_store
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def download(pdb: PdbRecord, *, server: str = SYMBOL_SERVER) -> Path:
     try:
         # An opener of our own: volatility3 installs one for the whole program, and that one refuses all networks.
         with urllib.request.build_opener().open(address, timeout=_TIMEOUT) as answer:
-            data = answer.read(MOST_FILE_BYTES + 1)
+            data = answer.read(MAX_FILE_BYTES + 1)
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise DumpscanError(f"{address}: cannot be fetched: {getattr(error, 'reason', error)}") from error
     with tempfile.TemporaryDirectory(prefix="dumpscan-") as directory:

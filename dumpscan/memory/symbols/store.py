@@ -17,7 +17,7 @@ from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
 from dumpscan.files import write_whole
 from dumpscan.memory.symbols.files import (
     EXTENSIONS,
-    MOST_FILE_BYTES,
+    MAX_FILE_BYTES,
     identify,
     read_table,
 )
@@ -34,7 +34,7 @@ VARIABLE = "DUMPSCAN_SYMBOLS"
 SYMBOL_SERVER = "https://msdl.microsoft.com/download/symbols"
 """Microsoft's public symbol server; a PDB lies at `NAME/GUIDAGE/NAME` below it."""
 
-_MOST_PACKS = 64
+_MAX_PACKS = 64
 
 
 class SymbolsMissingError(InputError):
@@ -147,7 +147,7 @@ class SymbolStore:
         except OSError as error:
             self._complain(place, f"cannot be read: {reason(error)}")
             return
-        for pack in packs[:_MOST_PACKS]:
+        for pack in packs[:_MAX_PACKS]:
             yield from self._in_pack(pack, pdb)
 
     def _in_pack(self, pack: Path, pdb: PdbRecord) -> Iterator[Path]:
@@ -157,10 +157,10 @@ class SymbolStore:
             with zipfile.ZipFile(pack) as archive:
                 for entry in archive.infolist():
                     name = PurePosixPath(entry.filename).name
-                    if name not in wanted or entry.is_dir() or entry.file_size > MOST_FILE_BYTES:
+                    if name not in wanted or entry.is_dir() or entry.file_size > MAX_FILE_BYTES:
                         continue
                     with archive.open(entry) as member:
-                        data = member.read(MOST_FILE_BYTES + 1)
+                        data = member.read(MAX_FILE_BYTES + 1)
                     target = self._cache / pdb.name / name
                     write_whole(target, data)
                     yield target

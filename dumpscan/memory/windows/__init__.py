@@ -1,1 +1,1 @@
-"""Floor 1: memory that Windows fills in the same way in every kind of dump: process environment blocks, times, GUIDs."""
+"""Floor 1: memory that Windows fills alike in every kind of dump: process environment blocks, times, GUIDs."""

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 POINTER32 = 4
 POINTER64 = 8
 
-_MOST_ENVIRONMENT_BYTES = 16 << 20
+_MAX_ENVIRONMENT_BYTES = 16 << 20
 """Windows sets no limit of its own any more; real blocks have a few KiB, and SQL Server's or a build's some hundred."""
 _FIRST_ENVIRONMENT_BYTES = 64 << 10
-_MOST_ENVIRONMENT_ENTRIES = 1 << 16
-_LEAST_ADDRESS = 0x10000
+_MAX_ENVIRONMENT_ENTRIES = 1 << 16
+_MIN_ADDRESS = 0x10000
 """Windows never maps anything below."""
 _TEB32_DISTANCE = 0x2000
 """How far above its 64-bit TEB a WoW64 thread's 32-bit one lies (`ntdll.dll`; the 64-bit one has two pages)."""
-_MOST_THREADS = 4096
+_MAX_THREADS = 4096
 _ENOUGH_THREADS = 16
 """All threads have the same PEB: after so many whose 32-bit TEB is not there, the process has none."""
 
@@ -98,7 +98,7 @@ def find_process_blocks(memory: Memory, tebs: Iterable[int]) -> list[ProcessBloc
     """
     own = memory.pointer_size
     blocks: dict[int, ProcessBlock] = {}
-    for number, teb in enumerate(islice(dict.fromkeys(tebs), _MOST_THREADS), 1):
+    for number, teb in enumerate(islice(dict.fromkeys(tebs), _MAX_THREADS), 1):
         for block in _blocks_of_thread(memory, teb, own):
             known = blocks.get(block.pointer_size)
             if known is None or (not _readable(memory, known) and _readable(memory, block)):
@@ -151,7 +151,7 @@ def _in_use(memory: Memory, block: ProcessBlock) -> bool:
     if block.wow64 or block.process_id:
         return True
     peb = _read_peb(memory, block.peb, block.pointer_size)
-    return peb is not None and int(peb.ProcessParameters) >= _LEAST_ADDRESS
+    return peb is not None and int(peb.ProcessParameters) >= _MIN_ADDRESS
 
 
 def _plausible(memory: Memory, block: ProcessBlock) -> bool:
@@ -162,7 +162,7 @@ def _plausible(memory: Memory, block: ProcessBlock) -> bool:
         return False
     strings = (parameters.ImagePathName, parameters.CommandLine)
     return all(
-        string.Length % 2 == 0 and string.Length <= string.MaximumLength and string.Buffer >= _LEAST_ADDRESS
+        string.Length % 2 == 0 and string.Length <= string.MaximumLength and string.Buffer >= _MIN_ADDRESS
         for string in strings
     )
 
@@ -181,7 +181,7 @@ def _read_parameters(memory: Memory, address: int, pointer_size: int) -> Structu
 
 def _read(memory: Memory, address: int, layout: Layout, needed: str) -> Structure | None:
     """Read a structure; what is missing behind the field that is needed is zero."""
-    if address < _LEAST_ADDRESS:
+    if address < _MIN_ADDRESS:
         return None
     data = memory.read(address, layout.size)
     field = layout.fields[needed]
@@ -235,13 +235,13 @@ class _ParameterReader:
 
     def _address(self, pointer: int) -> int:
         """Make an address of a pointer: before a process' first instruction it may be relative to the parameters."""
-        return pointer + self._base if 0 < pointer < _LEAST_ADDRESS else pointer
+        return pointer + self._base if 0 < pointer < _MIN_ADDRESS else pointer
 
     def string(self, field: str, what: str) -> str | None:
         """Read the UNICODE_STRING in a field."""
         descriptor = getattr(self._parameters, field)
         length, address = int(descriptor.Length), self._address(int(descriptor.Buffer))
-        if address < _LEAST_ADDRESS:
+        if address < _MIN_ADDRESS:
             self.notes.append(f"the process has no {what}")
             return None
         if length % 2:
@@ -258,7 +258,7 @@ class _ParameterReader:
     def environment(self) -> tuple[str, ...] | None:
         """Read the environment: strings that end with a NUL each, up to an empty one."""
         address = self._address(int(self._parameters.Environment))
-        if address < _LEAST_ADDRESS:
+        if address < _MIN_ADDRESS:
             self.notes.append("the process has no environment")
             return None
         size = _FIRST_ENVIRONMENT_BYTES
@@ -266,16 +266,16 @@ class _ParameterReader:
             data = self._memory.read(address, size)
             text = decode_utf16(data)
             end = 0 if text.startswith("\0") else text.find("\0\0")
-            if end >= 0 or len(data) < size or size >= _MOST_ENVIRONMENT_BYTES:
+            if end >= 0 or len(data) < size or size >= _MAX_ENVIRONMENT_BYTES:
                 break
             size *= 4
         if not data:
             self.notes.append(f"the dump does not hold the environment at {address:#x}")
             return None
         text = text[:end] if end >= 0 else self._without_end(data, text)
-        entries = [entry for entry in text.split("\0", _MOST_ENVIRONMENT_ENTRIES) if entry]
-        if len(entries) > _MOST_ENVIRONMENT_ENTRIES:
-            self.notes.append(f"only the first {_MOST_ENVIRONMENT_ENTRIES} entries of the environment were read")
+        entries = [entry for entry in text.split("\0", _MAX_ENVIRONMENT_ENTRIES) if entry]
+        if len(entries) > _MAX_ENVIRONMENT_ENTRIES:
+            self.notes.append(f"only the first {_MAX_ENVIRONMENT_ENTRIES} entries of the environment were read")
             entries.pop()
         return tuple(entries)
 
@@ -285,8 +285,8 @@ class _ParameterReader:
         if 0 < recorded <= len(data) and recorded % 2 == 0:
             self.notes.append(f"the environment has no end mark in its {recorded} bytes")
             return decode_utf16(data[:recorded])
-        if len(data) >= _MOST_ENVIRONMENT_BYTES:
-            self.notes.append(f"the environment has no end within {_MOST_ENVIRONMENT_BYTES >> 20} MiB and is cut there")
+        if len(data) >= _MAX_ENVIRONMENT_BYTES:
+            self.notes.append(f"the environment has no end within {_MAX_ENVIRONMENT_BYTES >> 20} MiB and is cut there")
         else:
             self.notes.append(f"the environment is cut short: the dump holds its first {len(data)} bytes")
         return text

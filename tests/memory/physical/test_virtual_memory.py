@@ -58,7 +58,7 @@ def test_where_bytes_lie_in_the_file(tmp_path: Path) -> None:
 
 
 def test_huge_reads_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dumpscan.memory.physical.virtual_memory._MOST_READ", 3 * PAGE)
+    monkeypatch.setattr("dumpscan.memory.physical.virtual_memory._MAX_READ", 3 * PAGE)
     memory = memory_of(tmp_path, [1, 2, 3, 4, 5])
     assert len(memory.read(BASE, 1 << 60)) == 3 * PAGE
     assert len(memory.read_padded(BASE, 1 << 60)) == 3 * PAGE

@@ -189,8 +189,8 @@ def test_sources_that_cannot_be_read(tmp_path: Path) -> None:
 def test_bombs_are_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path, dict[str, bytes]], None]
 ) -> None:
-    monkeypatch.setattr("dumpscan.memory.symbols.files.MOST_FILE_BYTES", 1000)
-    monkeypatch.setattr("dumpscan.memory.symbols.files._MOST_PACK_BYTES", 4000)
+    monkeypatch.setattr("dumpscan.memory.symbols.files.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("dumpscan.memory.symbols.files._MAX_PACK_BYTES", 4000)
     large = tmp_path / "large.pack"
     make(large, {"a.json": table(), "b.json": b"x" * 1001})
     added, problems = add_tables(large, tmp_path / "store")
@@ -207,7 +207,7 @@ def test_bombs_are_not_unpacked(
 def test_a_table_that_unpacks_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: str
 ) -> None:
-    monkeypatch.setattr("dumpscan.memory.symbols.files.MOST_FILE_BYTES", 10_000)
+    monkeypatch.setattr("dumpscan.memory.symbols.files.MAX_FILE_BYTES", 10_000)
     path = write(tmp_path, "bomb", PACKERS[packed](b"x" * 1_000_000))
     with pytest.raises(InputError, match="is larger than"):
         read_table(path)

@@ -60,15 +60,15 @@ _RSDS = re.compile(rb"RSDS(.{16})(.{4})((?:" + _PDB_NAMES + rb")\.pdb)\0", re.DO
 _RSDS_LENGTH = 4 + 16 + 4 + 13
 _RECORD_WITHIN = 4 << 20
 """The record lies this near to the kernel's base (in volatility3's words: its PDB's largest distance)."""
-_MOST_TABLES = 256
-_MOST_KERNELS = 8
+_MAX_TABLES = 256
+_MAX_KERNELS = 8
 _TRIES = 2
 """Top-level tables of processes all lead to the same kernel. Where two do not, nor will the others with the same page
 of KUSER_SHARED_DATA."""
-_MOST_SEARCHES = 16
-_MOST_PAGES = 4 << 20
+_MAX_SEARCHES = 16
+_MAX_PAGES = 4 << 20
 """Pages of the kernel's half in which a program's header is looked for: 16 GiB, of which drivers take some 100 MB."""
-_MOST_MODULES = 8192
+_MAX_MODULES = 8192
 """Windows loads a few hundred; the kernel is among the lowest."""
 
 
@@ -201,7 +201,7 @@ def may_have_other_kernel(image: PhysicalImage) -> bool:
         without = tables[:, 0x300 // 2] & np.uint64(0xFFFFF000 | VALID) == wanted
         if bool((with_pae | without)[1 if start == 0 else 0 :].any()):
             return True
-    tops = islice(top_tables(image, 0, _LOW_END >> PAGE_SHIFT), _MOST_TABLES)
+    tops = islice(top_tables(image, 0, _LOW_END >> PAGE_SHIFT), _MAX_TABLES)
     return any(
         (kuser := translate(image, top.frame, KUSER_SHARED_DATA_KERNEL)) is not None
         and _is_kuser(image, top.frame, kuser)
@@ -225,7 +225,7 @@ def scan_records(image: PhysicalImage) -> list[PdbRecord]:
             for match in _RSDS.finditer(image.buffer[offset:end]):
                 found.setdefault(_record(match))
             image.passed(end - offset)
-            if len(found) >= _MOST_KERNELS:
+            if len(found) >= _MAX_KERNELS:
                 return list(found)
     return list(found)
 
@@ -235,8 +235,8 @@ def _kernels_of(image: PhysicalImage, tables: Iterable[TopTable]) -> list[Kernel
     found: dict[tuple[int, int | None], Kernel] = {}
     tried: Counter[int] = Counter()
     searches = 0
-    for table in islice(tables, _MOST_TABLES):
-        if len(found) >= _MOST_KERNELS or searches >= _MOST_SEARCHES:
+    for table in islice(tables, _MAX_TABLES):
+        if len(found) >= _MAX_KERNELS or searches >= _MAX_SEARCHES:
             break
         kuser = translate(image, table.frame, KUSER_SHARED_DATA_KERNEL)
         if kuser is None or tried[kuser] >= _TRIES or not _is_kuser(image, table.frame, kuser):
@@ -265,7 +265,7 @@ def _kernel_of(image: PhysicalImage, table: TopTable, kuser: int) -> Kernel | No
     """Find the kernel that a top-level table maps: where drivers lie first, then in the whole of the kernel's half."""
     for indices in ((_KERNEL_INDEX,), tuple(i for i in range(KERNEL_HALF, ENTRIES_PER_TABLE) if i != _KERNEL_INDEX)):
         owner = Owner(Process(), table.frame, kernel=True)
-        mapped = PageMap(image, [owner], self_index=table.index, kernel_indices=indices, most=_MOST_PAGES)
+        mapped = PageMap(image, [owner], self_index=table.index, kernel_indices=indices, most=_MAX_PAGES)
         space = VirtualMemory(mapped, 0)
         modules = _modules(image, mapped)
         base, record = _by_debug_directory(space, modules) or _by_record(space, modules) or (0, None)
@@ -284,9 +284,9 @@ def _modules(image: PhysicalImage, mapped: PageMap) -> list[int]:
         image.release()
         found += addresses[(heads[:, 0] == ord("M")) & (heads[:, 1] == ord("Z"))].tolist()
         looked_at += len(frames)
-        if looked_at >= _MOST_PAGES:
+        if looked_at >= _MAX_PAGES:
             break
-    return sorted(found)[:_MOST_MODULES]
+    return sorted(found)[:_MAX_MODULES]
 
 
 def _by_debug_directory(space: VirtualMemory, modules: list[int]) -> tuple[int, PdbRecord] | None:

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel.windows.session import KernelSession
     from dumpscan.memory.physical.image import PhysicalImage
 
-MOST_PROCESSES = 1 << 14
+MAX_PROCESSES = 1 << 14
 """A busy terminal server runs a few thousand; a list that is longer than this does not end."""
 
 _SYSTEM = 4
-_MOST_ENVIRONMENT_BYTES = 4 << 20
+_MAX_ENVIRONMENT_BYTES = 4 << 20
 """Real blocks have a few KiB; larger ones are read as far as this."""
 _FIRST_ENVIRONMENT_BYTES = 64 << 10
 """Read of a block whose size is not recorded."""
-_LEAST_ADDRESS = 0x10000
+_MIN_ADDRESS = 0x10000
 """Windows never maps anything below."""
 
 
@@ -78,7 +78,7 @@ def list_processes(session: KernelSession, problems: list[str]) -> Iterator[List
             reason = " ".join(str(error).split())[:200]
             problems.append(f"the list of processes breaks off after {count}: {type(error).__name__}: {reason}")
             break
-        if count == MOST_PROCESSES:
+        if count == MAX_PROCESSES:
             problems.append(f"the list of processes does not end: only the first {count} are taken")
             break
         count += 1
@@ -170,7 +170,7 @@ class _ParameterReader:
             return
         address = int.from_bytes(pointer, "little")
         layout = c_process.RTL_USER_PROCESS_PARAMETERS64
-        data = self._read(address, layout.size) if address >= _LEAST_ADDRESS else None
+        data = self._read(address, layout.size) if address >= _MIN_ADDRESS else None
         if data is None:
             self.notes.append(f"partial: the image does not hold the process parameters at {address:#x}")
         else:
@@ -196,7 +196,7 @@ class _ParameterReader:
             return None
         descriptor = getattr(self._parameters, field)
         size, address = int(descriptor.Length) & ~1, int(descriptor.Buffer)
-        if not size or address < _LEAST_ADDRESS:
+        if not size or address < _MIN_ADDRESS:
             return None
         data = b""
         for part, length in self._pages(address, size):
@@ -215,10 +215,10 @@ class _ParameterReader:
         if self._parameters is None:
             return ()
         address, recorded = int(self._parameters.Environment), int(self._parameters.EnvironmentSize)
-        if address < _LEAST_ADDRESS:
+        if address < _MIN_ADDRESS:
             return ()
-        size = min(recorded or _FIRST_ENVIRONMENT_BYTES, _MOST_ENVIRONMENT_BYTES) & ~1
-        if recorded > _MOST_ENVIRONMENT_BYTES:
+        size = min(recorded or _FIRST_ENVIRONMENT_BYTES, _MAX_ENVIRONMENT_BYTES) & ~1
+        if recorded > _MAX_ENVIRONMENT_BYTES:
             self.notes.append(f"partial: an environment of {recorded} bytes is read only as far as {size}")
         entries: list[str] = []
         cut: list[str] = []

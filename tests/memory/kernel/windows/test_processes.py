@@ -161,7 +161,7 @@ def test_an_empty_list_is_damage(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_list_without_an_end_is_cut(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dumpscan.memory.kernel.windows.processes.MOST_PROCESSES", 3)
+    monkeypatch.setattr("dumpscan.memory.kernel.windows.processes.MAX_PROCESSES", 3)
     found, damage = pids(lab)
     assert len(found) == 3
     assert "the list of processes does not end: only the first 3 are taken" in damage
@@ -276,7 +276,7 @@ def test_an_environment_whose_first_page_is_absent(tmp_path: Path) -> None:
 
 
 def test_an_environment_without_an_end_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dumpscan.memory.kernel.windows.processes._MOST_ENVIRONMENT_BYTES", 64)
+    monkeypatch.setattr("dumpscan.memory.kernel.windows.processes._MAX_ENVIRONMENT_BYTES", 64)
     data = block(*(f"N{number}={number}" for number in range(1000)))
     process = process_with(tmp_path, environment=data, recorded=1 << 60)
     assert process.environment == ("N0=0", "N1=1", "N2=2", "N3=3", "N4=4", "N5=5")

@@ -1,0 +1,44 @@
+"""Small inputs that made earlier versions take gigabytes, hours, or end in a traceback."""
+
+from __future__ import annotations
+
+import lzma
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.corpus import SHARED
+from support.limits import dumpscan_limited
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTILE = SHARED / "corpus" / "hostile"
+pytestmark = [
+    pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"no hostile inputs at {HOSTILE}"),
+    pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there"),
+]
+
+
+def unpacked(directory: Path, name: str) -> Path:
+    """A hostile input as a plain file."""
+    path = HOSTILE / name
+    if path.suffix != ".xz":
+        return path
+    plain = directory / path.stem
+    plain.write_bytes(lzma.decompress(path.read_bytes()))
+    return plain
+
+
+@pytest.mark.parametrize("command", ["info", "keys", "envars"])
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("many-lists-4096x2000.dmp", 0, ""),
+        ("onebyte-ranges-60000.dmp.xz", None, "memory is in pieces too small to read through"),
+    ],
+)
+def test_minidumps(tmp_path: Path, command: str, name: str, code: int | None, said: str) -> None:
+    done = dumpscan_limited("minidump", command, unpacked(tmp_path, name), "--no-progress")
+    assert done.returncode == code or (code is None and done.returncode == 3 * (said in done.stderr))
