@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.model.c_symcrypt import GENERIC_MODULUS_TAG, INT_TAG, MODULUS_TAG, MAX_DIGITS, abis
+from dumpscan.model.c_symcrypt import GENERIC_MODULUS_TAG, INT_TAG, MAX_DIGITS, MODULUS_TAG, abis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

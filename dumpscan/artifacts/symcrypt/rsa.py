@@ -2,8 +2,8 @@
 
 A key and everything that it points to lie in one allocation, in a fixed order (`SymCryptRsakeyCreate`): the structure,
 the modulus, two primes (each in the room of a modulus), two CRT inverses, the private exponent, two CRT exponents. So
-any MODULUS in it says where the key would be (`RsaAllocation`), without a wrapper and without a symbol; pointers, where they
-are right, say the same. Which parts are really there, each part's own tag tells; whether they make a key, arithmetic
+any MODULUS in it says where the key would be (`RsaAllocation`), without a wrapper and without a symbol. Pointers that
+are right say the same. Which parts are really there, each part's own tag tells; whether they make a key, arithmetic
 does.
 """
 

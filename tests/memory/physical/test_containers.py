@@ -154,7 +154,7 @@ def test_a_raw_image_of_no_whole_number_of_pages_says_so(tmp_path: Path) -> None
 
 
 def test_a_list_of_runs_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dumpscan.memory.physical.containers._READS_ALLOWED", 100)
+    monkeypatch.setattr("dumpscan.memory.physical.containers._MAX_READS", 100)
     path = write(tmp_path, lime(*((number, 1) for number in range(1000)), data=True))
     with pytest.raises(InputError, match="the list of its runs of memory does not end"):
         open_image(path, [])
