@@ -1,4 +1,4 @@
-"""Data goes one way, upstairs: no module imports one of a floor above it, and no modules import each other in a circle."""
+"""Data goes one way, upstairs: no module imports one of a floor above it, and none import each other in a circle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MODULES = _modules()
 
 
 def _imports(name: str, *, typing: bool) -> set[str]:
-    """Return the package's modules that one imports, also within functions; with `typing`, those for annotations too."""
+    """Return the modules that one imports, also within functions; with `typing`, also those for annotations."""
     found = set()
     skipped = set() if typing else _for_typing(MODULES[name])
     for node in ast.walk(MODULES[name]):

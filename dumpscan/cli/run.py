@@ -103,7 +103,12 @@ class Run:
         for each in absent:
             self.note(str(each))
         if others:
-            self.note(f"{others} files in the directories are not dumps")
+            files = (
+                "1 file in the directories is not a dump"
+                if others == 1
+                else f"{others} files in the directories are not dumps"
+            )
+            self.note(files)
 
     def _unreadable(self, path: Path, message: str) -> None:
         complain(message)

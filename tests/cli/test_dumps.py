@@ -1,0 +1,106 @@
+"""The commands that need no group: what each file is decides how it is read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dumpscan.cli.app import app
+from support.corpus import SAMPLES
+from support.kernel_images import build_lab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from support.kernel_images import Lab
+
+SAMPLE = SAMPLES / "webserver.dmp"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return build_lab(tmp_path_factory.mktemp("lab"))
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def document(*arguments: object) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(run(*arguments, "--format", "json").stdout)
+    return told
+
+
+@pytest.mark.parametrize("command", ["info", "cmdline", "envars", "x509", "keys", "symcrypt"])
+def test_the_same_as_in_its_group(command: str, lab: Lab) -> None:
+    alone, grouped = document(command, SAMPLE), document("minidump", command, SAMPLE)
+    assert alone["findings"] == grouped["findings"]
+    assert alone["dumpscan"]["command"] == command
+    symbols = ("--symbols", lab.symbols)
+    alone, grouped = document(command, lab.image, *symbols), document("kernel", command, lab.image, *symbols)
+    assert alone["findings"] == grouped["findings"]
+    assert alone["inputs"] == grouped["inputs"]
+
+
+def test_both_kinds_at_once(lab: Lab) -> None:
+    told = document("x509", SAMPLE, lab.image, "--symbols", lab.symbols)
+    files = {place["file"] for finding in told["findings"] for place in finding["locations"]}
+    assert files == {str(SAMPLE), str(lab.image)}
+
+
+def test_a_directory_is_walked(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    shutil.copy(SAMPLE, tmp_path / "below" / "crash.dmp")
+    (tmp_path / "notes.txt").write_text("no dump")
+    done = run("x509", tmp_path, "--format", "json")
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert [each["file"] for each in told["inputs"]] == [str(tmp_path / "below" / "crash.dmp")]
+    assert "1 file in the directories is not a dump" in done.stderr
+
+
+def test_a_file_that_is_named_and_no_dump_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no dump")
+    done = run("x509", tmp_path / "notes.txt", SAMPLE, "--format", "json")
+    assert done.exit_code == 1
+    assert f"{tmp_path / 'notes.txt'}: no dump: it begins like a text" in done.stderr
+    assert [each["status"] for each in json.loads(done.stdout)["inputs"]] == ["unreadable", "ok"]
+
+
+def test_a_file_of_another_kind_names_its_command(lab: Lab) -> None:
+    done = run("kernel", "x509", SAMPLE)
+    assert done.exit_code == 1
+    assert "is a minidump: use `dumpscan minidump`" in done.stderr
+    done = run("minidump", "x509", lab.image)
+    assert done.exit_code == 1
+    assert "not a minidump" in done.stderr
+
+
+def test_an_input_without_the_process_is_a_note(lab: Lab) -> None:
+    symbols = ("--symbols", lab.symbols)
+    done = run("cmdline", SAMPLE, lab.image, *symbols, "--pid", 5200)
+    assert done.exit_code == 0
+    assert f"note: {SAMPLE}: its process is 5120 (w3wp.exe)" in done.stderr
+    assert run("cmdline", SAMPLE, lab.image, *symbols, "--pid", 4242).exit_code == 2
+
+
+def test_scan_shows_everything() -> None:
+    told = document("scan", SAMPLE)
+    assert {"certificate", "private_key", "encrypted_container"} <= {each["kind"] for each in told["findings"]}
+    table = run("scan", SAMPLE).stdout
+    assert "Private keys: " in table
+    assert "Certificates: " in table
+    assert "Processes: 1" in table
+    assert "w3wp.exe" in table
+
+
+def test_pslist_without_a_group(lab: Lab) -> None:
+    told = document("pslist", SAMPLE, lab.image, "--symbols", lab.symbols)
+    assert {5120, 5200} <= {each["process"]["pid"] for each in told["findings"]}
+    assert "No such command" in run("minidump", "pslist", SAMPLE).stderr
