@@ -1,7 +1,7 @@
 """dumpscan finds X.509 certificates and private keys in memory dumps, proves each key, and says where it lay.
 
-The names below are the library; `docs/api.md` shows how to use it. They are imported when they are first used, so that
-`import dumpscan` costs a command line nothing.
+The names below are the library; `docs/api.md` shows how to use it. What is not cheap to import is imported when it is
+first used.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import dumpscan.search  # noqa: F401 - loaded first: from then on `dumpscan.search` is the function below
 from dumpscan._version import __version__
+from dumpscan.api import SearchResult, open_dump, search
 
 if TYPE_CHECKING:
-    from dumpscan.api import SearchResult, open_dump, search
     from dumpscan.exceptions import DumpscanError, InputError, NoSuchProcessError, UsageError
     from dumpscan.findings import (
         Certificate,
@@ -47,7 +48,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "dumpscan.api": {"SearchResult", "open_dump", "search"},
     "dumpscan.exceptions": {"DumpscanError", "InputError", "NoSuchProcessError", "UsageError"},
     "dumpscan.memory.open": {"NoDumpError"},
 }

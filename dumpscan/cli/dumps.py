@@ -177,7 +177,7 @@ def _scan(request: Request) -> int:
 
 def _search(request: Request, search: Search) -> int:
     """Search the dumps, pair what was found, show and export it."""
-    from dumpscan.artifacts.registry import KEYS
+    from dumpscan.artifacts.registry import EVERYTHING, KEYS
     from dumpscan.cli.progress import ProgressBar
     from dumpscan.output.formats.render import View
     from dumpscan.search.merge import Collector
@@ -187,7 +187,8 @@ def _search(request: Request, search: Search) -> int:
     from dumpscan.search.run import search_size
 
     password = ask_password(request.password, request.output)
-    run = request.run(View.SECRETS if search is KEYS else View.FINDINGS)
+    view = View.SECRETS if search is KEYS else View.EVERYTHING if search is EVERYTHING else View.FINDINGS
+    run = request.run(view)
     what = search.with_aes() if request.aes else search
     options = SearchOptions(pids=request.pids or (), names=request.names or ())
     collector = Collector()

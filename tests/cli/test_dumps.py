@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dumpscan.cli.app import app
+from dumpscan.exceptions import NoSuchProcessError
 from support.corpus import SAMPLES
 from support.kernel_images import build_lab
 
@@ -87,7 +88,8 @@ def test_an_input_without_the_process_is_a_note(lab: Lab) -> None:
     done = run("cmdline", SAMPLE, lab.image, *symbols, "--pid", 5200)
     assert done.exit_code == 0
     assert f"note: {SAMPLE}: its process is 5120 (w3wp.exe)" in done.stderr
-    assert run("cmdline", SAMPLE, lab.image, *symbols, "--pid", 4242).exit_code == 2
+    done = run("cmdline", SAMPLE, lab.image, *symbols, "--pid", 4242)
+    assert isinstance(done.exception, NoSuchProcessError)  # a usage error, which ends with exit code 2
 
 
 def test_scan_shows_everything() -> None:

@@ -54,6 +54,7 @@ _PROCESS = ("dump", *(name for name in _columns(Process, "process.") if name not
 COLUMNS: dict[View, tuple[str, ...]] = {
     View.FINDINGS: _finding_columns(),
     View.SECRETS: _finding_columns(),
+    View.EVERYTHING: _finding_columns(),
     View.PSLIST: _PROCESS,
     View.CMDLINE: _PROCESS,
     View.ENVARS: ("dump", "process.pid", "process.name", "variable.name", "variable.value"),
@@ -65,6 +66,7 @@ COLUMNS: dict[View, tuple[str, ...]] = {
 _OWN: dict[View, tuple[str, ...]] = {
     View.FINDINGS: ("location.",),
     View.SECRETS: ("location.",),
+    View.EVERYTHING: ("location.",),
     View.PSLIST: (),
     View.CMDLINE: (),
     View.ENVARS: ("variable.",),
@@ -146,7 +148,7 @@ def _inert(text: str) -> str:
 
 def _rows(record: Record, view: View) -> Iterator[Record]:
     match view:
-        case View.FINDINGS | View.SECRETS:
+        case View.FINDINGS | View.SECRETS | View.EVERYTHING:
             for location in record["locations"] or [{}]:
                 yield {"location": location}
         case View.PSLIST | View.CMDLINE | View.SYMBOLS:

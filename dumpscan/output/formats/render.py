@@ -22,6 +22,7 @@ class View(StrEnum):
 
     FINDINGS = "findings"
     SECRETS = "secrets"
+    EVERYTHING = "everything"
     PSLIST = "pslist"
     CMDLINE = "cmdline"
     ENVARS = "envars"

@@ -77,6 +77,8 @@ class TableRenderer:
                 from dumpscan.output.formats.table.process import cmdline_sections as sections  # noqa: PLC0415 - by need
             case View.SECRETS:
                 from dumpscan.output.formats.table.findings import secret_sections as sections  # noqa: PLC0415 - by need
+            case View.EVERYTHING:
+                from dumpscan.output.formats.table.holders import sections  # noqa: PLC0415 - by need
             case View.PSLIST:
                 from dumpscan.output.formats.table.process import pslist_sections as sections  # noqa: PLC0415 - by need
             case View.SYMBOLS:
@@ -85,7 +87,7 @@ class TableRenderer:
                 from dumpscan.output.formats.table.process import envars_sections as sections  # noqa: PLC0415 - by need
             case View.INFO:
                 from dumpscan.output.formats.table.info import sections  # noqa: PLC0415 - by need
-        if self._view in {View.FINDINGS, View.SECRETS, View.PSLIST, View.CMDLINE} and scope.common:
+        if self._view in {View.FINDINGS, View.SECRETS, View.EVERYTHING, View.PSLIST, View.CMDLINE} and scope.common:
             yield Section(title(scope.common, style="dim"), (), ())
         yield from sections(self._records, scope)
 
