@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.aes import searcher as aes
-from dumpscan.artifacts.keys import container, keyblob, openssh, private_key
+from dumpscan.artifacts.containers import pkcs
+from dumpscan.artifacts.keys import private_key
+from dumpscan.artifacts.keys.ssh import openssh
+from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
 from dumpscan.artifacts.text import pem
 from dumpscan.artifacts.x509 import certificate
@@ -25,10 +28,11 @@ if TYPE_CHECKING:
 X509_DETECTORS: tuple[Detector, ...] = (
     *certificate.DETECTORS,
     *private_key.DETECTORS,
-    *keyblob.DETECTORS,
+    *cng.DETECTORS,
+    *capi.DETECTORS,
     *pem.DETECTORS,
     *openssh.DETECTORS,
-    *container.DETECTORS,
+    *pkcs.DETECTORS,
 )
 """Certificates, keys and containers in the forms of files."""
 

@@ -1,1 +1,1 @@
-"""Floor 3: private keys in their file forms, and the containers that protect them."""
+"""Floor 3: private keys in their file forms."""

@@ -14,8 +14,10 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts.containers import pkcs
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
-from dumpscan.artifacts.keys import container, openssh, private_key
+from dumpscan.artifacts.keys import private_key
+from dumpscan.artifacts.keys.ssh import openssh
 from dumpscan.artifacts.opening import opening
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import EncryptedContainer, PrivateKey
@@ -142,7 +144,7 @@ _BY_LABEL: dict[str, Callable[[bytes], Finding]] = {
     "RSA PRIVATE KEY": _PRIVATE,
     "EC PRIVATE KEY": _PRIVATE,
     "DSA PRIVATE KEY": _PRIVATE,
-    "ENCRYPTED PRIVATE KEY": _finding(container.parse_pkcs8),
+    "ENCRYPTED PRIVATE KEY": _finding(pkcs.parse_pkcs8),
     "OPENSSH PRIVATE KEY": _finding(openssh.parse),
 }
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.keys import container
+from dumpscan.artifacts.containers import pkcs
 from dumpscan.artifacts.text.pem import DETECTORS
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
 from support.artifact_samples import (
@@ -123,7 +123,7 @@ def test_encrypted_pkcs8_is_the_same_thing_as_its_der() -> None:
     finding = detect_one(DETECTORS, text).finding
     assert isinstance(finding, EncryptedContainer)
     assert finding.container == "pkcs8"
-    assert detect_one(container.DETECTORS, finding.data).finding == finding
+    assert detect_one(pkcs.DETECTORS, finding.data).finding == finding
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.keys.keyblob import DETECTORS
+from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import (
     capi_rsa,
@@ -23,6 +23,7 @@ from support.artifact_samples import (
     rsa_key,
 )
 
+DETECTORS = (*cng.DETECTORS, *capi.DETECTORS)
 KEY = rsa_key(1024)
 BLOBS = {
     "RSA2": cng_rsa(KEY),

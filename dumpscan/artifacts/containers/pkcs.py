@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from asn1crypto import pkcs12
 
 from dumpscan.artifacts import ber, der
+from dumpscan.artifacts.containers.protection import PARSER_ERRORS, Protection, read_mac, read_protection
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, RefusedError
-from dumpscan.artifacts.keys.protection import PARSER_ERRORS, Protection, read_mac, read_protection
 from dumpscan.artifacts.opening import opening
 from dumpscan.findings import EncryptedContainer
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dumpscan.artifacts.containers.pkcs import DETECTORS
 from dumpscan.artifacts.keys import private_key
-from dumpscan.artifacts.keys.container import DETECTORS
 from dumpscan.findings import EncryptedContainer
 from support.artifact_samples import (
     certificate_of,

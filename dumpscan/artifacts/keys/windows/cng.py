@@ -1,17 +1,18 @@
-"""Key blobs of Windows' crypto interfaces: CNG's RSA and EC private keys, and CAPI's PRIVATEKEYBLOB.
+"""Private keys as CNG exports them: RSA and EC.
 
-Layouts: `dumpscan.model.c_keyblob`, from Microsoft's `bcrypt.h` and `wincrypt.h`.
+Layouts: `dumpscan.model.c_keyblob`, from Microsoft's `bcrypt.h`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.keys.private_key import read_from
+from dumpscan.artifacts.keys.windows.blob import Numbers, read_header
 from dumpscan.artifacts.opening import opening
 from dumpscan.model.c_keyblob import c_keyblob
 
@@ -24,31 +25,14 @@ _CURVES: dict[bytes, ec.EllipticCurve] = {b"2": ec.SECP256R1(), b"4": ec.SECP384
 
 _RSA_HEADER = len(c_keyblob.BCRYPT_RSAKEY_BLOB)
 _EC_HEADER = len(c_keyblob.BCRYPT_ECCKEY_BLOB)
-_CAPI_KEY = len(c_keyblob.PUBLICKEYSTRUC)
-_CAPI_HEADER = _CAPI_KEY + len(c_keyblob.RSAPUBKEY)
 
 _LEAST_BITS, _MOST_BITS = key_proof.LEAST_RSA_BITS, key_proof.MOST_RSA_BITS
 
 
-class _Numbers:
-    """Reads numbers of given widths one behind the other."""
-
-    def __init__(self, data: bytes, offset: int, byte_order: Literal["little", "big"]) -> None:
-        self._data = data
-        self._offset = offset
-        self._byte_order = byte_order
-
-    def take(self, width: int) -> int:
-        """Return the next number, `width` bytes wide."""
-        begin = self._offset
-        self._offset += width
-        return int.from_bytes(self._data[begin : self._offset], self._byte_order)
-
-
-def parse_cng_rsa(data: bytes) -> Parsed:
+def parse_rsa(data: bytes) -> Parsed:
     """Prove a BCRYPT_RSAPRIVATE_BLOB or BCRYPT_RSAFULLPRIVATE_BLOB."""
     head = c_keyblob.BCRYPT_RSAKEY_BLOB(data)
-    numbers, prime1, prime2 = _Numbers(data, _RSA_HEADER, "big"), head.cbPrime1, head.cbPrime2
+    numbers, prime1, prime2 = Numbers(data, _RSA_HEADER, "big"), head.cbPrime1, head.cbPrime2
     exponent, modulus, p, q = map(numbers.take, (head.cbPublicExp, head.cbModulus, prime1, prime2))
     if modulus.bit_length() != head.BitLength:
         raise RefusedError("a modulus of another size than announced")
@@ -60,7 +44,7 @@ def parse_cng_rsa(data: bytes) -> Parsed:
     return Parsed(read_from(key, data), "cng")
 
 
-def parse_cng_ec(data: bytes) -> Parsed:
+def parse_ec(data: bytes) -> Parsed:
     """Prove a BCRYPT_ECCPRIVATE_BLOB of a NIST curve."""
     head = c_keyblob.BCRYPT_ECCKEY_BLOB(data)
     curve, values = _CURVES[head.dwMagic[3:]], data[_EC_HEADER:]
@@ -68,19 +52,8 @@ def parse_cng_ec(data: bytes) -> Parsed:
     return Parsed(read_from(key_proof.ec_key(curve, private_value, point), data), "cng")
 
 
-def parse_capi(data: bytes) -> Parsed:
-    """Prove a PRIVATEKEYBLOB of an RSA key."""
-    head = c_keyblob.RSAPUBKEY(data[_CAPI_KEY:])
-    numbers, half = _Numbers(data, _CAPI_HEADER, "little"), head.bitlen // 16
-    modulus, p, q, dp, dq, qinv, d = map(numbers.take, (2 * half, *[half] * 5, 2 * half))
-    if modulus.bit_length() != head.bitlen:
-        raise RefusedError("a modulus of another size than announced")
-    key = key_proof.rsa_key(modulus=modulus, exponent=head.pubexp, p=p, q=q, private_exponent=d, crt=(dp, dq, qinv))
-    return Parsed(read_from(key, data), "capi")
-
-
-def _extract_cng_rsa(memory: Memory, address: int) -> Raw:
-    head = c_keyblob.BCRYPT_RSAKEY_BLOB(_read(memory, address, _RSA_HEADER))
+def _extract_rsa(memory: Memory, address: int) -> Raw:
+    head = c_keyblob.BCRYPT_RSAKEY_BLOB(read_header(memory, address, _RSA_HEADER))
     modulus, prime1, prime2 = head.cbModulus, head.cbPrime1, head.cbPrime2
     fits = (
         _LEAST_BITS <= head.BitLength <= _MOST_BITS
@@ -96,8 +69,8 @@ def _extract_cng_rsa(memory: Memory, address: int) -> Raw:
     return Raw(memory.read(address, length), length)
 
 
-def _extract_cng_ec(memory: Memory, address: int) -> Raw:
-    head = c_keyblob.BCRYPT_ECCKEY_BLOB(_read(memory, address, _EC_HEADER))
+def _extract_ec(memory: Memory, address: int) -> Raw:
+    head = c_keyblob.BCRYPT_ECCKEY_BLOB(read_header(memory, address, _EC_HEADER))
     curve = _CURVES.get(head.dwMagic[3:])
     if curve is None or head.cbKey != (curve.key_size + 7) // 8:
         raise RefusedError("a size that the curve does not have")
@@ -105,34 +78,16 @@ def _extract_cng_ec(memory: Memory, address: int) -> Raw:
     return Raw(memory.read(address, length), length)
 
 
-def _extract_capi(memory: Memory, address: int) -> Raw:
-    bits = c_keyblob.RSAPUBKEY(_read(memory, address, _CAPI_HEADER)[_CAPI_KEY:]).bitlen
-    if not _LEAST_BITS <= bits <= _MOST_BITS or bits % 16:
-        raise RefusedError("no size of an RSA key")
-    length = _CAPI_HEADER + 2 * (bits // 8) + 5 * (bits // 16)
-    return Raw(memory.read(address, length), length)
-
-
-def _read(memory: Memory, address: int, size: int) -> bytes:
-    data = memory.read(address, size)
-    if len(data) < size:
-        raise RefusedError("the memory ends within the header")
-    return data
-
-
-_CNG_RSA = BytesDecoder(_extract_cng_rsa, parse_cng_rsa)
-_CNG_EC = BytesDecoder(_extract_cng_ec, parse_cng_ec)
-_CAPI = BytesDecoder(_extract_capi, parse_capi)
+_RSA = BytesDecoder(_extract_rsa, parse_rsa)
+_EC = BytesDecoder(_extract_ec, parse_ec)
 
 DETECTORS: tuple[Detector, ...] = (
     # Magic, BitLength, cbPublicExp, cbModulus, cbPrime1, cbPrime2
     (
         opening("cng-rsa", "52 53 41 32|33 .. 02-40 00 00 01-20 00 00 00 .. 00-08 00 00 .. 00-04 00 00 .. 00-04 00 00"),
-        _CNG_RSA,
+        _RSA,
     ),
-    (opening("cng-ec-256", "45 43 53|4b 32 20 00 00 00"), _CNG_EC),
-    (opening("cng-ec-384", "45 43 53|4b 34 30 00 00 00"), _CNG_EC),
-    (opening("cng-ec-521", "45 43 53|4b 36 42 00 00 00"), _CNG_EC),
-    # bType, bVersion, reserved, aiKeyAlg, magic, bitlen
-    (opening("capi-rsa", "07 02 00 00 00 24|a4 00 00 52 53 41 32 .. 02-40 00 00"), _CAPI),
+    (opening("cng-ec-256", "45 43 53|4b 32 20 00 00 00"), _EC),
+    (opening("cng-ec-384", "45 43 53|4b 34 30 00 00 00"), _EC),
+    (opening("cng-ec-521", "45 43 53|4b 36 42 00 00 00"), _EC),
 )

@@ -7,8 +7,8 @@ from asn1crypto import algos, core
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dumpscan.artifacts.containers.protection import Protection, read_protection
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.keys.protection import Protection, read_protection
 from support.artifact_samples import tlv
 
 

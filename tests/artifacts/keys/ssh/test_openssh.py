@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.keys.openssh import DETECTORS
+from dumpscan.artifacts.keys.ssh.openssh import DETECTORS
 from dumpscan.findings import EncryptedContainer, PrivateKey
 from support.artifact_samples import BASE, all_keys, damaged, detect, detect_one, key_id, memory_of, pkcs8
 

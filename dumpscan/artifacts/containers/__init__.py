@@ -1,0 +1,1 @@
+"""Floor 3: containers that protect private keys with a password."""

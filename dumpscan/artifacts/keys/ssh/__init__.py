@@ -1,0 +1,1 @@
+"""Floor 3: private keys as programs of SSH write them."""
