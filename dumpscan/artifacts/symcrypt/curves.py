@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from dumpscan.artifacts.keys import encode as key_encode
 from dumpscan.artifacts.keys.proof import LIBRARY_ERRORS
-from dumpscan.artifacts.symcrypt import encode as symcrypt_encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ class Weierstrass:
     @property
     def encoded(self) -> bytes:
         """ECParameters."""
-        return symcrypt_encode.ec_parameters(
+        return key_encode.ec_parameters(
             p=self.p, a=self.a, b=self.b, generator=self.generator, order=self.order, cofactor=self.cofactor
         )
 
@@ -136,14 +136,14 @@ class Weierstrass:
 
     def public_info(self, point: Point) -> bytes:
         """Write a public key as SubjectPublicKeyInfo with explicit parameters."""
-        written = symcrypt_encode.point(point, (self.p.bit_length() + 7) // 8)
-        return symcrypt_encode.public_info(symcrypt_encode.ec_algorithm(self.encoded), written)
+        written = key_encode.point(point, (self.p.bit_length() + 7) // 8)
+        return key_encode.public_info(key_encode.ec_algorithm(self.encoded), written)
 
     def pkcs8(self, scalar: int, point: Point) -> bytes:
         """Write a private key as PKCS#8 with explicit parameters."""
-        written = symcrypt_encode.point(point, (self.p.bit_length() + 7) // 8)
-        private = symcrypt_encode.ec_private(scalar, (self.order.bit_length() + 7) // 8, written)
-        return symcrypt_encode.pkcs8(symcrypt_encode.ec_algorithm(self.encoded), private)
+        written = key_encode.point(point, (self.p.bit_length() + 7) // 8)
+        private = key_encode.ec_private(scalar, (self.order.bit_length() + 7) // 8, written)
+        return key_encode.pkcs8(key_encode.ec_algorithm(self.encoded), private)
 
 
 def to_affine(x: int, y: int, z: int, p: int, powers: tuple[int, int] = (2, 3)) -> Point | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.artifacts.decoded import Decoded
-from dumpscan.artifacts.symcrypt import encode as symcrypt_encode
+from dumpscan.artifacts.keys import encode as key_encode
 from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
     modulus_header,
@@ -159,12 +159,12 @@ def _prove(group: _Group, stored: int, private: int, size: int, *, signs: bool) 
         if not 1 < g < p - 1 or not 1 < y < p - 1 or pow(g, private, p) != y:
             continue
         proof = ["y = g^x mod p"]
-        algorithm, name = symcrypt_encode.dh_algorithm(p, g), "DH"
+        algorithm, name = key_encode.dh_algorithm(p, g), "DH"
         if group.q is not None and private < group.q and (p - 1) % group.q == 0 and pow(g, group.q, p) == 1:
             proof += ["q divides p-1", "g^q = 1 mod p"]
             if signs:
-                algorithm, name = symcrypt_encode.dsa_algorithm(p, group.q, g), "DSA"
-        info = symcrypt_encode.public_info(algorithm, symcrypt_encode.integer_key(y))
-        secret = symcrypt_encode.pkcs8(algorithm, symcrypt_encode.integer_key(private))
-        return symcrypt_encode.private_key(name, p.bit_length(), info, secret, proof=tuple(proof))
+                algorithm, name = key_encode.dsa_algorithm(p, group.q, g), "DSA"
+        info = key_encode.public_info(algorithm, key_encode.integer_key(y))
+        secret = key_encode.pkcs8(algorithm, key_encode.integer_key(private))
+        return key_encode.private_key(name, p.bit_length(), info, secret, proof=tuple(proof))
     return None

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts.decoded import Decoded, RefusedError
+from dumpscan.artifacts.keys.encode import private_key, public_key
 from dumpscan.artifacts.keys.proof import X25519, ec_key, raw_key
 from dumpscan.artifacts.symcrypt.curves import (
     NAMED_FIELDS,
@@ -27,7 +28,6 @@ from dumpscan.artifacts.symcrypt.curves import (
     on_named_curve,
     to_affine,
 )
-from dumpscan.artifacts.symcrypt.encode import private_key, public_key
 from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
     int_header,

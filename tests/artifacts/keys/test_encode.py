@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from dumpscan.artifacts.symcrypt import encode as symcrypt_encode
+from dumpscan.artifacts.keys import encode as key_encode
 from dumpscan.synth.objects.keys import make_key
 
 
@@ -24,10 +24,10 @@ def key() -> dsa.DSAPrivateKey:
 def test_dsa_keys_are_written_as_the_library_writes_them(key: dsa.DSAPrivateKey) -> None:
     numbers = key.private_numbers()
     group = numbers.public_numbers.parameter_numbers
-    algorithm = symcrypt_encode.dsa_algorithm(group.p, group.q, group.g)
-    private = symcrypt_encode.pkcs8(algorithm, symcrypt_encode.integer_key(numbers.x))
+    algorithm = key_encode.dsa_algorithm(group.p, group.q, group.g)
+    private = key_encode.pkcs8(algorithm, key_encode.integer_key(numbers.x))
     assert private == key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    public = symcrypt_encode.public_info(algorithm, symcrypt_encode.integer_key(numbers.public_numbers.y))
+    public = key_encode.public_info(algorithm, key_encode.integer_key(numbers.public_numbers.y))
     assert public == key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -43,16 +43,16 @@ OAKLEY_2 = int(
 @pytest.mark.filterwarnings("ignore:Diffie-Hellman")
 def test_diffie_hellman_keys_are_read_by_the_library() -> None:
     private = 0x1234567890ABCDEF << 100 | 1
-    algorithm = symcrypt_encode.dh_algorithm(OAKLEY_2, 2)
-    loaded = load_der_private_key(symcrypt_encode.pkcs8(algorithm, symcrypt_encode.integer_key(private)), None)
+    algorithm = key_encode.dh_algorithm(OAKLEY_2, 2)
+    loaded = load_der_private_key(key_encode.pkcs8(algorithm, key_encode.integer_key(private)), None)
     assert isinstance(loaded, dh.DHPrivateKey)
     assert loaded.private_numbers().x == private
-    public = symcrypt_encode.public_info(algorithm, symcrypt_encode.integer_key(pow(2, private, OAKLEY_2)))
+    public = key_encode.public_info(algorithm, key_encode.integer_key(pow(2, private, OAKLEY_2)))
     assert public == loaded.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def test_findings_are_named_by_the_public_key_and_hide_the_private_one() -> None:
-    found = symcrypt_encode.private_key("DH", 512, b"public", b"secret", proof=("relation",))
-    public = symcrypt_encode.public_key("DH", 512, b"public", proof=("relation",))
+    found = key_encode.private_key("DH", 512, b"public", b"secret", proof=("relation",))
+    public = key_encode.public_key("DH", 512, b"public", proof=("relation",))
     assert found.key_id == public.key_id
     assert "secret" not in repr(found)
