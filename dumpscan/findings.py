@@ -298,7 +298,12 @@ class PrivateKey(Finding):
         algorithm: `RSA`, `EC`, `Ed25519`, `X25519`, `DSA` …
         bits: Size of the modulus or field in bits.
         curve: Name of the curve, for EC keys.
-        proof: The relations that were checked, e.g. `n = p*q`.
+        proof: The relations that were checked, e.g. `n = p*q`. Empty if there is nothing in the key's bytes that its
+            private value can be checked against: any number of that size would have been read as a key.
+        wrong_parts: Values stored with it that do not belong to it, e.g. `CRT coefficient`. The key works without them:
+            `pkcs8` holds the right ones.
+        needs_support: Whether this is one of several readings of the same bytes, at most one of which is right (an
+            EC private value whose curve is not told): to be reported only if something else bears its public key.
         pkcs8: The key as unencrypted PKCS#8 DER. Secret: for export only.
         certificates: Certificates found that bear its public key.
     """
@@ -310,6 +315,8 @@ class PrivateKey(Finding):
     bits: int
     curve: str | None = None
     proof: tuple[str, ...]
+    wrong_parts: tuple[str, ...] = ()
+    needs_support: bool = field(default=False, repr=False)
     pkcs8: bytes = field(repr=False)
     certificates: tuple[CertificateRef, ...] = ()
 

@@ -62,6 +62,10 @@ class _Entry:
     count: int = 0
     proofs: dict[tuple[str, ...], tuple[tuple[int, ...], int, int]] = field(default_factory=dict)
     """What was proved of a key's copies, with the first position of a copy of which just that was proved."""
+    wrong_parts: set[str] = field(default_factory=set)
+    """Names of what any copy of a private key holds that does not belong to it."""
+    needs_support: bool = True
+    """Whether every copy of a private key is one of several readings of the same bytes."""
     last_beyond: tuple[tuple[int, ...], int, int] | None = None
     """The last place that was counted only, as (order, address, end)."""
 
@@ -100,6 +104,9 @@ class Collector:
             position = (source.order, decoded.address, -decoded.length)
             proof = decoded.finding.proof
             entry.proofs[proof] = min(entry.proofs.get(proof, position), position)
+        if isinstance(decoded.finding, PrivateKey):
+            entry.wrong_parts.update(decoded.finding.wrong_parts)
+            entry.needs_support &= decoded.finding.needs_support
         self._add_place(entry, decoded, source)
 
     def findings(self) -> list[Finding]:
@@ -155,6 +162,9 @@ def _finished(entry: _Entry) -> Finding:
     finding, locations = entry.finding, tuple(place.location for place in entry.places)
     if isinstance(finding, _KEYS):  # its key id says nothing of how it is written, so its first place describes it
         finding = replace(finding, sha256=locations[0].sha256, size=locations[0].length, proof=_proof(entry))
+    if isinstance(finding, PrivateKey):
+        wrong = tuple(sorted(entry.wrong_parts))
+        finding = replace(finding, wrong_parts=wrong, needs_support=entry.needs_support)
     return replace(finding, locations=locations, location_count=entry.count)
 
 

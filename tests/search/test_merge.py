@@ -125,6 +125,36 @@ def test_relations_proven_of_any_copy_count() -> None:
     assert found.proof == ("n = p*q", "other", *(relation for relation in whole.proof if relation != "n = p*q"))
 
 
+@pytest.mark.parametrize("order", [*permutations(range(3))])
+def test_wrong_parts_of_any_copy_count(order: tuple[int, ...]) -> None:
+    key = private_key.parse_any(pkcs8(KEY)).finding
+    assert isinstance(key, PrivateKey)
+    copies = [key, replace(key, wrong_parts=("prime 2", "prime 1")), replace(key, wrong_parts=("prime 2",))]
+    collector = Collector()
+    for number in order:
+        collector.add(_decoded(copies[number], 5000 * number), _source(0))
+    (found,) = collector.findings()
+    assert isinstance(found, PrivateKey)
+    assert found.wrong_parts == ("prime 1", "prime 2")
+
+
+@pytest.mark.parametrize("copies", [(True, False), (False, True)])
+def test_a_key_that_any_copy_tells_needs_no_support(copies: tuple[bool, bool]) -> None:
+    key = private_key.parse_any(pkcs8(KEY)).finding
+    assert isinstance(key, PrivateKey)
+    collector = Collector()
+    collector.add(_decoded(replace(key, needs_support=copies[0]), 0), _source(0))
+    collector.add(_decoded(replace(key, needs_support=copies[1]), 5000), _source(0))
+    (found,) = collector.findings()
+    assert isinstance(found, PrivateKey)
+    assert not found.needs_support
+    collector = Collector()
+    collector.add(_decoded(replace(key, needs_support=True), 0), _source(0))
+    (found,) = collector.findings()
+    assert isinstance(found, PrivateKey)
+    assert found.needs_support
+
+
 def test_the_order_of_finds_does_not_change_the_proof() -> None:
     key = private_key.parse_any(pkcs8(KEY)).finding
     assert isinstance(key, PrivateKey)

@@ -175,6 +175,7 @@ def private_key(
         curve=curve,
         key_id=key_id(key),
         proof=("n = p*q", "e*d = 1 mod lcm(p-1, q-1)") if algorithm == "RSA" else ("Q = d*G",),
+        wrong_parts=("CRT coefficient",) if algorithm == "RSA" else (),
         pkcs8=der,
         certificates=references(certificates),
     )

@@ -112,6 +112,7 @@ PRIVATE_KEY = PrivateKey(
     curve="secp256r1",
     key_id="44" * 32,
     proof=("n = p*q", "e*d = 1 mod lcm(p-1, q-1)"),
+    wrong_parts=("CRT coefficient",),
     pkcs8=SECRET,
     certificates=(REFERENCE, CertificateRef(thumbprint="CD" * 20, subject="")),
 )
