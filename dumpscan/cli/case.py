@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpscan.cli.options import Format, FormatOption
+from dumpscan.cli.options import FormatOption
+from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,7 +66,7 @@ def query(
     """Ask the case in SQL. Nothing can be changed; key material reads as NULL."""
     from dumpscan.case.store.query import query as ask
     from dumpscan.cli.messages import EXIT_DONE, complain
-    from dumpscan.output.formats.query_rows import write_rows
+    from dumpscan.output.formats.registry import write_rows
 
     answer = ask(case, sql, most_rows=most_rows, seconds=seconds)
     write_rows(sys.stdout, output_format, answer.columns, answer.rows)
@@ -79,7 +80,8 @@ def show_findings(
 ) -> None:
     """Write findings and what became of the files that they lie in to standard output."""
     from dumpscan.findings import InputStatus
-    from dumpscan.output.formats.render import View, make_renderer
+    from dumpscan.output.formats.registry import make_renderer
+    from dumpscan.output.formats.render import View
     from dumpscan.output.records import finding_record
 
     renderer = make_renderer(output_format, command=command, view=View.FINDINGS, stream=sys.stdout)

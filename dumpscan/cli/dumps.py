@@ -16,7 +16,6 @@ import typer
 
 from dumpscan.cli.options import (
     Aes,
-    Format,
     FormatOption,
     Names,
     NoProgress,
@@ -29,6 +28,7 @@ from dumpscan.cli.options import (
     ask_password,
 )
 from dumpscan.memory.open import OpenOptions
+from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dumpscan.exceptions import UsageError
-
-
-class Format(StrEnum):
-    """How results are written to standard output."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-
+from dumpscan.output.formats.registry import Format
 
 Images = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="Images of physical memory.", show_default=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dumpscan.cli.options import Quiet
+from dumpscan.output.exports.registry import Target
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,9 +29,7 @@ When = Annotated[
         show_default=False,
     ),
 ]
-To = Annotated[
-    str, typer.Option("--to", metavar="TOOL", help="`timesketch`, `ecs` (JSON lines) or `stix`.", show_default=False)
-]
+To = Annotated[Target, typer.Option("--to", help="The tool to write for.", show_default=False)]
 
 
 def report(
@@ -81,7 +80,7 @@ def export(
     """Write a case for another tool."""
     from dumpscan.case.store.reader import Case
     from dumpscan.cli.messages import EXIT_DONE, complain
-    from dumpscan.output.exports.tools import export_case
+    from dumpscan.output.exports.registry import export_case
 
     with Case.open(case) as opened, _destination(output, force=force) as stream:
         count = export_case(opened.dumps(), opened.findings(), to, stream)

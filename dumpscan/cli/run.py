@@ -9,7 +9,8 @@ from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, comp
 from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
 from dumpscan.memory.open import NoDumpError, open_dump
-from dumpscan.output.formats.render import View, make_renderer
+from dumpscan.output.formats.registry import make_renderer
+from dumpscan.output.formats.render import View
 from dumpscan.output.records import finding_record, process_record
 
 if TYPE_CHECKING:

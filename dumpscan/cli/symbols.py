@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpscan.cli.options import Format, FormatOption, Images, Quiet, Symbols
+from dumpscan.cli.options import FormatOption, Images, Quiet, Symbols
+from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
     from dumpscan.cli.run import AnyDump

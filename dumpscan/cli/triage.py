@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dumpscan.case.rules import GateRule
-from dumpscan.cli.options import Aes, Format, FormatOption, NoProgress, Offline, Quiet, Symbols
+from dumpscan.cli.options import Aes, FormatOption, NoProgress, Offline, Quiet, Symbols
+from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
     from dumpscan.case.triage.run import TriageOutcome, TriageProgress

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.findings import SCHEMA_VERSION, Finding, InputStatus, PrivateKey, Process, Status
-from dumpscan.output.formats.render import View, make_renderer
+from dumpscan.output.formats.registry import make_renderer
+from dumpscan.output.formats.render import View
 from dumpscan.output.records import (
     environment_entry,
     finding_record,

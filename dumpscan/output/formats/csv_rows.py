@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.findings import KINDS, Finding, Process
 from dumpscan.output.fields import element, hints, is_document, required
 from dumpscan.output.formats.render import View
-from dumpscan.output.records import SymbolsNeed, environment_entry
+from dumpscan.output.records import SymbolsNeed, environment_entry, plain
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
 
     from _typeshed import DataclassInstance
@@ -67,11 +68,8 @@ _OWN: dict[View, tuple[str, ...]] = {
     View.FINDINGS: ("location.",),
     View.SECRETS: ("location.",),
     View.EVERYTHING: ("location.",),
-    View.PSLIST: (),
-    View.CMDLINE: (),
     View.ENVARS: ("variable.",),
     View.INFO: ("field", "value"),
-    View.SYMBOLS: (),
 }
 """How the columns begin that differ from row to row of one record; the others are the record's own."""
 
@@ -79,7 +77,7 @@ _OWN: dict[View, tuple[str, ...]] = {
 class CsvRenderer:
     """Writes CSV row by row, as records come."""
 
-    def __init__(self, stream: TextIO, view: View) -> None:
+    def __init__(self, stream: TextIO, view: View, _command: str = "") -> None:
         self._stream = stream
         self._view = view
         self._columns = COLUMNS[view]
@@ -91,10 +89,12 @@ class CsvRenderer:
     def add(self, record: Record) -> None:
         """Write the record's rows."""
         self._start()
-        own = _OWN[self._view]
+        own = _OWN.get(self._view, ())
         common = {name: cell(_at(record, name)) for name in self._columns if not name.startswith(own)}
         for row in _rows(record, self._view):
-            self._line([common[name] if name in common else cell(_at(row, name)) for name in self._columns])
+            _write_line(
+                self._stream, [common[name] if name in common else cell(_at(row, name)) for name in self._columns]
+            )
 
     def close(self) -> None:
         """Write the header where no record has done so, and flush."""
@@ -104,12 +104,13 @@ class CsvRenderer:
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            self._line(list(self._columns))
+            _write_line(self._stream, self._columns)
 
-    def _line(self, cells: list[str]) -> None:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(cells)
-        write_text(self._stream, line.getvalue())
+    @staticmethod
+    def write_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write a header, then the rows."""
+        for row in itertools.chain([columns], rows):
+            _write_line(stream, [cell(plain(value)) for value in row])
 
 
 def cell(value: object) -> str:
@@ -139,6 +140,12 @@ def fields(value: object, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from fields(item, f"{path}[{number}]")
     else:
         yield path, value
+
+
+def _write_line(stream: TextIO, cells: Iterable[str]) -> None:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    write_text(stream, line.getvalue())
 
 
 def _inert(text: str) -> str:

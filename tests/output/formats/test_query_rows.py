@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dumpscan.output.formats.query_rows import write_rows
+from dumpscan.output.formats.registry import write_rows
 
 COLUMNS = ("name", "value")
 ROWS = (("a\x1b[31m\n", 1), ("=1+1", None), ("\ud800", b"\x00\xff"), ("long" * 100, 1.5))

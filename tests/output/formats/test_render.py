@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from dumpscan import __version__
 from dumpscan.findings import SCHEMA_VERSION, InputStatus, Status
-from dumpscan.output.formats.render import View, make_renderer
+from dumpscan.output.formats.registry import make_renderer
+from dumpscan.output.formats.render import View
 from dumpscan.output.records import Record, finding_record, input_record
 from support import output_samples as samples
 
@@ -91,7 +92,8 @@ def test_rich_is_imported_for_tables_only() -> None:
     code = (
         "import io, sys\n"
         "from dumpscan.output.records import Record\n"
-        "from dumpscan.output.formats.render import View, make_renderer\n"
+        "from dumpscan.output.formats.registry import make_renderer\n"
+        "from dumpscan.output.formats.render import View\n"
         "for form in ('json', 'jsonl', 'csv'):\n"
         "    make_renderer(form, command='x', view=View.FINDINGS, stream=io.StringIO()).close()\n"
         "assert not {'rich', 'cryptography', 'numpy'} & set(sys.modules)\n"

@@ -11,10 +11,11 @@ from rich.text import Text
 from dumpscan.output.formats.render import View
 from dumpscan.output.formats.table.columns import lay_out
 from dumpscan.output.formats.table.sections import Scope, Section, title
-from dumpscan.output.text import write_text
+from dumpscan.output.records import plain
+from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
 
     from dumpscan.findings import InputStatus
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 MOST_ROWS = 2000
 """Rows of a table on a terminal: nobody scrolls through more. Elsewhere there is no limit."""
 
+MAX_CELLS = 120
+"""Characters of a value in the answer of a query; the other formats have all of it."""
+
 
 class TableRenderer:
     """Gathers records and prints them as tables on `close`; without records it prints nothing.
@@ -32,11 +36,13 @@ class TableRenderer:
     Args:
         stream: Where to write.
         view: What the records are.
-        width: Cells across; by default those of the terminal, and no limit where the stream is none.
+        width: Cells across; by default those of the terminal, and no limit if the stream is not a terminal.
         now: The time by which a certificate counts as expired; the clock's by default.
     """
 
-    def __init__(self, stream: TextIO, view: View, *, width: int | None = None, now: datetime | None = None) -> None:
+    def __init__(
+        self, stream: TextIO, view: View, _command: str = "", *, width: int | None = None, now: datetime | None = None
+    ) -> None:
         self._stream = stream
         self._view = view
         self._now = now or datetime.now(UTC)
@@ -66,6 +72,15 @@ class TableRenderer:
                     self._rich(self._width)
                 write_text(self._stream, capture.get())
         self._stream.flush()
+
+    @staticmethod
+    def write_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write aligned columns; a value of more than `MAX_CELLS` characters is cut."""
+        lines = [[_short(value) for value in plain(row)] for row in (columns, *rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            padded = "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
+            write_text(stream, f"{padded.rstrip()}\n")
 
     def _sections(self) -> Iterator[Section]:
         """Yield the sections of the one view; its module is imported by need."""
@@ -121,3 +136,8 @@ class TableRenderer:
             yield from (line.plain for line in section.heading)
             if section.records:
                 yield from lay_out(section.columns, section.records, None).lines()
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else printable(str(value))
+    return text if len(text) <= MAX_CELLS else text[: MAX_CELLS - 1] + "…"

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from dumpscan.exceptions import UsageError
 from dumpscan.findings import Certificate, Finding, Process
-from dumpscan.output.exports.tools import LONGEST_TEXT, Target, base_name, clean, export_case
+from dumpscan.output.exports.documents import MAX_TEXT, base_name, clean
+from dumpscan.output.exports.registry import Target, export_case
 from support import output_samples as samples
 from support import report_samples as cases
 
@@ -295,7 +296,7 @@ def test_clean() -> None:
         "c": (1 << 63) - 1,
         "d": ["\\ud800", True],
     }
-    assert len(clean("x" * 1_000_000)) < LONGEST_TEXT + 100
+    assert len(clean("x" * 1_000_000)) < MAX_TEXT + 100
 
 
 def test_base_name() -> None:
