@@ -27,7 +27,7 @@ from dumpscan.artifacts.aes.schedule import expand
 from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.artifacts.symcrypt.aes import search_aes
 from dumpscan.artifacts.symcrypt.detectors import DETECTORS
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_symcrypt import ABIS
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner

@@ -28,7 +28,7 @@ import yara  # type: ignore[import-not-found,unused-ignore]
 from planted_dump import build
 
 from dumpscan.artifacts.registry import X509_DETECTORS
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.search.merge import Collector
 from dumpscan.search.pairs import with_pairs
 from dumpscan.search.scanner import Scanner

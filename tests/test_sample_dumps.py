@@ -11,7 +11,7 @@ import pytest
 from dumpscan.artifacts.registry import KEYS
 from dumpscan.artifacts.symcrypt.aes import search_aes
 from dumpscan.findings import Certificate, Finding, PrivateKey
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.search.merge import Collector
 from dumpscan.search.pairs import with_pairs
 from dumpscan.search.scanner import Scanner, source_of

@@ -95,7 +95,7 @@ class DumpFormat:
 
 
 def _open_minidump(path: Path, _options: OpenOptions) -> ProcessDump:
-    from dumpscan.memory.minidump.reader import Minidump  # noqa: PLC0415 - who only lists files does not need it
+    from dumpscan.memory.minidump.dump import Minidump  # noqa: PLC0415 - who only lists files does not need it
 
     return Minidump(path)
 

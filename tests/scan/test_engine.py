@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.registry import X509_DETECTORS
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.space import Region
 from dumpscan.scan import engine as engine_module
 from dumpscan.scan import stretches

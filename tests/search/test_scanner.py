@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, PrivateKey, Process
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.search import decoding as decoding_module
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector

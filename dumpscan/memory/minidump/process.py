@@ -9,7 +9,7 @@ from dumpscan.memory.minidump.streams import file_name
 from dumpscan.memory.windows.peb import POINTER64, ProcessParameters, find_process_blocks, read_process_parameters
 
 if TYPE_CHECKING:
-    from dumpscan.memory.minidump.reader import Minidump
+    from dumpscan.memory.minidump.reader import MinidumpReader
     from dumpscan.memory.windows.peb import ProcessBlock
 
 _WOW64_MODULE = "wow64.dll"
@@ -20,7 +20,7 @@ _BESIDES_STACKS = 64 << 10
 """Bytes that a dump of stacks has besides: Breakpad adds what the registers point to, 256 bytes each."""
 
 
-def describe_process(dump: Minidump) -> Process:
+def describe_process(dump: MinidumpReader) -> Process:
     """Tell what a minidump knows of its process.
 
     On Windows from the process environment block, where that is in the dump; on Linux from the streams in which
@@ -31,7 +31,7 @@ def describe_process(dump: Minidump) -> Process:
     return _describe_windows(dump) if windows else _describe_unix(dump)
 
 
-def _describe_unix(dump: Minidump) -> Process:
+def _describe_unix(dump: MinidumpReader) -> Process:
     linux = dump.linux
     arguments = linux.arguments if linux else None
     environment = linux.environment if linux else None
@@ -55,7 +55,7 @@ def _describe_unix(dump: Minidump) -> Process:
     )
 
 
-def _describe_windows(dump: Minidump) -> Process:
+def _describe_windows(dump: MinidumpReader) -> Process:
     blocks = find_process_blocks(dump, (thread.teb for thread in dump.threads))
     parameters = ProcessParameters(notes=() if blocks else (_why_no_block(dump),))
     for number, block in enumerate(blocks):
@@ -79,7 +79,7 @@ def _describe_windows(dump: Minidump) -> Process:
     )
 
 
-def _is_wow64(dump: Minidump, blocks: list[ProcessBlock]) -> bool | None:
+def _is_wow64(dump: MinidumpReader, blocks: list[ProcessBlock]) -> bool | None:
     """Whether it is a 32-bit process on a 64-bit system; None if nothing tells."""
     if any(block.wow64 for block in blocks):
         return True
@@ -90,13 +90,13 @@ def _is_wow64(dump: Minidump, blocks: list[ProcessBlock]) -> bool | None:
     return False if any(block.pointer_size == POINTER64 or block.wow64 is False for block in blocks) else None
 
 
-def _program(dump: Minidump, image_base: int | None) -> str | None:
+def _program(dump: MinidumpReader, image_base: int | None) -> str | None:
     """Name of the program's own module: at the image base, or else the first one in the list."""
     at_base = (module.name for module in dump.modules if module.base == image_base)
     return next(at_base, dump.modules[0].name if dump.modules else None)
 
 
-def _why_no_block(dump: Minidump) -> str:
+def _why_no_block(dump: MinidumpReader) -> str:
     if not dump.threads:
         reason = "it has no threads, which would lead there"
     elif not dump.regions:

@@ -13,18 +13,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from dumpscan.exceptions import InputError, NoSuchProcessError
+from dumpscan.exceptions import InputError
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.minidump import breakpad as minidump_breakpad
 from dumpscan.memory.minidump import ranges as minidump_memory
 from dumpscan.memory.minidump import streams as minidump_streams
 from dumpscan.memory.minidump import system as minidump_system
 from dumpscan.memory.minidump import threads as minidump_threads
-from dumpscan.memory.minidump.process import describe_process
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamReader
 from dumpscan.memory.minidump.streams import MemoryInfoList
-from dumpscan.memory.minidump.summary import describe
-from dumpscan.memory.names import name_matches
 from dumpscan.memory.records import column, record_type
 from dumpscan.memory.regions import ADDRESS_LIMIT, without_overlaps
 from dumpscan.memory.windows.peb import POINTER32, POINTER64
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from dumpscan.findings import Process
     from dumpscan.memory.minidump.breakpad import BreakpadInfo, CrashpadInfo, LinuxInfo
     from dumpscan.memory.minidump.ranges import MemoryList
     from dumpscan.memory.minidump.streams import ExceptionInfo, Handle, MemoryInfo, Module, UnloadedModule
@@ -70,8 +66,8 @@ _READABLE = (
 _MEMORY_LISTS = ("MemoryList", "Memory64List")
 
 
-class Minidump:
-    """A minidump file (a `dumpscan.memory.dump.ProcessDump`).
+class MinidumpReader:
+    """A minidump's streams and memory, as far as they are there.
 
     Attributes:
         path: The file, as it was given.
@@ -83,10 +79,6 @@ class Minidump:
     Raises:
         InputError: The file cannot be opened, is no minidump, or is cut off before anything in it can be read.
     """
-
-    kind = "minidump"
-    format = "minidump"
-    warnings: tuple[str, ...] = ()
 
     def __init__(self, path: Path | str) -> None:
         self._file = MappedFile(path)
@@ -345,36 +337,6 @@ class Minidump:
         if index < 0 or address >= starts[index] + sizes[index]:
             return None
         return self.modules[owners[index]].file_name
-
-    @cached_property
-    def process(self) -> Process:
-        """The process, as far as the dump knows it; its notes say what is missing."""
-        return describe_process(self)
-
-    def processes(
-        self,
-        *,
-        pids: Sequence[int] = (),
-        names: Sequence[str] = (),
-        environment: bool = True,  # noqa: ARG002 - it is read anyway
-    ) -> tuple[Process, ...]:
-        """Return the one process (see `Dump`).
-
-        Raises:
-            NoSuchProcessError: The filters do not fit it.
-        """
-        process = self.process
-        if (pids or names) and not (
-            process.pid in pids or any(name_matches(process.name or "", pattern) for pattern in names)
-        ):
-            raise NoSuchProcessError(
-                f"{self.path}: its process is {process.pid} ({process.name}), not the one asked for"
-            )
-        return (process,)
-
-    def describe(self) -> dict[str, object]:
-        """Return what the dump says of itself (see `dumpscan.memory.minidump.summary`)."""
-        return describe(self)
 
     @property
     def damage(self) -> tuple[str, ...]:

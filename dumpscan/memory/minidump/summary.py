@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.memory.minidump.reader import Minidump
+    from dumpscan.findings import Process
+    from dumpscan.memory.minidump.reader import MinidumpReader
     from dumpscan.memory.minidump.threads import Thread
 
 _MAX_RANGES = 1 << 16
 """Ranges that are listed, of all lists together; `memory.ranges` counts them all."""
 
 
-def describe(dump: Minidump) -> dict[str, Any]:
+def describe(dump: MinidumpReader, process: Process) -> dict[str, Any]:
     """Describe a dump: sizes in bytes, addresses virtual, offsets from the file's beginning. What is absent is None.
 
     `memory.ranges` counts what the dump's lists claim and `memory_ranges` lists what they say; `memory.captured_bytes`
     is what is really there, each byte once, and `memory.captured_percent` its share of what the process had in use.
     """
-    process = dump.process
     system = dump.system
     misc = dump.misc
     return {
@@ -66,7 +66,7 @@ def describe(dump: Minidump) -> dict[str, Any]:
     }
 
 
-def _memory(dump: Minidump) -> dict[str, Any]:
+def _memory(dump: MinidumpReader) -> dict[str, Any]:
     captured, committed = dump.captured_bytes, dump.committed_bytes
     return {
         "ranges": dump.memory_range_count,
@@ -77,7 +77,7 @@ def _memory(dump: Minidump) -> dict[str, Any]:
     }
 
 
-def _ranges(dump: Minidump) -> Iterator[dict[str, Any]]:
+def _ranges(dump: MinidumpReader) -> Iterator[dict[str, Any]]:
     left = _MAX_RANGES
     for ranges in dump.memory_lists:
         listed = ranges.ranges(left)
@@ -123,7 +123,7 @@ def _thread(thread: Thread) -> dict[str, Any]:
     }
 
 
-def _linux(dump: Minidump) -> dict[str, Any] | None:
+def _linux(dump: MinidumpReader) -> dict[str, Any] | None:
     if dump.linux is None:
         return None
     return {

@@ -8,7 +8,7 @@ import pytest
 from dumpscan.artifacts.aes.schedule import Schedule, expand, swap
 from dumpscan.artifacts.symcrypt.aes import decode_schedule, search_aes
 from dumpscan.findings import SymmetricKey
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_symcrypt import ABIS, X64, Abi
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import BASE, Patches

@@ -8,7 +8,7 @@ import pytest
 
 from dumpscan.artifacts.symcrypt.detectors import DETECTORS, INT, MODULUS, WRAPPER, decode_int, decode_wrapper
 from dumpscan.findings import Finding, PrivateKey, PublicKey
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.space import Region
 from dumpscan.model.c_symcrypt import X64, X86, Abi
 from dumpscan.search.merge import Collector

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dumpscan.artifacts.symcrypt.curves import Weierstrass
 from dumpscan.artifacts.symcrypt.ec import allocations_of_scalar, decode_int
 from dumpscan.findings import PrivateKey, PublicKey
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_symcrypt import INT_TAG, X64, X86, Abi
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from dumpscan.synth.objects.symcrypt.curves import CURVES

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dumpscan.artifacts.symcrypt.rsa import allocation_of_modulus, allocations_of_prime, decode_key, decode_modulus
 from dumpscan.findings import PrivateKey, PublicKey
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_symcrypt import MODULUS_TAG, X64, X86, Abi
 from dumpscan.synth.objects.keys import make_key
 from dumpscan.synth.objects.symcrypt import structures as symcrypt

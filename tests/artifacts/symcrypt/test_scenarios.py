@@ -11,7 +11,7 @@ from dumpscan.artifacts.registry import SYMCRYPT, X509_DETECTORS
 from dumpscan.artifacts.symcrypt.aes import search_aes
 from dumpscan.exceptions import ScenarioError
 from dumpscan.findings import Certificate, PrivateKey
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.search.merge import Collector
 from dumpscan.search.pairs import with_pairs
 from dumpscan.search.scanner import Scanner, source_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.memory.minidump import ranges, stream_reader, summary
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.regions import RegionTable
 from support.minidump_bytes import MinidumpBytes, counted, kind
 
@@ -93,7 +93,7 @@ class TestMemoryLists:
         path = tmp_path / "two.dmp"
         path.write_bytes(made.finish())
         with Minidump(path) as dump:
-            described = summary.describe(dump)
+            described = summary.describe(dump, dump.process)
             assert [entry["start"] for entry in described["memory_ranges"]] == [0x10000, 0x10100, 0x10200, 0x20000]
             assert described["memory"]["ranges"] == 6
 

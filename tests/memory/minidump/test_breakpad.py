@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dumpscan.memory.minidump.breakpad import BreakpadInfo, CrashpadModule, MemoryMapping
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_minidump import c_minidump
 from support.corpus import CORPUS
 from support.minidump_bytes import AMD64, LINUX, MinidumpBytes, counted, location

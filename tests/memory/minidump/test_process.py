@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_minidump import c_minidump
 from memory.windows.test_peb import ENTRIES, PARAMETERS, PARAMETERS32, PEB, PEB32, TEB, TEB32, Made, block
 from support.corpus import CORPUS

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from minidump.minidumpfile import MinidumpFile
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.open import MINIDUMP, open_dump
 from dumpscan.memory.space import Region
 from dumpscan.model.c_minidump import c_minidump

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.minidump.streams import Handle, MemoryInfo, UnloadedModule, file_name
 from dumpscan.model.c_minidump import c_minidump
 from support.corpus import CORPUS

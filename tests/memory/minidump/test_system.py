@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.minidump.stream_reader import StreamReader
 from dumpscan.memory.minidump.system import (
     MiscInfo,

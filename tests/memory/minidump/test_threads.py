@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_minidump import c_minidump
 from support.minidump_bytes import AMD64, ARM, ARM64, X86, MinidumpBytes, counted, location
 

@@ -12,7 +12,7 @@ import pytest
 from minidump.minidumpfile import MinidumpFile  # type: ignore[import-untyped]
 
 from dumpscan.exceptions import DumpscanError, ExportError, ScenarioError
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.synth.minidump.build import build_minidump
 from support.corpus import ROOT
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minidump.minidumpfile import MinidumpFile  # type: ignore[import-untyped]
 
 from dumpscan.exceptions import ExportError, ScenarioError
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.synth.filler import Mixed, Noise, Zeros
 from dumpscan.synth.minidump.builder import MinidumpBuilder
 from dumpscan.synth.windows.process_blocks import environment_block

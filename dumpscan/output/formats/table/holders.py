@@ -10,7 +10,9 @@ from dumpscan.output.formats.table.findings import sections as finding_sections
 from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from rich.text import Text
 
     from dumpscan.output.records import Record
 
@@ -21,6 +23,10 @@ _COUNTED = {
     "certificate": "Certificates",
     "public_key": "Public keys",
 }
+
+
+def _count_of(kind: str) -> Callable[[Record], Text]:
+    return lambda row: say(row[kind] or None)
 
 
 def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
@@ -38,7 +44,7 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         *((Column("File", lambda row: say(scope.file(row["file"])), least=12),) if scope.many_files else ()),
         Column("Process", lambda row: say(row["process"] or "no process maps it", "" if row["process"] else "dim")),
         *(
-            Column(heading, lambda row, kind=kind: say(row[kind] or None), justify="right")
+            Column(heading, _count_of(kind), justify="right")
             for kind, heading in _COUNTED.items()
             if any(row[kind] for row in rows)
         ),

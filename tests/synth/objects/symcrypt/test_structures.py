@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from dumpscan.memory.minidump.reader import Minidump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_symcrypt import ABIS, DIVISOR_TAG, INT_TAG, MODULUS_TAG, X64, Abi
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from dumpscan.synth.objects.symcrypt.curves import CURVES

@@ -1,0 +1,81 @@
+"""Evidence for keys whose own bytes hold nothing to check them against.
+
+A private value without its public one (PKCS#8 version 0 of Ed25519, say) may be any random bytes behind a program's
+constant. Its public key is computed, and looked for in the same memory: as part of a certificate, of a public key in
+any form, of a protocol's message. Where it lies, the key is real: a public value of 20 bytes and more does not occur by
+chance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
+
+from dumpscan.scan.engine import Engine
+from dumpscan.scan.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dumpscan.findings import PrivateKey
+    from dumpscan.scan.searcher import Scannable
+
+SUPPORTED = "its public value lies in the same memory"
+"""What the proof of such a key says."""
+MAX_KEYS = 1024
+"""Keys whose public values are looked for in one dump."""
+_MIN_VALUE = 20
+"""Bytes of the shortest public value that is looked for."""
+
+
+def supported_keys(
+    keys: Iterable[PrivateKey],
+    space: Scannable,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> set[str]:
+    """Search memory for the public values of keys.
+
+    Args:
+        keys: Keys without a proof; those beyond `MAX_KEYS` are not looked for.
+        space: The memory: of a process, or physical.
+        threads: As for the engine.
+        progress: As for the engine.
+
+    Returns:
+        The ids of those whose public value lies there.
+    """
+    owners: dict[str, str] = {}
+    signatures: list[Signature] = []
+    for key in list(keys)[:MAX_KEYS]:
+        for value in _public_values(key):
+            name = f"public-{len(signatures)}"
+            owners[name] = key.key_id
+            signatures.append(Signature(name, b"".join(b"\\x%02x" % byte for byte in value), len(value)))
+    found: set[str] = set()
+    if signatures:
+        for matches in Engine(signatures).batches(space, threads=threads, progress=progress):
+            found |= {owners[signatures[number].name] for number in set(matches.signatures.tolist())}
+    return found
+
+
+def _public_values(key: PrivateKey) -> list[bytes]:
+    """Return the forms in which a key's public value may lie in memory; none if the library does not know the key."""
+    try:
+        loaded = load_der_private_key(key.pkcs8, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return []
+    match loaded:
+        case ec.EllipticCurvePrivateKey():
+            x = loaded.public_key().public_numbers().x
+            value = x.to_bytes((loaded.curve.key_size + 7) // 8, "big")
+            values = [value, value[::-1]]
+        case ed25519.Ed25519PrivateKey() | ed448.Ed448PrivateKey() | x25519.X25519PrivateKey() | x448.X448PrivateKey():
+            values = [loaded.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)]
+        case _:
+            values = []
+    return [value for value in values if len(value) >= _MIN_VALUE]
