@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,6 +75,7 @@ def triage(
     from dumpscan.case.store.writer import CaseWriter
     from dumpscan.case.triage.run import triage as run_triage
     from dumpscan.case.triage.task import ReadSettings
+    from dumpscan.cli.progress import ProgressBar
 
     allowed = frozenset().union(*(read_allowed(path) for path in allow or ()))
     settings = ReadSettings(
@@ -88,10 +88,18 @@ def triage(
         scratch_limit=scratch_limit << 20,
     )
     cores = jobs or _cores()
-    screen = _Screen(enabled=not (quiet or no_progress))
-    with CaseWriter.open(case) as writer, screen:
+    with (
+        CaseWriter.open(case) as writer,
+        ProgressBar("looking for dumps", None, enabled=not (quiet or no_progress), delay=0) as bar,
+    ):
         outcome = run_triage(
-            writer, names, settings, workers=_workers(scheduler), jobs=cores, again=again, progress=screen.show
+            writer,
+            names,
+            settings,
+            workers=_workers(scheduler),
+            jobs=cores,
+            again=again,
+            progress=lambda state: bar.show(_state(state), state.bytes_done, state.bytes),
         )
     return _report(case, outcome, fail_on or (), allowed, output_format, quiet=quiet)
 
@@ -163,36 +171,5 @@ def _report(
     return EXIT_DAMAGED if outcome.statuses[DumpStatus.DAMAGED] else EXIT_DONE
 
 
-class _Screen:
-    """Progress on a terminal: files, bytes, speed, findings, time left."""
-
-    def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
-        self._started = time.monotonic()
-        self._drawn = 0.0
-
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
-
-    def __exit__(self, *_error: object) -> None:
-        if self._drawn:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-    def show(self, state: TriageProgress) -> None:
-        now = time.monotonic()
-        if not self._enabled or now - self._drawn < _REDRAW:
-            return
-        self._drawn = now
-        speed = state.bytes_done / max(now - self._started, 0.001)
-        left = (state.bytes - state.bytes_done) / speed if speed else 0
-        sys.stderr.write(
-            f"\r\x1b[K{state.files_done}/{state.files} files, {state.bytes_done / _MIB:.0f} of "
-            f"{state.bytes / _MIB:.0f} MiB, {speed / _MIB:.0f} MiB/s, {state.findings} findings, "
-            f"{state.private_keys} private keys, {left // 60:.0f}:{left % 60:02.0f} left"
-        )
-        sys.stderr.flush()
-
-
-_REDRAW = 0.25
-_MIB = 1 << 20
+def _state(state: TriageProgress) -> str:
+    return f"{state.files_done}/{state.files} files, {state.findings} findings, {state.private_keys} private keys"
