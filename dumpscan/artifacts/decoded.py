@@ -24,6 +24,18 @@ class RefusedError(Exception):
     """The bytes are not what their opening announced. The text says why; it never holds any of the bytes."""
 
 
+class CutShortError(RefusedError):
+    """A private key begins here, and the memory does not hold enough of it to make the key.
+
+    Attributes:
+        what: The kind of key, e.g. `RSA private key`.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the {what} is cut short")
+        self.what = what
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A proven object at an address.
@@ -64,7 +76,12 @@ class Decoder(Protocol):
     """Turns a candidate into what it really is, or into nothing."""
 
     def __call__(self, memory: Memory, address: int) -> Decoded | None:
-        """Decode the object that a signature says opens at `address`; None if it is none, or is not whole."""
+        """Decode the object that a signature says opens at `address`; None if it is none, or is not whole.
+
+        Raises:
+            CutShortError: It is a private key, of which too much is missing.
+            TooCostlyError: A step of a proof would cost more than is left (`dumpscan.artifacts.effort`).
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +124,8 @@ class BytesDecoder:
     Attributes:
         extract: Reads the bytes at an address, having looked at no more than it needs; raises `RefusedError` if they
             cannot be such an object.
-        parse: Says what whole bytes are, and proves it; raises `RefusedError` if they are not such an object. It must
-            depend on the bytes alone.
+        parse: Says what whole bytes are, and proves it; raises `RefusedError` if they are not such an object,
+            `CutShortError` if they are part of a private key. It must depend on the bytes alone.
         parse_head: The same for bytes whose end the memory does not hold; None where nothing sound can be said of them.
     """
 
@@ -117,7 +134,7 @@ class BytesDecoder:
     parse_head: Callable[[Raw], Parsed] | None = None
 
     def __call__(self, memory: Memory, address: int) -> Decoded | None:
-        """Decode the object at `address` (see `Decoder`)."""
+        """Decode the object at `address` (see `Decoder`, also for the errors)."""
         return self.decode(memory, address, {})
 
     def decode(self, memory: Memory, address: int, known: MutableMapping[bytes, Parsed | None]) -> Decoded | None:
@@ -153,6 +170,8 @@ class BytesDecoder:
             if not raw.missing:
                 return self.parse(raw.data)
             return self.parse_head(raw) if self.parse_head else None
+        except CutShortError:
+            raise
         except RefusedError:
             return None
 

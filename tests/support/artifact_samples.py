@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from dumpscan.artifacts.decoded import CutShortError
 from dumpscan.artifacts.x509.certificate import DETECTORS as CERTIFICATE_DETECTORS
 from dumpscan.findings import Certificate
 from dumpscan.memory.space import Region
@@ -325,13 +326,15 @@ def rewritten(certificate: bytes, **parts: bytes) -> bytes:
 
 
 def detect(detectors: Iterable[Detector], data: bytes) -> list[Decoded]:
-    """Decode whatever the detectors find to begin where `data` does."""
+    """Decode whatever the detectors find to begin where `data` does; a key that is cut short is nothing."""
     memory = memory_of(data)
-    found = [
-        decoder(memory, BASE)
-        for signature, decoder in detectors
-        if re.match(signature.expression, data, re.DOTALL) and not signature.lead
-    ]
+    found = []
+    for signature, decoder in detectors:
+        if re.match(signature.expression, data, re.DOTALL) and not signature.lead:
+            try:
+                found.append(decoder(memory, BASE))
+            except CutShortError:
+                continue
     return [decoded for decoded in found if decoded is not None]
 
 

@@ -1,0 +1,78 @@
+"""The decoding budget: what proofs cost, and what is said of what was not looked into."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dumpscan.artifacts import effort
+from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Decoded, Parsed, Raw, RefusedError
+from dumpscan.artifacts.keys import private_key
+from dumpscan.findings import PrivateKey
+from dumpscan.scan.signature import Hit, Signature
+from dumpscan.search import decoding as decoding_module
+from dumpscan.search.decoding import Decoding
+from support.artifact_samples import BASE, Space, ec_key, traditional
+
+if TYPE_CHECKING:
+    from dumpscan.artifacts.decoded import Decoder
+    from dumpscan.memory.space import Memory
+
+
+def _space_of_a_hit(decoder: Decoder) -> tuple[Decoding, Space, Hit]:
+    space = Space({BASE: b"hit" + bytes(100)})
+    return Decoding({"hit": decoder}), space, Hit(Signature("hit", b"hit", 3), BASE)
+
+
+def test_proofs_wear_out_patience_by_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten proofs of a tenth of a second are paid for; the eleventh is not begun, and nothing after it."""
+    monkeypatch.setattr(decoding_module, "_FIRST_PATIENCE", 1_050_000)
+    begun = 0
+
+    def extract(memory: Memory, address: int) -> Raw:
+        return Raw(memory.read(address, 8), 9)  # the same bytes again are not parsed again, but where some are missing
+
+    def parse(_: bytes) -> Parsed:
+        nonlocal begun
+        effort.charge(100_000)
+        begun += 1
+        raise RefusedError("no key")
+
+    decoding, space, hit = _space_of_a_hit(BytesDecoder(extract, parse, lambda raw: parse(raw.data)))
+    assert all(decoding.decode(space, hit) is None for _ in range(15))
+    assert begun == 10
+    (note,) = decoding.problems
+    assert note.startswith("5 openings of objects passed over")
+
+
+@pytest.mark.parametrize(("proof", "found"), [(("Q = d*G",), 100), ((), 10)])
+def test_what_is_proven_uses_up_no_patience(
+    monkeypatch: pytest.MonkeyPatch, proof: tuple[str, ...], found: int
+) -> None:
+    """A key that nothing proves does: a dump could be full of them."""
+    monkeypatch.setattr(decoding_module, "_FIRST_PATIENCE", 10 * (30 + 100))
+    key = private_key.parse_any(traditional(ec_key("secp256r1"))).finding
+    assert isinstance(key, PrivateKey)
+
+    def decoder(_: Memory, address: int) -> Decoded:
+        effort.charge(100)
+        return Decoded(replace(key, proof=proof), address, 121, "00", "sec1")
+
+    monkeypatch.setattr(decoding_module, "_COST_OF_FOLLOWING", 30)
+    decoding, space, hit = _space_of_a_hit(decoder)
+    assert sum(decoding.decode(space, hit) is not None for _ in range(100)) == found
+
+
+def test_keys_cut_short_are_said_with_their_places() -> None:
+    def decoder(_memory: Memory, _address: int) -> None:
+        raise CutShortError("RSA private key")
+
+    decoding, space, hit = _space_of_a_hit(decoder)
+    for number in range(12):
+        assert decoding.decode(space, Hit(hit.signature, 0x1000 * (number % 10 + 1))) is None
+    first, *_, last = decoding.problems
+    assert first == "the RSA private key at 0x1000 is cut short: the dump does not hold enough of it to make the key"
+    assert last == "2 more private keys are cut short"
+    assert len(decoding.problems) == 9
