@@ -1,7 +1,8 @@
 """DER of keys that `cryptography` does not write: curves without a name, groups of sizes it does not take.
 
-Sources: RFC 5280 4.1 (SubjectPublicKeyInfo), RFC 5208 (PKCS#8), RFC 3279 2.3.2 (DSA), PKCS #3 9 and 11
-(Diffie-Hellman), SEC 1 C.2 to C.4 (elliptic curves with explicit parameters), ITU-T X.690 8.1.3 and 10.1 (DER).
+Sources: RFC 5280 4.1 (SubjectPublicKeyInfo), RFC 5208 (PKCS#8), RFC 3279 2.3.2 (DSA) and 2.3.3 (X9.42),
+PKCS #3 9 and 11 (Diffie-Hellman), SEC 1 C.2 to C.4 (elliptic curves with explicit parameters), ITU-T X.690 8.1.3 and
+10.1 (DER).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dumpscan.findings import PrivateKey, PublicKey
 
 _DSA = bytes.fromhex("06072a8648ce380401")
 _DH = bytes.fromhex("06092a864886f70d010301")
+_DH_X942 = bytes.fromhex("06072a8648ce3e0201")
 _EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
 _PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
 _SHORT_FORM = 0x80
@@ -25,6 +27,11 @@ def dsa_algorithm(p: int, q: int, g: int) -> bytes:
 def dh_algorithm(p: int, g: int) -> bytes:
     """AlgorithmIdentifier of Diffie-Hellman keys in a group."""
     return _tlv(0x30, _DH, _tlv(0x30, _integer(p), _integer(g)))
+
+
+def x942_algorithm(p: int, q: int, g: int) -> bytes:
+    """AlgorithmIdentifier of Diffie-Hellman keys in a group whose generator's order is given."""
+    return _tlv(0x30, _DH_X942, _tlv(0x30, _integer(p), _integer(g), _integer(q)))
 
 
 def ec_parameters(*, p: int, a: int, b: int, generator: tuple[int, int], order: int, cofactor: int) -> bytes:

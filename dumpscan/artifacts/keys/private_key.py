@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, RefusedError
+from dumpscan.artifacts.keys import dh
 from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.opening import opening
 
@@ -54,6 +55,9 @@ _CURVES: dict[bytes, ec.EllipticCurve] = {
     bytes.fromhex("06092b240303020801010d"): ec.BrainpoolP512R1(),
 }
 """SEC 2 A.2, RFC 5639 4.1."""
+
+_OTHERS: dict[bytes, Callable[[list[der.Element], bytes, bytes | None], PrivateKey]] = {**dh.PKCS8_ALGORITHMS}
+"""Algorithms with a module of their own: what proves a key of its parameters, its private and its public value."""
 
 _PKCS8_VERSIONS = (b"\x00", b"\x01")
 _ATTRIBUTES, _PUBLIC_KEY = 0xA0, 0x81
@@ -98,6 +102,8 @@ def parse_pkcs8(data: bytes) -> Parsed:
         x = der.integer(der.one(private.content, der.INTEGER), most=_MOST_NUMBER)
         y = None if public is None else der.integer(der.one(public, der.INTEGER), most=_MOST_NUMBER)
         return _parsed(key_proof.dsa_key(p=p, q=q, g=g, x=x, y=y), data, "pkcs8")
+    if identifier.encoded in _OTHERS:
+        return _parsed(_OTHERS[identifier.encoded](parameters, private.content, public), data, "pkcs8")
     raise RefusedError("an algorithm that is not known")
 
 
@@ -157,12 +163,17 @@ def _sec1(data: bytes, curve: ec.EllipticCurve | None = None, public: bytes | No
     if len(private.content) > _MOST_NUMBER:
         raise RefusedError("a private value of no curve's size")
     if curve is None:
-        return _on_some_curve(private.content, points)
+        return on_some_curve(private.content, points)
     return key_proof.ec_key(curve, int.from_bytes(private.content, "big"), *points)
 
 
-def _on_some_curve(value: bytes, points: list[bytes]) -> PrivateKey:
-    """Prove a private value that no curve was stored with: the public point tells, where there is one."""
+def on_some_curve(value: bytes, points: list[bytes]) -> PrivateKey:
+    """Prove a private value that no curve was stored with: the public point tells, where there is one.
+
+    Args:
+        value: The private value, as long as the curve's field.
+        points: The public point, wherever it was stored, as for `proof.ec_key`.
+    """
     for curve in _CURVES.values() if points else ():
         if len(value) == (curve.key_size + 7) // 8:
             try:
@@ -241,6 +252,6 @@ def _detectors(kind: str, patterns: dict[str, str], parse: Callable[[bytes], Par
 
 DETECTORS = (
     *_detectors("integers", _INTEGERS, parse_integers),
-    *_detectors("pkcs8", _PKCS8, parse_pkcs8),
+    *_detectors("pkcs8", _PKCS8 | dh.PKCS8_OPENINGS, parse_pkcs8),
     *_detectors("sec1", _SEC1, parse_sec1),
 )
