@@ -12,7 +12,7 @@ import inspect
 import types
 import typing
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from dumpscan.findings import (
     Certificate,
@@ -194,7 +194,9 @@ FORMS: dict[type, Form] = {
     Process: Form(
         names={"parent_pid": "parent.pid", "created": "start", "exited": "end", "environment": "env_vars"},
     ),
-    InputStatus: Form(instead={"status": (Member("status", _status, Status, "status"),)}),
+    InputStatus: Form(
+        instead={"status": (Member("status", _status, Literal["ok", "damaged", "unreadable"], "status"),)}
+    ),
 }
 """The exceptions, by the class that declares the fields."""
 
