@@ -1,19 +1,20 @@
-"""Recognises the format of a memory image with volatility3's own layers, and says which runs of the file it holds.
+"""Opens images of physical memory: volatility3's layers recognise the format and say which runs of memory it holds.
 
-volatility3 knows LiME, ELF core dumps, Windows crash dumps, VMware snapshots, AVML, QEMU, Xen and whatever comes next;
-here its layers only say what lies where. The bytes are read from the mapped file, by us and by volatility3 alike.
+volatility3 knows LiME, ELF core dumps, Windows crash dumps, VMware snapshots, AVML, QEMU, Xen, and what its later
+releases add. Its layers only say what lies where; all bytes are read from the mapped file.
 """
 
 from __future__ import annotations
 
 import tempfile
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from dumpscan.exceptions import InputError, reason
 from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
-from dumpscan.memory.physical.image import PhysicalImage
+from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage
 from dumpscan.model.windows.c_paging import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -44,12 +45,18 @@ _WHY_UNREAD = (
 
 _MAX_READS = 100_000
 _BYTES_PER_READ = 8 * PAGE_SIZE
-"""A container's list of runs may take this many reads, and one more for so many bytes of the file. A bitmap of pages
-is read four bytes, or 32 pages, at a time; a made-up list could have an entry for every few bytes of the file."""
+"""Reads that a container's list of runs may take: so many, and one more for so many bytes of the file. A bitmap of
+pages is read four bytes, or 32 pages, at a time; a forged list could have an entry for every few bytes of the file."""
 _LISTED_BY_PAGE = (b"AVML", b"QEVM")
-"""Formats that have no list: volatility3 reads all of the file to learn what lies where."""
-
-_UNPACK_STEP = 1 << 20
+"""Formats without a list: volatility3 reads the whole file to learn what lies where."""
+_MAX_RUNS = 1 << 20
+"""Runs of memory that are taken from a list. Real images have a few; one with a run for every page has 4 GiB."""
+_MAX_PACKED_BLOCK = 16 << 20
+"""Bytes that one compressed block may unpack to. Blocks of AVML have 64 KiB, those of QEMU a page."""
+_UNPACKED_AT_FIRST = 1 << 30
+_UNPACKED_PER_BYTE = 64
+"""Bytes that a compressed image may unpack to: so many, and so many for each byte of the file. Snappy packs to a
+twentieth at best. Pages of zeros take no room and do not count."""
 
 
 def open_image(path: Path, heard: list[str]) -> PhysicalImage:
@@ -86,13 +93,16 @@ def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
             return image
         image_format = _FORMATS.get(type(layer).__name__, type(layer).__name__)
         if isinstance(layer, volatility.module("framework.layers.linear").LinearlyMappedLayer):
-            runs = sorted(_runs(context, layer.name))
+            runs = sorted(_runs(file.path, context, layer.name))
+            if all(address >= ADDRESS_LIMIT for address, _, _ in runs):
+                problem = f"has no memory below {ADDRESS_LIMIT >> 40} TiB, in none of its {len(runs)} runs"
+                raise InputError(file.path, problem)
             return PhysicalImage(file, runs, image_format=image_format, path=file.path)
         return _unpacked(file, layer, image_format)
 
 
 def _stack(file: MappedFile) -> tuple[Volatility, Volatility]:
-    """Let volatility3 put its layers on the file; return the context and the topmost layer, None if none fits."""
+    """Let volatility3 put its layers on the file; return the context and the topmost layer, or None if none fits."""
     from dumpscan.memory.physical.volatility_layers import MappedLayer  # noqa: PLC0415 - it imports volatility3
 
     volatility.load_layers()
@@ -102,7 +112,7 @@ def _stack(file: MappedFile) -> tuple[Volatility, Volatility]:
     context = volatility.module("framework.contexts").Context()
     base: Volatility = MappedLayer(context, "image", file, _MAX_READS + file.size // (_BYTES_PER_READ if listed else 1))
     context.add_layer(base)
-    # Those of volatility3's formats only: not of page tables, nor those that some plugin brought along.
+    # Only volatility3's formats: no page tables, and nothing that a plugin brought along.
     stackers = [
         found for found in framework.class_subclasses(stacker_class) if ".framework.layers." in found.__module__
     ]
@@ -114,44 +124,71 @@ def _stack(file: MappedFile) -> tuple[Volatility, Volatility]:
     return context, context.layers[names[0]] if names[0] != base.name else None
 
 
-def _runs(context: Volatility, name: str) -> Iterator[tuple[int, int, int]]:
-    """Follow a linear layer's mapping down to the file: (address, size, file offset) in bytes."""
+def _runs(path: Path, context: Volatility, name: str) -> Iterator[tuple[int, int, int]]:
+    """Follow a linear layer's mapping down to the file: (address, size, file offset) in bytes.
+
+    volatility3 goes round for ever in some forged lists, in which runs have no bytes; so the runs are counted.
+    """
     layer = context.layers[name]
     least, most = layer.minimum_address, layer.maximum_address
+    count = 0
     for address, _, mapped, size, below in layer.mapping(least, most - least + 1, ignore_errors=True):
-        if not context.layers[below].dependencies:
-            yield int(address), int(size), int(mapped)
-            continue
-        for inner, _, offset, length, _ in context.layers[below].mapping(mapped, size, ignore_errors=True):
-            yield int(address + inner - mapped), int(length), int(offset)
+        pieces = [(address, size, mapped)]
+        if context.layers[below].dependencies:
+            inside = context.layers[below].mapping(mapped, size, ignore_errors=True)
+            pieces = [
+                (address + inner - mapped, length, offset)
+                for inner, _, offset, length, _ in islice(inside, _MAX_RUNS - count + 1)
+            ]
+        count += len(pieces)
+        if count > _MAX_RUNS:
+            raise InputError(path, f"lists more than {_MAX_RUNS} runs of memory: it is damaged")
+        yield from ((int(start), int(length), int(offset)) for start, length, offset in pieces)
 
 
 def _unpacked(file: MappedFile, layer: Volatility, image_format: str) -> PhysicalImage:
-    """Write a compressed image's memory into a temporary file, sparse where it is zero, and map that one instead."""
-    runs: list[tuple[int, int, int]] = []
+    """Write a compressed image's memory into a temporary file, sparse where it is zero, and map that file instead."""
     directory = tempfile.TemporaryDirectory(prefix="dumpscan-")
     target = Path(directory.name) / "physical.raw"
     try:
         with target.open("wb") as out:
-            for address, size, _, _, _ in layer.mapping(
-                layer.minimum_address, layer.maximum_address - layer.minimum_address + 1, ignore_errors=True
-            ):
-                for first in range(address, address + size, _UNPACK_STEP):
-                    length = min(_UNPACK_STEP, address + size - first)
-                    data = layer.read(first, length, pad=True)
-                    if data.count(0) < length:
-                        out.seek(first)
-                        out.write(data)
-                if runs and sum(runs[-1][:2]) == address:
-                    runs[-1] = (runs[-1][0], runs[-1][1] + size, runs[-1][2])
-                else:
-                    runs.append((int(address), int(size), int(address)))
-            out.truncate(max((address + size for address, size, _ in runs), default=0))
+            runs = _unpack(file, layer, out)
         unpacked = MappedFile(target)
-    except OSError as error:
-        raise InputError(file.path, f"cannot be unpacked into {directory.name}: {reason(error)}") from error
+    except BaseException as error:
+        directory.cleanup()
+        if isinstance(error, OSError):
+            raise InputError(file.path, f"cannot be unpacked into {directory.name}: {reason(error)}") from error
+        raise
     image = PhysicalImage(
         unpacked, runs, image_format=f"{image_format}, compressed", path=file.path, in_file=False, unpacked_in=directory
     )
     file.close()
     return image
+
+
+def _unpack(file: MappedFile, layer: Volatility, out: IO[bytes]) -> list[tuple[int, int, int]]:
+    """Write each block of a compressed image to the offset that is its physical address; return the runs.
+
+    Raises:
+        InputError: The blocks are larger, further up or more than they can be in a real image.
+    """
+    runs: list[tuple[int, int, int]] = []
+    room = _UNPACKED_AT_FIRST + _UNPACKED_PER_BYTE * file.size
+    span = layer.maximum_address - layer.minimum_address + 1
+    for start, length, _, _, _ in layer.mapping(layer.minimum_address, span, ignore_errors=True):
+        address, size = int(start), int(length)
+        if not 0 < size <= _MAX_PACKED_BLOCK or address + size > ADDRESS_LIMIT:
+            raise InputError(file.path, f"is damaged: it has a block of {size} bytes for physical address {address:#x}")
+        data = layer.read(address, size, pad=True)
+        if data.count(0) < size:
+            room -= size
+            if room < 0:
+                raise InputError(file.path, f"unpacks to more than {_UNPACKED_PER_BYTE} times its size: it is damaged")
+            out.seek(address)
+            out.write(data)
+        if runs and sum(runs[-1][:2]) == address:
+            runs[-1] = (runs[-1][0], runs[-1][1] + size, runs[-1][2])
+        else:
+            runs.append((address, size, address))
+    out.truncate(max((address + size for address, size, _ in runs), default=0))
+    return runs

@@ -1,7 +1,7 @@
 """The physical memory that an image holds: runs of a memory-mapped file, addressed by physical address or page frame.
 
-Everything above works in page frames of 4 KiB. A frame counts as present when one run holds all of it; the tables of
-runs are numpy arrays, so that a hundred thousand frames are looked up or gathered in one call.
+The layers above work in page frames of 4 KiB. A frame is present if one run holds all of it. The tables of runs are
+numpy arrays, so that one call looks up or gathers a hundred thousand frames.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dumpscan.memory.regions import RegionTable, without_overlaps
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from tempfile import TemporaryDirectory
     from types import TracebackType
@@ -31,16 +31,17 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 FRAME_LIMIT = 1 << 32
-"""Frames are kept in 32 bits: 16 TiB of physical addresses, of which real machines have far less."""
+"""Frame numbers are kept in 32 bits."""
+ADDRESS_LIMIT = FRAME_LIMIT << PAGE_SHIFT
+"""Physical addresses end here, at 16 TiB. Real machines use far less; runs of memory further up are left out."""
 
 _MAX_SHARING = 4
-"""How often the same bytes of the file may serve as memory, in all. In real images none do."""
+"""How many times the file's size its runs may have together. In real images they share no bytes."""
 
 _RELEASE_STEP = 128 << 20
-"""Bytes read before the pages behind are given back to the system: what a mapped file has been read of counts as the
-process's memory until then."""
+"""Bytes read before the mapping's pages are given back to the system: until then they count as the process's memory."""
 _TABLES_AT_ONCE = 256
-"""Frames copied before pages are given back: with each that is touched, the system maps its neighbours too."""
+"""Frames copied before pages are given back: the system maps neighbours of every page that is touched."""
 _FRAMES_AT_ONCE = 1 << 14
 _COPIERS = 2
 
@@ -79,10 +80,10 @@ class PhysicalImage:
         self.format = image_format
         self.in_file = in_file
         self.problems: list[str] = []
-        starts, sizes, offsets = self._clipped(np.array([*runs], np.int64).reshape(-1, 3))
+        starts, sizes, offsets = self._clipped(list(runs))
         self._regions = RegionTable(*(column.astype(np.uint64) for column in (starts, sizes, offsets)))
         first = (starts + PAGE_SIZE - 1) >> PAGE_SHIFT
-        past = np.minimum((starts + sizes) >> PAGE_SHIFT, FRAME_LIMIT)
+        past = (starts + sizes) >> PAGE_SHIFT
         whole = past > first
         self._first, self._past = first[whole], past[whole]
         self._offset = (offsets + (first << PAGE_SHIFT) - starts)[whole]
@@ -91,22 +92,37 @@ class PhysicalImage:
         self._bytes: Bytes = np.frombuffer(file.buffer, np.uint8)
         self._read_since_release = 0
 
-    def _clipped(self, runs: Frames) -> tuple[Frames, Frames, Frames]:
+    def _clipped(self, runs: Sequence[tuple[int, int, int]]) -> tuple[Frames, Frames, Frames]:
         """Cut runs to what the file and the range of physical addresses hold, and give each byte to one run."""
-        starts, sizes, offsets = runs[((runs >= 0).all(axis=1)) & (runs[:, 0] < FRAME_LIMIT << PAGE_SHIFT)].T
-        held = np.minimum(sizes, np.maximum(self._file.size - offsets, 0))
-        cut = int(np.count_nonzero(held < sizes))
+        size = self._file.size
+        there: list[tuple[int, int, int]] = []  # a claim of 2^63 and more does not fit into an array
+        above = cut = missing = 0
+        for start, claimed, offset in runs:
+            if start < 0 or claimed < 0 or offset < 0:
+                continue
+            possible = min(claimed, max(ADDRESS_LIMIT - start, 0))
+            held = min(possible, max(size - offset, 0))
+            above += possible < claimed
+            cut += held < possible
+            missing += possible - held
+            if held:
+                there.append((start, held, offset))
+        if above:
+            self.problems.append(
+                f"{above} of {len(runs)} runs of memory lie above {ADDRESS_LIMIT >> 40} TiB, wholly or in part, and "
+                "are left out as far as they do"
+            )
         if cut:
             self.problems.append(
                 f"cut short: {cut} of {len(runs)} runs of memory lie past the end of the file, wholly or in part; "
-                f"{int((sizes - held).sum())} bytes are missing"
+                f"{missing} bytes are missing"
             )
-        room = self._file.size * _MAX_SHARING
-        there = (held > 0) & (np.cumsum(held) <= room)
-        if np.count_nonzero(there) < np.count_nonzero(held):
+        starts, sizes, offsets = np.array(there, np.int64).reshape(-1, 3).T
+        kept = np.cumsum(sizes) <= size * _MAX_SHARING
+        if not kept.all():
             self.problems.append(f"runs of memory share the same bytes of the file more than {_MAX_SHARING} times over")
-        starts, offsets = starts[there], offsets[there]
-        pieces, lengths, owners = without_overlaps(starts.astype(np.uint64), held[there].astype(np.uint64))
+        starts, sizes, offsets = starts[kept], sizes[kept], offsets[kept]
+        pieces, lengths, owners = without_overlaps(starts.astype(np.uint64), sizes.astype(np.uint64))
         addresses = pieces.astype(np.int64)
         return addresses, lengths.astype(np.int64), offsets[owners] + addresses - starts[owners]
 
@@ -179,11 +195,11 @@ class PhysicalImage:
         return np.where((delta >= 0) & (frames < self._past[run]), self._offset[run] + (delta << PAGE_SHIFT), -1)
 
     def present(self, frames: Frames) -> NDArray[np.bool_]:
-        """Say which frames the image holds whole."""
+        """Return which frames the image holds whole."""
         return np.asarray(self.offsets(frames) >= 0)
 
     def gather(self, frames: Frames, first: int | Frames, size: int) -> Bytes:
-        """Copy the same few bytes, or all, out of many frames.
+        """Copy the same bytes out of many frames.
 
         Args:
             frames: Numbers of frames that are present, shape (n,).
@@ -201,7 +217,7 @@ class PhysicalImage:
     def gather_edges(self, tails: Frames, heads: Frames, size: int) -> Bytes:
         """Copy the last bytes of some frames and the first bytes of others, side by side.
 
-        The file is gone through once, in its order, and its pages are given back behind.
+        The file is read once, in its order, and its pages are given back after each step.
 
         Args:
             tails: Frames whose last bytes are wanted, in ascending order, shape (n,); all are present.
@@ -224,7 +240,7 @@ class PhysicalImage:
             chosen = order[head_bounds[step] : head_bounds[step + 1]]
             edges[chosen, size:] = self.gather(heads[chosen], 0, size)
 
-        # Most of it is spent in the system, which maps the pages, and there two threads do not wait for one another.
+        # Most of the time goes into the system, which maps the pages; there, threads do not wait for one another.
         with ThreadPoolExecutor(_COPIERS, thread_name_prefix="dumpscan-edges") as pool:
             for step in range(0, len(bounds) - 1, _COPIERS):
                 list(pool.map(copy, range(step, min(step + _COPIERS, len(bounds) - 1))))
@@ -243,7 +259,7 @@ class PhysicalImage:
         return tables
 
     def spans(self, most: int) -> Iterator[tuple[int, NDArray[np.uint64]]]:
-        """Go through all frames in order without copying.
+        """Iterate over all frames in order, without copying.
 
         Args:
             most: Frames in one span, at most.
@@ -258,7 +274,7 @@ class PhysicalImage:
                 yield frame, np.frombuffer(self.buffer, "<u8", count * 512, start).reshape(count, 512)
 
     def contains(self, wanted: bytes) -> bool:
-        """Search all of physical memory for some bytes that lie in one run."""
+        """Return whether some bytes lie anywhere in physical memory, within one run."""
         mapping = self.buffer.obj
         for region in self._regions:
             end = region.file_offset + region.size
@@ -272,20 +288,20 @@ class PhysicalImage:
     # --- The mapping --------------------------------------------------------------------------------------------------
 
     def passed(self, size: int) -> None:
-        """Take note that `size` more bytes were read in passing; now and then the pages are given back."""
+        """Count `size` more bytes as read; after every 128 MiB, give the pages back."""
         self._read_since_release += size
         if self._read_since_release >= _RELEASE_STEP:
             self.release()
 
     def release(self) -> None:
-        """Give the mapping's pages back to the system's page cache; they are there again when touched."""
+        """Give the mapping's pages back to the system's page cache; touching them maps them again."""
         self._read_since_release = 0
         mapping = self.buffer.obj
         if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             mapping.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
-        """Unmap the file, and remove it where it was unpacked for us."""
+        """Unmap the file, and remove it if it was unpacked for this image."""
         self._bytes = np.empty(0, np.uint8)
         self._file.close()
         if self._unpacked_in is not None:

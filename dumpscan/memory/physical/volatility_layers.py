@@ -1,4 +1,4 @@
-"""Our mapped files as layers of volatility3. Imported only once volatility3 is loaded (`volatility.load`)."""
+"""Mapped files as layers of volatility3. Import this only after volatility3 is loaded (`volatility.load`)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.volatility import Volatility
 
+MAX_READ = 256 << 20
+"""Bytes that volatility3 gets in one read. It allocates whatever a size in the image claims; its largest real reads are
+blocks of AVML (16 MiB) and environments."""
+
 
 class EndlessListError(Exception):
-    """A container's list of runs was read on and on."""
+    """Reading a container's list of runs took more reads than a real list does."""
 
 
 class MappedLayer(FileLayer):  # type: ignore[misc]  # volatility3's classes count as Any
-    """The mapped file as volatility3's file layer, for its format layers: not opened again, nor unpacked by its name.
+    """The mapped file as volatility3's file layer. The file is not opened again, nor unpacked because of its name.
 
     Attributes:
-        reads_left: Reads that are allowed yet.
+        reads_left: Reads that are still allowed.
     """
 
     def __init__(self, context: Volatility, name: str, file: MappedFile, reads: int) -> None:
@@ -47,6 +51,8 @@ class MappedLayer(FileLayer):  # type: ignore[misc]  # volatility3's classes cou
         self.reads_left -= 1
         if self.reads_left < 0:
             raise EndlessListError
+        if length > MAX_READ:
+            raise InvalidAddressException(self.name, offset, f"no read has {length} bytes")
         data = bytes(self._mapped.buffer[offset : offset + length]) if offset >= 0 else b""
         if len(data) < length and not pad:
             raise InvalidAddressException(self.name, offset + len(data), "past the end of the file")
@@ -57,7 +63,7 @@ class MappedLayer(FileLayer):  # type: ignore[misc]  # volatility3's classes cou
 
 
 class MemoryLayer(DataLayerInterface):  # type: ignore[misc]  # as above
-    """Physical memory, read from the mapped image, for volatility3 to put its page tables on."""
+    """Physical memory, read from the mapped image; volatility3 puts its page tables on it."""
 
     def __init__(self, context: Volatility, config_path: str, name: str, image: PhysicalImage) -> None:
         super().__init__(context, config_path, name)
@@ -70,16 +76,18 @@ class MemoryLayer(DataLayerInterface):  # type: ignore[misc]  # as above
 
     @property
     def maximum_address(self) -> int:
-        """Physical address of the last byte; volatility3 wants one."""
+        """Physical address of the last byte; at least 1, since volatility3 needs a range."""
         return max(self._image.end - 1, 1)
 
     def is_valid(self, offset: int, length: int = 1) -> bool:
-        """Whether the image holds all of a range."""
+        """Return whether the image holds all of a range."""
         parts = self._image.regions.extents(int(offset), int(length))
         return sum(size for _, size in parts) >= length
 
     def read(self, offset: int, length: int, pad: bool = False) -> bytes:  # noqa: FBT001, FBT002 - volatility3's
         """Return bytes at a physical address."""
+        if length > MAX_READ:
+            raise InvalidAddressException(self.name, int(offset), f"no read has {length} bytes")
         data = self._image.read(int(offset), int(length))
         if len(data) == length:
             return data
@@ -88,7 +96,7 @@ class MemoryLayer(DataLayerInterface):  # type: ignore[misc]  # as above
         return self._padded(int(offset), int(length))
 
     def _padded(self, offset: int, length: int) -> bytes:
-        """Read across holes, page by page: only a search of volatility3's own does that."""
+        """Read across holes, page by page. Only volatility3's own searches do that."""
         data = bytearray(length)
         at = 0
         while at < length:
@@ -99,5 +107,5 @@ class MemoryLayer(DataLayerInterface):  # type: ignore[misc]  # as above
         return bytes(data)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Refuse."""
+        """Refuse to write."""
         raise InvalidAddressException(self.name, offset, f"an image is never written to ({len(data)} bytes)")

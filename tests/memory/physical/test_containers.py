@@ -193,3 +193,118 @@ def test_a_compressed_image_is_unpacked_into_a_file_that_goes_away(tmp_path: Pat
     assert os.path.isdir(directory.name)  # noqa: PTH112 - a name, not a path
     image.close()
     assert not os.path.exists(directory.name)  # noqa: PTH110
+
+
+HUGE = (1 << 63, (1 << 63) + 5, (1 << 64) - PAGE)
+
+
+def elf(*segments: tuple[int, int, int], tail: bytes = b"") -> bytes:
+    """An ELF core of segments: physical address, file offset, size."""
+    sizes = (64, 56, len(segments), 0, 0, 0)
+    header = struct.pack("<4s5B7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 4, 62, 1, 0, 64, 0, 0, *sizes)
+    entries = (struct.pack("<IIQQQQQQ", 1, 4, offset, 0, address, size, size, 0) for address, offset, size in segments)
+    return header + b"".join(entries) + tail
+
+
+def crash(*runs: tuple[int, int], tail: bytes = b"") -> bytes:
+    """A full Windows crash dump of runs: first page, number of pages."""
+    header = bytearray(0x2000)
+    header[:8] = b"PAGEDU64"
+    struct.pack_into("<IIQ", header, 0x88, len(runs), 0, sum(count for _, count in runs) % 2**64)
+    for number, run in enumerate(runs):
+        struct.pack_into("<QQ", header, 0x98 + 16 * number, *run)
+    struct.pack_into("<I", header, 0xF98, 1)  # DumpType
+    return bytes(header) + tail
+
+
+class TestHugeAddresses:
+    """Numbers of 2^63 and more, which fit neither into a real machine nor into a signed 64-bit array."""
+
+    @pytest.mark.parametrize("address", HUGE)
+    def test_an_elf_core_of_nothing_else(self, tmp_path: Path, address: int) -> None:
+        with pytest.raises(InputError, match="no memory below 16 TiB"):
+            open_image(write(tmp_path, elf((address, PAGE, PAGE), tail=bytes(4 * PAGE))), [])
+
+    @pytest.mark.parametrize("address", HUGE)
+    def test_the_other_segments_of_an_elf_core_are_read(self, tmp_path: Path, address: int) -> None:
+        data = elf((0x2000, PAGE, PAGE), (address, 2 * PAGE, PAGE)).ljust(PAGE, b"\0") + b"\7" * 2 * PAGE
+        with open_image(write(tmp_path, data), []) as image:
+            assert image.read(0x2000, 2) == b"\7\7"
+            assert image.size == PAGE
+            assert image.problems == [
+                ("1 of 2 runs of memory lie above 16 TiB, wholly or in part, and are left out as far as they do")
+            ]
+
+    @pytest.mark.parametrize("size", [1 << 63, (1 << 64) - 0x3000])
+    def test_sizes(self, tmp_path: Path, size: int) -> None:
+        data = elf((0x2000, PAGE, size)).ljust(PAGE, b"\0") + b"\7" * PAGE
+        with open_image(write(tmp_path, data), []) as image:
+            assert (image.size, image.read(0x2000, 2)) == (PAGE, b"\7\7")
+            assert len(image.problems) == 2
+
+    @pytest.mark.parametrize("offset", [1 << 63, (1 << 64) - 1])
+    def test_offsets(self, tmp_path: Path, offset: int) -> None:
+        with open_image(write(tmp_path, elf((0x2000, offset, PAGE)) + bytes(PAGE)), []) as image:
+            assert image.size == 0
+            assert "past the end of the file" in image.problems[0]
+
+    @pytest.mark.parametrize("address", HUGE)
+    def test_lime(self, tmp_path: Path, address: int) -> None:
+        data = lime((0x1000, PAGE)) + struct.pack("<4sIQQQ", b"EMiL", 1, address, address + PAGE - 1, 0) + bytes(PAGE)
+        with open_image(write(tmp_path, data), []) as image:
+            assert image.size == PAGE
+            assert "1 of 2 runs of memory lie above 16 TiB" in image.problems[0]
+
+    @pytest.mark.parametrize("run", [(1 << 51, 2), (1 << 60, 2), ((1 << 64) - 1, 1), (3, 1 << 60), (3, (1 << 64) - 1)])
+    def test_a_crash_dump(self, tmp_path: Path, run: tuple[int, int]) -> None:
+        with open_image(write(tmp_path, crash((1, 1), run, tail=b"\7" * 3 * PAGE)), []) as image:
+            assert image.read(0x1000, 2) == b"\7\7"
+            assert "of 2 runs of memory lie" in image.problems[0]
+
+    @pytest.mark.parametrize("runs", [((1, 1), (2, 0)), ((2, 1 << 60), (5, 0)), ((5, 0), (5, 0)), ((7, 2), (1, 1))])
+    def test_odd_lists_end(self, tmp_path: Path, runs: tuple[tuple[int, int], ...]) -> None:
+        try:
+            with open_image(write(tmp_path, crash(*runs, tail=b"\7" * 3 * PAGE)), []) as image:
+                assert image.size <= 3 * PAGE
+        except InputError as error:
+            assert "runs" in error.problem or "crash dump" in error.problem  # noqa: PT017
+
+
+def test_runs_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.memory.physical.containers._MAX_RUNS", 10)
+    with pytest.raises(InputError, match="lists more than 10 runs of memory"):
+        open_image(write(tmp_path, lime(*((number * PAGE, PAGE) for number in range(0, 40, 2)))), [])
+
+
+class TestUnpacking:
+    """A compressed image's blocks, whose sizes and places a forged one makes up."""
+
+    def unpack(self, tmp_path: Path, **changes: object) -> None:
+        volatility.load()
+        layer: Any = PackedLayer()
+        for name, value in changes.items():
+            setattr(layer, name, value)
+        file = MappedFile(write(tmp_path, b"packed"))
+        with file:
+            _unpacked(file, layer, "AVML").close()
+
+    @pytest.mark.parametrize("address", [1 << 44, 1 << 63, (1 << 64) - PAGE])
+    def test_a_block_above_all_memory(self, tmp_path: Path, address: int) -> None:
+        def mapping(*_: int, ignore_errors: bool) -> list[tuple[int, int, int, int, str]]:  # noqa: ARG001
+            return [(address, PAGE, 0, 0, "base")]
+
+        with pytest.raises(InputError, match=f"has a block of 4096 bytes for physical address {address:#x}"):
+            self.unpack(tmp_path, mapping=mapping)
+
+    @pytest.mark.parametrize("size", [0, (16 << 20) + 1, 1 << 62])
+    def test_a_block_of_impossible_size(self, tmp_path: Path, size: int) -> None:
+        def mapping(*_: int, ignore_errors: bool) -> list[tuple[int, int, int, int, str]]:  # noqa: ARG001
+            return [(0, size, 0, 0, "base")]
+
+        with pytest.raises(InputError, match=f"has a block of {size} bytes"):
+            self.unpack(tmp_path, mapping=mapping)
+
+    def test_more_than_any_packing_yields(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("dumpscan.memory.physical.containers._UNPACKED_AT_FIRST", 2 * PAGE)
+        with pytest.raises(InputError, match="unpacks to more than 64 times its size"):
+            self.unpack(tmp_path)
