@@ -97,6 +97,9 @@ class Run:
             except DumpscanError as error:
                 self._unreadable(path, str(error))
                 continue
+            except MemoryError:
+                self._unreadable(path, f"{path}: reading it takes more memory than there is")
+                continue
             self.readable += 1
             self._read(path, problems, warnings)
         if absent and not self.readable:
