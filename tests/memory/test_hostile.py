@@ -42,3 +42,23 @@ def unpacked(directory: Path, name: str) -> Path:
 def test_minidumps(tmp_path: Path, command: str, name: str, code: int | None, said: str) -> None:
     done = dumpscan_limited("minidump", command, unpacked(tmp_path, name), "--no-progress")
     assert done.returncode == code or (code is None and done.returncode == 3 * (said in done.stderr))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bomb-nest.json.xz", "it has more than 8388608 values"),
+        ("ageinf.json", "is no symbol table of a Windows program"),
+    ],
+)
+def test_symbol_tables(name: str, said: str) -> None:
+    done = dumpscan_limited("symbols", "add", HOSTILE / name)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("command", ["info", "pslist", "keys"])
+def test_addresses_that_no_machine_has(command: str) -> None:
+    done = dumpscan_limited("kernel", command, HOSTILE / "elf-paddr-2pow63.elf", "--no-progress")
+    assert done.returncode == 1
+    assert "has no memory below 16 TiB" in done.stderr

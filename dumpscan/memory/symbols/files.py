@@ -1,7 +1,7 @@
 """Files that symbol tables come in: ISF (volatility3's JSON, often packed), PDB, and packs of either.
 
-Whatever a file claims, no more than a fixed number of bytes is unpacked, and a table is stored under a name that its
-own content gives, never under one that a pack does.
+No file is unpacked past a fixed size, and no table is parsed before its shape is known to be within limits. A table is
+stored under a name that its own content gives, never under a name from a pack.
 """
 
 from __future__ import annotations
@@ -25,20 +25,25 @@ from typing import IO, TYPE_CHECKING, Any
 from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
 from dumpscan.files import write_whole
 from dumpscan.memory import volatility
+from dumpscan.memory.symbols.json_limits import JsonLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXTENSIONS = (".json.xz", ".json", ".json.gz", ".json.bz2")
-"""Of ISF files, as volatility3 has them."""
+"""Extensions of ISF files in volatility3."""
 
 MAX_FILE_BYTES = 256 << 20
-"""A table or PDB may have so many bytes. Microsoft's kernel PDBs have about 12 MiB, tables made of them 7 MiB."""
+"""Largest file that is read: Microsoft's kernel PDBs have about 12 MiB."""
+_MAX_TABLE_BYTES = 96 << 20
+"""Largest table, unpacked. Those of Windows kernels have up to 7 MiB, those of Linux kernels up to 20 MiB. Parsing
+can take four bytes for each character, and what `json_limits` allows."""
+_CHUNK = 1 << 18
 _MAX_PACK_BYTES = 4 << 30
 _MAX_MEMBERS = 100_000
 _PDB_MAGIC = b"Microsoft C/C++ MSF 7.00\r\n\x1aDS"
 _UNPACKERS: dict[bytes, tuple[str, Callable[..., Any]]] = {
-    # First bytes: the extension that goes with them, and what opens such a file.
+    # First bytes: the extension of such a file, and what opens it.
     b"\xfd7zXZ\0": (".json.xz", lzma.open),
     b"\x1f\x8b": (".json.gz", gzip.open),
     b"BZh": (".json.bz2", bz2.open),
@@ -50,13 +55,13 @@ _DATABASE = re.compile(rb'"database"\s*:\s*"([A-Za-z0-9_.-]{1,64})"')
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 _BLOCK_SIZES = tuple(1 << bits for bits in range(9, 17))
 _UNKNOWN = "unknown.pdb"
-"""What volatility3 calls a PDB in which it finds no name."""
+"""Name that volatility3 gives to a PDB without a name."""
 _NEEDED = ("_EPROCESS", "_KPROCESS", "_PEB")
 
 
 @dataclass(frozen=True, slots=True)
 class TableIdentity:
-    """Which kernel a table belongs to, as its metadata says."""
+    """Which kernel a table belongs to, according to its metadata."""
 
     guid: str
     age: int
@@ -81,10 +86,10 @@ class AddedTable:
 
 
 def read_table(path: Path) -> bytes:
-    """Read an ISF file and unpack it, by what it is and not by its name.
+    """Read an ISF file; its content, not its name, says how to unpack it.
 
     Raises:
-        InputError: It cannot be read or unpacked, or is too large.
+        InputError: It cannot be read or unpacked, or is larger or deeper than any table.
     """
     try:
         with path.open("rb") as file:
@@ -94,7 +99,7 @@ def read_table(path: Path) -> bytes:
 
 
 def identify(table: bytes) -> TableIdentity | None:
-    """Find a table's GUID, age and PDB name in its text, without parsing all of it; None if it names no PDB."""
+    """Find a table's GUID, age and PDB name in its text without parsing it; return None if it names no PDB."""
     guid, age, database = (pattern.search(table) for pattern in (_GUID, _AGE, _DATABASE))
     if guid is None or age is None:
         return None
@@ -104,11 +109,11 @@ def identify(table: bytes) -> TableIdentity | None:
 
 
 def add_tables(source: Path, store: Path) -> tuple[list[AddedTable], list[str]]:
-    """Put a PDB, an ISF file, or all that a pack or directory holds into a store.
+    """Put a PDB, an ISF file, or all tables in a pack or directory into a store.
 
     Args:
         source: A file or directory.
-        store: The store's directory; it is made if need be.
+        store: The store's directory; it is made if it is absent.
 
     Returns:
         The tables, and what could not be added, a sentence each.
@@ -139,7 +144,7 @@ def _nothing(problems: list[str]) -> str:
 
 
 def _contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Go through the tables and PDBs that a file, pack or directory holds: where each is, and what reads it."""
+    """Iterate over the tables and PDBs in a file, pack or directory: the name of each, and a function to read it."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if path.is_file() and not path.is_symlink() and _is_candidate(path.name):
@@ -183,7 +188,7 @@ def _tar_contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     total = 0
     with tarfile.open(source) as archive:
         for number, entry in enumerate(archive):
-            # What is passed over is unpacked all the same, and counts.
+            # Members that are passed over are unpacked as well, so they count.
             total += entry.size
             _require_room(total, source)
             if number >= _MAX_MEMBERS:
@@ -211,6 +216,21 @@ def _limited(file: IO[bytes], name: str) -> bytes:
     return data
 
 
+def _limited_table(file: IO[bytes], name: str) -> bytes:
+    """Read the text of a table, which must be within the limits for parsing it."""
+    most = min(MAX_FILE_BYTES, _MAX_TABLE_BYTES)
+    text = bytearray()
+    limits = JsonLimits()
+    while chunk := file.read(_CHUNK):
+        text += chunk
+        if len(text) > most:
+            raise InputError(name, f"is larger than {most >> 20} MiB")
+        exceeded = limits.exceeded_by(chunk)
+        if exceeded:
+            raise InputError(name, f"is no symbol table of a Windows program (ISF): it has {exceeded}")
+    return bytes(text)
+
+
 def _unpack(file: IO[bytes], name: str) -> bytes:
     head = file.read(6)
     file.seek(0)
@@ -218,8 +238,8 @@ def _unpack(file: IO[bytes], name: str) -> bytes:
         for magic, (_, unpacker) in _UNPACKERS.items():
             if head.startswith(magic):
                 with unpacker(file) as unpacked:
-                    return _limited(unpacked, name)
-        return _limited(file, name)
+                    return _limited_table(unpacked, name)
+        return _limited_table(file, name)
     except _PACK_ERRORS as error:
         raise InputError(name, f"cannot be unpacked: {error}") from error
 
@@ -242,13 +262,13 @@ def _add(name: str, data: bytes, store: Path) -> AddedTable:
 
 
 def _check(name: str, table: bytes) -> TableIdentity:
-    """Make sure that a table is a Windows kernel's, and that its names are fit for a file's."""
+    """Require that a table is a Windows kernel's and that its names can be names of files."""
     try:
         parsed: Any = json.loads(table)
         pdb = parsed["metadata"]["windows"]["pdb"]
         identity = TableIdentity(str(pdb["GUID"]).upper(), int(pdb["age"]), str(pdb["database"]))
         missing = [kind for kind in _NEEDED if kind not in parsed["user_types"]]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise InputError(name, "is no symbol table of a Windows program (ISF) and no PDB") from error
     if not re.fullmatch("[0-9A-F]{32}", identity.guid) or not 0 <= identity.age < 1 << 32:
         raise InputError(name, "names no PDB that could be looked for: GUID or age make no sense")
@@ -260,7 +280,7 @@ def _check(name: str, table: bytes) -> TableIdentity:
 
 
 def _require_sound_container(name: str, data: bytes) -> None:
-    """Refuse a PDB whose sizes do not belong together: the converter would follow them for hours.
+    """Refuse a PDB whose sizes do not fit together: the converter would follow them for hours.
 
     Source: the MSF superblock in LLVM's description of the format: block size, number of blocks, directory's bytes.
     """
@@ -271,7 +291,7 @@ def _require_sound_container(name: str, data: bytes) -> None:
 
 
 def _convert(name: str, data: bytes) -> bytes:
-    """Make a table of a PDB, with volatility3's converter."""
+    """Make a table from a PDB with volatility3's converter."""
     _require_sound_container(name, data)
     volatility.load()
     heard: list[str] = []
@@ -280,21 +300,21 @@ def _convert(name: str, data: bytes) -> bytes:
         path.write_bytes(data)
         try:
             table, pdb = _table_of(path)
-        except Exception as error:  # noqa: BLE001 - whatever the converter stumbles over, it is the file's fault
+        except Exception as error:  # noqa: BLE001 - the converter may raise anything; it is the file's fault
             reason = " ".join(f"{type(error).__name__}: {error}".split())
         else:
             inside = PureWindowsPath(str(pdb.get("database") or _UNKNOWN)).name
             pdb["database"] = PureWindowsPath(name.rpartition("!")[2]).name if inside == _UNKNOWN else inside
             return json.dumps(table, sort_keys=True).encode("ascii")
         finally:
-            # The converter never closes the file; what is left of it, and of its errors, goes now and without a word.
+            # The converter never closes the file; collect it now, without the warning about that.
             with warnings.catch_warnings(action="ignore", category=ResourceWarning):
                 gc.collect()
     raise InputError(name, f"is a PDB that volatility3 cannot convert: {reason[:200]}")
 
 
 def _table_of(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the table that the converter makes of a PDB, and the part of it that says which PDB that is."""
+    """Return the table that the converter makes from a PDB, and the part of it that says which PDB it is."""
     context = volatility.module("framework.contexts").Context()
     reader = volatility.module("framework.symbols.windows.pdbconv").PdbReader(context, path.as_uri())
     table: dict[str, Any] = reader.get_json()

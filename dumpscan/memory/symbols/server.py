@@ -1,4 +1,4 @@
-"""Fetches a kernel's PDB from Microsoft's symbol server, when the user asks for that, and makes a table of it."""
+"""Downloads a kernel's PDB from Microsoft's symbol server, if the user asks for it, and makes a table from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMEOUT = 30.0
 
 
 def download(pdb: PdbRecord, *, server: str = SYMBOL_SERVER) -> Path:
-    """Fetch a PDB, convert it with volatility3, and put the table into the user's store.
+    """Download a PDB, convert it with volatility3, and put the table into the user's store.
 
     Args:
         pdb: Which one.
@@ -31,11 +31,11 @@ def download(pdb: PdbRecord, *, server: str = SYMBOL_SERVER) -> Path:
         The table's file.
 
     Raises:
-        DumpscanError: It cannot be fetched, or is none.
+        DumpscanError: It cannot be downloaded, or is not a PDB.
     """
     address = f"{server}/{pdb.server_path}"
     try:
-        # An opener of our own: volatility3 installs one for the whole program, and that one refuses all networks.
+        # An opener of its own: volatility3 installs one for the whole program that refuses all networks.
         with urllib.request.build_opener().open(address, timeout=_TIMEOUT) as answer:
             data = answer.read(MAX_FILE_BYTES + 1)
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:

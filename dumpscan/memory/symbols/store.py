@@ -1,7 +1,7 @@
-"""Symbol tables of kernels: where they are looked for, and what to say when one is not there.
+"""Symbol tables of kernels: where they are looked for, and what to tell the user if one is missing.
 
-A directory of tables is laid out as volatility3 has it, `windows/PDB/GUID-AGE.json.xz`; the `windows` may be missing,
-or everything may lie flat, or in a zip file. Nothing here reaches into a network.
+A directory of tables has volatility3's layout, `windows/PDB/GUID-AGE.json.xz`. The folder `windows` may be absent, the
+files may lie flat, or in a zip file. Nothing here uses the network.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ class SymbolsMissingError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class SymbolsState:
-    """What one image needs, and whether it is there.
+    """Which symbol table an image needs, and whether it is there.
 
     Attributes:
         image: The image's path.
         pdb: The symbol file that its kernel names; None if no kernel was found.
         table: The table on this machine; None if it is missing.
-        problem: Why nothing can be said, or what is doubtful.
+        problem: Why nothing is known, or what is doubtful.
     """
 
     image: Path
@@ -95,9 +95,9 @@ class SymbolStore:
     """All places where tables may lie, in order of precedence.
 
     Args:
-        named: Directories or files that the user named; then come those in `DUMPSCAN_SYMBOLS`, the user's own store,
-            and volatility3's.
-        cache: Directory for tables taken out of packs; by default one in ours.
+        named: Directories or files that the user named. After them come those in `DUMPSCAN_SYMBOLS`, the user's own
+            store, and volatility3's directories.
+        cache: Directory for tables taken out of packs; by default one in dumpscan's cache.
 
     Attributes:
         problems: Places that could not be read, a sentence each.
@@ -113,9 +113,9 @@ class SymbolStore:
         self._places += [*_from_environment(), user_store(), *_volatility_places()]
 
     def find(self, pdb: PdbRecord) -> Path | None:
-        """Return the file of a kernel's table; None if there is none.
+        """Return the file of a kernel's table, or None if there is none.
 
-        A file whose content says that it is the table of another kernel is passed over, with a complaint.
+        A file whose content says that it is the table of another kernel is skipped, with a complaint.
         """
         seen: set[Path] = set()
         for place in self._places:
@@ -141,7 +141,7 @@ class SymbolStore:
                 for name in _names(pdb):
                     if (directory / name).is_file():
                         yield directory / name
-            for name in _names(pdb):  # below another name, for want of a better one when it was converted
+            for name in _names(pdb):  # in another folder: a PDB without a name was converted under its file's name
                 yield from sorted(place.glob(f"windows/*/{name}"))
             packs = sorted([*place.glob("*.zip"), *place.glob("windows/*.zip")])
         except OSError as error:
@@ -151,7 +151,7 @@ class SymbolStore:
             yield from self._in_pack(pack, pdb)
 
     def _in_pack(self, pack: Path, pdb: PdbRecord) -> Iterator[Path]:
-        """Take a table out of a zip file, into the cache."""
+        """Unpack a table from a zip file into the cache."""
         wanted = set(_names(pdb))
         try:
             with zipfile.ZipFile(pack) as archive:
@@ -197,7 +197,7 @@ def _from_environment() -> list[Path]:
 
 
 def _volatility_places() -> Iterator[Path]:
-    """Where volatility3 itself looks: in its package, and in its own cache."""
+    """List where volatility3 itself looks: in its package, and in its own cache."""
     package = find_spec("volatility3")
     for base in (package.submodule_search_locations or []) if package else []:
         yield Path(base) / "symbols"

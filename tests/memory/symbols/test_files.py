@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from dumpscan.exceptions import DumpscanError, ExportError, InputError
 from dumpscan.files import write_whole
 from dumpscan.memory.kernel.windows.finder import PdbRecord
+from dumpscan.memory.symbols import json_limits
 from dumpscan.memory.symbols.files import add_tables, identify, read_table
 from dumpscan.memory.symbols.store import SymbolStore
+from support.corpus import SYMBOLS
 from support.pdb_bytes import GUID as PDB_GUID
 from support.pdb_bytes import build_pdb
 
@@ -289,3 +291,73 @@ def test_a_tables_identity_is_read_from_its_text(guid: str, age: int) -> None:
 @given(data=st.binary())
 def test_anything_else_has_none(data: bytes) -> None:
     assert identify(data) is None
+
+
+# --- Limits -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_would_become_gigabytes_of_objects_is_not_parsed(tmp_path: Path) -> None:
+    packed = lzma.compress(b"[" + b"[[]]," * (3 << 20) + b"0]")
+    assert len(packed) < 10_000
+    path = write(tmp_path, "bomb.json.xz", packed)
+    for attempt in (read_table, lambda path: add_tables(path, tmp_path / "store")):
+        with pytest.raises(InputError, match=f"it has more than {json_limits.MAX_VALUES} values$"):
+            attempt(path)
+
+
+def test_a_table_that_is_nested_too_deep_is_not_parsed(tmp_path: Path) -> None:
+    path = write(tmp_path, "deep.json", b'{"a":' * 100 + b"1" + b"}" * 100)
+    with pytest.raises(InputError, match="it has more than 64 levels of brackets"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("age", ["1e999", "-1e999", "NaN", "1" * 5000, "[1]", "{}", "null"])
+def test_an_age_that_is_no_number(tmp_path: Path, age: str) -> None:
+    data = table().replace(b'"age": 1', b'"age": ' + age.encode())
+    with pytest.raises(InputError, match=r"is no symbol table|make no sense"):
+        add_tables(write(tmp_path, "age.json", data), tmp_path / "store")
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text('ab"\\[]{},:\u00e4', max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('ab"\\[]{},:', max_size=4), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+def measured(value: object) -> tuple[int, int]:
+    """Depth of a value, and its brackets, commas and colons."""
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        return 0, 0
+    parts = [measured(each) for each in inner]
+    colons = len(inner) if isinstance(value, dict) else 0
+    return (
+        1 + max((depth for depth, _ in parts), default=0),
+        1 + max(len(inner) - 1, 0) + colons + sum(count for _, count in parts),
+    )
+
+
+@given(value=JSON, size=st.integers(1, 20), ascii_only=st.booleans())
+def test_limits_count_what_is_outside_of_strings(value: object, size: int, ascii_only: bool) -> None:  # noqa: FBT001
+    text = json.dumps(value, ensure_ascii=ascii_only).encode()
+    depth, count = measured(value)
+    for limit, most, exceeded in (("MAX_DEPTH", depth, "levels"), ("MAX_VALUES", count, "values")):
+        for allowed in {most, max(most - 1, 0)}:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(json_limits, limit, allowed)
+                limits = json_limits.JsonLimits()
+                chunks = (text[at : at + size] for at in range(0, len(text), size))
+                found = next((problem for problem in map(limits.exceeded_by, chunks) if problem), None)
+            assert (found is not None and exceeded in found) == (allowed < most)
+
+
+@pytest.mark.skipif(not SYMBOLS.is_dir(), reason=f"no real symbol tables at {SYMBOLS}")
+def test_real_tables_pass_with_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_limits, "MAX_VALUES", json_limits.MAX_VALUES // 10)
+    monkeypatch.setattr(json_limits, "MAX_DEPTH", json_limits.MAX_DEPTH // 4)
+    monkeypatch.setattr("dumpscan.memory.symbols.files._MAX_TABLE_BYTES", (96 << 20) // 10)
+    tables = list(SYMBOLS.rglob("*.json.xz"))
+    assert len(tables) == 5
+    for path in tables:
+        assert identify(read_table(path)) is not None
