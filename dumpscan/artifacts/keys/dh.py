@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
+from dumpscan.artifacts.effort import charge_power
 from dumpscan.artifacts.keys import encode as key_encode
 
 if TYPE_CHECKING:
@@ -40,13 +41,16 @@ def dh_key(*, p: int, g: int, x: int, y: int | None = None, q: int | None = None
     if not (1 < g < p - 1 and 1 < x < p - 1):
         raise RefusedError("a number out of the group's range")
     proof = []
+    charge_power(p.bit_length(), x.bit_length())
     if q is not None:
+        charge_power(p.bit_length(), min(q.bit_length(), MOST_BITS))
         if not 1 < q < p or (p - 1) % q or pow(g, q, p) != 1:
             raise RefusedError("the generator is not of the order stored")
         proof = ["q divides p-1", "g^q = 1 mod p"]
     derived = pow(g, x, p)
     if y is None:
         proof = []
+        charge_power(p.bit_length(), p.bit_length())
         if pow(2, p - 1, p) != 1:
             raise RefusedError("the modulus is not prime")
     elif y == derived:

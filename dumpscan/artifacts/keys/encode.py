@@ -19,33 +19,38 @@ _PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
 _SHORT_FORM = 0x80
 
 
+def algorithm(identifier: bytes) -> bytes:
+    """AlgorithmIdentifier without parameters, given its object identifier as it is encoded."""
+    return tlv(0x30, identifier)
+
+
 def dsa_algorithm(p: int, q: int, g: int) -> bytes:
     """AlgorithmIdentifier of DSA keys in a group."""
-    return _tlv(0x30, _DSA, _tlv(0x30, _integer(p), _integer(q), _integer(g)))
+    return tlv(0x30, _DSA, tlv(0x30, _integer(p), _integer(q), _integer(g)))
 
 
 def dh_algorithm(p: int, g: int) -> bytes:
     """AlgorithmIdentifier of Diffie-Hellman keys in a group."""
-    return _tlv(0x30, _DH, _tlv(0x30, _integer(p), _integer(g)))
+    return tlv(0x30, _DH, tlv(0x30, _integer(p), _integer(g)))
 
 
 def x942_algorithm(p: int, q: int, g: int) -> bytes:
     """AlgorithmIdentifier of Diffie-Hellman keys in a group whose generator's order is given."""
-    return _tlv(0x30, _DH_X942, _tlv(0x30, _integer(p), _integer(g), _integer(q)))
+    return tlv(0x30, _DH_X942, tlv(0x30, _integer(p), _integer(g), _integer(q)))
 
 
 def ec_parameters(*, p: int, a: int, b: int, generator: tuple[int, int], order: int, cofactor: int) -> bytes:
     """ECParameters of a curve over a prime field."""
     size = (p.bit_length() + 7) // 8
-    curve = _tlv(0x30, _tlv(0x04, a.to_bytes(size, "big")), _tlv(0x04, b.to_bytes(size, "big")))
-    field = _tlv(0x30, _PRIME_FIELD, _integer(p))
-    base = _tlv(0x04, point(generator, size))
-    return _tlv(0x30, _integer(1), field, curve, base, _integer(order), _integer(cofactor))
+    curve = tlv(0x30, tlv(0x04, a.to_bytes(size, "big")), tlv(0x04, b.to_bytes(size, "big")))
+    field = tlv(0x30, _PRIME_FIELD, _integer(p))
+    base = tlv(0x04, point(generator, size))
+    return tlv(0x30, _integer(1), field, curve, base, _integer(order), _integer(cofactor))
 
 
 def ec_algorithm(parameters: bytes) -> bytes:
     """AlgorithmIdentifier of keys on a curve."""
-    return _tlv(0x30, _EC_PUBLIC_KEY, parameters)
+    return tlv(0x30, _EC_PUBLIC_KEY, parameters)
 
 
 def point(coordinates: tuple[int, int], size: int) -> bytes:
@@ -55,7 +60,7 @@ def point(coordinates: tuple[int, int], size: int) -> bytes:
 
 def ec_private(scalar: int, size: int, public: bytes) -> bytes:
     """ECPrivateKey with its public point, the scalar in `size` bytes."""
-    return _tlv(0x30, _integer(1), _tlv(0x04, scalar.to_bytes(size, "big")), _tlv(0xA1, _tlv(0x03, b"\0", public)))
+    return tlv(0x30, _integer(1), tlv(0x04, scalar.to_bytes(size, "big")), tlv(0xA1, tlv(0x03, b"\0", public)))
 
 
 def integer_key(value: int) -> bytes:
@@ -65,12 +70,12 @@ def integer_key(value: int) -> bytes:
 
 def public_info(algorithm: bytes, key: bytes) -> bytes:
     """SubjectPublicKeyInfo."""
-    return _tlv(0x30, algorithm, _tlv(0x03, b"\0", key))
+    return tlv(0x30, algorithm, tlv(0x03, b"\0", key))
 
 
 def pkcs8(algorithm: bytes, key: bytes) -> bytes:
     """PKCS#8 PrivateKeyInfo."""
-    return _tlv(0x30, _integer(0), algorithm, _tlv(0x04, key))
+    return tlv(0x30, _integer(0), algorithm, tlv(0x04, key))
 
 
 def private_key(
@@ -105,7 +110,8 @@ def public_key(
     )
 
 
-def _tlv(tag: int, *parts: bytes) -> bytes:
+def tlv(tag: int, *parts: bytes) -> bytes:
+    """DER element of a tag of one byte."""
     content = b"".join(parts)
     length = len(content)
     if length < _SHORT_FORM:
@@ -115,4 +121,4 @@ def _tlv(tag: int, *parts: bytes) -> bytes:
 
 
 def _integer(value: int) -> bytes:
-    return _tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+    return tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))

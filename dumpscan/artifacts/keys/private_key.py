@@ -18,6 +18,7 @@ from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, RefusedError
 from dumpscan.artifacts.keys import dh
 from dumpscan.artifacts.keys import proof as key_proof
+from dumpscan.artifacts.keys.postquantum import pkcs8 as postquantum
 from dumpscan.artifacts.opening import opening
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ _CURVES: dict[bytes, ec.EllipticCurve] = {
 }
 """SEC 2 A.2, RFC 5639 4.1."""
 
-_OTHERS: dict[bytes, Callable[[list[der.Element], bytes, bytes | None], PrivateKey]] = {**dh.PKCS8_ALGORITHMS}
+_OTHERS: dict[bytes, Callable[[list[der.Element], bytes, bytes | None], PrivateKey]] = {
+    **dh.PKCS8_ALGORITHMS,
+    **postquantum.PKCS8_ALGORITHMS,
+}
 """Algorithms with a module of their own: what proves a key of its parameters, its private and its public value."""
 
 _PKCS8_VERSIONS = (b"\x00", b"\x01")
@@ -252,6 +256,6 @@ def _detectors(kind: str, patterns: dict[str, str], parse: Callable[[bytes], Par
 
 DETECTORS = (
     *_detectors("integers", _INTEGERS, parse_integers),
-    *_detectors("pkcs8", _PKCS8 | dh.PKCS8_OPENINGS, parse_pkcs8),
+    *_detectors("pkcs8", _PKCS8 | dh.PKCS8_OPENINGS | postquantum.PKCS8_OPENINGS, parse_pkcs8),
     *_detectors("sec1", _SEC1, parse_sec1),
 )
