@@ -89,7 +89,7 @@ def search(
     from dumpscan.artifacts.registry import SEARCHES  # noqa: PLC0415 - heavy; opening a dump does not need it
     from dumpscan.search.merge import Collector  # noqa: PLC0415 - as above
     from dumpscan.search.options import SearchOptions  # noqa: PLC0415 - as above
-    from dumpscan.search.pairs import with_pairs  # noqa: PLC0415 - as above
+    from dumpscan.search.pairs import with_pairs, without_guesses  # noqa: PLC0415 - as above
     from dumpscan.search.run import search as search_dump  # noqa: PLC0415 - as above
 
     if what not in SEARCHES:
@@ -100,4 +100,4 @@ def search(
     problems = search_dump(dump, wanted, collector, options=options, progress=progress)
     if collector.dropped:
         problems += (f"{collector.dropped} further findings were not kept: there are too many",)
-    return SearchResult(tuple(wanted.shown(with_pairs(collector.findings()))), problems)
+    return SearchResult(tuple(wanted.shown(without_guesses(with_pairs(collector.findings())))), problems)

@@ -100,7 +100,7 @@ def _key_reasons(
     key: PrivateKey, certificates: tuple[Certificate, ...], wanted: set[GateRule], now: datetime
 ) -> Iterator[Reason]:
     level = exposure(certificates, now)
-    broken = [GateRule.PRIVATE_KEY]
+    broken = [GateRule.PRIVATE_KEY if key.proof else GateRule.UNPROVEN_KEY]
     if level is not Exposure.ALONE:
         broken.append(GateRule.KEY_WITH_CERTIFICATE)
     if level is Exposure.LIVE:

@@ -9,7 +9,9 @@ class GateRule(StrEnum):
     """What closes the gate."""
 
     PRIVATE_KEY = "private-key"
-    """Any private key."""
+    """Any private key that is proved."""
+    UNPROVEN_KEY = "unproven-key"
+    """What looks like a private key and has nothing to be checked against."""
     KEY_WITH_CERTIFICATE = "key-with-certificate"
     """A private key of which a certificate was found, in whichever dump of the case."""
     LIVE_KEY = "live-key"

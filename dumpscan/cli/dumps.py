@@ -182,7 +182,7 @@ def _search(request: Request, search: Search) -> int:
     from dumpscan.output.formats.render import View
     from dumpscan.search.merge import Collector
     from dumpscan.search.options import SearchOptions
-    from dumpscan.search.pairs import with_certificates, with_pairs
+    from dumpscan.search.pairs import with_certificates, with_pairs, without_guesses
     from dumpscan.search.run import search as search_dump
     from dumpscan.search.run import search_size
 
@@ -199,7 +199,7 @@ def _search(request: Request, search: Search) -> int:
                 run.damaged(problem)
 
     request.over(run, work)
-    found = with_pairs(collector.findings())
+    found = without_guesses(with_pairs(collector.findings()))
     shown = what.shown(found)
     if not shown and run.readable:
         run.note(what.nothing)

@@ -109,6 +109,21 @@ class Collector:
             entry.needs_support &= decoded.finding.needs_support
         self._add_place(entry, decoded, source)
 
+    def unproven(self, order: tuple[int, ...]) -> list[PrivateKey]:
+        """Return the private keys in one dump that nothing has proved yet; `order` is the dump's place among others."""
+        return [
+            entry.finding
+            for entry in self._entries.values()
+            if isinstance(entry.finding, PrivateKey)
+            and not any(entry.proofs)
+            and any(place.order[: len(order)] == order for place in entry.places)
+        ]
+
+    def prove(self, key: PrivateKey, relation: str) -> None:
+        """Add a relation that was checked outside the key's own bytes."""
+        entry = self._entries[key.identity]
+        entry.proofs[(relation,)] = _POSITION(entry.places[0])
+
     def findings(self) -> list[Finding]:
         """Return the findings with their locations, in the order of their first ones."""
         entries = list(self._entries.values())

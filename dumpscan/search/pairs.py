@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
     from dumpscan.findings import Finding
 
+SUPPORTED = "its public key was found by itself"
+"""Proof of a key whose own bytes hold nothing to check it against: a certificate or a public key bears its public key."""
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 
 def with_pairs(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings, in their order, with keys and certificates of one public key naming each other.
+
+    A private key without a proof is proved by a certificate or public key that bears its public key.
 
     A key's certificates from its own process come first, then those from anywhere; the longest valid first in each.
     """
@@ -30,7 +34,17 @@ def with_pairs(findings: Iterable[Finding]) -> list[Finding]:
             keys[finding.key_id].append(finding.key_id)
         elif isinstance(finding, Certificate) and finding.key_id is not None:
             certificates[finding.key_id].append(finding)
-    return [_paired(finding, certificates, keys) for finding in findings]
+    supported = {*certificates, *(finding.key_id for finding in findings if isinstance(finding, PublicKey))}
+    return [_paired(finding, certificates, keys, supported) for finding in findings]
+
+
+def without_guesses(findings: Iterable[Finding]) -> list[Finding]:
+    """Leave out private keys that are one of several readings of the same bytes and that nothing speaks for."""
+    return [
+        finding
+        for finding in findings
+        if not (isinstance(finding, PrivateKey) and finding.needs_support and not finding.proof)
+    ]
 
 
 def with_certificates(shown: Iterable[Finding], found: Iterable[Finding]) -> list[Finding]:
@@ -46,12 +60,17 @@ def with_certificates(shown: Iterable[Finding], found: Iterable[Finding]) -> lis
     return kept
 
 
-def _paired(finding: Finding, certificates: dict[str, list[Certificate]], keys: dict[str, list[str]]) -> Finding:
+def _paired(
+    finding: Finding, certificates: dict[str, list[Certificate]], keys: dict[str, list[str]], supported: set[str]
+) -> Finding:
     if isinstance(finding, PrivateKey | PublicKey):
         own = _processes(finding)
         references = [_reference(certificate, own) for certificate in certificates.get(finding.key_id, ())]
         references.sort(key=lambda reference: (reference.same_process, reference.not_after or _EVER), reverse=True)
-        return replace(finding, certificates=tuple(references))
+        paired = replace(finding, certificates=tuple(references))
+        if isinstance(paired, PrivateKey) and not paired.proof and finding.key_id in supported:
+            return replace(paired, proof=(SUPPORTED,))
+        return paired
     if isinstance(finding, Certificate) and finding.key_id is not None:
         return replace(finding, private_keys=tuple(keys.get(finding.key_id, ())))
     return finding

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.search.options import SearchOptions
+from dumpscan.search.pairs import SUPPORTED
 from dumpscan.search.physical import search_physical
 from dumpscan.search.scanner import Scanner
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Detector
     from dumpscan.artifacts.registry import Search
     from dumpscan.memory.dump import ProcessDump
+    from dumpscan.scan.searcher import Scannable
     from dumpscan.search.merge import Collector
 
 _EVERY_WAY = SearchOptions()
@@ -49,10 +51,26 @@ def search(
     """
     scanner = _scanner(what.detectors)
     if isinstance(dump, PhysicalDump):
-        return search_physical(dump, scanner, collector, options=options, order=order, progress=progress)
-    if options.filtered:
-        dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
-    return scanner.scan(dump, collector, order=order, threads=options.threads, progress=progress)
+        problems = search_physical(dump, scanner, collector, options=options, order=order, progress=progress)
+        memory: Scannable = dump.physical
+    else:
+        if options.filtered:
+            dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
+        problems = scanner.scan(dump, collector, order=order, threads=options.threads, progress=progress)
+        memory = dump
+    unproven = collector.unproven(order)
+    if not unproven:
+        return problems
+    from dumpscan.search.support import MAX_KEYS, supported_keys  # noqa: PLC0415 - most dumps have none
+
+    supported = supported_keys(unproven, memory, threads=options.threads)
+    for key in unproven:
+        if key.key_id in supported:
+            collector.prove(key, SUPPORTED)
+    if len(unproven) > MAX_KEYS:
+        more = f"{len(unproven) - MAX_KEYS} of {len(unproven)} keys that hold no public value"
+        problems += (f"{more} were not checked against the rest of memory: there are too many",)
+    return problems
 
 
 def search_size(dump: ProcessDump | PhysicalDump, what: Search) -> int:

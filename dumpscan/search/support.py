@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from dumpscan.findings import PrivateKey
     from dumpscan.scan.searcher import Scannable
 
-SUPPORTED = "its public value lies in the same memory"
-"""What the proof of such a key says."""
 MAX_KEYS = 1024
 """Keys whose public values are looked for in one dump."""
 _MIN_VALUE = 20

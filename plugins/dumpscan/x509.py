@@ -26,7 +26,7 @@ from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
-from dumpscan.search.pairs import with_pairs
+from dumpscan.search.pairs import with_pairs, without_guesses
 from dumpscan.search.run import search, search_size
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class X509(interfaces.plugins.PluginInterface):
         problems = search(image, what, collector, options=options, progress=progress)
         for problem in dict.fromkeys((*image.warnings, *image.damage, *problems)):
             vollog.warning(problem)
-        return what.shown(with_pairs(collector.findings()))
+        return what.shown(without_guesses(with_pairs(collector.findings())))
 
 
 def _row(finding: Finding, location: Location) -> tuple[Any, ...]:

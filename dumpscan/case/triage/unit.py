@@ -23,6 +23,7 @@ from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, open_dump
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
+from dumpscan.search.pairs import with_pairs, without_guesses
 from dumpscan.search.run import search
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _search(
         reading.problems += search(dump, what, collector, options=SearchOptions(threads=task.threads), progress=advance)
         reading.problems += dump.damage
     finally:
-        reading.findings = collector.findings()
+        reading.findings = without_guesses(with_pairs(collector.findings()))
         if collector.dropped:
             reading.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
 

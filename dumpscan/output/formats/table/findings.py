@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 CONTAINER_NAMES = {"pkcs8": "PKCS#8", "pkcs12": "PKCS#12", "pem": "PEM", "openssh": "OpenSSH"}
 """Names of the encrypted containers, for eyes."""
 
-_ORDER = ("private_key", "symmetric_key", "encrypted_container", "certificate", "public_key")
+_UNPROVEN = "unproven_key"
+_ORDER = ("private_key", "symmetric_key", "encrypted_container", _UNPROVEN, "certificate", "public_key")
 _HASH = 12
 """Hexadecimal digits of a hash that are enough to tell it from others in one dump."""
 
@@ -28,16 +29,24 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     """Yield the tables of a scan's findings; a kind without findings has none."""
     kinds: dict[str, list[Record]] = {kind: [] for kind in _ORDER}
     for record in records:
-        kinds.setdefault(record["kind"], []).append(record)
+        kinds.setdefault(_UNPROVEN if is_unproven(record) else record["kind"], []).append(record)
     for kind, found in kinds.items():
         if found:
             yield _section(kind, found, scope)
+
+
+def is_unproven(record: Record) -> bool:
+    """Say whether a record is of a private key that nothing speaks for."""
+    return record["kind"] == "private_key" and not record["key"]["proof"]
 
 
 def _section(kind: str, found: list[Record], scope: Scope) -> Section:
     match kind:
         case "private_key":
             heading = _title("Private keys", found, _paired(found), style="bold red")
+            return _asymmetric_keys(heading, "Opens", found, scope)
+        case "unproven_key":
+            heading = _title("Unproven keys", found, "nothing was found to check them against", style="bold yellow")
             return _asymmetric_keys(heading, "Opens", found, scope)
         case "symmetric_key":
             return _symmetric_keys(found, scope)
@@ -196,7 +205,7 @@ def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
 
     def secret(record: Record) -> Text:
         if record["kind"] != "encrypted_container":
-            return _key(record)
+            return _key(record).append(say(" (unproven)", "yellow") if is_unproven(record) else "")
         name = record["container"]["type"]
         return say(f"{CONTAINER_NAMES.get(name, name)} (encrypted)", "bold yellow").append(_partial(record))
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from dumpscan.output.formats.table.columns import Column, say
+from dumpscan.output.formats.table.findings import is_unproven
 from dumpscan.output.formats.table.findings import sections as finding_sections
 from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
     from dumpscan.output.records import Record
 
+_UNPROVEN = "unproven_key"
 _COUNTED = {
     "private_key": "Private keys",
+    _UNPROVEN: "Unproven keys",
     "symmetric_key": "Symmetric keys",
     "encrypted_container": "Containers",
     "certificate": "Certificates",
@@ -35,7 +38,7 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     counts: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_COUNTED, 0))
     for record in records:
         for holder in {(place["file"], process_name(place)) for place in record["locations"]}:
-            counts[holder][record["kind"]] += 1
+            counts[holder][_UNPROVEN if is_unproven(record) else record["kind"]] += 1
     rows = [
         {"file": file, "process": process, **held}
         for (file, process), held in sorted(counts.items(), key=lambda each: tuple(-held for held in each[1].values()))
