@@ -37,12 +37,14 @@ class DumpKind:
         name: Name of the group, and of the kind's record of `info`.
         title: What such dumps are, for the group's help.
         files: What its files are called in the help.
+        expected: What a file of this kind is, for messages.
         many_processes: Whether it holds more than one process, so that `pslist`, `--pid` and the like make sense.
     """
 
     name: str
     title: str
     files: str
+    expected: str
     many_processes: bool
 
     def __str__(self) -> str:
@@ -50,12 +52,27 @@ class DumpKind:
 
 
 MINIDUMP = DumpKind(
-    "minidump", "User-mode minidumps (Windows, Crashpad, Breakpad).", "Minidumps.", many_processes=False
+    "minidump",
+    "User-mode minidumps (Windows, Crashpad, Breakpad).",
+    "Minidumps.",
+    "the signature MDMP",
+    many_processes=False,
+)
+CORE = DumpKind(
+    "core",
+    "Cores of Linux processes (by the kernel, gdb, createdump).",
+    "Cores.",
+    "an ELF core of a process",
+    many_processes=False,
 )
 KERNEL = DumpKind(
-    "kernel", "Images of a Windows machine's physical memory.", "Images of physical memory.", many_processes=True
+    "kernel",
+    "Images of a Windows machine's physical memory.",
+    "Images of physical memory.",
+    "an image of physical memory",
+    many_processes=True,
 )
-KINDS = (MINIDUMP, KERNEL)
+KINDS = (MINIDUMP, CORE, KERNEL)
 
 
 class NoDumpError(DumpscanError):
@@ -85,6 +102,7 @@ class DumpFormat:
         name: What such a file is, in words.
         open: Opens it.
         may_be_other: Whether files of other kinds begin so too; then one that cannot be opened is no dump.
+        accepts: Looks further into a file that begins so, where its first bytes do not decide.
     """
 
     kind: DumpKind
@@ -92,12 +110,34 @@ class DumpFormat:
     name: str
     open: Callable[[Path, OpenOptions], ProcessDump | PhysicalDump]
     may_be_other: bool = False
+    accepts: Callable[[Path], bool] | None = None
+
+    def fits(self, path: Path, head: bytes) -> bool:
+        """Say whether a file is of this format, as far as can be told without opening it as such."""
+        return head.startswith(self.signature) and (self.accepts is None or self.accepts(path))
 
 
 def _open_minidump(path: Path, _options: OpenOptions) -> ProcessDump:
     from dumpscan.memory.minidump.dump import Minidump  # noqa: PLC0415 - who only lists files does not need it
 
     return Minidump(path)
+
+
+def _open_core(path: Path, _options: OpenOptions) -> ProcessDump:
+    from dumpscan.memory.core.dump import Core  # noqa: PLC0415 - see above
+
+    return Core(path)
+
+
+def _is_process_core(path: Path) -> bool:
+    """Say whether an ELF file is the core of a process; one that cannot be read is not."""
+    from dumpscan.memory.core.elf import read_elf  # noqa: PLC0415 - see above
+
+    try:
+        with MappedFile(path) as file:
+            return read_elf(path, file.buffer).is_process()
+    except InputError:
+        return False
 
 
 def _open_kernel(path: Path, options: OpenOptions) -> PhysicalDump:
@@ -131,6 +171,7 @@ FORMATS = (
     DumpFormat(KERNEL, b"EMiL", "a LiME memory image", _open_kernel),
     DumpFormat(KERNEL, b"AVML", "an AVML memory image", _open_kernel),
     DumpFormat(KERNEL, b"QEVM", "a QEMU snapshot", _open_kernel),
+    DumpFormat(CORE, b"\x7fELF", "an ELF core of a process", _open_core, accepts=_is_process_core),
     DumpFormat(KERNEL, b"\x7fELF", "an ELF file, such as a program or a core dump", _open_kernel, may_be_other=True),
 )
 """Formats with a signature; the first that fits is taken."""
@@ -166,7 +207,7 @@ _UNREAD_DUMPS = (
 def recognise(head: bytes) -> str | None:
     """Name the format that a file's first bytes announce, with what to do about it; None if they say nothing."""
     for form in FORMATS:
-        if head.startswith(form.signature):
+        if head.startswith(form.signature) and form.accepts is None:
             return form.name if form.may_be_other else f"{form.name}: use `dumpscan {form.kind}`"
     for signature, name in _UNREAD_DUMPS:
         if head.startswith(signature):
@@ -225,7 +266,7 @@ def format_of(path: Path, head: bytes) -> DumpFormat:
         InputError: It is a dump of a kind that dumpscan cannot read.
     """
     for form in FORMATS:
-        if head.startswith(form.signature):
+        if form.fits(path, head):
             return form
     for signature, name in _UNREAD_DUMPS:
         if head.startswith(signature):
@@ -242,16 +283,18 @@ def _of_kind(path: Path, head: bytes, kind: DumpKind) -> Callable[[Path, OpenOpt
     Raises:
         InputError: It is of another.
     """
-    form = next((form for form in FORMATS if head.startswith(form.signature)), None)
+    form = next((form for form in FORMATS if form.fits(path, head)), None)
     if form is not None and form.kind is kind:
         return form.open
+    if form is not None and not form.may_be_other:
+        found = f"{form.name}: use `dumpscan {form.kind}`"
+    else:
+        found = recognise(head) or ""
     if kind is KERNEL:
-        found = recognise(head)
         if found and any(head):
-            raise InputError(path, f"is {found}; expected an image of physical memory", offset=0)
+            raise InputError(path, f"is {found}; expected {kind.expected}", offset=0)
         return _open_kernel
-    found = recognise(head) or repr(head[:4])
-    raise InputError(path, f"not a {kind}: expected the signature MDMP, found {found}", offset=0)
+    raise InputError(path, f"not a {kind}: expected {kind.expected}, found {found or repr(head[:4])}", offset=0)
 
 
 def _first_words(path: Path) -> str:

@@ -20,29 +20,30 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=64)
-def record_type(layout: Layout) -> np.dtype[Any]:
-    """Return the numpy type of a structure: the same fields at the same offsets, little-endian.
+def record_type(layout: Layout, byte_order: str = "<") -> np.dtype[Any]:
+    """Return the numpy type of a structure: the same fields at the same offsets.
 
     Args:
         layout: A cstruct structure of integers, arrays of integers, and such structures.
+        byte_order: `<` for little-endian numbers, `>` for big-endian ones.
     """
     fields = layout.fields
     return np.dtype(
         {
             "names": list(fields),
-            "formats": [_format(field.type) for field in fields.values()],
+            "formats": [_format(field.type, byte_order) for field in fields.values()],
             "offsets": [field.offset for field in fields.values()],
             "itemsize": layout.size,
         }
     )
 
 
-def _format(kind: Layout) -> FieldFormat:
+def _format(kind: Layout, byte_order: str) -> FieldFormat:
     if hasattr(kind, "fields"):
-        return record_type(kind)
+        return record_type(kind, byte_order)
     if hasattr(kind, "num_entries"):
-        return _format(kind.type), (kind.num_entries,)
-    return f"<{'u' if kind.packchar.isupper() else 'i'}{kind.size}"
+        return _format(kind.type, byte_order), (kind.num_entries,)
+    return f"{byte_order}{'u' if kind.packchar.isupper() else 'i'}{kind.size}"
 
 
 def column(records: Records, *path: str) -> list[int]:

@@ -13,6 +13,7 @@ from dumpscan.exceptions import InputError, UsageError
 from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.memory.physical.page_map import PageMap
+from dumpscan.search import physical as physical_module
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
@@ -354,7 +355,7 @@ def test_an_object_over_many_pages_in_any_order(tmp_path: Path) -> None:
 
 
 def test_more_ways_to_see_a_match_than_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dumpscan.search.physical._MOST_ANSWERS", 2)
+    monkeypatch.setattr(physical_module, "_MOST_ANSWERS", 2)
     memory = TableImage(128)
     before = 100
     memory.write(5 * PAGE - before, DER[:before])

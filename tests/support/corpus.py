@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -10,9 +14,19 @@ SAMPLES = ROOT / "sample_dumps"
 SHARED = ROOT.parent / "shared"
 CORPUS = SHARED / "corpus" / "minidump"
 SYMBOLS = SHARED / "symbols"
+CORES = SHARED / "corpus" / "core"
 WINE = "wine-symcrypt-x64"
 
 
 def corpus_dumps() -> list[Path]:
     """Uncompressed real minidumps, for parametrised tests; empty where the corpus is absent."""
     return sorted(CORPUS.glob("*.dmp"))
+
+
+def unpacked_core(packed: str, directory: Path) -> Path:
+    """Unpack a core of the corpus; skip where nothing here can do that."""
+    if not shutil.which("zstd"):
+        pytest.skip("no zstd on this machine")
+    path = directory / packed.removesuffix(".zst")
+    subprocess.run(["zstd", "-qd", CORES / packed, "-o", path], check=True, timeout=120)
+    return path

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import NoSuchProcessError
 from dumpscan.memory.minidump.process import describe_process
 from dumpscan.memory.minidump.reader import MinidumpReader
 from dumpscan.memory.minidump.summary import describe
-from dumpscan.memory.names import name_matches
+from dumpscan.memory.names import the_one_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,14 +40,7 @@ class Minidump(MinidumpReader):
         Raises:
             NoSuchProcessError: The filters do not fit it.
         """
-        process = self.process
-        if (pids or names) and not (
-            process.pid in pids or any(name_matches(process.name or "", pattern) for pattern in names)
-        ):
-            raise NoSuchProcessError(
-                f"{self.path}: its process is {process.pid} ({process.name}), not the one asked for"
-            )
-        return (process,)
+        return the_one_process(self.path, self.process, pids, names)
 
     def describe(self) -> dict[str, object]:
         """Return what the dump says of itself (see `dumpscan.memory.minidump.summary`)."""

@@ -1,0 +1,1 @@
+"""Floor 1: ELF cores of Linux processes."""
