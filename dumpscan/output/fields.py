@@ -117,11 +117,11 @@ def _common_name(field: str, name: str) -> tuple[Member]:
 
 
 def _long(field: str, name: str) -> tuple[Member]:
-    """Leave a number out that an input chose and that does not fit ECS's `long`."""
+    """Leave out a number that an input chose and that does not fit ECS's `long`."""
 
     def read(finding: Finding) -> int | None:
         number = getattr(finding, field)
-        return None if number is None or number.bit_length() >= _LONG_BITS else number
+        return number if isinstance(number, int) and number.bit_length() < _LONG_BITS else None
 
     return (Member(name, read, field=field),)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import re
 import subprocess
 import sys
 
 import pytest
 
-from dumpscan.output.exports.registry import Target
+from dumpscan.findings import Process
+from dumpscan.output.exports.registry import Target, export_case
 from dumpscan.output.formats.registry import Format, make_renderer, write_rows
 from dumpscan.output.formats.render import View
+from dumpscan.output.records import finding_record, info_record, process_record
 from dumpscan.output.registry import Registered
+from support import record_samples as samples
+from support import report_samples as cases
 
 
 def help_of(*command: str) -> str:
@@ -52,3 +58,37 @@ def test_a_registry_imports_nothing_until_it_is_asked() -> None:
     assert Tools("join").load()("a", "b") == "a/b"
     with pytest.raises(ModuleNotFoundError):
         Tools.NONE.load()
+
+
+INFINITE = float("1e999")
+
+
+@pytest.mark.parametrize("output_format", list(Format))
+@pytest.mark.parametrize("view", [View.FINDINGS, View.INFO, View.PSLIST])
+def test_infinity_is_written_by_every_format(output_format: str, view: View) -> None:
+    endless = dataclasses.replace(
+        samples.CERTIFICATE, public_key_size=INFINITE, public_key_curve=None, public_key_exponent=INFINITE
+    )
+    record = {
+        View.FINDINGS: lambda: finding_record(endless),
+        View.INFO: lambda: info_record("minidump", "a.dmp", {"size": INFINITE, "list": [INFINITE], "base": -INFINITE}),
+        View.PSLIST: lambda: process_record(Process(pid=INFINITE, session=-INFINITE), "a.dmp", environment=False),
+    }[view]()
+    stream = io.StringIO()
+    renderer = make_renderer(output_format, command="x", view=view, stream=stream)
+    renderer.add(record)
+    renderer.close()
+    write_rows(stream, output_format, ("a",), [(INFINITE,)])
+    assert stream.getvalue().count("inf") >= 2
+
+
+@pytest.mark.parametrize("target", list(Target))
+def test_infinity_is_exported(target: Target) -> None:
+    if target is Target.STIX:
+        pytest.importorskip("stix2")
+    dump = cases.dump("/a.dmp", size=INFINITE, processes=(Process(pid=INFINITE, created=cases.dump().started),))
+    found = dataclasses.replace(samples.CERTIFICATE, sha256="33" * 32, location_count=INFINITE)
+    stream = io.StringIO()
+    assert export_case([dump], [found], target, stream)
+    for line in [stream.getvalue()] if target is Target.STIX else stream.getvalue().splitlines():
+        json.loads(line, parse_constant=pytest.fail)

@@ -55,7 +55,7 @@ def describe(finding: Finding) -> str:
 def clean(value: Any) -> Any:  # noqa: ANN401 - JSON's own types
     r"""Return a document as every JSON reader takes it: lone surrogates as `\udXXX`, texts cut, numbers within 64 bits.
 
-    A member that is a larger number is left out, as is one that is None.
+    A member that is a larger number (or infinity) is left out, as is one that is None.
     """
     match value:
         case str():
@@ -92,4 +92,4 @@ def base_name(path: str) -> str:
 
 
 def _fits(value: object) -> bool:
-    return value is not None and (not isinstance(value, int) or -_LONG <= value < _LONG)
+    return value is not None and (not isinstance(value, int | float) or -_LONG <= value < _LONG)

@@ -217,6 +217,12 @@ def test_a_table_that_unpacks_to_too_much_is_refused(
         add_tables(path, tmp_path / "store")
 
 
+def test_an_infinite_age_is_no_age(tmp_path: Path) -> None:
+    endless = table().replace(b'"age": 1', b'"age": 1e999')
+    with pytest.raises(InputError, match="no symbol table"):
+        add_tables(write(tmp_path, "table.json", endless), tmp_path / "store")
+
+
 def test_a_store_that_cannot_be_written_to(tmp_path: Path) -> None:
     in_the_way = write(tmp_path, "store", b"a file")
     with pytest.raises(DumpscanError, match="cannot be written to"):
