@@ -10,7 +10,8 @@ import numpy as np
 
 from dumpscan.synth.filler import Mixed, Noise, Zeros
 from dumpscan.synth.minidump.builder import MinidumpBuilder
-from dumpscan.synth.objects.catalogue import ObjectSpec, make
+from dumpscan.synth.objects.catalogue import make
+from dumpscan.synth.objects.spec import ObjectSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,6 +1,7 @@
-"""What fills synthetic memory between the planted objects: nothing, seeded noise, or something like a program's memory.
+"""Content for the memory between planted objects: zeros, noise, or pages like those of a program's heap.
 
-All of it comes from the key stream of AES-256-CTR under a seeded key: fast, and the same on every machine.
+All of it comes from the key stream of AES-256-CTR under a key made from the seed, which is fast and gives the same
+bytes on every machine.
 """
 
 from __future__ import annotations
@@ -12,30 +13,31 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from dumpscan.exceptions import ScenarioError
+from dumpscan.model.windows.c_paging import PAGE_SIZE
+from dumpscan.synth.alignment import page_count
 from dumpscan.synth.seeded import SeededBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-PAGE = 4096
 _CHUNK = 1 << 22
-"""Bytes written at a time: a multiple of the page."""
+"""Bytes written at a time: whole pages."""
 
 
 class Content(Protocol):
-    """Bytes of a memory range, however many, which are made as they are written."""
+    """The content of a memory range. It may be large, so it is made while it is written."""
 
     @property
     def size(self) -> int:
         """Length in bytes."""
 
     def write_to(self, file: IO[bytes]) -> None:
-        """Write `size` bytes at the file's position; what is zero may be left as a hole."""
+        """Write `size` bytes at the file's position. Zeros may be left as a hole in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Given bytes."""
+    """Bytes given by the caller."""
 
     data: bytes
 
@@ -45,23 +47,23 @@ class Given:
         return len(self.data)
 
     def write_to(self, file: IO[bytes]) -> None:
-        """Write them."""
+        """Write the bytes."""
         file.write(self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """Zeros, which take no room in a file that may have holes."""
+    """Zeros, which take no space in a sparse file."""
 
     size: int
 
     def write_to(self, file: IO[bytes]) -> None:
-        """Skip them: the writer sets the file's length in the end."""
+        """Skip them. The caller must set the file's length at the end."""
         file.seek(self.size, 1)
 
 
 class _KeyStream:
-    """An endless pseudo-random stream that a label determines."""
+    """An endless pseudo-random stream determined by a label."""
 
     def __init__(self, *label: str) -> None:
         source = SeededBytes("filler", *label)
@@ -69,22 +71,22 @@ class _KeyStream:
         self._zeros = bytes(_CHUNK)
 
     def take(self, size: int) -> bytes:
-        """Return the next `size` bytes, `_CHUNK` at most."""
+        """Return the next `size` bytes, at most `_CHUNK`."""
         return self._encryptor.update(self._zeros if size == _CHUNK else bytes(size))
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Uniform noise: encrypted or compressed data looks like this."""
+    """Uniform noise, like encrypted or compressed data."""
 
     size: int
     seed: str
 
     def write_to(self, file: IO[bytes]) -> None:
-        """Write it."""
+        """Write the noise."""
         stream = _KeyStream("noise", self.seed)
-        for start in range(0, self.size, _CHUNK):
-            file.write(stream.take(min(_CHUNK, self.size - start)))
+        for size in _chunks(self.size):
+            file.write(stream.take(size))
 
 
 _POOL_PAGES = 512
@@ -102,38 +104,42 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """Pages drawn from a pool like a program's heap: zeros, text (8- and 16-bit), pointers, small numbers, noise."""
+    """Pages like those of a program's heap: zeros, ASCII and UTF-16 text, pointers, small numbers, noise."""
 
     size: int
     seed: str
 
     def write_to(self, file: IO[bytes]) -> None:
-        """Write it."""
+        """Write pages drawn from a pool of `_POOL_PAGES`."""
         stream = _KeyStream("mixed", self.seed)
         pool = _page_pool(stream)
-        for start in range(0, self.size, _CHUNK):
-            size = min(_CHUNK, self.size - start)
-            count = -(-size // PAGE)
-            choice = np.frombuffer(stream.take(2 * count), "<u2") % _POOL_PAGES
+        for size in _chunks(self.size):
+            choice = np.frombuffer(stream.take(2 * page_count(size)), "<u2") % _POOL_PAGES
             file.write(memoryview(pool[choice]).cast("B")[:size])
 
 
+def _chunks(size: int) -> Iterator[int]:
+    """Yield the sizes of the chunks in which `size` bytes are written."""
+    for start in range(0, size, _CHUNK):
+        yield min(_CHUNK, size - start)
+
+
 def _page_pool(stream: _KeyStream) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Return `_POOL_PAGES` pages as rows of bytes."""
-    pool = np.frombuffer(stream.take(_POOL_PAGES * PAGE), np.uint8).reshape(_POOL_PAGES, PAGE).copy()
+    """Return the pool of pages, one a row: an eighth zeros, two pointers, one numbers, two text, two noise."""
+    pool = np.frombuffer(stream.take(_POOL_PAGES * PAGE_SIZE), np.uint8).reshape(_POOL_PAGES, PAGE_SIZE).copy()
     eighth = _POOL_PAGES // 8
     pool[:eighth] = 0
-    # Pointers: eight bytes each, into one 4 GiB heap, 16-aligned.
+    # Pointers: eight bytes each, 16-aligned, into one heap of 4 GiB.
     pointers = pool[eighth : 3 * eighth].view("<u8")
     pointers[:] = (pointers & 0xFFFFFFF0) | 0x1F200000000
-    # Small numbers: 32-bit, most of them below 256.
+    # Numbers: 32 bits each, most of them below 256.
     numbers = pool[3 * eighth : 4 * eighth].view("<u4")
     numbers[:] = numbers & np.where(numbers & 0x700, 0xFF, 0xFFFF).astype("<u4")
     for row in range(4 * eighth, 6 * eighth):
         encoding = "utf-16-le" if row % 2 else "ascii"
         order = np.argsort(pool[row, : len(_WORDS)], kind="stable")
         text = "\0\0\0".join(_WORDS[word] for word in order).encode(encoding)
-        pool[row] = np.frombuffer((text * (PAGE // len(text) + 1))[:PAGE], np.uint8)
+        pool[row] = np.frombuffer((text * (PAGE_SIZE // len(text) + 1))[:PAGE_SIZE], np.uint8)
     return pool
 
 
@@ -142,13 +148,14 @@ FILLERS: dict[str, Callable[[int, str], Content]] = {
     "noise": Noise,
     "mixed": Mixed,
 }
+"""What makes each kind of filler from a size in bytes and a seed."""
 
 
 def filler(kind: str, size: int, seed: str) -> Content:
     """Return `size` bytes of filler.
 
     Raises:
-        ScenarioError: If there is no filler of that kind.
+        ScenarioError: If `kind` is not one of `FILLERS`.
     """
     if kind not in FILLERS:
         raise ScenarioError(f"unknown filler {kind!r}; expected one of {', '.join(FILLERS)}")

@@ -1,57 +1,38 @@
-"""What all scenarios have in common: keys, objects, processes, their memory and what is planted in it.
+"""What all scenarios have in common: a name and a seed, objects, processes with memory, and plants.
 
-    [keys]
-    site = "rsa-2048"                   # name = algorithm
+A process (`[process]` in the scenario of a minidump, `[[process]]` where there can be many) has `regions` filled with
+seeded filler. Its `plants` put an object at an address, somewhere in a region, or across a seam.
 
-    [objects.site-certificate]
-    kind = "certificate"                # one of objects.KINDS
-    key = "site"
-    subject = "CN=www.contoso.example"
-
-A process (`[process]` in a minidump's scenario, `[[process]]` where there are many) has `regions`, filled with seeded
-filler, and `plants`, which lay an object at an address, somewhere in a region, or across a seam. The parsers here take
-a `Table` and tick off the keys that they know; a caller may read further keys of its own from the same table before it
-calls `Table.finish`.
+The parsers here take a `Table`. The caller may read more keys from the same table and calls `Table.finish` or passes
+the parser to `Table.read`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
-from dumpscan.synth.filler import FILLERS, PAGE
-from dumpscan.synth.objects.catalogue import (
-    CERTIFICATE_ENCODINGS,
-    CONTAINER_ENCODINGS,
-    FLAWS,
-    KINDS,
-    PRIVATE_KEY_ENCODINGS,
-    PUBLIC_KEY_ENCODINGS,
-    SYMMETRIC_KEY_ENCODINGS,
-    ObjectSpec,
-)
-from dumpscan.synth.objects.keys import ALGORITHMS, SYMMETRIC
-from dumpscan.synth.objects.planted import DECOY
-from dumpscan.synth.objects.symcrypt.keys import BUILDS
+from dumpscan.model.windows.c_paging import PAGE_SIZE
+from dumpscan.synth.filler import FILLERS
+from dumpscan.synth.objects.scenario import parse_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from dumpscan.synth.objects.spec import ObjectSpec
     from dumpscan.synth.toml_table import Table
 
 FORMAT = 1
-"""Version of the scenario format: `format = 1` opens every scenario."""
+"""Version of the scenario format: every scenario begins with `format = 1`."""
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
-ADDRESS_LIMIT = (1 << 64) - 1
+MAX_ADDRESS = (1 << 64) - 1
+MAX_PID = 0xFFFF_FFFC
 PROTECTIONS = {"r": 0x02, "rw": 0x04, "rx": 0x20, "rwx": 0x40}
-"""`PAGE_READONLY`, `PAGE_READWRITE`, `PAGE_EXECUTE_READ`, `PAGE_EXECUTE_READWRITE`."""
-MAXIMUM_REGION = 64 << 30
+"""`PAGE_READONLY`, `PAGE_READWRITE`, `PAGE_EXECUTE_READ`, `PAGE_EXECUTE_READWRITE` (winnt.h)."""
+MAX_REGION = 64 << 30
 """Bytes of one region."""
-_LONGEST_CHAIN = 32
 _DEFAULT_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -60,13 +41,13 @@ class RegionSpec:
     """A region of a process's memory.
 
     Attributes:
-        name: Unique within the process.
-        address: Virtual address; None for one that the builder chooses.
+        name: Unique in the process.
+        address: Virtual address; None if the builder chooses it.
         size: Bytes.
-        filler: Name of a filler (`filler.FILLERS`).
+        filler: One of `filler.FILLERS`.
         protect: `PAGE_...` value.
         splits: Offsets at which the region is cut into adjacent memory ranges.
-        holes: (offset, bytes) of what the dump does not hold of it, in ascending order.
+        holes: (offset, bytes) of the parts that the dump does not hold, in ascending order.
     """
 
     name: str
@@ -80,17 +61,17 @@ class RegionSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlantSpec:
-    """Where an object is to lie.
+    """An object to plant.
 
     Attributes:
         object: Name of the object.
-        address: Virtual address; None for a place that the seed chooses.
-        region: Name of the region to choose from; None for any.
+        address: Virtual address; None if the seed chooses it.
+        region: Name of the region to plant it in; None for any region.
         across_seam: Whether it must lie across a seam: the border of two memory ranges, or of two pages.
-        seam_at: Bytes of it that lie before the seam; None for half.
-        copies: How often it is planted.
-        alignment: Of a chosen address, in bytes.
-        table: Where the scenario says so, for messages.
+        seam_at: Bytes of the object before the seam; None for half of them.
+        copies: How many are planted.
+        alignment: A chosen address is a multiple of this.
+        table: Its table in the scenario, for messages.
     """
 
     object: str
@@ -105,7 +86,7 @@ class PlantSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadSpec:
-    """A thread; the stack's size is in bytes."""
+    """A thread. The size of its stack is in bytes."""
 
     thread_id: int
     name: str | None
@@ -114,7 +95,7 @@ class ThreadSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleSpec:
-    """A loaded module. Without a base it gets the next free one; the PDB's GUID comes from the seed."""
+    """A loaded module. If `base` is None, it is loaded at the next free address."""
 
     path: str
     base: int | None
@@ -125,27 +106,27 @@ class ModuleSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
-    """A process, in the words of `dumpscan.findings.Process`."""
+    """A process, in the terms of `dumpscan.findings.Process`."""
 
     pid: int
     name: str
-    parent_pid: int | None
-    executable: str
-    command_line: str
-    environment: tuple[str, ...]
-    current_directory: str
-    session: int
-    wow64: bool
+    parent_pid: int | None = None
+    executable: str = ""
+    command_line: str = ""
+    environment: tuple[str, ...] = ()
+    current_directory: str = ""
+    session: int = 0
+    wow64: bool = False
     created: datetime
-    threads: tuple[ThreadSpec, ...]
-    modules: tuple[ModuleSpec, ...]
-    regions: tuple[RegionSpec, ...]
-    plants: tuple[PlantSpec, ...]
+    threads: tuple[ThreadSpec, ...] = ()
+    modules: tuple[ModuleSpec, ...] = ()
+    regions: tuple[RegionSpec, ...] = ()
+    plants: tuple[PlantSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
-    """What opens every scenario: its name (of the files too), the seed of all that is random, and the objects."""
+    """The beginning of every scenario. `name` is also that of the files; `seed` determines everything random."""
 
     name: str
     description: str
@@ -157,7 +138,7 @@ def parse_common(root: Table) -> Common:
     """Read `format`, `name`, `description`, `seed`, `[keys]` and `[objects.*]`.
 
     Raises:
-        ScenarioError: If any of it is malformed.
+        ScenarioError: If a value is malformed.
     """
     root.integer("format", minimum=FORMAT, maximum=FORMAT)
     name = root.text("name", pattern=NAME_PATTERN)
@@ -169,83 +150,16 @@ def parse_common(root: Table) -> Common:
     )
 
 
-def parse_objects(keys: Table, objects: Table) -> dict[str, ObjectSpec]:
-    """Read `[keys]` and `[objects.*]`: specifications by name, each with its issuer's.
-
-    Raises:
-        ScenarioError: If any of it is malformed, or issuers are unknown or go round in a circle.
-    """
-    algorithms = {name: keys.choice(name, (*ALGORITHMS, *SYMMETRIC)) for name in keys.keys()}  # noqa: SIM118 -- no mapping
-    tables = {name: objects.table(name) for name in objects.keys()}  # noqa: SIM118 -- no mapping
-    parsed: dict[str, ObjectSpec] = {}
-
-    def parse(name: str, path: tuple[str, ...]) -> ObjectSpec:
-        if name not in parsed:
-            parsed[name] = _parse_object(tables[name], algorithms, lambda issuer: resolve(name, issuer, path))
-        return parsed[name]
-
-    def resolve(name: str, issuer: str, path: tuple[str, ...]) -> ObjectSpec:
-        if issuer not in tables:
-            raise tables[name].error("issuer", f"there is no object {issuer!r}; expected the name of a certificate")
-        if len(path) > _LONGEST_CHAIN:
-            raise tables[name].error("issuer", f"the chain is longer than {_LONGEST_CHAIN} certificates")
-        if issuer in (name, *path):
-            raise tables[name].error("issuer", f"{issuer!r} is signed by itself in the end; leave issuer out for that")
-        spec = parse(issuer, (*path, name))
-        if spec.kind != Certificate.kind:
-            raise tables[name].error("issuer", f"{issuer!r} is a {spec.kind}; expected the name of a certificate")
-        return spec
-
-    for name in tables:
-        parse(name, ())
-    return parsed
-
-
-def _parse_object(table: Table, algorithms: dict[str, str], resolve: Callable[[str], ObjectSpec]) -> ObjectSpec:
-    kind = table.choice("kind", KINDS)
-    symmetric = kind == SymmetricKey.kind
-    key = table.choice("key", [name for name, algorithm in algorithms.items() if (algorithm in SYMMETRIC) == symmetric])
-    known = {
-        Certificate.kind: CERTIFICATE_ENCODINGS,
-        PrivateKey.kind: PRIVATE_KEY_ENCODINGS,
-        PublicKey.kind: PUBLIC_KEY_ENCODINGS,
-        SymmetricKey.kind: SYMMETRIC_KEY_ENCODINGS,
-        EncryptedContainer.kind: CONTAINER_ENCODINGS,
-        DECOY: FLAWS,
-    }[kind]
-    encoding = table.choice("flaw", known) if kind == DECOY else table.choice("encoding", known, known[0])
-    spec = ObjectSpec(kind=kind, algorithm=algorithms[key], key=key, encoding=encoding)
-    if encoding.endswith(tuple(BUILDS)) and not symmetric:
-        spec = replace(spec, wrapped=table.flag("wrapped"))
-    if kind == EncryptedContainer.kind:
-        spec = replace(spec, password=table.text("password", spec.password))
-    if kind == Certificate.kind or encoding in ("pkcs12", "truncated-certificate", "garbled-certificate"):
-        issuer = table.text("issuer", None)
-        spec = replace(
-            spec,
-            subject=table.text("subject"),
-            issuer=None if issuer is None else resolve(issuer),
-            version=table.integer("version", spec.version, minimum=1, maximum=3),
-            serial=table.integer("serial", None, minimum=-(1 << 63), maximum=(1 << 160) - 1),
-            not_before=table.moment("not_before", spec.not_before),
-            not_after=table.moment("not_after", spec.not_after),
-            alternative_names=table.texts("alternative_names"),
-            ca=table.flag("ca"),
-        )
-    table.finish()
-    return spec
-
-
 def parse_process(table: Table, objects: dict[str, ObjectSpec]) -> ProcessSpec:
-    """Read a process; `Table.finish` is left to the caller.
+    """Read a process; the caller finishes the table.
 
     Raises:
-        ScenarioError: If any of it is malformed, or a plant names an object or a region that is not there.
+        ScenarioError: If a value is malformed, or a plant names an unknown object or region.
     """
-    pid = table.integer("pid", minimum=0, maximum=0xFFFFFFFC)
+    pid = table.integer("pid", maximum=MAX_PID)
     name = table.text("name")
     executable = table.text("executable", f"C:\\Windows\\System32\\{name}")
-    regions = tuple(_parse_region(region) for region in table.tables("regions"))
+    regions = table.each("regions", _parse_region)
     names = [region.name for region in regions]
     for region, count in Counter(names).items():
         if count > 1:
@@ -253,7 +167,7 @@ def parse_process(table: Table, objects: dict[str, ObjectSpec]) -> ProcessSpec:
     return ProcessSpec(
         pid=pid,
         name=name,
-        parent_pid=table.integer("parent_pid", None, maximum=0xFFFFFFFC),
+        parent_pid=table.integer("parent_pid", None, maximum=MAX_PID),
         executable=executable,
         command_line=table.text("command_line", f'"{executable}"'),
         environment=table.texts("environment"),
@@ -261,46 +175,48 @@ def parse_process(table: Table, objects: dict[str, ObjectSpec]) -> ProcessSpec:
         session=table.integer("session", 1, maximum=0xFFFFFFFF),
         wow64=table.flag("wow64"),
         created=table.moment("created", _DEFAULT_CREATED),
-        threads=tuple(_parse_thread(thread) for thread in table.tables("threads")),
-        modules=tuple(_parse_module(module) for module in table.tables("modules")),
+        threads=table.each("threads", _parse_thread),
+        modules=table.each("modules", _parse_module),
         regions=regions,
-        plants=tuple(_parse_plant(plant, objects, names) for plant in table.tables("plants")),
+        plants=table.each("plants", partial(_parse_plant, objects=objects, regions=names)),
     )
 
 
 def _parse_region(table: Table) -> RegionSpec:
-    size = table.size("size", maximum=MAXIMUM_REGION)
+    size = table.size("size", maximum=MAX_REGION)
     splits = table.sizes("splits")
     if list(splits) != sorted(set(splits)) or any(split >= size for split in splits):
         raise table.error("splits", f"expected ascending offsets below the region's size of {size} bytes")
-    region = RegionSpec(
+    holes = table.each("holes", partial(parse_hole, first=PAGE_SIZE, limit=size))
+    if any(low[0] + low[1] > high[0] for low, high in pairwise(holes)):
+        raise table.error("holes", "expected holes in ascending order that do not overlap")
+    return RegionSpec(
         name=table.text("name", pattern=NAME_PATTERN),
-        address=table.integer("address", None, maximum=ADDRESS_LIMIT),
+        address=table.integer("address", None, maximum=MAX_ADDRESS),
         size=size,
-        filler=table.choice("filler", tuple(FILLERS), "mixed"),
-        protect=PROTECTIONS[table.choice("protect", tuple(PROTECTIONS), "rw")],
+        filler=table.choice("filler", FILLERS, "mixed"),
+        protect=PROTECTIONS[table.choice("protect", PROTECTIONS, "rw")],
         splits=splits,
-        holes=tuple(_parse_hole(hole, size) for hole in table.tables("holes")),
+        holes=holes,
     )
-    if any(low[0] + low[1] > high[0] for low, high in pairwise(region.holes)):
-        raise table.error("holes", "expected holes in ascending order, apart from one another")
-    table.finish()
-    return region
 
 
-def _parse_hole(table: Table, region_size: int) -> tuple[int, int]:
-    # From the second page on, so that a region begins with memory.
-    start, size = table.size("start", maximum=region_size), table.size("size", maximum=region_size)
-    table.finish()
-    if start % PAGE or size % PAGE or start + size > region_size:
-        raise table.error("start", f"expected whole pages within the region's {region_size} bytes")
+def parse_hole(table: Table, first: int, limit: int) -> tuple[int, int]:
+    """Read a hole and return its (start, size) in bytes: whole pages from `first` up to `limit`.
+
+    Raises:
+        ScenarioError: If a value is malformed or lies outside these limits.
+    """
+    start, size = table.size("start", maximum=limit), table.size("size", maximum=limit)
+    if start % PAGE_SIZE or size % PAGE_SIZE or start < first or start + size > limit:
+        raise table.error("start", f"expected whole pages from {first:#x} on, below {limit:#x}")
     return start, size
 
 
 def _parse_plant(table: Table, objects: dict[str, ObjectSpec], regions: list[str]) -> PlantSpec:
     plant = PlantSpec(
-        object=table.choice("object", tuple(objects)),
-        address=table.integer("address", None, maximum=ADDRESS_LIMIT),
+        object=table.choice("object", objects),
+        address=table.integer("address", None, maximum=MAX_ADDRESS),
         region=table.choice("region", regions, None),
         across_seam=table.flag("across_seam"),
         seam_at=table.integer("seam_at", None, minimum=1),
@@ -312,31 +228,26 @@ def _parse_plant(table: Table, objects: dict[str, ObjectSpec], regions: list[str
         raise table.error("address", "an address goes without region, across_seam and copies")
     if plant.seam_at is not None and not plant.across_seam:
         raise table.error("seam_at", "expected only with across_seam = true")
-    table.finish()
     return plant
 
 
 def _parse_thread(table: Table) -> ThreadSpec:
-    thread = ThreadSpec(
-        thread_id=table.integer("id", minimum=1, maximum=0xFFFFFFFC),
+    return ThreadSpec(
+        thread_id=table.integer("id", minimum=1, maximum=MAX_PID),
         name=table.text("name", None),
-        stack=table.size("stack", 0x1000, maximum=0x100000),
+        stack=table.size("stack", PAGE_SIZE, maximum=0x100000),
     )
-    table.finish()
-    return thread
 
 
 def _parse_module(table: Table) -> ModuleSpec:
     version = table.text("version", "10.0.0.0", pattern=r"\d{1,5}\.\d{1,5}\.\d{1,5}\.\d{1,5}")
-    parts = tuple(map(int, version.split(".")))
-    if max(parts) > 0xFFFF:  # noqa: PLR2004 -- 16 bits each
+    major, minor, build, revision = map(int, version.split("."))
+    if max(major, minor, build, revision) > 0xFFFF:  # noqa: PLR2004 -- 16 bits each
         raise table.error("version", f"expected four numbers up to 65535, not {version!r}")
-    module = ModuleSpec(
+    return ModuleSpec(
         path=table.text("path"),
-        base=table.integer("base", None, maximum=ADDRESS_LIMIT),
+        base=table.integer("base", None, maximum=MAX_ADDRESS),
         size=table.size("size", 0x100000, maximum=0x8000_0000),
-        version=(parts[0], parts[1], parts[2], parts[3]),
+        version=(major, minor, build, revision),
         pdb=table.text("pdb", None),
     )
-    table.finish()
-    return module

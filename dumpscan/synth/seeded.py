@@ -1,7 +1,7 @@
-"""Seeded randomness and the number theory that `cryptography` cannot do from a seed: primes, and keys made of them.
+"""Random bytes from a seed, and the primes, groups and signatures that `cryptography` cannot make from one.
 
-The same seed gives the same bytes on every machine and version. These keys are for test images only: whoever has the
-scenario has the keys.
+The same seed gives the same bytes on every machine and Python version. Keys made from a seed are for test dumps only:
+anyone who has the scenario can make them again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from math import gcd, isqrt
 
 _SIEVE_LIMIT = 1 << 16
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19)
-"""Miller-Rabin bases. A random candidate of 256 bits or more that passes is composite with a
-probability far below 2^-80 (Damgard, Landrock, Pomerance 1993)."""
+"""Bases of the Miller-Rabin test. A random number of 256 bits or more that passes is composite with a probability far
+below 2^-80 (Damgard, Landrock, Pomerance 1993)."""
 
 
 class SeededBytes:
-    """An endless stream of bytes that a label determines: SHAKE-256 over the label and a block counter."""
+    """An endless stream of bytes determined by a label: SHAKE-256 of a block counter and the label."""
 
     def __init__(self, *label: str) -> None:
         self._label = "\x1f".join(label).encode()
@@ -29,11 +29,11 @@ class SeededBytes:
         return shake_256(self._block.to_bytes(8, "little") + self._label).digest(size)
 
     def bits(self, count: int) -> int:
-        """Return an integer in [0, 2^count)."""
+        """Return an integer of `count` random bits."""
         return int.from_bytes(self.take((count + 7) // 8), "big") >> (-count % 8)
 
     def below(self, limit: int) -> int:
-        """Return an integer in [0, limit), uniform."""
+        """Return a uniform integer from 0 up to, not including, `limit`."""
         while True:
             value = self.bits(limit.bit_length())
             if value < limit:
@@ -51,7 +51,7 @@ def _small_primes() -> tuple[int, ...]:
 
 
 def _is_prime(number: int) -> bool:
-    """Miller-Rabin for an odd `number` without small factors; the first base alone drops nearly every composite."""
+    """Return whether an odd number without small factors passes the Miller-Rabin test."""
     shift = ((number - 1) & (1 - number)).bit_length() - 1
     odd = (number - 1) >> shift
     for witness in _WITNESSES:
@@ -70,7 +70,7 @@ def _is_prime(number: int) -> bool:
 def prime_in_progression(start: int, step: int, count: int) -> int | None:
     """Return the first prime among the `count` numbers start, start + step, ...; None if there is none.
 
-    All of them must be odd and greater than the sieve's primes.
+    All these numbers must be odd and greater than 2^16.
     """
     composite = bytearray(count)
     for prime in _small_primes()[1:]:
@@ -87,7 +87,7 @@ def prime_in_progression(start: int, step: int, count: int) -> int | None:
 
 
 def seeded_prime(source: SeededBytes, bits: int, *, coprime_to: int = 1) -> int:
-    """Return a prime p of exactly `bits` bits, its two top bits set, with gcd(p - 1, coprime_to) == 1."""
+    """Return a prime p of exactly `bits` bits whose two top bits are set, with gcd(p - 1, coprime_to) == 1."""
     while True:
         start = source.bits(bits) | 1 | 3 << (bits - 2)
         prime = prime_in_progression(start, 2, 8 * bits)
@@ -96,7 +96,7 @@ def seeded_prime(source: SeededBytes, bits: int, *, coprime_to: int = 1) -> int:
 
 
 def seeded_rsa_primes(source: SeededBytes, bits: int, exponent: int) -> tuple[int, int]:
-    """Return the primes (p > q) of a modulus of exactly `bits` bits; `bits` is even."""
+    """Return the primes p > q of an RSA modulus of exactly `bits` bits, an even number."""
     p = seeded_prime(source, bits // 2, coprime_to=exponent)
     while True:
         q = seeded_prime(source, bits // 2, coprime_to=exponent)
@@ -105,7 +105,7 @@ def seeded_rsa_primes(source: SeededBytes, bits: int, exponent: int) -> tuple[in
 
 
 def seeded_dsa_group(source: SeededBytes, bits: int, order_bits: int) -> tuple[int, int, int]:
-    """Return (p, q, g) of a DSA group: p of `bits`, q of `order_bits`, both prime, q divides p - 1, g of order q."""
+    """Return (p, q, g) of a DSA group: primes p of `bits` and q of `order_bits` bits, and g of order q modulo p."""
     q = seeded_prime(source, order_bits)
     while True:
         start = source.bits(bits) | 1 << (bits - 1)
@@ -120,7 +120,7 @@ def seeded_dsa_group(source: SeededBytes, bits: int, order_bits: int) -> tuple[i
 def dsa_signature(numbers: tuple[int, int, int], private: int, digest: bytes, source: SeededBytes) -> tuple[int, int]:
     """Sign `digest` in the group (p, q, g) and return (r, s) (FIPS 186-4, 4.6).
 
-    The nonce comes from `source`: `cryptography` draws it at random, and no signature would be the same twice.
+    The nonce comes from `source`. `cryptography` draws it at random, so its signatures differ from run to run.
     """
     p, q, g = numbers
     hashed = int.from_bytes(digest[: q.bit_length() // 8], "big")

@@ -1,4 +1,4 @@
-"""Ground truth: what lies in a synthetic dump and where, as JSON. Key material is not in it."""
+"""Ground truth: the content of a synthetic dump as JSON. It holds no key material."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from dumpscan.synth.scenario import ProcessSpec
 
 TRUTH_FORMAT = 1
-"""Version of the truth's JSON form."""
+"""Version of the JSON form."""
 
 
 def process_truth(process: ProcessSpec, architecture: str) -> dict[str, Any]:
-    """Return a process in the words of `dumpscan.findings.Process`."""
+    """Return a process in the terms of `dumpscan.findings.Process`."""
     return {
         "pid": process.pid,
         "name": process.name,
@@ -39,28 +39,28 @@ def process_truth(process: ProcessSpec, architecture: str) -> dict[str, Any]:
 def object_truths(
     objects: Mapping[str, PlantedObject], locations: Iterable[tuple[str, dict[str, Any]]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return `objects` and `decoys`, each with what a finding must say (or must not) and the places where it lies.
+    """Return `objects` and `decoys`: what a scanner must find, and what it must not.
 
     Args:
         objects: By name.
-        locations: (name of the object, the place in the caller's own words) pairs.
+        locations: (name of the object, where it lies) pairs.
     """
     places = defaultdict(list)
     for name, location in locations:
         places[name].append(location)
-    truths = {
-        name: {"name": name, **planted.truth(), "locations": places[name]}
+    truths = [
+        {"name": name, **planted.truth(), "locations": places[name]}
         for name, planted in objects.items()
         if places[name]
-    }
+    ]
     return {
-        "objects": [truth for truth in truths.values() if truth["kind"] != DECOY],
-        "decoys": [truth for truth in truths.values() if truth["kind"] == DECOY],
+        "objects": [truth for truth in truths if truth["kind"] != DECOY],
+        "decoys": [truth for truth in truths if truth["kind"] == DECOY],
     }
 
 
 def pairs(objects: Iterable[PlantedObject]) -> list[dict[str, Any]]:
-    """Return the keys that lie there as private keys and have certificates there too."""
+    """Return the private keys among `objects` that have certificates there too."""
     keys: dict[str, None] = {}
     certificates = defaultdict(set)
     for planted in objects:
@@ -81,5 +81,5 @@ def timestamp(moment: datetime) -> str:
 
 
 def truth_bytes(truth: Mapping[str, Any]) -> bytes:
-    """Return the truth as JSON text, the same on every run; lone surrogates are kept as escapes."""
+    """Return the truth as JSON text, the same on every run. Lone surrogates are written as escapes."""
     return (json.dumps({"format": TRUTH_FORMAT, **truth}, indent=1, ensure_ascii=True) + "\n").encode()

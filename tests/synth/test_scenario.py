@@ -11,6 +11,7 @@ import pytest
 from dumpscan.exceptions import ScenarioError
 from dumpscan.synth.objects import catalogue as objects
 from dumpscan.synth.objects import keys
+from dumpscan.synth.objects.decoys import DECOYS
 from dumpscan.synth.scenario import parse_common, parse_process
 from dumpscan.synth.toml_table import load_scenario
 from support.corpus import ROOT
@@ -182,8 +183,8 @@ def test_readme_names_every_word_of_the_format() -> None:
     words = set(re.findall(r"`([^`\s]+)`", (SAMPLES / "README.md").read_text()))
     assert words.issuperset(keys.ALGORITHMS)
     assert words.issuperset(keys.SYMMETRIC)
-    assert words.issuperset(objects.PRIVATE_KEY_ENCODINGS)
-    assert words.issuperset(objects.SYMMETRIC_KEY_ENCODINGS)
-    assert words.issuperset(objects.CONTAINER_ENCODINGS)
-    assert words.issuperset(objects.DECOYS)
-    assert words.issuperset(objects.KINDS)
+    assert words.issuperset(objects.ENCODINGS["private_key"])
+    assert words.issuperset(objects.ENCODINGS["symmetric_key"])
+    assert words.issuperset(objects.ENCODINGS["encrypted_container"])
+    assert words.issuperset(DECOYS)
+    assert words.issuperset(objects.ENCODINGS)

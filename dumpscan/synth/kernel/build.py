@@ -17,8 +17,8 @@ from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.synth.kernel.plant import Planter
 from dumpscan.synth.kernel.process import ProcessBuilder
 from dumpscan.synth.kernel.scenario import (
-    MAXIMUM_SIZE,
-    MINIMUM_SIZE,
+    MAX_SIZE,
+    MIN_SIZE,
     SYSTEM_PID,
     KernelScenario,
     load_kernel_scenario,
@@ -81,10 +81,8 @@ def build_kernel(
     """
     scenario = load_kernel_scenario(scenario_path)
     if size is not None:
-        if not MINIMUM_SIZE <= size <= MAXIMUM_SIZE or size % PAGE_SIZE:
-            raise ScenarioError(
-                f"size {size}: expected whole pages, {MINIMUM_SIZE >> 20} MiB to {MAXIMUM_SIZE >> 30} GiB"
-            )
+        if not MIN_SIZE <= size <= MAX_SIZE or size % PAGE_SIZE:
+            raise ScenarioError(f"size {size}: expected whole pages, {MIN_SIZE >> 20} MiB to {MAX_SIZE >> 30} GiB")
         scenario = replace(scenario, size=size)
     if container not in CONTAINERS:
         raise ScenarioError(f"unknown container {container!r}; expected one of {', '.join(CONTAINERS)}")

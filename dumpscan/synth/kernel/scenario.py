@@ -1,71 +1,82 @@
-"""Scenarios of kernel images: the common vocabulary (`scenario`), and what only a whole system has.
+"""Scenarios of kernel images: what all scenarios share (`dumpscan.synth.scenario`), and what a whole system adds.
 
     [windows]
     version = "21h2"                    # a column of the layouts
     size = "256 MiB"                    # of physical memory, up to its highest address
     time = 2024-05-17T09:31:08Z
 
-    [[process]]                         # as in `scenario`, and further:
+    [[process]]                         # as in all scenarios, with these additions:
     pid = 5120
     name = "w3wp.exe"
     [process.paging.heap]               # how the region `heap` is mapped
-    transition = "3-7, 9"               # pages of it
-    [[process.seams]]                   # an object across a border of pages, once for each number of bytes before it
-    object = "site-certificate"
+    transition = "3-7, 9"               # numbers of its pages
+    [[process.seams]]                   # an object across the border of two pages, planted once for each number in
+    object = "site-certificate"         # `before`, which is the number of its bytes on the first page
     before = "1-13"
-    tail = "transition"                 # what the page behind the border is
+    tail = "transition"                 # state of the second page
 
-`[shared.NAME]` is memory that several processes' regions map; `[[kernel]]` and `[[unmapped]]` plant objects in system
-space and in frames that nothing maps.
+`[shared.NAME]` is memory that regions of several processes map. `[[kernel]]` plants an object in system space,
+`[[unmapped]]` in a frame that no page table leads to.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dumpscan.model.windows.c_paging import HUGE_PAGE_SIZE, LARGE_PAGE_SIZE, PAGE_SIZE
+from dumpscan.synth.alignment import page_align, page_count
 from dumpscan.synth.filler import FILLERS
 from dumpscan.synth.kernel.space import KERNEL_BASES
 from dumpscan.synth.kernel.system import DRIVER_NAMES, PRODUCTS, SystemFacts
-from dumpscan.synth.scenario import ADDRESS_LIMIT, Common, ProcessSpec, RegionSpec, parse_common, parse_process
+from dumpscan.synth.scenario import (
+    MAX_ADDRESS,
+    Common,
+    ProcessSpec,
+    RegionSpec,
+    parse_common,
+    parse_hole,
+    parse_process,
+)
 from dumpscan.synth.toml_table import load_scenario
 from dumpscan.synth.windows.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from dumpscan.synth.objects.catalogue import ObjectSpec
+    from dumpscan.synth.objects.spec import ObjectSpec
     from dumpscan.synth.toml_table import Table
 
-MINIMUM_SIZE = 64 << 20
-MAXIMUM_SIZE = 8 << 30
+MIN_SIZE = 64 << 20
+MAX_SIZE = 8 << 30
 PAGE_SIZES = {"4 KiB": PAGE_SIZE, "2 MiB": LARGE_PAGE_SIZE, "1 GiB": HUGE_PAGE_SIZE}
 TRANSITION, PAGED_OUT, PROTOTYPE = "transition", "paged-out", "prototype"
 TAILS = ("ordinary", TRANSITION, PAGED_OUT, PROTOTYPE)
 """States of the page behind a seam."""
 BLOCKS = ("peb", "parameters", "environment")
-"""Parts of a process's description of itself that can be paged out."""
+"""Blocks of a process's description of itself that can be paged out."""
+SYSTEM_PID = 4
 _DEFAULT_TIME = datetime(2024, 5, 17, 9, 31, 8, tzinfo=UTC)
 _START_INTERVAL = timedelta(seconds=7)
-"""From one process's start to the next, where the scenario does not say."""
-SYSTEM_PID = 4
+"""Between the starts of two processes for which the scenario gives no time."""
 _NUMBERS = r" *|( *\d{1,7} *(- *\d{1,7} *)?(, *\d{1,7} *(- *\d{1,7} *)?)*)"
 _PERCENT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """How a region's pages are mapped.
+    """How the pages of a region are mapped.
 
     Attributes:
-        page_size: Bytes: 4 KiB, 2 MiB or 1 GiB.
+        page_size: 4 KiB, 2 MiB or 1 GiB, in bytes.
         shared: Name of the shared memory that the region maps.
-        resident: Percentage of its pages that are there; the others were paged out, chosen by the seed.
-        transition: Pages in transition: their frame is known, the processor would fault.
+        resident: Percentage of the pages that are in memory. The seed chooses those that are paged out.
+        transition: Pages in transition: the frame is known, but the processor would fault.
         paged_out: Pages in a page file.
-        prototype: Pages whose entry refers to a prototype entry, which alone knows the frame.
+        prototype: Pages whose entry refers to a prototype entry, and only that one gives the frame.
     """
 
     page_size: int = PAGE_SIZE
@@ -78,7 +89,7 @@ class Paging:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeamSpec:
-    """An object planted across the border of two pages, once per number of bytes before the border.
+    """An object planted across the border of two pages, once for each number in `before`.
 
     Attributes:
         object: Name of the object.
@@ -97,15 +108,15 @@ class KernelProcess:
 
     Attributes:
         spec: What every scenario says of a process.
-        user_space: Whether it has a user half: System, Registry and the like have none.
-        exited: When it ended; its address space is gone then.
-        dtb_zeroed: Whether the object of a process that ended no longer names its page table.
-        thread_count: Of its threads that live.
+        table: Its table in the scenario, for messages.
+        user_space: Whether it has user memory. System, Registry and the like have none.
+        exited: When it ended. Its address space is gone then.
+        dtb_zeroed: Whether the object of an ended process no longer gives its page table.
+        thread_count: Number of live threads.
         linked: Whether it is in the system's list of processes.
-        absent: (block, page) pairs of its own description that are paged out.
+        absent: (block, page) pairs of its description of itself that are paged out.
         paging: By name of the region.
         seams: Objects across page borders, in a region of their own.
-        table: Where the scenario says so, for messages.
     """
 
     spec: ProcessSpec
@@ -122,7 +133,7 @@ class KernelProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoosePlant:
-    """An object planted outside processes; the table is for messages."""
+    """An object planted outside processes, at an offset in its page. The table is for messages."""
 
     object: str
     offset: int
@@ -132,21 +143,21 @@ class LoosePlant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelScenario:
-    """A kernel image to be built.
+    """The scenario of a kernel image.
 
     Attributes:
         common: Name, seed, objects.
         profile: Version of Windows.
-        size: Highest physical address, in bytes: the length of a raw image.
+        size: Highest physical address in bytes, which is the length of a raw image.
         holes: (first byte, bytes) of physical address space without RAM.
-        filler: Name of a filler.
-        density: Percentage of frames that the filler fills; the others are zero, and holes in the file.
-        base: Address of the kernel; None lets the seed draw it.
+        filler: One of `filler.FILLERS`.
+        density: Percentage of the frames that the filler fills. The others are zero, and holes in the file.
+        base: Address of the kernel; None if the seed chooses it.
         facts: What the kernel says of the system.
         shared: Bytes of each shared memory, by name.
-        processes: All of them, System included.
+        processes: All processes, System included.
         kernel: Objects in system space.
-        unmapped: Objects in frames that nothing maps.
+        unmapped: Objects in frames that no page table leads to.
         windows: The table `[windows]`, for messages.
     """
 
@@ -169,88 +180,84 @@ def load_kernel_scenario(path: Path) -> KernelScenario:
     """Read a scenario file.
 
     Raises:
-        ScenarioError: If it cannot be read, is not TOML, or says something that cannot be built.
+        ScenarioError: If the file cannot be read, is not TOML, or a value is malformed.
     """
-    root = load_scenario(path)
+    return load_scenario(path).read(_parse)
+
+
+def _parse(root: Table) -> KernelScenario:
     common = parse_common(root)
     windows = root.table("windows")
-    profile = PROFILES[windows.choice("version", tuple(PROFILES), "21h2")]
-    size = windows.size("size", 256 << 20, maximum=MAXIMUM_SIZE)
-    if size < MINIMUM_SIZE or size % PAGE_SIZE:
-        raise windows.error("size", f"expected whole pages, at least {MINIMUM_SIZE >> 20} MiB")
+    size = windows.size("size", 256 << 20, maximum=MAX_SIZE)
+    if size < MIN_SIZE or size % PAGE_SIZE:
+        raise windows.error("size", f"expected whole pages, at least {MIN_SIZE >> 20} MiB")
+    facts = _parse_facts(windows)
+    shared_tables = root.table("shared")
+    shared = {name: shared_tables.table(name).read(_parse_shared) for name in shared_tables.names()}
+    read_process = partial(_parse_process, common=common, shared=tuple(shared))
+    environment = windows.texts("environment")
+    processes = [
+        _with_defaults(process, environment, facts.boot + _START_INTERVAL * number)
+        for number, process in enumerate(root.each("process", read_process), 1)
+    ]
+    _check_pids(root, processes)
+    if all(process.spec.pid != SYSTEM_PID for process in processes):
+        system = ProcessSpec(pid=SYSTEM_PID, name="System", parent_pid=0, created=facts.boot)
+        processes.insert(0, KernelProcess(spec=system, table=windows, user_space=False, thread_count=120))
+    parse_loose = partial(_parse_loose, objects=common.objects)
+    scenario = KernelScenario(
+        common=common,
+        profile=PROFILES[windows.choice("version", PROFILES, "21h2")],
+        size=size,
+        holes=windows.each("holes", partial(parse_hole, first=MIN_SIZE, limit=size)),
+        filler=windows.choice("filler", FILLERS, "mixed"),
+        density=windows.integer("density", 60, maximum=_PERCENT),
+        base=_parse_base(windows),
+        facts=facts,
+        shared=shared,
+        processes=tuple(processes),
+        kernel=root.each("kernel", parse_loose),
+        unmapped=root.each("unmapped", parse_loose),
+        windows=windows,
+    )
+    windows.finish()
+    return scenario
+
+
+def _parse_facts(windows: Table) -> SystemFacts:
     time = windows.moment("time", _DEFAULT_TIME)
-    facts = SystemFacts(
+    return SystemFacts(
         time=time,
         boot=windows.moment("boot", time - timedelta(days=3, hours=4, minutes=17)),
-        product=windows.choice("product", tuple(PRODUCTS), "workstation"),
+        product=windows.choice("product", PRODUCTS, "workstation"),
         processors=windows.integer("processors", 4, minimum=1, maximum=64),
         debugger_data=windows.flag("debugger_data", default=True),
         start_block=windows.flag("start_block", default=True),
         drivers=windows.texts("drivers", DRIVER_NAMES),
     )
-    environment = windows.texts("environment")
-    shared_table = root.table("shared")
-    shared = {name: _shared(shared_table.table(name)) for name in shared_table.keys()}  # noqa: SIM118 -- no mapping
-    processes = [
-        _parse_process(table, common, tuple(shared), environment, facts.boot + _START_INTERVAL * number)
-        for number, table in enumerate(root.tables("process"), 1)
-    ]
-    _check_pids(root, processes)
-    if all(process.spec.pid != SYSTEM_PID for process in processes):
-        processes.insert(0, _system_process(facts, windows))
-    scenario = KernelScenario(
-        common=common,
-        profile=profile,
-        size=size,
-        holes=tuple(_hole(table, size) for table in windows.tables("holes")),
-        filler=windows.choice("filler", tuple(FILLERS), "mixed"),
-        density=windows.integer("density", 60, maximum=_PERCENT),
-        base=_kernel_base(windows),
-        facts=facts,
-        shared=shared,
-        processes=tuple(processes),
-        kernel=tuple(_loose(table, common.objects) for table in root.tables("kernel")),
-        unmapped=tuple(_loose(table, common.objects) for table in root.tables("unmapped")),
-        windows=windows,
-    )
-    windows.finish()
-    root.finish()
-    return scenario
 
 
-def _kernel_base(windows: Table) -> int | None:
-    base = windows.integer("kernel_base", None, maximum=ADDRESS_LIMIT)
+def _parse_base(windows: Table) -> int | None:
+    base = windows.integer("kernel_base", None, maximum=MAX_ADDRESS)
     if base is not None and (base % PAGE_SIZE or base not in KERNEL_BASES):
         raise windows.error("kernel_base", f"expected a page from {KERNEL_BASES.start:#x} to {KERNEL_BASES.stop:#x}")
     return base
 
 
-def _shared(table: Table) -> int:
-    size = table.size("size", maximum=MAXIMUM_SIZE)
-    table.finish()
-    return -(-size // PAGE_SIZE) * PAGE_SIZE
+def _parse_shared(table: Table) -> int:
+    return page_align(table.size("size", maximum=MAX_SIZE))
 
 
-def _hole(table: Table, limit: int) -> tuple[int, int]:
-    start, size = table.size("start", maximum=limit), table.size("size", maximum=limit)
-    table.finish()
-    if start % PAGE_SIZE or size % PAGE_SIZE or start + size > limit or start < MINIMUM_SIZE:
-        raise table.error("start", f"expected whole pages from {MINIMUM_SIZE:#x} on, below {limit:#x}")
-    return start, size
-
-
-def _loose(table: Table, objects: dict[str, ObjectSpec]) -> LoosePlant:
-    plant = LoosePlant(
-        object=table.choice("object", tuple(objects)),
+def _parse_loose(table: Table, objects: dict[str, ObjectSpec]) -> LoosePlant:
+    return LoosePlant(
+        object=table.choice("object", objects),
         offset=table.integer("offset", 0x120, maximum=PAGE_SIZE - 1),
         copies=table.integer("copies", 1, minimum=1, maximum=10_000),
         table=table,
     )
-    table.finish()
-    return plant
 
 
-def _check_pids(root: Table, processes: list[KernelProcess]) -> None:
+def _check_pids(root: Table, processes: Iterable[KernelProcess]) -> None:
     seen: set[int] = set()
     for process in processes:
         pid = process.spec.pid
@@ -260,61 +267,45 @@ def _check_pids(root: Table, processes: list[KernelProcess]) -> None:
         seen.add(pid)
 
 
-def _system_process(facts: SystemFacts, table: Table) -> KernelProcess:
-    spec = ProcessSpec(
-        pid=SYSTEM_PID,
-        name="System",
-        parent_pid=0,
-        executable="",
-        command_line="",
-        environment=(),
-        current_directory="",
-        session=0,
-        wow64=False,
-        created=facts.boot,
-        threads=(),
-        modules=(),
-        regions=(),
-        plants=(),
-    )
-    return KernelProcess(spec=spec, table=table, user_space=False, thread_count=120)
-
-
-def _parse_process(
-    table: Table, common: Common, shared: tuple[str, ...], environment: tuple[str, ...], created: datetime
-) -> KernelProcess:
-    """Read a process; `environment` and `created` are for one that has none of its own."""
+def _parse_process(table: Table, common: Common, shared: tuple[str, ...]) -> KernelProcess:
     spec = parse_process(table, common.objects)
-    if "environment" not in table:
-        spec = replace(spec, environment=environment)
-    if "created" not in table:
-        spec = replace(spec, created=created)
     regions = {region.name: region for region in spec.regions}
-    paging_table = table.table("paging")
+    paging_tables = table.table("paging")
     paging = {}
-    for name in paging_table.keys():  # noqa: SIM118 -- no mapping
+    for name in paging_tables.names():
         if name not in regions:
-            raise paging_table.error(
-                name, f"the process has no region of that name; it has {', '.join(regions) or 'none'}"
-            )
-        paging[name] = _parse_paging(paging_table.table(name), regions[name], shared)
+            known = ", ".join(regions) or "none"
+            raise paging_tables.error(name, f"the process has no region of that name; it has {known}")
+        parse = partial(_parse_paging, region=regions[name], shared=shared)
+        paging[name] = paging_tables.table(name).read(parse)
+    exited = table.moment("exited", None)
+    thread_count = table.integer("thread_count", len(spec.threads) or 8, maximum=0xFFFF)
     process = KernelProcess(
         spec=spec,
         table=table,
-        user_space=table.flag("user_space", default=True),
-        exited=table.moment("exited", None),
+        user_space=table.flag("user_space", default=True) and exited is None,
+        exited=exited,
         dtb_zeroed=table.flag("dtb_zeroed"),
-        thread_count=table.integer("thread_count", len(spec.threads) or 8, maximum=0xFFFF),
+        thread_count=thread_count if exited is None else 0,
         linked=table.flag("linked", default=True),
         absent=tuple(_absent(table, text) for text in table.texts("absent")),
         paging=paging,
-        seams=tuple(_parse_seam(seam, common.objects) for seam in table.tables("seams")),
+        seams=table.each("seams", partial(_parse_seam, objects=common.objects)),
     )
-    table.finish()
-    if process.exited is not None:
-        process = replace(process, user_space=False, thread_count=0)
     _check_process(table, process)
     return process
+
+
+def _with_defaults(process: KernelProcess, environment: tuple[str, ...], created: datetime) -> KernelProcess:
+    """Return a process with an environment and a creation time, if its table gives none."""
+    spec = process.spec
+    if "environment" not in process.table:
+        spec = replace(spec, environment=environment)
+    if "created" not in process.table:
+        spec = replace(spec, created=created)
+    if process.exited is not None and process.exited < spec.created:
+        raise process.table.error("exited", "lies before created")
+    return replace(process, spec=spec)
 
 
 def _check_process(table: Table, process: KernelProcess) -> None:
@@ -327,8 +318,6 @@ def _check_process(table: Table, process: KernelProcess) -> None:
             raise table.error("regions", f"{region.name!r} has splits; a kernel image has pages instead")
         if region.holes:
             raise table.error("regions", f"{region.name!r} has holes; in a kernel image pages are paged out instead")
-    if process.exited is not None and process.exited < spec.created:
-        raise table.error("exited", "lies before created")
     if not process.user_space and (spec.regions or spec.plants or spec.modules or process.seams):
         raise table.error(None, "a process without a user half has no regions, plants, modules or seams")
 
@@ -336,21 +325,20 @@ def _check_process(table: Table, process: KernelProcess) -> None:
 def _absent(table: Table, text: str) -> tuple[str, int]:
     block, _, page = text.partition(":")
     if block not in BLOCKS or not (page.isascii() and page.isdigit() and len(page) < 6 if page else True):  # noqa: PLR2004
-        raise table.error("absent", f"{text!r}: expected one of {', '.join(BLOCKS)}, with `:page` behind it or not")
+        raise table.error("absent", f"{text!r}: expected one of {', '.join(BLOCKS)}, with or without `:page` behind it")
     return block, int(page or 0)
 
 
 def _parse_paging(table: Table, region: RegionSpec, shared: tuple[str, ...]) -> Paging:
-    pages = -(-region.size // PAGE_SIZE)
+    pages = page_count(region.size)
     paging = Paging(
-        page_size=PAGE_SIZES[table.choice("pages", tuple(PAGE_SIZES), "4 KiB")],
+        page_size=PAGE_SIZES[table.choice("pages", PAGE_SIZES, "4 KiB")],
         shared=table.choice("shared", shared, None),
         resident=table.integer("resident", _PERCENT, maximum=_PERCENT),
         transition=_numbers(table, "transition", pages),
         paged_out=_numbers(table, "paged_out", pages),
         prototype=_numbers(table, "prototype", pages),
     )
-    table.finish()
     special = paging.transition + paging.paged_out + paging.prototype
     if len(set(special)) != len(special):
         raise table.error(None, "a page has two states")
@@ -365,7 +353,7 @@ def _parse_paging(table: Table, region: RegionSpec, shared: tuple[str, ...]) -> 
 
 
 def _numbers(table: Table, key: str, limit: int) -> tuple[int, ...]:
-    """Return a list of numbers below `limit`, written like "0-3, 9"."""
+    """Return a list of numbers below `limit` that is written like "0-3, 9"."""
     numbers: list[int] = []
     for part in filter(None, table.text(key, "", pattern=_NUMBERS).replace(" ", "").split(",")):
         first, _, last = part.partition("-")
@@ -377,11 +365,10 @@ def _numbers(table: Table, key: str, limit: int) -> tuple[int, ...]:
 
 def _parse_seam(table: Table, objects: dict[str, ObjectSpec]) -> SeamSpec:
     seam = SeamSpec(
-        object=table.choice("object", tuple(objects)),
+        object=table.choice("object", objects),
         before=_numbers(table, "before", PAGE_SIZE),
         tail=table.choice("tail", TAILS, "ordinary"),
     )
-    table.finish()
     if not seam.before or 0 in seam.before:
         raise table.error("before", f"expected byte counts from 1 to {PAGE_SIZE - 1}")
     return seam

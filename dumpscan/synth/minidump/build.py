@@ -1,8 +1,4 @@
-"""A minidump and its ground truth from a scenario: `build_minidump`.
-
-Beside the tables that all scenarios have (`dumpscan.synth.scenario`), a minidump's has `[dump]`, which says how it is
-written, and one `[process]`.
-"""
+"""A minidump and its ground truth, built from a scenario."""
 
 from __future__ import annotations
 
@@ -12,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from dumpscan.exceptions import ScenarioError
 from dumpscan.files import whole_file
+from dumpscan.synth.alignment import align
 from dumpscan.synth.filler import filler
 from dumpscan.synth.minidump.builder import MinidumpBuilder
 from dumpscan.synth.minidump.scenario import load_minidump_scenario
 from dumpscan.synth.objects.catalogue import make
 from dumpscan.synth.placement import Area, Placement, Placer, place
+from dumpscan.synth.regions import file_extents, held_parts, missing_parts, region_areas, region_ranges
 from dumpscan.synth.seeded import SeededBytes
 from dumpscan.synth.truth import object_truths, pairs, process_truth, timestamp, truth_bytes
 
@@ -30,21 +28,21 @@ if TYPE_CHECKING:
     from dumpscan.synth.scenario import ModuleSpec, RegionSpec
 
 _GRANULARITY = 0x10000
-"""Windows hands out addresses in steps of 64 KiB."""
+"""Windows gives out addresses in steps of 64 KiB."""
 _REGION_GAP = 0x100000
 
 
 def build_minidump(scenario_path: Path, output_dir: Path) -> tuple[Path, Path]:
-    """Build `<name>.dmp` and `<name>.truth.json` from a scenario; return their paths.
+    """Build `<name>.dmp` and `<name>.truth.json` from a scenario and return their paths.
 
-    The same scenario gives the same bytes. Each file is written whole or not at all, over an older one.
+    The same scenario gives the same bytes. Each file is written whole or not at all and replaces an older one.
 
     Args:
-        scenario_path: The scenario, TOML.
-        output_dir: Made if it is not there.
+        scenario_path: The scenario, in TOML.
+        output_dir: Where the files are written. It is made if it does not exist.
 
     Raises:
-        ScenarioError: If the scenario cannot be read, or says something that cannot be built.
+        ScenarioError: If the scenario cannot be read, or asks for something that cannot be built.
         ExportError: If the files cannot be written.
     """
     scenario = load_minidump_scenario(scenario_path)
@@ -58,7 +56,7 @@ def build_minidump(scenario_path: Path, output_dir: Path) -> tuple[Path, Path]:
     for placement in placements:
         with placement.spec.table.blamed():
             data = objects[placement.object].at(placement.address)
-        for low, high in _held(held, placement.address, len(data)):
+        for low, high in held_parts(held, placement.address, len(data)):
             builder.plant(placement.address + low, data[low:high])
 
     dump_path = output_dir / f"{common.name}.dmp"
@@ -70,7 +68,7 @@ def build_minidump(scenario_path: Path, output_dir: Path) -> tuple[Path, Path]:
 
 
 def _make_objects(scenario: MinidumpScenario) -> dict[str, PlantedObject]:
-    """Make the objects that are planted, by name."""
+    """Return the objects to plant, by name."""
     objects = {}
     for plant in scenario.process.plants:
         if plant.object not in objects:
@@ -80,7 +78,7 @@ def _make_objects(scenario: MinidumpScenario) -> dict[str, PlantedObject]:
 
 
 def _assemble(scenario: MinidumpScenario) -> tuple[MinidumpBuilder, list[Area]]:
-    """Return a builder that has everything but the planted objects, and the areas where those may go."""
+    """Return a builder with everything but the planted objects, and the areas in which these may lie."""
     dump, process, seed = scenario.dump, scenario.process, scenario.common.seed
     builder = MinidumpBuilder(
         dump.architecture,
@@ -108,13 +106,13 @@ def _assemble(scenario: MinidumpScenario) -> tuple[MinidumpBuilder, list[Area]]:
         session=process.session,
         split_environment=dump.split_environment,
     )
-    areas = [
-        area
-        for region, start in _region_starts(process.regions, builder)
-        for area in _add_region(builder, region, start, f"{seed}/{process.pid}/{region.name}")
-    ]
+    areas: list[Area] = []
+    for region, start in _region_starts(process.regions, builder):
+        for address, content in region_ranges(region, start, f"{seed}/{process.pid}/{region.name}"):
+            builder.add_memory(address, content, protect=region.protect)
+        areas.extend(region_areas(region, start))
     for handle in dump.handles:
-        builder.add_handle(*handle)
+        builder.add_handle(handle.handle, handle.type_name, handle.object_name)
     for unloaded in dump.unloaded:
         builder.add_unloaded_module(*unloaded)
     if dump.comment is not None:
@@ -123,14 +121,12 @@ def _assemble(scenario: MinidumpScenario) -> tuple[MinidumpBuilder, list[Area]]:
         builder.set_exception(dump.exception.thread_id, dump.exception.code, dump.exception.address)
     _refuse_overlaps(builder)
     starts = {area.start for area in areas}
-    return builder, [
-        replace(area, seams=(*area.seams, area.end) if area.end in starts else area.seams) for area in areas
-    ]
+    return builder, [replace(area, seams=(*area.seams, area.end)) if area.end in starts else area for area in areas]
 
 
 def _module_bases(modules: Sequence[ModuleSpec], builder: MinidumpBuilder) -> Iterator[tuple[ModuleSpec, int]]:
-    """Yield the modules with their base addresses: the first executable has its own, libraries follow one another."""
-    library = builder.plan.library
+    """Yield the modules with their bases: the plan's for the first executable, then one after another for the rest."""
+    library, step = builder.plan.library, builder.plan.library_step
     executable: int | None = builder.plan.executable
     for module in modules:
         if module.base is not None:
@@ -140,64 +136,22 @@ def _module_bases(modules: Sequence[ModuleSpec], builder: MinidumpBuilder) -> It
             executable = None
         else:
             yield module, library
-            steps = -(-module.size // builder.plan.library_step)
-            library += steps * builder.plan.library_step
+            library += align(module.size, step)
 
 
 def _region_starts(regions: Sequence[RegionSpec], builder: MinidumpBuilder) -> Iterator[tuple[RegionSpec, int]]:
-    """Yield the regions with their addresses: those without one follow one another in the heap, with gaps."""
+    """Yield the regions with their addresses. Those without one follow one another in the heap, with gaps."""
     heap = builder.plan.heap
     for region in regions:
         if region.address is not None:
             yield region, region.address
         else:
             yield region, heap
-            heap += -(-region.size // _GRANULARITY) * _GRANULARITY + _REGION_GAP
-
-
-def _add_region(builder: MinidumpBuilder, region: RegionSpec, start: int, seed: str) -> list[Area]:
-    """Add a region as one memory range or, where it is split or has holes, as several."""
-    holes = [(low, low + size) for low, size in region.holes]
-    edges = {0, region.size, *(edge for hole in holes for edge in hole)}
-    for index, (low, high) in enumerate(pairwise(sorted({*edges, *region.splits}))):
-        if not any(first <= low < past for first, past in holes):
-            content = filler(region.filler, high - low, f"{seed}/{index}")
-            builder.add_memory(start + low, content, protect=region.protect)
-    return [
-        Area(
-            region.name,
-            start + low,
-            high - low,
-            tuple(start + split for split in region.splits if low < split < high),
-            hole=(low, high) in holes,
-        )
-        for low, high in pairwise(sorted(edges))
-    ]
-
-
-def _held(ranges: Sequence[tuple[int, int]], address: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the parts of `size` bytes at an address that some ranges hold, as offsets from there.
-
-    Args:
-        ranges: (first address, past the last), ascending.
-        address: Of the first byte.
-        size: Bytes.
-    """
-    for start, end in ranges:
-        low, high = max(start - address, 0), min(end - address, size)
-        if low < high:
-            yield low, high
-
-
-def _holes(ranges: Sequence[tuple[int, int]], address: int, size: int) -> list[tuple[int, int]]:
-    """Return the parts that no range holds (arguments as of `_held`)."""
-    edges = [0, *(edge for part in _held(ranges, address, size) for edge in part), size]
-    return [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low < high]
+            heap += align(region.size, _GRANULARITY) + _REGION_GAP
 
 
 def _refuse_overlaps(builder: MinidumpBuilder) -> None:
-    ranges = sorted(builder.ranges, key=lambda entry: entry.address)
-    for low, high in pairwise(ranges):
+    for low, high in pairwise(sorted(builder.ranges, key=lambda entry: entry.address)):
         if low.end > high.address:
             raise ScenarioError(
                 f"memory at {low.address:#x} ({low.content.size} bytes) and at {high.address:#x} overlap; "
@@ -211,24 +165,22 @@ def _truth(
     placements: Sequence[Placement],
     placed: Sequence[PlacedRange],
 ) -> dict[str, Any]:
-    """Return all that a reader of the dump must find."""
+    """Return everything that a reader of the dump must find."""
     dump, process = scenario.dump, scenario.process
-    ranges = sorted(placed, key=lambda place: place.address)
-    spans = [(place.address, place.address + place.size) for place in ranges]
-    locations = [
-        (
-            placement.object,
-            {
-                "virtual_address": placement.address,
-                "length": planted.length,
-                "extents": _extents(ranges, placement.address, planted.length),
-                "across_seam": placement.spec.across_seam,
-                **planted.truth_at(placement.address, _holes(spans, placement.address, planted.size)),
-            },
-        )
-        for placement in sorted(placements, key=lambda placement: placement.address)
-        for planted in (objects[placement.object],)
-    ]
+    ranges = sorted(placed, key=lambda entry: entry.address)
+    spans = [(entry.address, entry.end) for entry in ranges]
+
+    def location(placement: Placement) -> dict[str, Any]:
+        planted, address = objects[placement.object], placement.address
+        return {
+            "virtual_address": address,
+            "length": planted.length,
+            "extents": file_extents(ranges, address, planted.length),
+            "across_seam": placement.spec.across_seam,
+            **planted.truth_at(address, missing_parts(spans, address, planted.size)),
+        }
+
+    ordered = sorted(placements, key=lambda placement: placement.address)
     return {
         "scenario": scenario.common.name,
         "description": scenario.common.description,
@@ -240,22 +192,8 @@ def _truth(
         "modules": [module.path for module in process.modules],
         "memory": {
             "list": dump.memory_list,
-            "ranges": [[place.address, place.size, place.file_offset] for place in ranges],
+            "ranges": [[entry.address, entry.size, entry.file_offset] for entry in ranges],
         },
-        **object_truths(objects, locations),
+        **object_truths(objects, [(placement.object, location(placement)) for placement in ordered]),
         "pairs": pairs(objects.values()),
     }
-
-
-def _extents(ranges: Sequence[PlacedRange], address: int, size: int) -> list[list[int]]:
-    """Return where bytes lie in the file, as [offset, length] pairs; neighbours in the file are one."""
-    extents: list[list[int]] = []
-    for held in ranges:
-        low, high = max(address, held.address), min(address + size, held.address + held.size)
-        if low < high:
-            offset = held.file_offset + low - held.address
-            if extents and sum(extents[-1]) == offset:
-                extents[-1][1] += high - low
-            else:
-                extents.append([offset, high - low])
-    return extents

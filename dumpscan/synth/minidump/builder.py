@@ -1,8 +1,8 @@
-"""Builds minidumps: threads, modules, memory of any size at any address, and the process's own blocks.
+"""A builder of minidumps: threads, modules, memory at any address, and the process's description of itself.
 
     MinidumpBuilder("x64", pid=5120).add_thread(4712).add_memory(0x10000, data).write(path)
 
-Nothing depends on the clock or on chance: the same calls give the same file.
+The same calls give the same file: nothing depends on the clock or on chance.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from dumpscan.exceptions import ScenarioError
 from dumpscan.files import whole_file
 from dumpscan.model.c_minidump import SIGNATURE, VERSION, c_minidump
+from dumpscan.model.windows.c_paging import PAGE_SIZE
 from dumpscan.synth.filler import Given
 from dumpscan.synth.minidump import streams
 from dumpscan.synth.minidump.ranges import MemoryRange, PlacedRange, placed32, placed64
@@ -25,10 +26,9 @@ from dumpscan.synth.minidump.records import (
     ModuleRecord,
     SystemRecord,
     ThreadRecord,
-    UnloadedModuleRecord,
 )
 from dumpscan.synth.windows.process_blocks import (
-    MAXIMUM_THREADS,
+    MAX_THREADS,
     PLAN32,
     PLAN64,
     STACK_STRIDE,
@@ -50,37 +50,36 @@ if TYPE_CHECKING:
 
 MemoryList = Literal["memory64", "memory"]
 
-PAGE_READONLY = 0x02
 PAGE_READWRITE = 0x04
 PAGE_EXECUTE_READ = 0x20
 MEM_PRIVATE = 0x20000
-MEM_MAPPED = 0x40000
 MEM_IMAGE = 0x1000000
 
 DEFAULT_TIMESTAMP = 1_704_067_200
 """2024-01-01 00:00:00 UTC."""
 _STREAM = c_minidump.MINIDUMP_STREAM_TYPE
 _FULL_MEMORY = 0x2
-"""MINIDUMP_TYPE.MiniDumpWithFullMemory, as the header's flags say it."""
+"""`MiniDumpWithFullMemory` of MINIDUMP_TYPE, a flag of the header."""
 
 
 class MinidumpBuilder:
-    """A fluent writer: every `add_...` returns the builder.
+    """A minidump in the making. Every `add_...` method returns the builder.
 
     Args:
         architecture: `x86`, `x64` or `arm64`.
         pid: Process id.
-        timestamp: When the dump was written, seconds since 1970.
-        created: When the process was started, seconds since 1970.
-        version: Windows version: major, minor, build.
-        server: Whether it is Windows Server.
+        timestamp: When the dump was written, in seconds since 1970.
+        created: When the process was started, in seconds since 1970.
+        version: Version of Windows: major, minor, build.
+        server: Whether the system is a Windows Server.
         misc_level: Version of the MiscInfo structure, 1 to 5.
-        build_string: Of MiscInfo 4.
-        wow64: Whether the process is a 32-bit one on x64: then it has both sets of blocks.
+        build_string: Text in MiscInfo from version 4 on.
+        wow64: Whether this is a 32-bit process on x64, which has TEBs, PEB and parameters of both widths.
         memory_info: Whether to write a MemoryInfoList.
 
     Raises:
-        ScenarioError: If the architecture is not known; all methods raise it for what cannot be built.
+        ScenarioError: If the architecture is unknown, or a time does not fit into 32 bits. All methods raise it for
+            values that cannot be written.
     """
 
     def __init__(
@@ -98,31 +97,31 @@ class MinidumpBuilder:
         memory_info: bool = True,
     ) -> None:
         if architecture not in ARCHITECTURES:
-            raise ScenarioError(f"unknown architecture {architecture!r}; expected one of x86, x64, arm64")
+            raise ScenarioError(f"unknown architecture {architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
         if wow64 and architecture != "x64":
-            raise ScenarioError(f"a WoW64 process is dumped as x64 here, not as {architecture}")
+            raise ScenarioError(f"a WoW64 process needs architecture x64, not {architecture}")
         self.architecture = ARCHITECTURES[architecture]
         for moment in (timestamp, created):
             if moment >> 32:
-                raise ScenarioError(f"a minidump's times lie between 1970 and 2106; {moment} seconds after 1970 do not")
+                raise ScenarioError(f"a time of {moment} s since 1970; expected one between 1970 and 2106")
         self.wow64 = wow64
         self.plan = WOW64_PLAN if wow64 else PLAN32 if architecture == "x86" else PLAN64
         self._timestamp = timestamp
-        self._system = SystemRecord(version=version, server=server)
+        self._system = SystemRecord(version, server)
         self._misc = MiscRecord(level=misc_level, pid=pid, created=created, build_string=build_string)
         self._memory_info = memory_info
         self._threads: list[ThreadRecord] = []
         self._modules: list[ModuleRecord] = []
-        self._unloaded: list[UnloadedModuleRecord] = []
+        self._unloaded: list[ModuleRecord] = []
         self._handles: list[HandleRecord] = []
         self._exception: ExceptionRecord | None = None
         self._ranges: list[MemoryRange] = []
-        self._patches: list[tuple[int, int, bytes]] = []  # index into the ranges, offset in that range, bytes
-        self._raw: list[tuple[int, bytes]] = []
+        self._patches: list[tuple[int, int, bytes]] = []  # (index of the range, offset in it, bytes)
+        self._raw: list[tuple[int, bytes]] = []  # (type, content) of further streams
 
     @property
     def ranges(self) -> Sequence[MemoryRange]:
-        """The memory so far, in the order of its adding."""
+        """The memory so far, in the order in which it was added."""
         return tuple(self._ranges)
 
     def add_thread(
@@ -135,10 +134,10 @@ class MinidumpBuilder:
         teb: int | None = None,
         stack_address: int | None = None,
     ) -> Self:
-        """Add a thread; `stack` is its stack's content. TEB and stack get addresses of their own unless given."""
+        """Add a thread with the content of its stack. The builder chooses addresses that are not given."""
         index = len(self._threads)
-        if index >= MAXIMUM_THREADS and (teb is None or stack_address is None):
-            raise ScenarioError(f"there is room for {MAXIMUM_THREADS} threads whose addresses are not given")
+        if index >= MAX_THREADS and (teb is None or stack_address is None):
+            raise ScenarioError(f"there is room for {MAX_THREADS} threads whose addresses are not given")
         content = Given(bytes(stack)) if isinstance(stack, bytes) else stack
         start = self.plan.stack + index * STACK_STRIDE if stack_address is None else stack_address
         self._threads.append(
@@ -160,33 +159,37 @@ class MinidumpBuilder:
         size: int,
         *,
         version: tuple[int, int, int, int] = (0, 0, 0, 0),
-        timestamp: int = DEFAULT_TIMESTAMP,
-        checksum: int = 0,
         pdb: tuple[str, bytes, int] | None = None,
     ) -> Self:
-        """Add a loaded module; `pdb` is (file name, 16 GUID bytes as they lie in memory, age)."""
-        self._check_span(base, size)
-        module = ModuleRecord(
-            name=name, base=base, size=size, version=version, timestamp=timestamp, checksum=checksum, pdb=pdb
-        )
-        self._modules.append(module)
+        """Add a loaded module. `pdb` is (file name, the 16 bytes of the GUID in memory order, age)."""
+        self._modules.append(self._module(name, base, size, version, pdb))
         return self
 
-    def add_unloaded_module(self, name: str, base: int, size: int, *, timestamp: int = DEFAULT_TIMESTAMP) -> Self:
-        """Add a module that had been unloaded."""
-        self._check_span(base, size)
-        self._unloaded.append(UnloadedModuleRecord(name=name, base=base, size=size, timestamp=timestamp))
+    def add_unloaded_module(self, name: str, base: int, size: int) -> Self:
+        """Add a module that was unloaded before the dump was written."""
+        self._unloaded.append(self._module(name, base, size))
         return self
+
+    def _module(
+        self,
+        name: str,
+        base: int,
+        size: int,
+        version: tuple[int, int, int, int] = (0, 0, 0, 0),
+        pdb: tuple[str, bytes, int] | None = None,
+    ) -> ModuleRecord:
+        self._check_span(base, size)
+        return ModuleRecord(name=name, base=base, size=size, timestamp=DEFAULT_TIMESTAMP, version=version, pdb=pdb)
 
     def add_handle(self, handle: int, type_name: str, object_name: str | None = None) -> Self:
         """Add an open handle."""
-        self._handles.append(HandleRecord(handle=handle, type_name=type_name, object_name=object_name))
+        self._handles.append(HandleRecord(handle, type_name, object_name))
         return self
 
     def add_memory(
         self, address: int, content: Content | bytes, *, protect: int = PAGE_READWRITE, kind: int = MEM_PRIVATE
     ) -> Self:
-        """Add a memory range at a virtual address. Ranges may overlap and lie in any order: real dumps' do."""
+        """Add a memory range at a virtual address. Ranges may overlap and be in any order, as in real dumps."""
         if isinstance(content, bytes | bytearray | memoryview):
             content = Given(bytes(content))
         self._check_span(address, content.size)
@@ -199,7 +202,7 @@ class MinidumpBuilder:
             raise ScenarioError(f"{size} bytes at {address:#x} do not fit into addresses of {bits} bits")
 
     def plant(self, address: int, data: bytes) -> Self:
-        """Lay `data` over the memory already there, across adjacent ranges if need be."""
+        """Write `data` over the memory added before, across adjacent ranges if need be."""
         while data:
             held = (index for index, entry in enumerate(self._ranges) if entry.address <= address < entry.end)
             index = next(held, None)
@@ -221,9 +224,10 @@ class MinidumpBuilder:
         session: int = 1,
         split_environment: bool = False,
     ) -> Self:
-        """Write TEBs (of the threads added before), PEB, process parameters and environment block into the memory.
+        """Add the TEBs of the threads added before, the PEB, the process parameters and the environment block.
 
-        A WoW64 process gets both sets. `split_environment` lays the block over ranges of one page each.
+        A WoW64 process gets them in both widths. `split_environment` puts each page of the environment block into a
+        memory range of its own.
         """
         blocks = ProcessBlocks(
             pid=self._misc.pid,
@@ -242,8 +246,8 @@ class MinidumpBuilder:
         for half, plan in plans:
             for address, content in process_memory(half, plan):
                 if split_environment and address == plan.environment:
-                    for start in range(0, len(content), 0x1000):
-                        self.add_memory(address + start, content[start : start + 0x1000])
+                    for start in range(0, len(content), PAGE_SIZE):
+                        self.add_memory(address + start, content[start : start + PAGE_SIZE])
                 else:
                     self.add_memory(address, content)
         return self
@@ -259,31 +263,32 @@ class MinidumpBuilder:
         )
 
     def set_exception(self, thread_id: int, code: int, address: int, information: Iterable[int] = ()) -> Self:
-        """Say why the dump was written; there are at most 15 words of information."""
+        """Set the exception for which the dump was written, with at most 15 words of information."""
         self._exception = ExceptionRecord(
             thread_id=thread_id, code=code, address=address, information=tuple(information)[:15]
         )
         return self
 
     def add_comment(self, text: str) -> Self:
-        """Add a comment, in UTF-16."""
+        """Add a comment in UTF-16."""
         return self.add_stream(_STREAM.CommentStreamW.value, encode_text(text + "\0"))
 
     def add_stream(self, stream_type: int, data: bytes) -> Self:
-        """Add a stream of any type, known or not, as it is."""
+        """Add a stream of any type."""
         self._raw.append((stream_type, data))
         return self
 
     def write(
         self, path: Path, *, memory_list: MemoryList = "memory64", scatter: bool = False
     ) -> tuple[PlacedRange, ...]:
-        """Write the file, whole or not at all, and say where each memory range lies in it.
+        """Write the file, whole or not at all, and return where each memory range lies in it.
 
         Args:
-            path: The file; an older one is replaced.
-            memory_list: `memory64` (one run of data at the end, of any size) or `memory` (the older list, below 4 GiB).
-            scatter: Only with `memory`: lay the ranges' data in reverse order with gaps between them, so that ranges
-                that are adjacent in the address space are not adjacent in the file.
+            path: The file. An older one is replaced.
+            memory_list: `memory64` (one run of data at the end, of any size) or `memory` (the older list, which ends
+                below 4 GiB).
+            scatter: With `memory`: write the data of the ranges in reverse order and with gaps, so that ranges that are
+                adjacent in the address space are not adjacent in the file.
 
         Raises:
             ExportError: If the file cannot be written.
@@ -302,13 +307,13 @@ class MinidumpBuilder:
         return placed
 
     def _head(self, memory_list: MemoryList, *, scatter: bool) -> tuple[bytes, tuple[PlacedRange, ...]]:
-        """Return everything before the memory, and where the memory goes."""
+        """Return the file up to the memory, and the places of the memory ranges."""
         optional = (self._named_threads, self._unloaded, self._handles, self._exception, self._memory_info)
         count = 5 + sum(map(bool, optional)) + len(self._raw)
         head = streams.Head(bytearray(len(c_minidump.MINIDUMP_HEADER) + count * len(c_minidump.MINIDUMP_DIRECTORY)))
         contexts = [head.append(streams.context(self.architecture, thread), 16) for thread in self._threads]
         entries = [(kind, head.append(content, 8)) for kind, content in self._plain_streams(head, contexts)]
-        # The thread list and the memory list point to the memory, which follows them: their sizes are known before.
+        # The lists of threads and of memory point to the memory behind them, so room is made for them first.
         wide = memory_list == "memory64"
         threads = head.append(streams.thread_list(self._threads, contexts, lambda _: streams.NOWHERE), 8)
         ranges = head.append(bytes(16 * len(self._ranges) + (16 if wide else 4)), 8)
@@ -340,7 +345,7 @@ class MinidumpBuilder:
         return [thread for thread in self._threads if thread.name is not None]
 
     def _plain_streams(self, head: streams.Head, contexts: Sequence[streams.Location]) -> Iterator[tuple[int, bytes]]:
-        """Yield (type, content) of the streams that do not point to memory."""
+        """Yield (type, content) of each stream that does not point to memory."""
         yield _STREAM.SystemInfoStream.value, streams.system_info(head, self.architecture, self._system)
         yield _STREAM.MiscInfoStream.value, streams.misc_info(self._misc)
         yield _STREAM.ModuleListStream.value, streams.module_list(head, self._modules)
@@ -360,15 +365,14 @@ class MinidumpBuilder:
         yield from self._raw
 
     def _pages(self) -> list[MemoryInfoRecord]:
-        """Return the memory as `VirtualQuery` would tell it: the ranges, and the modules that no range lies in."""
+        """Return the memory as `VirtualQuery` describes it: the ranges, and the modules without any range."""
         pages = [
-            MemoryInfoRecord(base=entry.address, size=entry.content.size, protect=entry.protect, type=entry.type)
+            MemoryInfoRecord(entry.address, entry.content.size, entry.protect, entry.type)
             for entry in self._ranges
             if entry.content.size
         ]
         for module in self._modules:
             end = module.base + module.size
             if not any(entry.address < end and module.base < entry.end for entry in self._ranges):
-                image = {"protect": PAGE_EXECUTE_READ, "type": MEM_IMAGE}
-                pages.append(MemoryInfoRecord(base=module.base, size=module.size, **image))
+                pages.append(MemoryInfoRecord(module.base, module.size, PAGE_EXECUTE_READ, MEM_IMAGE))
         return sorted(pages, key=lambda page: page.base)

@@ -1,4 +1,4 @@
-"""Where a minidump's memory ranges go in the file."""
+"""The memory ranges of a minidump, and where their data lie in the file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from dumpscan.synth.filler import Content
 
 _SCATTER_ALIGNMENT = 64
-_MEMORY_LIST_LIMIT = 1 << 32
+_MAX_OFFSET32 = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryRange:
-    """A memory range to be written: virtual address, content, protection and type as `VirtualQuery` has them."""
+    """A memory range to write: virtual address, content, and protection and type as `VirtualQuery` has them."""
 
     address: int
     content: Content
@@ -27,36 +27,47 @@ class MemoryRange:
 
     @property
     def end(self) -> int:
-        """Address of the first byte past it."""
+        """Address past the last byte."""
         return self.address + self.content.size
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedRange:
-    """A memory range as it was written: virtual address, size in bytes, offset in the file."""
+    """A memory range in the file: virtual address, size in bytes, file offset."""
 
     address: int
     size: int
     file_offset: int
 
+    @property
+    def end(self) -> int:
+        """Address past the last byte."""
+        return self.address + self.size
+
 
 def placed64(ranges: Sequence[MemoryRange], start: int) -> tuple[PlacedRange, ...]:
-    """Lay the ranges' data one after the other from the offset `start`, as a Memory64List wants it."""
-    placed = []
-    for entry in ranges:
-        placed.append(PlacedRange(entry.address, entry.content.size, start))
-        start += entry.content.size
-    return tuple(placed)
+    """Place the data of the ranges one after another from the offset `start` on, as a Memory64List requires."""
+    return _placed(ranges, start, gaps=False)
 
 
 def placed32(ranges: Sequence[MemoryRange], start: int, *, scatter: bool) -> tuple[PlacedRange, ...]:
-    """Lay the ranges' data from the offset `start` on; scattered, in reverse order and with gaps."""
+    """Place the data of the ranges from the offset `start` on; if `scatter`, in reverse order and with gaps.
+
+    Raises:
+        ScenarioError: If the data end beyond 4 GiB.
+    """
+    placed = _placed(ranges[::-1], start, gaps=True)[::-1] if scatter else _placed(ranges, start, gaps=False)
+    end = max((place.file_offset + place.size for place in placed), default=start)
+    if end > _MAX_OFFSET32:
+        raise ScenarioError(f"{end} bytes do not fit into a MemoryList, whose offsets have 32 bits; use memory64")
+    return placed
+
+
+def _placed(ranges: Sequence[MemoryRange], start: int, *, gaps: bool) -> tuple[PlacedRange, ...]:
     placed = []
-    for entry in reversed(ranges) if scatter else ranges:
-        if scatter:
+    for entry in ranges:
+        if gaps:
             start = (start // _SCATTER_ALIGNMENT + 1) * _SCATTER_ALIGNMENT
         placed.append(PlacedRange(entry.address, entry.content.size, start))
         start += entry.content.size
-    if start > _MEMORY_LIST_LIMIT:
-        raise ScenarioError(f"{start} bytes do not fit into a MemoryList, whose offsets have 32 bits; use memory64")
-    return tuple(reversed(placed) if scatter else placed)
+    return tuple(placed)

@@ -1,4 +1,4 @@
-"""What a minidump's streams say, as plain records, and how each processor shows in them."""
+"""The contents of a minidump's streams as plain records, and the processors that a minidump can name."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How a processor shows in a minidump.
+    """A processor in a minidump.
 
     Attributes:
         processor: `PROCESSOR_ARCHITECTURE` value.
         pointer_size: Bytes of a pointer.
-        level: `ProcessorLevel` (for x86 and x64 the CPU family).
+        level: `ProcessorLevel`, which is the CPU family for x86 and x64.
         revision: `ProcessorRevision`.
         context: Name of its CONTEXT layout.
-        context_flags: `ContextFlags` of a whole context (`winnt.h`).
-        instruction_pointer: Name of that register in the context; the stack pointer's follows.
-        stack_pointer: Likewise.
+        context_flags: `ContextFlags` of a whole context (winnt.h).
+        instruction_pointer: Name of this register in the context.
+        stack_pointer: Name of this register in the context.
     """
 
     processor: int
@@ -37,94 +37,72 @@ ARCHITECTURES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class SystemRecord:
-    """The system that the process ran on; the version is (major, minor, build)."""
+    """The system on which the process ran. The version is (major, minor, build)."""
 
     version: tuple[int, int, int]
-    server: bool = False
-    service_pack: str = ""
-    processors: int = 4
+    server: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadRecord:
-    """A thread. Addresses are virtual; the stack range is (start, size in bytes)."""
+    """A thread. Addresses are virtual. The stack is (start, size in bytes)."""
 
     thread_id: int
     teb: int
     stack: tuple[int, int]
-    instruction_pointer: int = 0
-    stack_pointer: int = 0
-    suspend_count: int = 0
-    priority: int = 0
-    name: str | None = None
+    instruction_pointer: int
+    stack_pointer: int
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRecord:
-    """A loaded module; the version has four parts, the PDB record is (file name, 16 GUID bytes, age)."""
+    """A loaded or unloaded module. The version has four parts. The PDB is (file name, 16 GUID bytes, age)."""
 
     name: str
     base: int
     size: int
+    timestamp: int
     version: tuple[int, int, int, int] = (0, 0, 0, 0)
-    timestamp: int = 0
-    checksum: int = 0
     pdb: tuple[str, bytes, int] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnloadedModuleRecord:
-    """A module that was unloaded."""
-
-    name: str
-    base: int
-    size: int
-    timestamp: int = 0
-    checksum: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class HandleRecord:
-    """An open handle; the object may have no name."""
+    """An open handle. Its object may have no name."""
 
     handle: int
     type_name: str
     object_name: str | None = None
-    attributes: int = 0
-    granted_access: int = 0x1F0003
-    handle_count: int = 1
-    pointer_count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExceptionRecord:
-    """Why the dump was written."""
+    """The exception for which the dump was written. There are at most 15 words of information."""
 
     thread_id: int
     code: int
     address: int
-    flags: int = 0
     information: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class MemoryInfoRecord:
-    """A run of pages of one kind (values of `VirtualQuery`)."""
+    """A run of committed pages of one kind, as `VirtualQuery` describes it."""
 
     base: int
     size: int
     protect: int
     type: int
-    state: int = 0x1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiscRecord:
-    """What MiscInfo says; `level` is the version of the structure, 1 to 5."""
+    """The contents of MiscInfo. `level` is the version of the structure, 1 to 5."""
 
     level: int
     pid: int
     created: int
-    build_string: str = ""
+    build_string: str

@@ -14,26 +14,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from dumpscan.synth.minidump.builder import MemoryList
-from dumpscan.synth.minidump.records import ARCHITECTURES, ExceptionRecord
-from dumpscan.synth.scenario import parse_common, parse_process
+from dumpscan.synth.minidump.records import ARCHITECTURES, ExceptionRecord, HandleRecord
+from dumpscan.synth.scenario import MAX_ADDRESS, parse_common, parse_process
 from dumpscan.synth.toml_table import load_scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dumpscan.synth.minidump.builder import MemoryList
     from dumpscan.synth.scenario import Common, ProcessSpec
     from dumpscan.synth.toml_table import Table
 
-MEMORY_LISTS: tuple[MemoryList, ...] = get_args(MemoryList)
+MEMORY_LISTS: dict[str, MemoryList] = {"memory64": "memory64", "memory": "memory"}
 _DEFAULT_WRITTEN = datetime(2024, 1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpSpec:
-    """How the dump is written: the scenario's `[dump]`."""
+    """How the dump is written: the scenario's `[dump]`. An unloaded module is (path, base, size)."""
 
     architecture: str
     memory_list: MemoryList
@@ -47,13 +47,13 @@ class DumpSpec:
     memory_info: bool
     comment: str | None
     exception: ExceptionRecord | None
-    handles: tuple[tuple[int, str, str | None], ...]
+    handles: tuple[HandleRecord, ...]
     unloaded: tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinidumpScenario:
-    """A whole scenario of a minidump, checked; `table` is that of its process, for messages."""
+    """The scenario of a minidump. `table` is that of its process, for messages."""
 
     common: Common
     dump: DumpSpec
@@ -62,54 +62,56 @@ class MinidumpScenario:
 
 
 def load_minidump_scenario(path: Path) -> MinidumpScenario:
-    """Read a scenario.
+    """Read a scenario file.
 
     Raises:
-        ScenarioError: If it cannot be read or is malformed; the message names the file, the table, the key and what was
-            expected.
+        ScenarioError: If the file cannot be read, is not TOML, or a value is malformed.
     """
-    root = load_scenario(path)
+    return load_scenario(path).read(_parse)
+
+
+def _parse(root: Table) -> MinidumpScenario:
     common = parse_common(root)
-    dump = _parse_dump(root.table("dump"))
+    dump = root.table("dump").read(_parse_dump)
     table = root.table("process", required=True)
-    process = parse_process(table, common.objects)
-    table.finish()
-    root.finish()
+    process = table.read(lambda table: parse_process(table, common.objects))
     if process.wow64 and dump.architecture != "x64":
         raise table.error("wow64", f"expected only with architecture x64, not {dump.architecture}")
     return MinidumpScenario(common=common, dump=dump, process=process, table=table)
 
 
 def _parse_dump(table: Table) -> DumpSpec:
-    version = table.text("windows", "10.0.19045", pattern=r"\d{1,3}\.\d{1,3}\.\d{1,5}").split(".")
-    handles = table.tables("handles")
-    unloaded = table.tables("unloaded_modules")
-    spec = DumpSpec(
-        architecture=table.choice("architecture", tuple(ARCHITECTURES), "x64"),
-        memory_list="memory" if table.choice("memory_list", MEMORY_LISTS, "memory64") == "memory" else "memory64",
+    version = table.text("windows", "10.0.19045", pattern=r"\d{1,3}\.\d{1,3}\.\d{1,5}")
+    major, minor, build = map(int, version.split("."))
+    return DumpSpec(
+        architecture=table.choice("architecture", ARCHITECTURES, "x64"),
+        memory_list=MEMORY_LISTS[table.choice("memory_list", MEMORY_LISTS, "memory64")],
         scatter=table.flag("scatter"),
         split_environment=table.flag("split_environment"),
-        version=(int(version[0]), int(version[1]), int(version[2])),
+        version=(major, minor, build),
         server=table.flag("server"),
         written=table.moment("written", _DEFAULT_WRITTEN),
         misc_level=table.integer("misc_level", 4, minimum=1, maximum=5),
         build_string=table.text("build_string", "", pattern=r"[ -~]{0,259}"),
         memory_info=table.flag("memory_info", default=True),
         comment=table.text("comment", None),
-        exception=_parse_exception(table.table("exception")) if "exception" in table else None,
-        handles=tuple((t.integer("handle"), t.text("type"), t.text("name", None)) for t in handles),
-        unloaded=tuple((t.text("path"), t.integer("base"), t.size("size", maximum=0x8000_0000)) for t in unloaded),
+        exception=table.table("exception").read(_parse_exception) if "exception" in table else None,
+        handles=table.each("handles", _parse_handle),
+        unloaded=table.each("unloaded_modules", _parse_unloaded),
     )
-    for child in (table, *handles, *unloaded):
-        child.finish()
-    return spec
 
 
 def _parse_exception(table: Table) -> ExceptionRecord:
-    record = ExceptionRecord(
+    return ExceptionRecord(
         thread_id=table.integer("thread", maximum=0xFFFFFFFF),
         code=table.integer("code", maximum=0xFFFFFFFF),
-        address=table.integer("address", 0, maximum=(1 << 64) - 1),
+        address=table.integer("address", 0, maximum=MAX_ADDRESS),
     )
-    table.finish()
-    return record
+
+
+def _parse_handle(table: Table) -> HandleRecord:
+    return HandleRecord(table.integer("handle"), table.text("type"), table.text("name", None))
+
+
+def _parse_unloaded(table: Table) -> tuple[str, int, int]:
+    return table.text("path"), table.integer("base"), table.size("size", maximum=0x8000_0000)

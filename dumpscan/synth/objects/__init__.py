@@ -1,1 +1,1 @@
-"""The objects that are planted in synthetic dumps."""
+"""Objects to plant in synthetic dumps: certificates, keys, containers, and decoys that look like them."""

@@ -1,7 +1,7 @@
-"""Certificates from a seed: versions 1 and 3, any serial number, and signatures that are the same on every run.
+"""Certificates from a seed: of version 1 or 3, with any serial number and the same signature on every run.
 
-`cryptography` does the names, extensions and keys, but its builder makes version 3 only and cannot sign DSA the same
-way twice; so the certificate around them (RFC 5280, 4.1) is put together here.
+`cryptography` encodes the names, extensions and keys. Its builder makes only version 3 and draws the nonce of a DSA
+signature at random, so the certificate around them (RFC 5280, 4.1) is encoded here.
 """
 
 from __future__ import annotations
@@ -18,37 +18,41 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 
 from dumpscan.exceptions import ScenarioError
 from dumpscan.synth.objects import der
+from dumpscan.synth.objects.keys import KeyPair, make_key
 from dumpscan.synth.seeded import SeededBytes, dsa_signature
 
 if TYPE_CHECKING:
-    from dumpscan.synth.objects.keys import KeyPair
+    from dumpscan.synth.objects.spec import ObjectSpec
 
-_RSA_SHA256 = der.sequence(der.oid("1.2.840.113549.1.1.11"), der.NULL)
-_DSA_SHA256 = der.sequence(der.oid("2.16.840.1.101.3.4.3.2"))
-_ED25519 = der.sequence(der.oid("1.3.101.112"))
-_ED448 = der.sequence(der.oid("1.3.101.113"))
+_ALGORITHMS = {
+    "RSA": der.sequence(der.oid("1.2.840.113549.1.1.11"), der.NULL),  # sha256WithRSAEncryption
+    "DSA": der.sequence(der.oid("2.16.840.1.101.3.4.3.2")),  # dsa-with-sha256
+    "Ed25519": der.sequence(der.oid("1.3.101.112")),
+    "Ed448": der.sequence(der.oid("1.3.101.113")),
+}
+"""AlgorithmIdentifier of signatures, by the signer's algorithm; for EC see `_ECDSA`."""
 _ECDSA: dict[int, tuple[bytes, hashes.HashAlgorithm]] = {
     256: (der.sequence(der.oid("1.2.840.10045.4.3.2")), hashes.SHA256()),
     384: (der.sequence(der.oid("1.2.840.10045.4.3.3")), hashes.SHA384()),
     521: (der.sequence(der.oid("1.2.840.10045.4.3.4")), hashes.SHA512()),
 }
 _UTC_TIME_YEARS = range(1950, 2050)
-"""Years that a validity gives as UTCTime; all others as GeneralizedTime (RFC 5280, 4.1.2.5)."""
+"""Years that are written as UTCTime. All others are written as GeneralizedTime (RFC 5280, 4.1.2.5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFields:
-    """What a certificate says.
+    """The contents of a certificate.
 
     Attributes:
-        version: 1 or 3; version 1 has no extensions.
-        serial: Any integer, negative ones too (`cryptography` refuses those, and memory holds them).
+        version: 1 or 3. Version 1 has no extensions.
+        serial: Any integer. `cryptography` refuses negative ones, but they occur in real certificates.
         subject: RFC 4514 distinguished name.
         issuer: RFC 4514 distinguished name.
         not_before: UTC.
         not_after: UTC.
         alternative_names: `DNS:name`, `IP:address`, `email:address`, `URI:address`.
-        ca: Basic constraints: whether it may sign others.
+        ca: Basic constraints: whether the certificate may sign others.
     """
 
     version: int
@@ -61,14 +65,43 @@ class CertificateFields:
     ca: bool = False
 
 
-def build_certificate(fields: CertificateFields, key: KeyPair, signer: KeyPair) -> bytes:
-    """Return the DER of a certificate of `key`, signed by `signer`.
+def key_of(spec: ObjectSpec, seed: str) -> KeyPair:
+    """Return the key pair that `spec` names."""
+    return make_key(spec.algorithm, f"{seed}/{spec.key}")
+
+
+def certificate_der(spec: ObjectSpec, seed: str) -> bytes:
+    """Return the certificate that `spec` describes in DER, whatever its kind and encoding.
 
     Raises:
-        ScenarioError: If a name is malformed, or the signer's algorithm cannot sign.
+        ScenarioError: If the version is unknown, a name is malformed, or the issuer's key cannot sign.
     """
-    if signer.algorithm in ("X25519", "X448"):
-        raise ScenarioError(f"a key of algorithm {signer.algorithm} cannot sign: name an issuer")
+    if spec.version not in (1, 3):
+        raise ScenarioError(f"certificate version {spec.version}; expected 1 or 3")
+    issuer, serial = spec.issuer or spec, spec.serial
+    if serial is None:
+        # 16 bytes and positive, as Windows makes them: the top bit is clear, the next one is set.
+        label = "serial", seed, spec.key, spec.algorithm, spec.subject, str(spec.version), str(spec.not_before)
+        serial = SeededBytes(*label).bits(126) | 1 << 126
+    fields = CertificateFields(
+        version=spec.version,
+        serial=serial,
+        subject=spec.subject,
+        issuer=issuer.subject,
+        not_before=spec.not_before,
+        not_after=spec.not_after,
+        alternative_names=spec.alternative_names,
+        ca=spec.ca,
+    )
+    return build_certificate(fields, key_of(spec, seed), key_of(issuer, seed))
+
+
+def build_certificate(fields: CertificateFields, key: KeyPair, signer: KeyPair) -> bytes:
+    """Return a certificate of `key`, signed by `signer`, in DER.
+
+    Raises:
+        ScenarioError: If a name is malformed, or the signer's key cannot sign.
+    """
     algorithm = _signature_algorithm(signer)
     extensions = _extensions(fields)
     body = der.sequence(
@@ -85,24 +118,23 @@ def build_certificate(fields: CertificateFields, key: KeyPair, signer: KeyPair) 
 
 
 def parse_name(text: str) -> x509.Name:
-    """Return a distinguished name from its RFC 4514 text.
+    """Return a distinguished name from its text in RFC 4514.
 
     Raises:
-        ScenarioError: If it is malformed.
+        ScenarioError: If the text is malformed.
     """
     try:
         return x509.Name.from_rfc4514_string(text)
     except ValueError as error:
-        raise ScenarioError(
-            f"{text!r} is no distinguished name (RFC 4514), e.g. CN=www.example.org,O=Example"
-        ) from error
+        expected = "expected text in RFC 4514 such as CN=www.example.org,O=Example"
+        raise ScenarioError(f"{text!r} is no distinguished name; {expected}") from error
 
 
 def alternative_name(text: str) -> x509.GeneralName:
     """Return a general name from `TYPE:value`.
 
     Raises:
-        ScenarioError: If the type is none of DNS, IP, email, URI, or the value is none of its kind.
+        ScenarioError: If the type is not DNS, IP, email or URI, or the value does not fit the type.
     """
     kind, _, value = text.partition(":")
     try:
@@ -117,7 +149,7 @@ def alternative_name(text: str) -> x509.GeneralName:
                 return x509.UniformResourceIdentifier(value)
     except ValueError as error:
         raise ScenarioError(f"{text!r} is no alternative name: {error}") from error
-    raise ScenarioError(f"{text!r} is no alternative name; expected DNS:, IP:, email: or URI: and a value")
+    raise ScenarioError(f"{text!r} is no alternative name; expected DNS:, IP:, email: or URI: with a value")
 
 
 def _time(moment: datetime) -> bytes:
@@ -149,17 +181,11 @@ def _extensions(fields: CertificateFields) -> list[bytes]:
 
 
 def _signature_algorithm(signer: KeyPair) -> bytes:
-    match signer.algorithm:
-        case "RSA":
-            return _RSA_SHA256
-        case "DSA":
-            return _DSA_SHA256
-        case "EC":
-            return _ECDSA[signer.bits][0]
-        case "Ed25519":
-            return _ED25519
-        case _:
-            return _ED448
+    if signer.algorithm == "EC":
+        return _ECDSA[signer.bits][0]
+    if signer.algorithm not in _ALGORITHMS:
+        raise ScenarioError(f"a key of algorithm {signer.algorithm} cannot sign: name an issuer")
+    return _ALGORITHMS[signer.algorithm]
 
 
 def _sign(signer: KeyPair, body: bytes) -> bytes:
@@ -178,4 +204,4 @@ def _sign(signer: KeyPair, body: bytes) -> bytes:
             r, s = dsa_signature((group.p, group.q, group.g), numbers.x, digest, source)
             return der.sequence(der.integer(r), der.integer(s))
         case _:
-            raise ScenarioError(f"a key of algorithm {signer.algorithm} cannot sign: name an issuer")
+            raise TypeError(signer.algorithm)  # `_signature_algorithm` has refused it

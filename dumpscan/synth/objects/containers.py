@@ -1,7 +1,7 @@
-"""Key material under a password, with salts from a seed: encrypted PKCS#8 and PKCS#12.
+"""Encrypted containers of private keys, with salts from a seed: PKCS#8 and PKCS#12.
 
-Sources: RFC 5958 and RFC 8018 (PKCS#8 under PBES2), RFC 7292 (PKCS#12).
-`cryptography` draws every salt at random, so the shells are put together here; it does the ciphers and PBKDF2.
+Sources: RFC 5958 and RFC 8018 (PKCS#8 under PBES2), RFC 7292 (PKCS#12). `cryptography` draws every salt at random, so
+only its ciphers and its PBKDF2 are used here.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from dumpscan.synth.alignment import align
 from dumpscan.synth.objects import der
+from dumpscan.synth.objects.pem import pem
 from dumpscan.synth.seeded import SeededBytes
 
-KDF = "PBKDF2-HMAC-SHA256"
-CIPHER = "AES-256-CBC"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ITERATIONS = 2048
 
 _PKCS7_DATA = der.oid("1.2.840.113549.1.7.1")
@@ -38,7 +42,7 @@ _LOCAL_KEY_ID = der.oid("1.2.840.113549.1.9.21")
 
 @dataclass(frozen=True, slots=True)
 class _Encrypted:
-    """Content under PBES2, and the AlgorithmIdentifier that says how."""
+    """Content encrypted under PBES2, and the AlgorithmIdentifier with its parameters."""
 
     algorithm: bytes
     content: bytes
@@ -59,13 +63,13 @@ def _pbes2(content: bytes, password: str, source: SeededBytes) -> _Encrypted:
 
 
 def encrypted_pkcs8(pkcs8: bytes, password: str, seed: str) -> bytes:
-    """Return an EncryptedPrivateKeyInfo (RFC 5958, 3) around a PKCS#8 key."""
+    """Return a PKCS#8 key as an EncryptedPrivateKeyInfo (RFC 5958, 3)."""
     shell = _pbes2(pkcs8, password, SeededBytes("encrypted-pkcs8", seed))
     return der.sequence(shell.algorithm, der.octet_string(shell.content))
 
 
 def pkcs12(pkcs8: bytes, certificate: bytes, password: str, seed: str, friendly_name: str) -> bytes:
-    """Return a PFX (RFC 7292, 4) with one key and its certificate, both encrypted, and a MAC over HMAC-SHA256."""
+    """Return a PFX (RFC 7292, 4) that holds a key and its certificate, both encrypted, under an HMAC-SHA256."""
     source = SeededBytes("pkcs12", seed)
     attributes = der.set_of(
         der.sequence(_FRIENDLY_NAME, der.set_of(der.bmp_string(friendly_name))),
@@ -98,14 +102,62 @@ def pkcs12(pkcs8: bytes, certificate: bytes, password: str, seed: str, friendly_
 
 
 def _pkcs12_mac_key(password: str, salt: bytes) -> bytes:
-    """Derive a MAC key (RFC 7292, B.2, purpose 3) of 32 bytes, which one round of SHA-256 gives."""
+    """Return the MAC key of 32 bytes, which is one output of SHA-256 (RFC 7292, B.2, with the ID byte 3)."""
     block = 64
 
     def fill(material: bytes) -> bytes:
-        size = -(-len(material) // block) * block
+        size = align(len(material), block)
         return (material * (size // len(material) + 1))[:size]
 
     key = bytes([3]) * block + fill(salt) + fill(password.encode("utf-16-be") + b"\0\0")
     for _ in range(ITERATIONS):
         key = hashlib.sha256(key).digest()
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a container holds: a PKCS#8 key, its certificate (empty if the container holds none), and its name."""
+
+    pkcs8: bytes
+    certificate: bytes
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyContainer:
+    """A kind of container.
+
+    Attributes:
+        name: As in `EncryptedContainer.container`.
+        encoding: As in `Location.encoding`.
+        write: Returns the container from its contents, a password and a seed.
+        has_certificate: Whether it holds the key's certificate.
+        kdf: As in `EncryptedContainer`, like `cipher` and `iterations`.
+    """
+
+    name: str
+    encoding: str
+    write: Callable[[Contents, str, str], bytes]
+    has_certificate: bool = False
+    kdf: str | None = "PBKDF2-HMAC-SHA256"
+    cipher: str | None = "AES-256-CBC"
+    iterations: int | None = ITERATIONS
+
+
+def _pkcs8(contents: Contents, password: str, seed: str) -> bytes:
+    return encrypted_pkcs8(contents.pkcs8, password, seed)
+
+
+def _pkcs12(contents: Contents, password: str, seed: str) -> bytes:
+    return pkcs12(contents.pkcs8, contents.certificate, password, seed, contents.name)
+
+
+CONTAINERS = {
+    "pkcs8-encrypted": KeyContainer(name="pkcs8", encoding="der", write=_pkcs8),
+    "pem-encrypted": KeyContainer(
+        name="pkcs8", encoding="pem", write=lambda *given: pem("ENCRYPTED PRIVATE KEY", _pkcs8(*given))
+    ),
+    "pkcs12": KeyContainer(name="pkcs12", encoding="der", write=_pkcs12, has_certificate=True),
+}
+"""The containers by the name that a scenario gives as an encoding."""

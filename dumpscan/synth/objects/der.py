@@ -1,7 +1,6 @@
-"""A DER writer, as small as the objects that it writes need.
+"""A small DER writer (ITU-T X.690 (02/2021), sections 8 and 10).
 
-Source: ITU-T X.690 (02/2021), sections 8 and 10. The generator's objects are written apart from the readers on purpose,
-so that one mistake cannot hide in both; `cryptography` writes no version 1 certificates and salts containers at random.
+It shares no code with the readers, so that a mistake in one of them is not hidden by the same mistake in the other.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from itertools import accumulate
 
 NULL = b"\x05\x00"
 TRUE = b"\x01\x01\xff"
-"""BOOLEAN; DER leaves a false one out where false is the default, as it is everywhere here."""
+"""BOOLEAN true. DER omits a BOOLEAN that has its default value, which is false in all objects written here."""
 _LONG_FORM = 0x80
-"""From this length on, the first length byte says how many length bytes follow."""
+"""From this length on, the first length byte gives the number of length bytes that follow."""
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
-    """One element: `tag` (a single byte), the length in its shortest form, and the content."""
+    """Return an element: a tag of one byte, the length in its shortest form, and the content."""
     content = b"".join(parts)
     size = len(content)
     if size < _LONG_FORM:
@@ -26,43 +25,43 @@ def tlv(tag: int, *parts: bytes) -> bytes:
 
 
 def sequence(*parts: bytes) -> bytes:
-    """SEQUENCE of elements that are encoded already."""
+    """Return a SEQUENCE of encoded elements."""
     return tlv(0x30, *parts)
 
 
 def set_of(*parts: bytes) -> bytes:
-    """SET OF elements that are encoded already; DER wants them sorted by their encodings."""
+    """Return a SET OF encoded elements, which DER sorts by their encodings."""
     return tlv(0x31, *sorted(parts))
 
 
 def integer(value: int) -> bytes:
-    """INTEGER of any size and sign, in two's complement."""
+    """Return an INTEGER of any size and sign."""
     size = (value if value >= 0 else ~value).bit_length() // 8 + 1
     return tlv(0x02, value.to_bytes(size, "big", signed=True))
 
 
 def octet_string(content: bytes) -> bytes:
-    """OCTET STRING."""
+    """Return an OCTET STRING."""
     return tlv(0x04, content)
 
 
 def bit_string(content: bytes) -> bytes:
-    """BIT STRING of whole bytes."""
+    """Return a BIT STRING of whole bytes."""
     return tlv(0x03, b"\x00", content)
 
 
 def bmp_string(text: str) -> bytes:
-    """BMPString, as PKCS#12 uses it for names."""
+    """Return a BMPString, which PKCS#12 uses for names."""
     return tlv(0x1E, text.encode("utf-16-be"))
 
 
 def explicit(number: int, content: bytes) -> bytes:
-    """[number] EXPLICIT, constructed."""
+    """Return an element with the tag [number] EXPLICIT."""
     return tlv(0xA0 | number, content)
 
 
 def oid(dotted: str) -> bytes:
-    """OBJECT IDENTIFIER from its dotted form."""
+    """Return an OBJECT IDENTIFIER from its dotted form."""
     first, second, *rest = map(int, dotted.split("."))
     return tlv(0x06, *map(_base128, (40 * first + second, *rest)))
 

@@ -1,34 +1,36 @@
-"""A process's own description of itself in its memory: TEBs, PEB, process parameters, environment block.
+"""A Windows process's description of itself in its memory: TEBs, PEB, process parameters, environment block.
 
-Layouts: `dumpscan.model.c_process`. The addresses are like those that Windows 10 hands out, but fixed.
+Layouts: `dumpscan.model.c_process`. The addresses are like those of Windows 10, but fixed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_process import c_process
+from dumpscan.model.windows.c_paging import PAGE_SIZE
+from dumpscan.synth.alignment import pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-PAGE = 0x1000
 TEB_STRIDE = 0x4000
-"""From one thread's TEB to the next; in a WoW64 process the 32-bit TEB lies `TEB32_OFFSET` after the 64-bit one."""
+"""Between the TEBs of two threads."""
 TEB32_OFFSET = 0x2000
+"""From the 64-bit TEB of a thread in a WoW64 process to its 32-bit TEB."""
 STACK_STRIDE = 0x100000
-"""From one thread's stack to the next."""
-MAXIMUM_THREADS = 32
-"""As many TEBs and stacks have room by the address plans."""
-_MAXIMUM_STRING = 0xFFFE
-"""A UNICODE_STRING's length is a 16-bit number of bytes, and of UTF-16 units there are two each."""
+"""Between the stacks of two threads."""
+MAX_THREADS = 32
+"""The address plans have room for the TEBs and stacks of this many threads."""
+_MAX_UNITS = 0x7FFE
+"""UTF-16 units of a UNICODE_STRING with a NUL behind it: its lengths are 16-bit numbers of bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddressPlan:
-    """Where things lie in a process of one width."""
+    """The addresses of what a process holds. `library_step` is the distance between two libraries."""
 
     pointer_size: int
     peb: int
@@ -66,24 +68,21 @@ PLAN32 = AddressPlan(
     library=0x7500_0000,
     library_step=0x0020_0000,
 )
-WOW64_PLAN = AddressPlan(
+WOW64_PLAN = replace(
+    PLAN32,
     pointer_size=8,
-    peb=0x0030_0000 - PAGE,
-    teb=0x0030_2000,
+    peb=PLAN32.peb - PAGE_SIZE,
     parameters=0x0510_0000,
     environment=0x0520_0000,
-    stack=PLAN32.stack,
-    heap=PLAN32.heap,
-    executable=PLAN32.executable,
     library=PLAN64.library,
     library_step=PLAN64.library_step,
 )
-"""The 64-bit half of a 32-bit process: all of it below 4 GiB, its PEB on the page before the 32-bit one."""
+"""The 64-bit half of a 32-bit process. Its PEB is on the page before the 32-bit one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadBlock:
-    """A thread as its TEB describes it."""
+    """The contents of a TEB. `teb32` is the address of a WoW64 thread's 32-bit TEB, else 0."""
 
     thread_id: int
     teb: int
@@ -94,17 +93,17 @@ class ThreadBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessBlocks:
-    """What the blocks of one process say.
+    """The contents of the blocks of a process.
 
     Attributes:
         pid: Process id.
         image_path: Path of the executable.
-        command_line: The whole command line; lone surrogates are kept.
-        environment: `NAME=value` entries, in their order.
-        current_directory: With a backslash at its end, as Windows keeps it.
+        command_line: The whole command line. Lone surrogates are kept.
+        environment: `NAME=value` entries, in order.
+        current_directory: It ends with a backslash, as in Windows.
         image_base: Address of the executable's image.
         session: Terminal Services session id.
-        threads: One TEB each.
+        threads: One for each TEB.
     """
 
     pid: int
@@ -118,15 +117,15 @@ class ProcessBlocks:
 
 
 def encode_text(text: str) -> bytes:
-    """UTF-16LE, lone surrogates and all."""
+    """Return text in UTF-16LE. Lone surrogates are kept."""
     return text.encode("utf-16-le", "surrogatepass")
 
 
 def environment_block(entries: Iterable[str]) -> bytes:
-    """Return an environment block: the entries, each ended by a NUL, then an empty one.
+    """Return an environment block: the entries, each ended by a NUL, then one more NUL.
 
     Raises:
-        ScenarioError: If an entry is empty or holds a NUL: the block would end there.
+        ScenarioError: If an entry is empty or holds a NUL, which would end the block there.
     """
     checked = list(entries)
     for entry in checked:
@@ -136,73 +135,82 @@ def environment_block(entries: Iterable[str]) -> bytes:
 
 
 def process_memory(blocks: ProcessBlocks, plan: AddressPlan) -> Iterator[tuple[int, bytes]]:
-    """Yield the (virtual address, bytes) of PEB, TEBs, parameters and environment: whole pages, placed by `plan`.
+    """Yield the (virtual address, bytes) of PEB, TEBs, parameters and environment, each in whole pages.
 
     Raises:
-        ScenarioError: If a string is too long for a UNICODE_STRING, an environment entry is malformed, or an address is
-            too large for a 32-bit process.
+        ScenarioError: If a string is too long for a UNICODE_STRING, an environment entry is malformed, or the image's
+            base is too large for a 32-bit process.
     """
     if blocks.image_base >> 8 * plan.pointer_size:
         raise ScenarioError(f"the executable's base {blocks.image_base:#x} does not fit into a 32-bit process")
-    width = 64 if plan.pointer_size == 8 else 32  # noqa: PLR2004 -- bytes of a pointer
-    peb = _structure(
-        f"PEB{width}",
-        ImageBaseAddress=blocks.image_base,
-        ProcessParameters=plan.parameters,
-        SessionId=blocks.session,
+    environment = environment_block(blocks.environment)
+    yield (
+        plan.peb,
+        _structure(
+            plan,
+            "PEB",
+            ImageBaseAddress=blocks.image_base,
+            ProcessParameters=plan.parameters,
+            SessionId=blocks.session,
+        ),
     )
-    yield plan.peb, _pages(peb)
     for thread in blocks.threads:
-        teb = _structure(
-            f"TEB{width}",
-            ExceptionList=thread.teb32,
-            StackBase=thread.stack_base,
-            StackLimit=thread.stack_limit,
-            Self=thread.teb,
-            UniqueProcess=blocks.pid,
-            UniqueThread=thread.thread_id,
-            ProcessEnvironmentBlock=plan.peb,
+        yield (
+            thread.teb,
+            _structure(
+                plan,
+                "TEB",
+                ExceptionList=thread.teb32,
+                StackBase=thread.stack_base,
+                StackLimit=thread.stack_limit,
+                Self=thread.teb,
+                UniqueProcess=blocks.pid,
+                UniqueThread=thread.thread_id,
+                ProcessEnvironmentBlock=plan.peb,
+            ),
         )
-        yield thread.teb, _pages(teb)
-    block = environment_block(blocks.environment)
-    yield plan.parameters, _pages(_parameters(blocks, plan, width, len(block)))
-    yield plan.environment, _pages(block)
+    yield plan.parameters, _parameters(blocks, plan, len(environment))
+    yield plan.environment, pad(environment, PAGE_SIZE)
 
 
-def _parameters(blocks: ProcessBlocks, plan: AddressPlan, width: int, environment_size: int) -> bytes:
-    layout = getattr(c_process, f"RTL_USER_PROCESS_PARAMETERS{width}")
-    string = getattr(c_process, f"UNICODE_STRING{width}")
-    tail = bytearray()
+def _parameters(blocks: ProcessBlocks, plan: AddressPlan, environment_size: int) -> bytes:
+    name = "RTL_USER_PROCESS_PARAMETERS"
+    start = len(_layout(plan, name))
+    tail = b""
 
-    def text(name: str, value: str) -> Any:  # noqa: ANN401 -- a cstruct type made at run time
+    def text(what: str, value: str) -> Any:  # noqa: ANN401 -- a cstruct type made at run time
+        nonlocal tail
         content = encode_text(value)
-        if len(content) > _MAXIMUM_STRING - 2:
-            raise ScenarioError(f"{name} has {len(content) // 2} UTF-16 units; a UNICODE_STRING holds at most 32766")
-        address = plan.parameters + len(layout) + len(tail)
-        tail.extend(content + b"\0\0")
-        tail.extend(bytes(-len(tail) % 8))
-        return string(Length=len(content), MaximumLength=len(content) + 2, Buffer=address)
+        if len(content) > 2 * _MAX_UNITS:
+            raise ScenarioError(
+                f"{what} has {len(content) // 2} UTF-16 units; a UNICODE_STRING holds at most {_MAX_UNITS}"
+            )
+        address = plan.parameters + start + len(tail)
+        tail = pad(tail + content + b"\0\0", 8)
+        return _layout(plan, "UNICODE_STRING")(Length=len(content), MaximumLength=len(content) + 2, Buffer=address)
 
     strings = {
         "CurrentDirectory": text("current directory", blocks.current_directory),
         "ImagePathName": text("image path", blocks.image_path),
         "CommandLine": text("command line", blocks.command_line),
     }
-    size = len(layout) + len(tail)
-    parameters = layout(
-        MaximumLength=size,
-        Length=size,
+    return _structure(
+        plan,
+        name,
+        tail,
+        MaximumLength=start + len(tail),
+        Length=start + len(tail),
         Flags=1,  # RTL_USER_PROC_PARAMS_NORMALIZED: its pointers are absolute
         Environment=plan.environment,
         EnvironmentSize=environment_size,
         **strings,
     )
-    return bytes(parameters.dumps()) + bytes(tail)
 
 
-def _structure(name: str, **fields: int) -> bytes:
-    return bytes(getattr(c_process, name)(**fields).dumps())
+def _layout(plan: AddressPlan, name: str) -> Any:  # noqa: ANN401 -- a cstruct type made at run time
+    return getattr(c_process, f"{name}{8 * plan.pointer_size}")
 
 
-def _pages(content: bytes) -> bytes:
-    return content + bytes(-len(content) % PAGE)
+def _structure(plan: AddressPlan, name: str, tail: bytes = b"", **fields: Any) -> bytes:  # noqa: ANN401 -- as above
+    """Return a structure and its tail in whole pages."""
+    return pad(bytes(_layout(plan, name)(**fields)) + tail, PAGE_SIZE)

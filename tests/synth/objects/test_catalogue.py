@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key as load_pem
 
 from dumpscan.exceptions import ScenarioError
-from dumpscan.synth.objects import catalogue as objects
-from dumpscan.synth.objects.catalogue import ObjectSpec, make
+from dumpscan.synth.objects.catalogue import ENCODINGS, make
+from dumpscan.synth.objects.decoys import DECOYS
 from dumpscan.synth.objects.keys import make_key
+from dumpscan.synth.objects.spec import ObjectSpec
 
 if TYPE_CHECKING:
     from dumpscan.synth.objects.planted import PlantedObject
@@ -33,7 +34,7 @@ def parsed(planted: PlantedObject) -> x509.Certificate:
     return x509.load_pem_x509_certificate(text)
 
 
-@pytest.mark.parametrize("encoding", objects.CERTIFICATE_ENCODINGS)
+@pytest.mark.parametrize("encoding", ENCODINGS["certificate"])
 def test_certificate_truth(encoding: str) -> None:
     planted = make(replace(LEAF, encoding=encoding), "seed")
     certificate = parsed(planted)
@@ -66,7 +67,7 @@ def test_key_and_certificate_of_one_name_are_a_pair() -> None:
         replace(LEAF, version=1, issuer=None, algorithm="rsa-512"),
         ObjectSpec(kind="private_key", algorithm="rsa-1024", encoding="cng-full"),
         ObjectSpec(kind="encrypted_container", algorithm="ec-p384", encoding="pkcs12"),
-        *(replace(RSA, encoding=flaw) for flaw in objects.DECOYS),
+        *(replace(RSA, encoding=flaw) for flaw in DECOYS),
     ],
 )
 def test_same_specification_and_seed_same_bytes(spec: ObjectSpec) -> None:
@@ -76,7 +77,7 @@ def test_same_specification_and_seed_same_bytes(spec: ObjectSpec) -> None:
     assert make(spec, "other").data != planted.data
 
 
-@pytest.mark.parametrize("encoding", objects.CONTAINER_ENCODINGS)
+@pytest.mark.parametrize("encoding", ENCODINGS["encrypted_container"])
 def test_container_truth(encoding: str) -> None:
     planted = make(ObjectSpec(kind="encrypted_container", algorithm="ec-p256", encoding=encoding), "seed")
     truth = planted.truth()
@@ -87,7 +88,7 @@ def test_container_truth(encoding: str) -> None:
 
 
 def test_decoys_open_like_the_real_thing_and_are_none() -> None:
-    made = {flaw: make(replace(RSA, encoding=flaw), "seed").data for flaw in objects.DECOYS}
+    made = {flaw: make(replace(RSA, encoding=flaw), "seed").data for flaw in DECOYS}
     real = make(replace(RSA, kind="certificate"), "seed").data
     assert made["truncated-certificate"] == real[: len(real) // 2]
     assert made["garbled-certificate"][:16] == real[:16]

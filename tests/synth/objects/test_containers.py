@@ -8,11 +8,13 @@ from asn1crypto import pkcs12 as asn1_pkcs12
 from cryptography.hazmat.primitives.serialization import load_der_private_key, pkcs12
 
 from dumpscan.synth.objects import containers, keys
-from dumpscan.synth.objects.catalogue import ObjectSpec, make
+from dumpscan.synth.objects.catalogue import make
+from dumpscan.synth.objects.private_keys.writers import write_key
+from dumpscan.synth.objects.spec import ObjectSpec
 
 PASSWORDS = ["secret", "", "pässwörd 🔑", "x" * 200]
 KEY = keys.make_key("ec-p256", "test/key")
-PKCS8 = keys.write_key(KEY, "pkcs8")
+PKCS8 = write_key(KEY, "pkcs8")
 CERTIFICATE = make(ObjectSpec(kind="certificate", algorithm="ec-p256", subject="CN=held"), "test").data
 
 

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.exceptions import ScenarioError
 from dumpscan.synth.objects import keys
+from dumpscan.synth.objects.pem import pem
+from dumpscan.synth.objects.private_keys.writers import WRITERS, write_key
 
 QUICK = [name for name in keys.ALGORITHMS if name not in ("rsa-3072", "rsa-4096", "dsa-2048")]
 LOADABLE = ("pkcs8", "pkcs1", "sec1", "pem", "pem-traditional", "pem-utf16")
@@ -39,18 +41,18 @@ def test_key_depends_on_algorithm_and_seed_alone(algorithm: str) -> None:
 @pytest.mark.parametrize("encoding", LOADABLE)
 def test_other_readers_read_the_same_key(algorithm: str, encoding: str) -> None:
     key = keys.make_key(algorithm, "one")
-    if not keys.WRITERS[encoding].takes(key):
+    if not WRITERS[encoding].writer(key):
         with pytest.raises(ScenarioError, match="cannot hold"):
-            keys.write_key(key, encoding)
+            write_key(key, encoding)
         return
-    assert loaded(encoding, keys.write_key(key, encoding)) == key.public_info
+    assert loaded(encoding, write_key(key, encoding)) == key.public_info
 
 
 @pytest.mark.parametrize("algorithm", ["rsa-512", "rsa-1024", "rsa-1536"])
 @pytest.mark.parametrize("encoding", ["cng", "cng-full"])
 def test_cng_rsa_blob(algorithm: str, encoding: str) -> None:
     key = keys.make_key(algorithm, "one")
-    data = keys.write_key(key, encoding)
+    data = write_key(key, encoding)
     magic, bits, *lengths = struct.unpack_from("<4s5I", data)
     assert (magic, bits) == (b"RSA3" if encoding == "cng-full" else b"RSA2", key.bits)
     if encoding == "cng-full":
@@ -85,7 +87,7 @@ def test_cng_rsa_blob(algorithm: str, encoding: str) -> None:
 )
 def test_cng_ec_blob(algorithm: str, encoding: str, magic: bytes) -> None:
     key = keys.make_key(algorithm, "one")
-    data = keys.write_key(key, encoding)
+    data = write_key(key, encoding)
     size = (key.bits + 7) // 8
     assert data[:8] == magic + size.to_bytes(4, "little")
     x, y, private = (int.from_bytes(data[8 + size * part :][:size], "big") for part in range(3))
@@ -97,7 +99,7 @@ def test_cng_ec_blob(algorithm: str, encoding: str, magic: bytes) -> None:
 
 def test_capi_blob() -> None:
     key = keys.make_key("rsa-1024", "one")
-    data = keys.write_key(key, "capi")
+    data = write_key(key, "capi")
     assert data[:12] == bytes.fromhex("0702000000a4000052534132")
     bits, exponent = struct.unpack_from("<2I", data, 12)
     numbers = [int.from_bytes(data[at : at + size], "little") for at, size in ((20, 128), (148, 64), (212, 64))]
@@ -110,20 +112,20 @@ def test_capi_blob() -> None:
 
 def test_curves_without_a_magic_are_refused() -> None:
     with pytest.raises(ScenarioError, match="secp256k1"):
-        keys.write_key(keys.make_key("ec-secp256k1", "one"), "cng")
+        write_key(keys.make_key("ec-secp256k1", "one"), "cng")
 
 
 @pytest.mark.parametrize(("algorithm", "encoding"), [("rsa-17", "pkcs8"), ("", "pkcs8"), ("ec-p256", "pfx")])
 def test_unknown_names_are_said(algorithm: str, encoding: str) -> None:
     with pytest.raises(ScenarioError, match=r"unknown .* expected one of"):
-        keys.write_key(keys.make_key(algorithm, "one"), encoding)
+        write_key(keys.make_key(algorithm, "one"), encoding)
 
 
 def test_pem_is_wrapped_as_others_wrap_it() -> None:
     key = keys.make_key("rsa-1024", "one")
-    text = keys.pem("PRIVATE KEY", keys.write_key(key, "pkcs8"))
-    assert text == keys.write_key(key, "pem")
-    assert base64.b64decode(b"".join(text.split(b"\n")[1:-1])) == keys.write_key(key, "pkcs8")
+    text = pem("PRIVATE KEY", write_key(key, "pkcs8"))
+    assert text == write_key(key, "pem")
+    assert base64.b64decode(b"".join(text.split(b"\n")[1:-1])) == write_key(key, "pkcs8")
 
 
 def test_repr_shows_no_key_material() -> None:

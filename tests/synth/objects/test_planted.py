@@ -8,7 +8,8 @@ from hashlib import sha256
 import pytest
 
 from dumpscan.exceptions import ScenarioError
-from dumpscan.synth.objects.catalogue import ObjectSpec, make
+from dumpscan.synth.objects.catalogue import make
+from dumpscan.synth.objects.spec import ObjectSpec
 
 AT = 0x10_0000
 PLAIN = make(ObjectSpec(kind="private_key", algorithm="ec-p256"), "seed")
