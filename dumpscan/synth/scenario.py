@@ -209,7 +209,7 @@ def parse_hole(table: Table, first: int, limit: int) -> tuple[int, int]:
     """
     start, size = table.size("start", maximum=limit), table.size("size", maximum=limit)
     if start % PAGE_SIZE or size % PAGE_SIZE or start < first or start + size > limit:
-        raise table.error("start", f"expected whole pages from {first:#x} on, below {limit:#x}")
+        raise table.error("start", f"expected whole pages within {first:#x} to {limit:#x}")
     return start, size
 
 

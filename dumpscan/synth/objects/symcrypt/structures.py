@@ -1,18 +1,21 @@
-"""SymCrypt's objects, written as the library lays them out, for every architecture and in both layouts of the model.
+"""SymCrypt's objects, written as the library lays them out, for every architecture and layout of `c_symcrypt`.
 
-Each function returns the bytes of one allocation that begins at `address`. What the library computes from a number
-when it sets it (R^2, the negated modulus, -1/n mod 2^64, the divisor's reciprocal, CRT inverses) is computed here too,
-so that the objects of the real process dump come out byte for byte (a test compares them); tables for faster
-arithmetic are left out.
+Each function returns the bytes of one allocation at `address`. Values that the library derives from a number (R^2, the
+negated modulus, -1/n mod 2^64, the divisor's reciprocal, CRT inverses) are derived here too, so that the objects of a
+real process dump come out byte for byte, which a test compares. Tables for faster arithmetic are left out.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import accumulate
+from operator import xor
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.artifacts.aes.schedule import expand
 from dumpscan.model import c_symcrypt
 from dumpscan.model.c_symcrypt import DIVISOR_TAG, GENERIC_MODULUS_TAG, INT_TAG, MODULUS_TAG, WRAPPER_MAGIC
+from dumpscan.synth.alignment import align
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,15 +34,14 @@ _MONTGOMERY_TYPE = {"x64": 0x80, "arm64": 0x80, "x86": 0x40}
 
 
 def integer(abi: Abi, value: int, digits: int) -> bytes:
-    """An INT."""
+    """Return an INT."""
     size = abi.int_size(digits)
-    head = _pack(abi, "SYMCRYPT_INT", type=_tag(INT_TAG), nDigits=digits, cbSize=size)
-    return head + _number(abi, value, digits)
+    return _pack(abi, "SYMCRYPT_INT", type=_tag(INT_TAG), nDigits=digits, cbSize=size) + _number(abi, value, digits)
 
 
 def modulus(abi: Abi, address: int, value: int, digits: int, *, flags: int, montgomery: bool = True) -> bytes:
-    """A MODULUS."""
-    bits = value.bit_length()
+    """Return a MODULUS; its elements are in Montgomery form unless `montgomery` is false."""
+    bits, element = value.bit_length(), digits * abi.digit
     top = value << max(64 - bits, 0) >> max(bits - 64, 0)
     divisor = _pack(
         abi,
@@ -50,8 +52,6 @@ def modulus(abi: Abi, address: int, value: int, digits: int, *, flags: int, mont
         nBits=bits,
         W=((1 << 96) - 1) // top - (1 << 32),
     )
-    square_at = address + abi.modulus_value + digits * abi.digit
-    fields: dict[str, int] = {} if abi.layout == c_symcrypt.PRE_102 else {"inv64": -pow(value, -1, 1 << 64) % (1 << 64)}
     head = _pack(
         abi,
         "SYMCRYPT_MODULUS",
@@ -59,14 +59,13 @@ def modulus(abi: Abi, address: int, value: int, digits: int, *, flags: int, mont
         nDigits=digits,
         cbSize=abi.modulus_size(digits),
         flags=flags,
-        cbModElement=digits * abi.digit,
-        Rsqr=square_at if montgomery else 0,
-        **fields,
+        cbModElement=element,
+        Rsqr=address + abi.modulus_value + element if montgomery else 0,
+        **_from_102(abi, inv64=-pow(value, -1, 1 << 64) % (1 << 64)),
     )
-    square = pow(2, 16 * digits * abi.digit, value) if montgomery else 0
-    negated = (1 << 8 * digits * abi.digit) - value if montgomery else 0
-    extras = [square, negated][: abi.modulus_extras]
-    return head + divisor + integer(abi, value, digits) + b"".join(_number(abi, extra, digits) for extra in extras)
+    extras = (pow(2, 16 * element, value), (1 << 8 * element) - value) if montgomery else (0, 0)
+    numbers = b"".join(_number(abi, extra, digits) for extra in extras[: abi.modulus_extras])
+    return head + divisor + integer(abi, value, digits) + numbers
 
 
 def rsa_key(
@@ -77,80 +76,94 @@ def rsa_key(
     *,
     flags: int = c_symcrypt.FLAG_SIGNATURE,
 ) -> bytes:
-    """A SYMCRYPT_RSAKEY with everything behind it; without private numbers a public-only one."""
+    """Return a SYMCRYPT_RSAKEY with its numbers behind it; a public key if `private` is None."""
     bits = public.n.bit_length()
     digits = abi.digits(bits)
-    stride, element, exponent = abi.modulus_size(digits), digits * abi.digit, abi.int_size(digits)
-    at_modulus = address + abi.sizeof("SYMCRYPT_RSAKEY")
+    structure, stride = abi.sizeof("SYMCRYPT_RSAKEY"), abi.modulus_size(digits)
+    element, exponent = digits * abi.digit, abi.int_size(digits)
+    at_modulus = address + structure
+    parts = [(stride, modulus(abi, at_modulus, public.n, digits, flags=_PUBLIC_MODULUS_FLAGS))]
     if private is None:
-        total = abi.sizeof("SYMCRYPT_RSAKEY") + stride + exponent
-        head = _rsa_head(abi, flags, total, public, pmModulus=at_modulus, pbPrivExps=[at_modulus + stride])
-        content = modulus(abi, at_modulus, public.n, digits, flags=_PUBLIC_MODULUS_FLAGS)
-        return _join(total, [(0, head), (abi.sizeof("SYMCRYPT_RSAKEY"), content)])
-    primes = [at_modulus + stride, at_modulus + 2 * stride]
-    inverses = [at_modulus + 3 * stride, at_modulus + 3 * stride + element]
-    exponents = [inverses[1] + element + number * exponent for number in range(3)]
-    total = exponents[2] + exponent - address
-    prime_digits = [abi.digits(prime.bit_length()) for prime in (private.p, private.q)]
-    head = _rsa_head(
+        fields: dict[str, Any] = {"pbPrivExps": [at_modulus + stride]}
+        parts.append((exponent, b""))
+    else:
+        p, q = private.p, private.q
+        p_digits, q_digits = abi.digits(p.bit_length()), abi.digits(q.bit_length())
+        sizes = (stride, stride, element, element, exponent, exponent, exponent)
+        *places, _ = accumulate(sizes, initial=at_modulus + stride)
+        primes, inverses, exponents, crt_exponents = places[:2], places[2:4], places[4:5], places[5:]
+        fields = {
+            "hasPrivateKey": 1,
+            "nPrimes": 2,
+            "nBitsOfPrimes": [p.bit_length(), q.bit_length()],
+            "nDigitsOfPrimes": [p_digits, q_digits],
+            "nMaxDigitsOfPrimes": max(p_digits, q_digits),
+            "pbPrimes": primes,
+            "pmPrimes": primes,
+            "pbCrtInverses": inverses,
+            "peCrtInverses": inverses,
+            "pbPrivExps": exponents,
+            "piPrivExps": exponents,
+            "pbCrtPrivExps": crt_exponents,
+            "piCrtPrivExps": crt_exponents,
+        }
+        contents = (
+            modulus(abi, primes[0], p, p_digits, flags=_PRIME_FLAGS),
+            modulus(abi, primes[1], q, q_digits, flags=_PRIME_FLAGS),
+            _element(abi, pow(q, -1, p), p, p_digits),
+            _element(abi, pow(p, -1, q), q, q_digits),
+            integer(abi, private.d, digits),
+            integer(abi, private.dmp1, p_digits),
+            integer(abi, private.dmq1, q_digits),
+        )
+        parts += zip(sizes, contents, strict=True)
+    head = _pack(
         abi,
-        flags,
-        total,
-        public,
-        hasPrivateKey=1,
-        nPrimes=2,
-        nBitsOfPrimes=[private.p.bit_length(), private.q.bit_length()],
-        nDigitsOfPrimes=prime_digits,
-        nMaxDigitsOfPrimes=max(prime_digits),
-        pbPrimes=primes,
-        pbCrtInverses=inverses,
-        pbPrivExps=exponents[:1],
-        pbCrtPrivExps=exponents[1:],
+        "SYMCRYPT_RSAKEY",
+        **_from_102(abi, fAlgorithmInfo=flags),
+        cbTotalSize=structure + sum(size for size, _ in parts),
+        nSetBitsOfModulus=bits,
+        nBitsOfModulus=bits,
+        nDigitsOfModulus=digits,
+        nPubExp=1,
+        au64PubExp=[public.e],
         pmModulus=at_modulus,
-        pmPrimes=primes,
-        peCrtInverses=inverses,
-        piPrivExps=exponents[:1],
-        piCrtPrivExps=exponents[1:],
+        **fields,
     )
-    p, q = private.p, private.q
-    parts = [(at_modulus, modulus(abi, at_modulus, public.n, digits, flags=_PUBLIC_MODULUS_FLAGS))]
-    for at, prime, count in zip(primes, (p, q), prime_digits, strict=True):
-        parts.append((at, modulus(abi, at, prime, count, flags=_PRIME_FLAGS)))
-    for at, inverse, prime, count in zip(inverses, (pow(q, -1, p), pow(p, -1, q)), (p, q), prime_digits, strict=True):
-        parts.append((at, _element(abi, inverse, prime, count)))
-    parts.append((exponents[0], integer(abi, private.d, digits)))
-    for at, value, count in zip(exponents[1:], (private.dmp1, private.dmq1), prime_digits, strict=True):
-        parts.append((at, integer(abi, value, count)))
-    return _join(total, [(0, head), *((at - address, content) for at, content in parts)])
+    return head + _joined(parts)
 
 
 def rsa_wrapper(abi: Abi, key_address: int, bits: int, *, algorithm: int = 0xA400, provider: int = 0) -> bytes:
-    """The provider's handle to an RSA key."""
+    """Return the provider's handle to an RSA key."""
     form = abi.c.MSBCRYPT_RSAKEY
-    data: bytes = form(
-        cbLength=len(form),
-        magic=WRAPPER_MAGIC,
-        dwAlgorithm=algorithm,
-        dwModBits=bits,
-        pAlgorithm=provider,
-        pKey=key_address,
-    ).dumps()
-    return data
+    return bytes(
+        form(
+            cbLength=len(form),
+            magic=WRAPPER_MAGIC,
+            dwAlgorithm=algorithm,
+            dwModBits=bits,
+            pAlgorithm=provider,
+            pKey=key_address,
+        )
+    )
 
 
 def ec_curve(abi: Abi, address: int, curve: Curve) -> bytes:
-    """A SYMCRYPT_ECURVE with its parameters behind it."""
+    """Return a SYMCRYPT_ECURVE with its parameters behind it."""
     field_bits, order_bits = curve.p.bit_length(), curve.order.bit_length()
     digits, order_digits = abi.digits(field_bits), abi.digits(order_bits)
     element = digits * abi.digit
-    at_field = address + abi.sizeof("SYMCRYPT_ECURVE")
-    at_a = at_field + abi.modulus_size(digits)
-    at_b = at_a + element
-    at_order = at_b + element
-    at_cofactor = at_order + abi.modulus_size(order_digits)
-    at_generator = at_cofactor + abi.int_size(1)
     generator = ec_point(abi, address, curve, curve.generator, 1)
-    total = at_generator + len(generator) - address
+    sizes = (
+        abi.sizeof("SYMCRYPT_ECURVE"),
+        abi.modulus_size(digits),
+        element,
+        element,
+        abi.modulus_size(order_digits),
+        abi.int_size(1),
+        len(generator),
+    )
+    _, at_field, at_a, at_b, at_order, at_cofactor, at_generator, end = accumulate(sizes, initial=address)
     head = _pack(
         abi,
         "SYMCRYPT_ECURVE",
@@ -164,7 +177,7 @@ def ec_curve(abi: Abi, address: int, curve: Curve) -> bytes:
         GOrdDigits=order_digits,
         GOrdBytesize=(order_bits + 7) // 8,
         cbModElement=element,
-        cbAlloc=total,
+        cbAlloc=end - address,
         coFactorPower=curve.cofactor_power,
         FMod=at_field,
         GOrd=at_order,
@@ -173,27 +186,26 @@ def ec_curve(abi: Abi, address: int, curve: Curve) -> bytes:
         G=at_generator,
         H=at_cofactor,
     )
-    parts = [
-        (address, head),
-        (at_field, modulus(abi, at_field, curve.p, digits, flags=_GROUP_FLAGS)),
-        (at_a, _element(abi, curve.a, curve.p, digits)),
-        (at_b, _element(abi, curve.b, curve.p, digits)),
-        (at_order, modulus(abi, at_order, curve.order, order_digits, flags=_GROUP_FLAGS, montgomery=False)),
-        (at_cofactor, integer(abi, 1 << curve.cofactor_power, 1)),
-        (at_generator, generator),
-    ]
-    return _join(total, [(at - address, content) for at, content in parts])
+    return b"".join(
+        (
+            head,
+            modulus(abi, at_field, curve.p, digits, flags=_GROUP_FLAGS),
+            _element(abi, curve.a, curve.p, digits),
+            _element(abi, curve.b, curve.p, digits),
+            modulus(abi, at_order, curve.order, order_digits, flags=_GROUP_FLAGS, montgomery=False),
+            integer(abi, 1 << curve.cofactor_power, 1),
+            generator,
+        )
+    )
 
 
 def ec_point(abi: Abi, curve_address: int, curve: Curve, point: tuple[int, int], z: int) -> bytes:
-    """An ECPOINT: (X, Y, Z) in Jacobian coordinates, or (X, Z) on Curve25519, for any z that is not zero."""
+    """Return an ECPOINT: (X, Y, Z) in Jacobian coordinates, or (X, Z) on Curve25519, for any z except 0."""
     digits = abi.digits(curve.p.bit_length())
     head = _pack(abi, "SYMCRYPT_ECPOINT", normalized=int(z == 1), pCurve=curve_address)
     x, y = point
-    if curve.coordinates == c_symcrypt.COORDINATES_SINGLE_PROJECTIVE:
-        values = [x * z, z]
-    else:
-        values = [x * z * z, y * z * z * z, z]
+    single = curve.coordinates == c_symcrypt.COORDINATES_SINGLE_PROJECTIVE
+    values = (x * z, z) if single else (x * z**2, y * z**3, z)
     return head + b"".join(_element(abi, value % curve.p, curve.p, digits) for value in values)
 
 
@@ -208,57 +220,57 @@ def ec_key(
     z: int = 1,
     flags: int = c_symcrypt.FLAG_SIGNATURE,
 ) -> bytes:
-    """A SYMCRYPT_ECKEY with its public point and its scalar.
+    """Return a SYMCRYPT_ECKEY with its public point and its scalar.
 
     Args:
         abi: Build.
-        address: Of the key.
-        curve_address: Of its curve.
+        address: Address of the key.
+        curve_address: Address of its curve.
         curve: The curve.
-        public: Affine public point (only x counts on Curve25519).
-        scalar: Private scalar, divided by the cofactor; None makes a public-only key.
+        public: Affine public point. Only x counts on Curve25519.
+        scalar: Private scalar, divided by the cofactor; None for a public key.
         z: Projective coordinate of the point.
         flags: `fAlgorithmInfo`.
     """
     at_point = address + abi.sizeof("SYMCRYPT_ECKEY")
     point = ec_point(abi, curve_address, curve, public, z)
-    at_scalar = at_point + len(point)
     head = _pack(
         abi,
         "SYMCRYPT_ECKEY",
-        **_flags(abi, flags),
+        **_from_102(abi, fAlgorithmInfo=flags),
         hasPrivateKey=int(scalar is not None),
         pCurve=curve_address,
         poPublicKey=at_point,
-        piPrivateKey=at_scalar,
+        piPrivateKey=at_point + len(point),
     )
     return head + point + integer(abi, scalar or 0, abi.digits(curve.order.bit_length() + curve.cofactor_power))
 
 
 def dl_group(abi: Abi, address: int, p: int, q: int | None, g: int, *, safe: bool = False) -> bytes:
-    """A SYMCRYPT_DLGROUP with its numbers."""
-    digits = abi.digits(p.bit_length())
-    order_digits = abi.digits(q.bit_length()) if q else 0
-    at_p = address + abi.sizeof("SYMCRYPT_DLGROUP")
-    at_q = at_p + abi.modulus_size(digits)
-    at_g = at_q + abi.modulus_size(order_digits or digits)
-    at_seed = at_g + digits * abi.digit
-    seed = -(-((q or p).bit_length() + 7) // 8 // abi.alignment) * abi.alignment
-    total = at_seed + seed - address
-    q_bits = q.bit_length() if q else 0
+    """Return a SYMCRYPT_DLGROUP with its numbers."""
+    p_bits, q_bits = p.bit_length(), q.bit_length() if q else 0
+    digits, order_digits = abi.digits(p_bits), abi.digits(q_bits)
+    sizes = (
+        abi.sizeof("SYMCRYPT_DLGROUP"),
+        abi.modulus_size(digits),
+        abi.modulus_size(order_digits or digits),
+        digits * abi.digit,
+        align(((q_bits or p_bits) + 7) // 8, abi.alignment),
+    )
+    _, at_p, at_q, at_g, at_seed, end = accumulate(sizes, initial=address)
     head = _pack(
         abi,
         "SYMCRYPT_DLGROUP",
-        cbTotalSize=total,
+        cbTotalSize=end - address,
         fHasPrimeQ=int(q is not None),
-        nBitsOfP=p.bit_length(),
-        cbPrimeP=(p.bit_length() + 7) // 8,
+        nBitsOfP=p_bits,
+        cbPrimeP=(p_bits + 7) // 8,
         nDigitsOfP=digits,
-        nMaxBitsOfP=p.bit_length(),
+        nMaxBitsOfP=p_bits,
         nBitsOfQ=q_bits,
         cbPrimeQ=(q_bits + 7) // 8,
         nDigitsOfQ=order_digits,
-        nMaxBitsOfQ=q_bits or p.bit_length(),
+        nMaxBitsOfQ=q_bits or p_bits,
         isSafePrimeGroup=int(safe),
         bIndexGenG=1,
         pbQ=at_q,
@@ -267,11 +279,14 @@ def dl_group(abi: Abi, address: int, p: int, q: int | None, g: int, *, safe: boo
         peG=at_g,
         pbSeed=at_seed,
     )
-    parts = [(0, head), (at_p - address, modulus(abi, at_p, p, digits, flags=_GROUP_FLAGS))]
-    if q:
-        parts.append((at_q - address, modulus(abi, at_q, q, order_digits, flags=_GROUP_FLAGS)))
-    parts.append((at_g - address, _element(abi, g, p, digits)))
-    return _join(total, parts)
+    contents = (
+        head,
+        modulus(abi, at_p, p, digits, flags=_GROUP_FLAGS),
+        modulus(abi, at_q, q, order_digits, flags=_GROUP_FLAGS) if q else b"",
+        _element(abi, g, p, digits),
+        b"",
+    )
+    return _joined(zip(sizes, contents, strict=True))
 
 
 def dl_key(
@@ -283,25 +298,24 @@ def dl_key(
     *,
     flags: int = c_symcrypt.FLAG_SIGNATURE,
 ) -> bytes:
-    """A SYMCRYPT_DLKEY with its public element and its private value.
+    """Return a SYMCRYPT_DLKEY with its public element and its private value.
 
     Args:
         abi: Build.
-        address: Of the key.
-        group_address: Of its group.
-        numbers: The group's p, q and g; without q the private value is one modulo p.
+        address: Address of the key.
+        group_address: Address of its group.
+        numbers: The group's p, q and g. Without q, the private value is a number modulo p.
         private: x.
         flags: `fAlgorithmInfo`.
     """
     p, q, g = numbers
     digits = abi.digits(p.bit_length())
-    private_digits = abi.digits(q.bit_length()) if q else digits
     at_public = address + abi.sizeof("SYMCRYPT_DLKEY")
     at_private = at_public + digits * abi.digit
     head = _pack(
         abi,
         "SYMCRYPT_DLKEY",
-        **_flags(abi, flags),
+        **_from_102(abi, fAlgorithmInfo=flags),
         fHasPrivateKey=1,
         fPrivateModQ=int(q is not None),
         nBitsPriv=(q or p).bit_length(),
@@ -310,50 +324,36 @@ def dl_key(
         pePublicKey=at_public,
         piPrivateKey=at_private,
     )
-    total = at_private + abi.int_size(digits) - address
-    parts = [(0, head), (at_public - address, _element(abi, pow(g, private, p), p, digits))]
-    return _join(total, [*parts, (at_private - address, integer(abi, private, private_digits))])
+    scalar = integer(abi, private, abi.digits((q or p).bit_length()))
+    return head + _element(abi, pow(g, private, p), p, digits) + scalar.ljust(abi.int_size(digits), b"\0")
 
 
 def aes_key(abi: Abi, address: int, key: bytes) -> bytes:
-    """A SYMCRYPT_AES_EXPANDED_KEY: round keys of encryption, then of decryption, which share the last of the first."""
+    """Return a SYMCRYPT_AES_EXPANDED_KEY: the round keys of encryption, then those of decryption.
+
+    The last round key of encryption is also the first of decryption.
+    """
     schedule = expand(key)
     last = len(schedule) - _ROUND_KEY
     inverse = [_inv_mix_columns(schedule[at : at + _ROUND_KEY]) for at in range(last - _ROUND_KEY, 0, -_ROUND_KEY)]
     rounds = schedule + b"".join(inverse) + schedule[:_ROUND_KEY]
     form = abi.c.SYMCRYPT_AES_EXPANDED_KEY
-    data: bytes = form(
+    data = form(
         RoundKey=list(rounds.ljust(len(form.fields["RoundKey"].type), b"\0")),
         lastEncRoundKey=address + last,
         lastDecRoundKey=address + 2 * last,
-    ).dumps()
-    return data.ljust(abi.aes_key_size, b"\0")
-
-
-def _rsa_head(abi: Abi, flags: int, total: int, public: RSAPublicNumbers, **fields: Any) -> bytes:  # noqa: ANN401 - numbers or lists
-    bits = public.n.bit_length()
-    return _pack(
-        abi,
-        "SYMCRYPT_RSAKEY",
-        **_flags(abi, flags),
-        cbTotalSize=total,
-        nSetBitsOfModulus=bits,
-        nBitsOfModulus=bits,
-        nDigitsOfModulus=abi.digits(bits),
-        nPubExp=1,
-        au64PubExp=[public.e],
-        **fields,
     )
+    return bytes(data).ljust(abi.aes_key_size, b"\0")
 
 
-def _flags(abi: Abi, flags: int) -> dict[str, int]:
-    return {} if abi.layout == c_symcrypt.PRE_102 else {"fAlgorithmInfo": flags}
+def _from_102(abi: Abi, **fields: int) -> dict[str, int]:
+    """Return fields that only layout `102+` has; none for `pre-102`."""
+    return {} if abi.layout == c_symcrypt.PRE_102 else fields
 
 
-def _pack(abi: Abi, structure: str, **fields: Any) -> bytes:  # noqa: ANN401 - numbers or lists
-    """A structure, padded to where its contents begin."""
-    data: bytes = getattr(abi.c, structure)(**fields).dumps()
-    return data.ljust(abi.sizeof(structure), b"\0")
+def _pack(abi: Abi, structure: str, **fields: Any) -> bytes:  # noqa: ANN401 -- numbers or lists
+    """Return a structure, padded to where its contents begin."""
+    return bytes(getattr(abi.c, structure)(**fields)).ljust(abi.sizeof(structure), b"\0")
 
 
 def _tag(tag: bytes, low: int = 0) -> int:
@@ -365,32 +365,28 @@ def _number(abi: Abi, value: int, digits: int) -> bytes:
 
 
 def _element(abi: Abi, value: int, modulo: int, digits: int) -> bytes:
-    """A number in Montgomery form: multiplied by R = 2^(bits of all its digits)."""
+    """Return a number in Montgomery form: multiplied by R = 2^(bits of all its digits)."""
     return _number(abi, (value << 8 * digits * abi.digit) % modulo, digits)
 
 
-def _join(size: int, parts: Iterable[tuple[int, bytes]]) -> bytes:
-    data = bytearray(size)
-    for offset, part in parts:
-        data[offset : offset + len(part)] = part
-    return bytes(data)
+def _joined(parts: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return (size, content) parts one after another, each content padded to its size."""
+    return b"".join(content.ljust(size, b"\0") for size, content in parts)
 
 
 def _inv_mix_columns(data: bytes) -> bytes:
-    """FIPS 197, 5.3.3, on any number of columns."""
+    """Return any number of columns after InvMixColumns (FIPS 197, 5.3.3)."""
     mixed = bytearray()
     for at in range(0, len(data), 4):
         column = data[at : at + 4]
         for row in range(4):
-            value = 0
-            for factor, byte in zip((14, 11, 13, 9), column[row:] + column[:row], strict=True):
-                value ^= _times(factor, byte)
-            mixed.append(value)
+            products = map(_times, (14, 11, 13, 9), column[row:] + column[:row])
+            mixed.append(reduce(xor, products))
     return bytes(mixed)
 
 
 def _times(a: int, b: int) -> int:
-    """Multiply in GF(2^8) (FIPS 197, 4.2)."""
+    """Return a product in GF(2^8) (FIPS 197, 4.2)."""
     product = 0
     while a:
         product ^= b if a & 1 else 0
