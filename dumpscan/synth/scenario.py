@@ -187,7 +187,7 @@ def _parse_region(table: Table) -> RegionSpec:
     splits = table.sizes("splits")
     if list(splits) != sorted(set(splits)) or any(split >= size for split in splits):
         raise table.error("splits", f"expected ascending offsets below the region's size of {size} bytes")
-    holes = table.each("holes", partial(parse_hole, first=PAGE_SIZE, limit=size))
+    holes = table.each("holes", partial(parse_hole, first=PAGE_SIZE, limit=size, where=f"the region's {size} bytes"))
     if any(low[0] + low[1] > high[0] for low, high in pairwise(holes)):
         raise table.error("holes", "expected holes in ascending order that do not overlap")
     return RegionSpec(
@@ -201,15 +201,15 @@ def _parse_region(table: Table) -> RegionSpec:
     )
 
 
-def parse_hole(table: Table, first: int, limit: int) -> tuple[int, int]:
-    """Read a hole and return its (start, size) in bytes: whole pages from `first` up to `limit`.
+def parse_hole(table: Table, first: int, limit: int, where: str) -> tuple[int, int]:
+    """Read a hole and return its (start, size) in bytes: whole pages from `first` up to `limit`, `where` in words.
 
     Raises:
         ScenarioError: If a value is malformed or lies outside these limits.
     """
     start, size = table.size("start", maximum=limit), table.size("size", maximum=limit)
     if start % PAGE_SIZE or size % PAGE_SIZE or start < first or start + size > limit:
-        raise table.error("start", f"expected whole pages within {first:#x} to {limit:#x}")
+        raise table.error("start", f"expected whole pages within {where}")
     return start, size
 
 

@@ -209,7 +209,9 @@ def _parse(root: Table) -> KernelScenario:
         common=common,
         profile=PROFILES[windows.choice("version", PROFILES, "21h2")],
         size=size,
-        holes=windows.each("holes", partial(parse_hole, first=MIN_SIZE, limit=size)),
+        holes=windows.each(
+            "holes", partial(parse_hole, first=MIN_SIZE, limit=size, where=f"{MIN_SIZE:#x} to {size:#x}")
+        ),
         filler=windows.choice("filler", FILLERS, "mixed"),
         density=windows.integer("density", 60, maximum=_PERCENT),
         base=_parse_base(windows),
