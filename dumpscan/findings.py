@@ -259,6 +259,8 @@ class Certificate(Finding):
         public_key_exponent: RSA only.
         alternative_names: e.g. `DNS:example.org`.
         is_ca: Whether its basic constraints allow it to sign other certificates.
+        key_usage: What its key may be used for, by the names of RFC 5280, 4.2.1.3, e.g. `digitalSignature`.
+        extended_key_usage: Purposes of its key, e.g. `serverAuth`; an object identifier where it has no known name.
     """
 
     kind: ClassVar[str] = "certificate"
@@ -283,6 +285,8 @@ class Certificate(Finding):
     public_key_exponent: int | None = None
     alternative_names: tuple[str, ...] = ()
     is_ca: bool | None = None
+    key_usage: tuple[str, ...] = ()
+    extended_key_usage: tuple[str, ...] = ()
 
     def validity(self, moment: datetime) -> Validity:
         """Return whether the certificate is valid at a moment."""

@@ -91,10 +91,12 @@ class Raw:
     Attributes:
         data: As much of it as the memory holds.
         length: Length in bytes of the whole object.
+        ahead: Bytes of it before the address that was asked for: its signature lies within it.
     """
 
     data: bytes
     length: int
+    ahead: int = 0
 
     @property
     def missing(self) -> int:
@@ -160,7 +162,7 @@ class BytesDecoder:
         if parsed is None:
             return None
         first, *others = (
-            Decoded(each.finding, address, raw.length, hashed.hexdigest(), each.encoding, raw.missing)
+            Decoded(each.finding, address - raw.ahead, raw.length, hashed.hexdigest(), each.encoding, raw.missing)
             for each in (parsed, *parsed.others)
         )
         return replace(first, others=tuple(others)) if others else first

@@ -96,19 +96,20 @@ def header(data: bytes, offset: int = 0) -> Header:
     return Header(tag, size, int.from_bytes(data[offset + 2 : offset + size], "big"))
 
 
-def elements(data: bytes, *, cut: bool = False) -> list[Element]:
+def elements(data: bytes, *, cut: bool = False, most: int = _MOST_ELEMENTS) -> list[Element]:
     """Take apart bytes that are elements one behind the other.
 
     Args:
         data: The content of a structure.
         cut: Whether the last element may be incomplete; it is left out then.
+        most: Elements that there may be.
 
     Raises:
         RefusedError: If the bytes are not exactly filled by elements, or by too many.
     """
     found: list[Element] = []
     at = 0
-    for _ in repeat(None, _MOST_ELEMENTS):
+    for _ in repeat(None, most):
         if at >= len(data):
             return found
         try:
@@ -169,6 +170,16 @@ def integer(element: Element, *, most: int) -> int:
     if value < 0:
         raise RefusedError("a negative INTEGER")
     return value
+
+
+def encode(tag: int, *contents: bytes) -> bytes:
+    """Write an element whose content is `contents`, one behind the other."""
+    content = b"".join(contents)
+    size = len(content)
+    if size < _LONG_FORM:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, _LONG_FORM | len(length))) + length + content
 
 
 def extract(memory: Memory, address: int, *, most: int) -> Raw:

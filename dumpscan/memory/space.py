@@ -43,6 +43,23 @@ class Memory(Protocol):
         """Return up to `size` bytes at `address`, across adjacent regions; fewer where the dump ends, perhaps none."""
 
 
+def read_before(memory: Memory, address: int, most: int) -> bytes:
+    """Return the bytes that end before an address, as many as the memory holds in one run, up to `most`."""
+    most = min(most, address)
+    longest = memory.read(address - most, most) if most > 0 else b""
+    if len(longest) == most:
+        return longest
+    longest = b""
+    while most - len(longest) > 1:
+        size = (len(longest) + most) // 2
+        data = memory.read(address - size, size)
+        if len(data) == size:
+            longest = data
+        else:
+            most = size
+    return longest
+
+
 class AddressSpace(Memory, Protocol):
     """A dump that can be scanned: its regions lie in one memory-mapped file."""
 

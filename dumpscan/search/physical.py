@@ -198,12 +198,14 @@ class _Answer:
     """What a decoder said of an object in one owner's memory, and the frames that it saw for that.
 
     Attributes:
-        before: Bytes that it read before the object's address.
+        address: The virtual address that it was asked about; the object may begin before it.
+        before: Bytes that it read before that address.
         size: Bytes from there to the end of what it read.
         frames: The frames behind those bytes, -1 where there was none.
         decoded: What it said.
     """
 
+    address: int
     before: int
     size: int
     frames: tuple[int, ...]
@@ -284,7 +286,7 @@ class _Resolver:
     def _answer(self, owner: int, address: int, memory: _RecordingMemory, decoded: Decoded | None) -> _Answer:
         before = max(address - memory.first, 0) if memory.past else 0
         size = max(memory.past - (address - before), 1)
-        return _Answer(before, size, self._span_frames(owner, address - before, size), decoded)
+        return _Answer(address, before, size, self._span_frames(owner, address - before, size), decoded)
 
     def _known_answer(self, answers: list[_Answer], owner: int, address: int) -> tuple[Decoded | None, bool]:
         """Find an answer that was given of the same frames; say whether there is one."""
@@ -293,7 +295,7 @@ class _Resolver:
                 decoded = answer.decoded
                 if decoded is not None and any(each.key_object is not None for each in decoded):
                     return None, False  # such an object holds addresses, which mean something else elsewhere
-                return (decoded.at(address) if decoded else None), True
+                return (decoded.at(decoded.address - answer.address + address) if decoded else None), True
         return None, False
 
     def _span_frames(self, owner: int, address: int, size: int) -> tuple[int, ...]:

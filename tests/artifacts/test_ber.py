@@ -64,3 +64,64 @@ def test_content_larger_than_a_window() -> None:
 def test_refused(data: bytes) -> None:
     with pytest.raises(RefusedError):
         ber.extract(memory_of(data), BASE, most=MOST)
+
+
+def _as_der(tree: Any) -> bytes:  # noqa: ANN401 -- a tree of any depth
+    return tlv(0x04, tree) if isinstance(tree, bytes) else tlv(0x30, *map(_as_der, tree[1]))
+
+
+@given(TREES)
+def test_written_as_der(tree: bytes | tuple[bool, list[object]]) -> None:
+    assert ber.to_der(_encoded(tree)) == _as_der(tree)
+
+
+@pytest.mark.parametrize(
+    ("data", "written"),
+    [
+        ("30 81 03 02 01 05", "30 03 02 01 05"),
+        ("30 84 00 00 00 05 02 83 00 00 00", "30 02 02 00"),
+        ("24 80 04 01 61 04 02 62 63 00 00", "04 03 61 62 63"),
+        ("24 06 04 01 61 04 01 62", "04 02 61 62"),
+        ("23 80 03 02 00 aa 03 02 04 b0 00 00", "03 03 04 aa b0"),
+        ("23 80 00 00", "03 01 00"),
+        ("a4 80 04 01 61 00 00", "a4 03 04 01 61"),
+        ("31 07 02 01 05 02 81 01 04", "31 06 02 01 05 02 01 04"),
+        ("31 08 02 01 05 02 81 01 04", None),
+    ],
+)
+def test_lengths_and_pieces(data: str, written: str | None) -> None:
+    if written is None:
+        with pytest.raises(RefusedError):
+            ber.to_der(bytes.fromhex(data))
+    else:
+        assert ber.to_der(bytes.fromhex(data)) == bytes.fromhex(written)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x30",
+        b"\x30\x80",
+        b"\x04\x80\0\0",
+        b"\x30\x03\x02\x02\x01",
+        b"\x30\x00\x00",
+        b"\x24\x80\x02\x01\x05\0\0",
+        b"\x23\x80\x03\x00\0\0",
+        b"\x30\x80" * 20 + b"\0\0" * 20,
+        b"\x30\x80" + b"\x05\x00" * 20_000 + b"\0\0",
+    ],
+    ids=["empty", "tag", "no-end", "primitive", "cut", "behind", "piece", "bits", "deep", "many"],
+)
+def test_not_written(data: bytes) -> None:
+    with pytest.raises(RefusedError):
+        ber.to_der(data)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_written_or_refused(data: bytes) -> None:
+    try:
+        written = ber.to_der(b"\x30\x80" + data)
+    except RefusedError:
+        return
+    assert ber.to_der(written) == written

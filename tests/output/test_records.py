@@ -84,7 +84,8 @@ def test_a_private_key_names_its_certificate_its_proof_and_its_encodings() -> No
 def test_what_is_unknown_is_left_out_and_lists_are_always_there() -> None:
     record = finding_record(samples.raw_certificate())
     assert record["problem"] == samples.RAW_PROBLEM
-    assert record["x509"] == {"subject": {"common_name": []}, "issuer": {"common_name": []}, "alternative_names": []}
+    names = {"subject": {"common_name": []}, "issuer": {"common_name": []}, "alternative_names": []}
+    assert record["x509"] == {**names, "key_usage": [], "extended_key_usage": []}
     assert record["private_keys"] == []
     assert "null" not in json.dumps(record)
 

@@ -325,17 +325,25 @@ def rewritten(certificate: bytes, **parts: bytes) -> bytes:
     return tlv(0x30, tlv(0x30, *members.values()), tlv(*algorithm), tlv(*signature))
 
 
+_FIRST_BYTES = 32
+"""Bytes in which every signature of an object matches."""
+
+
 def detect(detectors: Iterable[Detector], data: bytes) -> list[Decoded]:
-    """Decode whatever the detectors find to begin where `data` does; a key that is cut short is nothing."""
+    """Decode whatever the detectors find to begin where `data` does; a key that is cut short is nothing.
+
+    Signatures may match a few bytes behind the beginning.
+    """
     memory = memory_of(data)
     found = []
     for signature, decoder in detectors:
-        if re.match(signature.expression, data, re.DOTALL) and not signature.lead:
-            try:
-                found.append(decoder(memory, BASE))
-            except CutShortError:
-                continue
-    return [decoded for decoded in found if decoded is not None]
+        for match in re.finditer(signature.expression, data[:_FIRST_BYTES], re.DOTALL):
+            if not signature.lead:
+                try:
+                    found.append(decoder(memory, BASE + match.start()))
+                except CutShortError:
+                    continue
+    return [decoded for decoded in found if decoded is not None and decoded.address == BASE]
 
 
 def detect_one(detectors: Iterable[Detector], data: bytes) -> Decoded:

@@ -154,6 +154,8 @@ def certificate(
         public_key_exponent=65537 if algorithm == "RSA" else None,
         alternative_names=(f"DNS:{common_name}",),
         is_ca=is_ca,
+        key_usage=("keyCertSign", "cRLSign") if is_ca else ("digitalSignature", "keyEncipherment"),
+        extended_key_usage=() if is_ca else ("serverAuth",),
         key_id=key_id(key),
         private_keys=(key_id(key),) if paired else (),
     )

@@ -16,7 +16,6 @@ from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
     modulus_header,
     montgomery_factors,
-    read_before,
     read_int,
     read_modulus,
     read_number,
@@ -24,6 +23,7 @@ from dumpscan.artifacts.symcrypt.numbers import (
 )
 from dumpscan.artifacts.symcrypt.rsa import ENCODING, uses
 from dumpscan.findings import KeyObject
+from dumpscan.memory.space import read_before
 from dumpscan.model.c_symcrypt import FLAG_AGREEMENT, FLAG_SIGNATURE, PRE_102, abis
 
 if TYPE_CHECKING:

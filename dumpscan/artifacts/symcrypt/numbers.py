@@ -54,18 +54,6 @@ def read_struct(memory: Memory, address: int, abi: Abi, structure: str) -> Any |
     return None if data is None else form(data)
 
 
-def read_before(memory: Memory, address: int, most: int) -> bytes:
-    """Return the bytes that end before an address, as many as the memory holds in one run, up to `most`."""
-    least, most = 0, min(most, address) + 1
-    while most - least > 1:
-        middle = (least + most) // 2
-        if len(memory.read(address - middle, middle)) == middle:
-            least = middle
-        else:
-            most = middle
-    return memory.read(address - least, least) if least else b""
-
-
 def digest_present(memory: Memory, address: int, size: int) -> tuple[str, int]:
     """Hash an object as it lies in memory.
 

@@ -1,26 +1,49 @@
-"""X.509 certificates in DER."""
+"""X.509 certificates in DER, in BER, and in DER with TLS record headers between.
+
+A certificate of version 1 is found by its first bytes. All others have their version behind the headers of certificate
+and TBSCertificate: its bytes are looked for, and the headers, in whatever form their lengths have, are read backwards
+from there.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.artifacts import der
+from dumpscan.artifacts import ber, der
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
 from dumpscan.artifacts.opening import opening
-from dumpscan.artifacts.x509.fields import read_fields, read_fields_of_head
-from dumpscan.artifacts.x509.parts import take_apart_head
+from dumpscan.artifacts.x509 import tls_records
+from dumpscan.artifacts.x509.fields import is_strict, read_fields, read_fields_of_head
+from dumpscan.artifacts.x509.parts import has_its_parts, take_apart_head
 from dumpscan.findings import Certificate
+from dumpscan.memory.space import read_before
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dumpscan.memory.space import Memory
 
 MOST_BYTES = 1 << 20
 
 
 def parse(data: bytes) -> Parsed:
-    """Read the certificate that fills `data`."""
-    return Parsed(_certificate(data), "der")
+    """Read the certificate that fills `data`. One in BER is written as DER, which is what its issuer signed."""
+    written, encoding = _in_der(data)
+    return Parsed(_certificate(written), encoding)
+
+
+def _in_der(data: bytes) -> tuple[bytes, str]:
+    """Return the certificate's DER, and how it was encoded."""
+    if data[1:2] != ber.INDEFINITE_LENGTH:
+        size = der.header(data).total
+        if size < len(data):
+            return tls_records.without_headers(data, size), "tls+der"
+    if is_strict(data):
+        return data, "der"
+    written = ber.to_der(data)
+    return written, "ber" if written != data else "der"
 
 
 def parse_first(data: bytes) -> Certificate:
@@ -53,40 +76,99 @@ def _finding(data: bytes, fields: dict[str, Any], problem: str | None) -> Certif
 def _extract(memory: Memory, address: int) -> Raw:
     """Read a certificate; a large one only if its members fill it, or its beginning is one's and the memory ends."""
     head = memory.read(address, der.SMALL)
+    if head[1:2] == ber.INDEFINITE_LENGTH:
+        return ber.extract(memory, address, most=MOST_BYTES)
     outer = der.header(head)
-    signed = der.header(head, outer.size)
-    if outer.total > MOST_BYTES or signed.total >= outer.content:
+    if outer.total > MOST_BYTES or not _fits(head[outer.size :], outer.content):
         raise RefusedError("lengths that do not belong together")
     if outer.total <= der.SMALL:
-        return Raw(head[: outer.total], outer.total)
-    if not der.members_are_there(memory, address, outer):
+        raw = Raw(head[: outer.total], outer.total)
+        return (not raw.missing and _extract_records(memory, address, outer.total, head)) or raw
+    return _extract_large(memory, address, outer, head)
+
+
+def _fits(data: bytes, room: int) -> bool:
+    """Whether the TBSCertificate that `data` begins with leaves room for what follows it."""
+    return data[1:2] == ber.INDEFINITE_LENGTH or der.header(data).total < room
+
+
+def _extract_large(memory: Memory, address: int, outer: der.Header, head: bytes) -> Raw:
+    if tls_records.is_listed(memory, address, outer.total):
+        found = _extract_records(
+            memory, address, outer.total, memory.read(address, outer.total + tls_records.HEADER_SIZE)
+        )
+        if found is not None:
+            return found
+    if head[outer.size + 1 : outer.size + 2] != ber.INDEFINITE_LENGTH and not der.members_are_there(
+        memory, address, outer
+    ):
         take_apart_head(head)
     return Raw(memory.read(address, outer.total), outer.total)
 
 
-_DECODER = BytesDecoder(_extract, parse, parse_head)
+def _extract_records(memory: Memory, address: int, size: int, data: bytes) -> Raw | None:
+    """Read a certificate of `size` bytes with TLS record headers in it; None if there are none among `data`."""
+    if tls_records.MARK not in data[: size + tls_records.HEADER_SIZE]:
+        return None
+    return tls_records.extract(memory, address, size, whole=has_its_parts(data[:size]))
 
-_VERSION = "a0 03 02 01 00-02 02"
+
+def _extract_by_version(memory: Memory, address: int) -> Raw:
+    """Read the certificate whose version is at `address`."""
+    ahead = _size_of_headers(read_before(memory, address, 2 * der.HEADER_SIZE))
+    return replace(_extract(memory, address - ahead), ahead=ahead)
+
+
+def _size_of_headers(before: bytes) -> int:
+    """Return the bytes of the headers of certificate and TBSCertificate that end where `before` does.
+
+    Raises:
+        RefusedError: If there are none.
+    """
+    for signed in _headers_before(before, len(before)):
+        for outer in _headers_before(before, signed):
+            head = before[outer:signed]
+            if head[1] == ber.INDEFINITE or _fits(before[signed:], der.header(head).content):
+                return len(before) - outer
+    raise RefusedError("no headers of a certificate")
+
+
+def _headers_before(data: bytes, end: int) -> Iterator[int]:
+    """Yield where the header of a SEQUENCE can begin that ends at `end`."""
+    for size in range(2, der.HEADER_SIZE + 1):
+        begin = end - size
+        if begin < 0 or data[begin] != der.SEQUENCE:
+            continue
+        length = data[begin + 1]
+        if size == (2 if length <= ber.INDEFINITE else 2 + length - ber.INDEFINITE):
+            yield begin
+
+
+_DECODER = BytesDecoder(_extract, parse, parse_head)
+_BY_VERSION = BytesDecoder(_extract_by_version, parse, parse_head)
+
+_VERSIONS = {
+    "version": "a0 03 02 01 .. 02",
+    "version-long": "a0 81 03 02 01 .. 02",
+    "version-indefinite": "a0 80 02 01 .. 00 00 02",
+}
 """[0] with the version, and the tag of the serial number."""
 _NO_VERSION = "02 01-28"
 """Version 1 does not say so: tag and length of the serial number."""
 _OPENINGS = {
-    "83-83": f"30 83 01-0f .. .. 30 83 .. .. .. {_VERSION}",
-    "83-82": f"30 83 01-0f .. .. 30 82 .. .. {_VERSION}",
-    "82-82": f"30 82 .. .. 30 82 .. .. {_VERSION}",
-    "82-81": f"30 82 .. .. 30 81 .. {_VERSION}",
-    "82-short": f"30 82 .. .. 30 40-7f {_VERSION}",
-    "81-81": f"30 81 .. 30 81 .. {_VERSION}",
-    "81-short": f"30 81 .. 30 40-7f {_VERSION}",
     # Without a version there is little to go by; that no such certificate has 4 KiB makes the scan a tenth faster.
     "v1-82-82": f"30 82 01-0f .. 30 82 .. .. {_NO_VERSION}",
     "v1-82-81": f"30 82 01-0f .. 30 81 .. {_NO_VERSION}",
     "v1-82-short": f"30 82 01-0f .. 30 40-7f {_NO_VERSION}",
     "v1-81-81": f"30 81 .. 30 81 .. {_NO_VERSION}",
     "v1-81-short": f"30 81 .. 30 40-7f {_NO_VERSION}",
+    "v1-83-82": f"30 83 00 01-0f .. 30 82 .. .. {_NO_VERSION}",
+    "v1-ber-82": f"30 80 30 82 .. .. {_NO_VERSION}",
+    "v1-ber-ber": f"30 80 30 80 {_NO_VERSION}",
 }
 """By the forms of the lengths of the certificate and of the part that is signed."""
 
-DETECTORS: tuple[Detector, ...] = tuple(
-    (opening(f"x509-{form}", pattern), _DECODER) for form, pattern in _OPENINGS.items()
+DETECTORS: tuple[Detector, ...] = (
+    *((opening(f"x509-{form}", pattern), _BY_VERSION) for form, pattern in _VERSIONS.items()),
+    *((opening(f"x509-{form}", pattern), _DECODER) for form, pattern in _OPENINGS.items()),
 )

@@ -1,6 +1,7 @@
 """Names of algorithms by their object identifiers, as the standards spell them.
 
-Sources: RFC 3279, 4055, 5758, 8410, 8692, 9814, 9881; PKCS#1 (RFC 8017); NIST's Computer Security Objects Register.
+Sources: RFC 3279, 4055, 4556, 4945, 5280, 5758, 8410, 8692, 9814, 9881; PKCS#1 (RFC 8017); NIST's Computer Security
+Objects Register; Microsoft's `wincrypt.h`.
 """
 
 from __future__ import annotations
@@ -67,3 +68,31 @@ PUBLIC_KEY_ALGORITHMS = {
     "2.16.840.1.101.3.4.4.2": "ML-KEM-768",
     "2.16.840.1.101.3.4.4.3": "ML-KEM-1024",
 }
+
+EXTENDED_KEY_USAGES = {
+    "2.5.29.37.0": "anyExtendedKeyUsage",
+    "1.3.6.1.5.5.7.3.1": "serverAuth",
+    "1.3.6.1.5.5.7.3.2": "clientAuth",
+    "1.3.6.1.5.5.7.3.3": "codeSigning",
+    "1.3.6.1.5.5.7.3.4": "emailProtection",
+    "1.3.6.1.5.5.7.3.5": "ipsecEndSystem",
+    "1.3.6.1.5.5.7.3.6": "ipsecTunnel",
+    "1.3.6.1.5.5.7.3.7": "ipsecUser",
+    "1.3.6.1.5.5.7.3.8": "timeStamping",
+    "1.3.6.1.5.5.7.3.9": "OCSPSigning",
+    "1.3.6.1.5.5.7.3.17": "ipsecIKE",
+    "1.3.6.1.5.2.3.4": "pkinitClientAuth",
+    "1.3.6.1.5.2.3.5": "pkinitKDC",
+    "1.3.6.1.4.1.311.10.3.1": "msCertificateTrustListSigning",
+    "1.3.6.1.4.1.311.10.3.3": "msServerGatedCrypto",
+    "1.3.6.1.4.1.311.10.3.4": "msEncryptedFileSystem",
+    "1.3.6.1.4.1.311.10.3.4.1": "msEFSRecovery",
+    "1.3.6.1.4.1.311.10.3.12": "msDocumentSigning",
+    "1.3.6.1.4.1.311.20.2.1": "msEnrolmentAgent",
+    "1.3.6.1.4.1.311.20.2.2": "msSmartcardLogon",
+    "1.3.6.1.4.1.311.54.1.2": "msRemoteDesktopAuthentication",
+    "1.3.6.1.4.1.311.67.1.1": "msBitLockerDriveEncryption",
+    "1.3.6.1.4.1.311.67.1.2": "msBitLockerDataRecoveryAgent",
+    "2.16.840.1.113730.4.1": "nsServerGatedCrypto",
+}
+"""Purposes of the extended key usage extension."""

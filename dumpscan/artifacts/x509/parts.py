@@ -21,9 +21,10 @@ _MOST_SERIAL = 64
 """Bytes of the longest serial number accepted; RFC 5280 allows 20."""
 _MOST_TIME = 32
 _MOST_UNUSED_BITS = 7
-_LEAST, _LEAST_OF_HEAD, _LEAST_OF_HEAD_V1 = 6, 2, 4
+_LEAST, _LEAST_OF_HEAD, _LEAST_OF_ODD_HEAD = 6, 2, 4
 """Parts, without the version, that there must be."""
-_FIRST_VERSIONS = range(1, 4)
+_VERSIONS = range(1, 4)
+"""Those that X.509 has. Others occur in certificates made by mistake, and to test parsers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Parts:
     """A certificate's parts, each as it is encoded. The last ones are None where the bytes end before them.
 
     Attributes:
-        version: 1, 2 or 3.
+        version: 1, 2 or 3; in odd ones any number.
         serial_number: Its value; negative in some real ones.
         algorithm: AlgorithmIdentifier of the signature, as the signed part repeats it.
         issuer: Name.
@@ -69,6 +70,7 @@ def take_apart_head(data: bytes) -> Parts:
     """Return the parts of a certificate of which `data` is the beginning; it must reach to the end of the algorithm.
 
     Without a version it must reach to the end of the validity: a revocation list, version 2, begins in the same way.
+    The same is asked for where the version is one that X.509 does not have.
 
     Raises:
         RefusedError: If it does not, or is no certificate's beginning.
@@ -82,13 +84,23 @@ def take_apart_head(data: bytes) -> Parts:
     return _signed_parts(der.elements(content, cut=True), cut=len(content) < signed.content)
 
 
+def has_its_parts(data: bytes) -> bool:
+    """Whether `data` is filled by what a certificate consists of: something signed, an algorithm, a signature."""
+    try:
+        signed, algorithm, signature = der.members(data, least=3, most=3)
+        _check_algorithm(algorithm)
+        _check_bits(signature)
+        der.elements(signed.content)
+    except RefusedError:
+        return False
+    return True
+
+
 def _signed_parts(found: list[der.Element], *, cut: bool) -> Parts:
-    version, least = 1, _LEAST_OF_HEAD_V1
+    version, least = 1, _LEAST_OF_ODD_HEAD
     if found and found[0].tag == _VERSION:
-        least = _LEAST_OF_HEAD
-        version = der.integer(der.one(found.pop(0).content, der.INTEGER), most=1) + 1
-    if version not in _FIRST_VERSIONS:
-        raise RefusedError("a version that X.509 does not have")
+        version = _version(found.pop(0))
+        least = _LEAST_OF_HEAD if version in _VERSIONS else _LEAST_OF_ODD_HEAD
     if len(found) < (least if cut else _LEAST):
         raise RefusedError("too few parts")
     serial, algorithm, *others = found
@@ -106,6 +118,13 @@ def _signed_parts(found: list[der.Element], *, cut: bool) -> Parts:
         extensions=_extensions(others[len(_NAMED) :]),
         **encoded,
     )
+
+
+def _version(element: der.Element) -> int:
+    number = der.one(element.content, der.INTEGER).content
+    if len(number) != 1:
+        raise RefusedError("no version")
+    return int.from_bytes(number, "big", signed=True) + 1
 
 
 def _extensions(others: list[der.Element]) -> bytes | None:
@@ -131,7 +150,7 @@ def _check_bits(element: der.Element) -> None:
 
 
 def _check_name(element: der.Element) -> None:
-    if any(part.tag != der.SET or not part.content for part in der.members(element.encoded)):
+    if any(part.tag != der.SET for part in der.members(element.encoded)):
         raise RefusedError("no Name")
 
 

@@ -12,11 +12,11 @@ from dumpscan.artifacts.symcrypt.numbers import (
     modulus_agrees,
     modulus_header,
     montgomery_factors,
-    read_before,
     read_exactly,
     read_int,
     read_modulus,
 )
+from dumpscan.memory.space import read_before
 from dumpscan.model.c_symcrypt import ABIS, X64, X86, Abi
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import BASE, Patches

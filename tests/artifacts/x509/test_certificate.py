@@ -15,6 +15,7 @@ from dumpscan.artifacts.x509.certificate import DETECTORS, MOST_BYTES
 from dumpscan.artifacts.x509.parts import take_apart
 from dumpscan.findings import Certificate
 from support.artifact_samples import (
+    ALTERNATIVE_NAMES,
     BASE,
     Space,
     certificate_der,
@@ -22,9 +23,11 @@ from support.artifact_samples import (
     certificate_of,
     damaged,
     detect,
+    detect_one,
     key_id,
     memory_of,
     openssl,
+    parts_of,
     rewritten,
     rsa_key,
     tlv,
@@ -32,6 +35,9 @@ from support.artifact_samples import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+HEADERS = 8
+"""Bytes of the headers of certificate and TBSCertificate before the version, where each length has two bytes."""
 
 
 def test_the_smallest() -> None:
@@ -77,8 +83,8 @@ def test_large_ones_are_looked_at_before_they_are_read() -> None:
         asked: list[int] = []
         read = memory.read
         memory.read = lambda address, size, read=read, asked=asked: asked.append(size) or read(address, size)  # type: ignore[method-assign,misc]
-        assert DETECTORS[0][1](memory, BASE) is None
-        assert sum(asked) < SMALL + 100
+        assert DETECTORS[0][1](memory, BASE + HEADERS) is None
+        assert SMALL < sum(asked) < SMALL + 200
     huge = tlv(0x30, data + bytes(MOST_BYTES))
     assert not detect(DETECTORS, huge)
 
@@ -86,7 +92,7 @@ def test_large_ones_are_looked_at_before_they_are_read() -> None:
 def test_across_a_seam() -> None:
     data = certificate_der("rsa2048")
     space = Space({BASE + 40: data[40:], BASE: data[:40]})
-    decoded = DETECTORS[0][1](space, BASE)
+    decoded = DETECTORS[0][1](space, BASE + HEADERS)
     assert decoded is not None
     assert decoded.sha256 == sha256(data).hexdigest()
 
@@ -106,12 +112,13 @@ def test_a_certificate_without_its_end(missing: int) -> None:
 
 @pytest.mark.parametrize("opening", ["3082ffff3082fff0a0030201020202", "3083 0fffff 3083 0fff00 a0030201020202"])
 def test_an_opening_whose_end_is_missing_is_looked_at_before_all_is_read(opening: str) -> None:
-    memory = memory_of(bytes.fromhex(opening) + b"\x55" * 50_000)
+    data = bytes.fromhex(opening)
+    memory = memory_of(data + b"\x55" * 50_000)
     asked: list[int] = []
     read = memory.read
     memory.read = lambda address, size: asked.append(size) or read(address, size)  # type: ignore[method-assign,func-returns-value]
-    assert DETECTORS[0][1](memory, BASE) is None
-    assert sum(asked) < SMALL + 100
+    assert DETECTORS[0][1](memory, BASE + data.index(b"\xa0\3\2\1")) is None
+    assert SMALL < sum(asked) < SMALL + 200
 
 
 def test_too_little_of_a_certificate_is_nothing() -> None:
@@ -137,3 +144,75 @@ def test_any_damage_is_survived(draw: st.DataObject) -> None:
     at = draw.draw(st.integers(0, len(data)))
     size = draw.draw(st.integers(0, 20))
     detect(DETECTORS, data[:at] + draw.draw(st.binary(max_size=20)) + data[at + size :])
+
+
+def _indefinite(data: bytes, depth: int) -> bytes:
+    """Write an element, and what is in it down to a depth, with indefinite lengths."""
+    ((tag, content),) = parts_of(data)
+    if not tag & 0x20 or not depth:
+        return data
+    return bytes((tag, 0x80)) + b"".join(_indefinite(tlv(*part), depth - 1) for part in parts_of(content)) + b"\0\0"
+
+
+def _with_long_length(data: bytes, size: int) -> bytes:
+    """Write an element with a length in so many bytes."""
+    ((tag, content),) = parts_of(data)
+    return bytes((tag, 0x80 | size)) + len(content).to_bytes(size, "big") + content
+
+
+def _with_signed(data: bytes, signed: bytes) -> bytes:
+    """Exchange a certificate's TBSCertificate."""
+    _, algorithm, signature = parts_of(parts_of(data)[0][1])
+    return tlv(0x30, signed, tlv(*algorithm), tlv(*signature))
+
+
+def _signed(data: bytes) -> bytes:
+    return tlv(*parts_of(parts_of(data)[0][1])[0])
+
+
+def _ber_forms(data: bytes) -> dict[str, bytes]:
+    return {
+        **{f"indefinite-{depth}": _indefinite(data, depth) for depth in (1, 2, 3, 9)},
+        **{f"length-{size}": _with_long_length(data, size) for size in (3, 4)},
+        "signed-indefinite": _with_signed(data, _indefinite(_signed(data), 1)),
+        **{f"signed-length-{size}": _with_signed(data, _with_long_length(_signed(data), size)) for size in (3, 4)},
+        "version": rewritten(data, version=bytes.fromhex("a08103020102")),
+        "serial": rewritten(data, serialNumber=bytes.fromhex("0281080123456789abcdef")),
+        "subject": rewritten(data, subject=_with_long_length(tlv(*parts_of(_content(data))[5]), 2)),
+    }
+
+
+def _content(data: bytes) -> bytes:
+    return parts_of(_signed(data))[0][1]
+
+
+@pytest.mark.parametrize("form", _ber_forms(certificate_der()))
+@pytest.mark.parametrize("key", ["secp256r1", "rsa2048"])
+def test_ber_is_written_as_der(form: str, key: str) -> None:
+    data = certificate_der(key)
+    written = _ber_forms(data)[form]
+    assert written != data
+    decoded = detect_one(DETECTORS, written)
+    assert decoded.encoding == "ber"
+    assert decoded.finding == certificate_in(data)
+
+
+def test_ber_of_version_1() -> None:
+    data = rewritten(certificate_der(), version=b"")
+    for written in (_indefinite(data, 1), _indefinite(data, 2), _with_long_length(data, 3)):
+        decoded = detect_one(DETECTORS, written)
+        assert (decoded.encoding, decoded.finding) == ("ber", certificate_in(data))
+
+
+def test_ber_without_its_end_is_nothing() -> None:
+    for written in (_indefinite(certificate_der(), 1), _indefinite(certificate_der(), 9)):
+        assert not detect(DETECTORS, written[:-1])
+
+
+@pytest.mark.parametrize("number", [3, 4, 9, 0x7F, 0xFF])
+def test_odd_versions(number: int) -> None:
+    found = certificate_in(rewritten(certificate_der(), version=bytes((0xA0, 3, 2, 1, number))))
+    assert found.version == (number + 1) % 256
+    assert found.problem
+    assert (found.subject_common_name, found.is_ca) == ("example.org", True)
+    assert found.alternative_names == ALTERNATIVE_NAMES

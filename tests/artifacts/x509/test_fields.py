@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from dumpscan.artifacts.x509.parts import take_apart
 from support.artifact_samples import (
@@ -13,6 +15,7 @@ from support.artifact_samples import (
     all_keys,
     certificate_der,
     certificate_in,
+    certificate_of,
     ec_key,
     key_id,
     parts_of,
@@ -149,3 +152,111 @@ def test_compressed_points_and_missing_parameters_do_not_change_the_key_id() -> 
     point = bytes((2 + numbers.y % 2,)) + numbers.x.to_bytes(32, "big")
     info = tlv(0x30, bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107"), tlv(3, b"\0", point))
     assert certificate_in(rewritten(certificate_der(), subjectPublicKeyInfo=info)).key_id == key_id(key)
+
+
+def _with_extensions(**values: bytes) -> bytes:
+    """A certificate with extensions, by the last number of their identifiers under 2.5.29, and nothing else."""
+    written = [tlv(0x30, bytes((6, 3, 0x55, 0x1D, int(number[1:]))), tlv(4, value)) for number, value in values.items()]
+    return rewritten(certificate_der(), extensions=tlv(0xA3, tlv(0x30, *written)))
+
+
+DNS, ADDRESS = tlv(0x82, b"good.example"), tlv(0x87, bytes((192, 0, 2, 7)))
+SERVER_AUTH = bytes.fromhex("06082b06010505070301")
+NAMES_READ = ("DNS:good.example", "IP:192.0.2.7")
+
+
+def test_usages() -> None:
+    purposes = [x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ObjectIdentifier("1.2.3.4")]
+    extensions = [
+        x509.KeyUsage(
+            digital_signature=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=True,
+            key_cert_sign=False,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=True,
+        ),
+        x509.ExtendedKeyUsage(purposes),
+    ]
+    der = certificate_of(ec_key("secp256r1"), extensions=extensions).public_bytes(Encoding.DER)
+    found = certificate_in(der)
+    assert found.key_usage == ("digitalSignature", "keyAgreement", "cRLSign", "decipherOnly")
+    assert found.extended_key_usage == ("serverAuth", "1.2.3.4")
+    assert found.problem is None
+    assert certificate_in(certificate_der()).key_usage == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((tlv(0x82, b"m\xc3\xbcller.\xff"), DNS, ADDRESS), ("DNS:mÃ¼ller.ÿ",)),
+        ((DNS, tlv(0x82, b"m\xfcller.example"), ADDRESS), ("DNS:müller.example",)),
+        ((DNS, tlv(0x87, bytes(5)), ADDRESS), ()),
+        ((DNS, tlv(0x88, b""), ADDRESS), ()),
+        ((DNS, tlv(0xA4, b"\x30\x02\x05\x00"), ADDRESS), ()),
+        ((DNS, tlv(0x9F, b"x"), ADDRESS), None),
+        ((DNS, tlv(0x89, b"x"), ADDRESS), ()),
+        ((tlv(0x81, b"\xff@example"), DNS, ADDRESS), ("email:ÿ@example",)),
+        ((tlv(0x86, b"http://\xe9/"), DNS, ADDRESS), ("URI:http://é/",)),
+    ],
+    ids=["mixed", "latin-1", "address", "id", "directory", "long-tag", "unknown", "email", "uri"],
+)
+def test_one_malformed_name_does_not_hide_the_others(
+    names: tuple[bytes, ...], expected: tuple[str, ...] | None
+) -> None:
+    constraints = tlv(0x30, b"\x01\x01\xff")
+    found = certificate_in(_with_extensions(_17=tlv(0x30, *names), _19=constraints))
+    assert found.problem
+    assert found.is_ca is True
+    if expected is not None:
+        assert set(found.alternative_names) == {*NAMES_READ, *expected}
+
+
+@pytest.mark.parametrize(
+    ("extensions", "expected"),
+    [
+        ({"_15": b"\x03\x01\x00"}, {"key_usage": ()}),
+        ({"_15": b"\x03\x02\x00\xa0"}, {"key_usage": ("digitalSignature", "keyEncipherment")}),
+        ({"_15": b"\x03\x03\x00\x06\x80"}, {"key_usage": ("keyCertSign", "cRLSign", "decipherOnly")}),
+        ({"_15": b"\x03\x02\x09\x06"}, {"key_usage": ("keyCertSign", "cRLSign")}),
+        ({"_19": tlv(0x30, b"\x01\x01\x01")}, {"is_ca": True}),
+        ({"_19": tlv(0x30, b"\x01\x01\x00")}, {"is_ca": False}),
+        ({"_19": tlv(0x30, b"\x01\x01\xff", b"\x02\x01\xff")}, {"is_ca": True}),
+        (
+            {"_37": tlv(0x30, bytes.fromhex("06082b06010505070301"), b"\x06\x00")},
+            {"extended_key_usage": ("serverAuth",)},
+        ),
+    ],
+    ids=["none", "unused-bits", "nine", "wrong-count", "true", "false", "path-length", "purposes"],
+)
+def test_extensions_are_read_each_for_itself(extensions: dict[str, bytes], expected: dict[str, object]) -> None:
+    bad = {"_14": b"?", "_17": tlv(0x30, DNS, ADDRESS)}  # a subject key identifier that is none
+    found = certificate_in(_with_extensions(**bad, **extensions))
+    assert found.problem
+    assert found.alternative_names == NAMES_READ
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def _rdn(value: bytes, kind: str = "0603550403") -> bytes:
+    return tlv(0x31, tlv(0x30, bytes.fromhex(kind), value))
+
+
+@pytest.mark.parametrize(
+    ("odd", "expected"),
+    [
+        (b"\x31\x00", "CN=good"),
+        (tlv(0x31, b"\x05\x00"), "CN=good"),
+        (_rdn(tlv(0x0C, b"M\xfcller"), "060355040a"), "CN=good,O=Müller"),
+        (_rdn(tlv(0x13, b"M\xc3\xbcller"), "060355040a"), "CN=good,O=Müller"),
+        (_rdn(tlv(0x1E, b"\0Mx"), "060355040a"), "CN=good,O=M\ufffd"),
+        (_rdn(tlv(0x1C, b"\0\0\0M"), "060355040a"), "CN=good,O=M"),
+    ],
+    ids=["empty", "no-pair", "latin-1", "printable", "bmp", "universal"],
+)
+def test_one_odd_name_does_not_hide_the_others(odd: bytes, expected: str) -> None:
+    found = certificate_in(rewritten(certificate_der(), subject=tlv(0x30, odd, _rdn(tlv(0x0C, b"good")))))
+    assert (found.subject, found.subject_common_name) == (expected, "good")
+    assert found.issuer_common_name == "example.org"
