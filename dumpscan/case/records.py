@@ -20,9 +20,6 @@ class CaseError(DumpscanError):
     """A case file cannot be used: it is none, somebody else is writing to it, or a question to it makes no sense."""
 
 
-DumpStatus = Status
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpRecord:
     """A file that was looked at.
@@ -47,7 +44,7 @@ class DumpRecord:
     modified: datetime | None
     sha256: str | None
     format: str | None
-    status: DumpStatus
+    status: Status
     problems: tuple[str, ...] = ()
     tool_version: str
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -58,7 +55,7 @@ class DumpRecord:
     @property
     def is_dump(self) -> bool:
         """Whether something could be read of it."""
-        return self.status in {DumpStatus.OK, DumpStatus.DAMAGED}
+        return self.status in {Status.OK, Status.DAMAGED}
 
 
 class Exposure(StrEnum):
@@ -115,7 +112,7 @@ class CaseSummary:
         tool_versions: Versions of dumpscan that read them.
     """
 
-    dumps: Mapping[DumpStatus, int]
+    dumps: Mapping[Status, int]
     formats: Mapping[str, int]
     bytes: int
     processes: int

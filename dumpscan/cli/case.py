@@ -128,14 +128,14 @@ def _dump(case: Case, name: str, output_format: Format) -> int:
 
 
 def _all(case: Case, output_format: Format) -> int:
-    from dumpscan.case.records import DumpStatus
     from dumpscan.cli.messages import EXIT_DONE
+    from dumpscan.findings import Status
     from dumpscan.output.case_summary import case_summary
     from dumpscan.output.text import write_text
 
     dumps = case.dumps(processes=False)
     if output_format is Format.TABLE:
-        bad = [dump for dump in dumps if dump.status in {DumpStatus.UNREADABLE, DumpStatus.PENDING}]
+        bad = [dump for dump in dumps if dump.status in {Status.UNREADABLE, Status.PENDING}]
         lines = case_summary(case.summary(), case.exposed_keys(), bad)
         write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
     else:

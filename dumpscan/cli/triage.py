@@ -126,10 +126,10 @@ def _report(
     quiet: bool,
 ) -> int:
     from dumpscan.case.gate import reasons
-    from dumpscan.case.records import DumpStatus
     from dumpscan.case.store.reader import Case
     from dumpscan.cli.case import show_findings
     from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_GATE, EXIT_UNREADABLE, complain
+    from dumpscan.findings import Status
     from dumpscan.output.case_summary import case_summary
     from dumpscan.output.text import write_text
 
@@ -137,18 +137,14 @@ def _report(
         complain(f"{name}: no dump")
     if not quiet:
         for name, status, problems in outcome.problems[:_REMARKS]:
-            complain(f"{name}: {'; '.join(problems)}", level="warning" if status is DumpStatus.DAMAGED else "error")
+            complain(f"{name}: {'; '.join(problems)}", level="warning" if status is Status.DAMAGED else "error")
         if len(outcome.problems) > _REMARKS:
             complain(f"{len(outcome.problems) - _REMARKS} more files have problems: see the case", level="warning")
         unchanged = len(outcome.paths) - outcome.read
         complain(f"{outcome.read} files read, {unchanged} known and unchanged", level="note")
     with Case.open(path) as case:
         if output_format is Format.TABLE:
-            bad = [
-                dump
-                for dump in case.dumps(processes=False)
-                if dump.status in {DumpStatus.UNREADABLE, DumpStatus.PENDING}
-            ]
+            bad = [dump for dump in case.dumps(processes=False) if dump.status in {Status.UNREADABLE, Status.PENDING}]
             lines = case_summary(case.summary(), case.exposed_keys(), bad)
             write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
         else:
@@ -166,9 +162,9 @@ def _report(
         complain(f"{reason.rule.value}: {reason.text}", level="gate")
     if broken:
         return EXIT_GATE
-    if outcome.named_others or outcome.statuses[DumpStatus.UNREADABLE] or outcome.statuses[DumpStatus.PENDING]:
+    if outcome.named_others or outcome.statuses[Status.UNREADABLE] or outcome.statuses[Status.PENDING]:
         return EXIT_UNREADABLE
-    return EXIT_DAMAGED if outcome.statuses[DumpStatus.DAMAGED] else EXIT_DONE
+    return EXIT_DAMAGED if outcome.statuses[Status.DAMAGED] else EXIT_DONE
 
 
 def _state(state: TriageProgress) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dumpscan.case.records import DumpStatus, Exposure
+from dumpscan.case.records import Exposure
+from dumpscan.findings import Status
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ _KINDS = {
     "encrypted_container": ("encrypted container", "encrypted containers"),
 }
 _STATUSES = {
-    DumpStatus.OK: "whole",
-    DumpStatus.DAMAGED: "damaged",
-    DumpStatus.UNREADABLE: "unreadable",
-    DumpStatus.PENDING: "unfinished",
-    DumpStatus.OTHER: "no dumps",
+    Status.OK: "whole",
+    Status.DAMAGED: "damaged",
+    Status.UNREADABLE: "unreadable",
+    Status.PENDING: "unfinished",
+    Status.OTHER: "no dumps",
 }
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dumpscan.case.records import DumpStatus
 from dumpscan.case.store.reader import Case
+from dumpscan.findings import Status
 from dumpscan.output.case_summary import case_summary
 from support import output_samples as samples
 from support.case_samples import result, write_case
@@ -19,7 +19,7 @@ SCREEN = 40
 
 def summary(path: Path, *results: DumpResult) -> list[str]:
     with Case.open(write_case(path / "case.db", *results)) as case:
-        bad = [dump for dump in case.dumps() if dump.status is DumpStatus.UNREADABLE]
+        bad = [dump for dump in case.dumps() if dump.status is Status.UNREADABLE]
         return case_summary(case.summary(samples.NOW), case.exposed_keys(samples.NOW), bad)
 
 
@@ -43,7 +43,7 @@ def test_it_stays_on_a_screen(tmp_path: Path) -> None:
         if number % 2:
             many.append(replace(web, key_id=name, sha256=name, thumbprint=name[:40]))  # type: ignore[call-arg]
     unreadable = [
-        result(f"/bad{number}", status=DumpStatus.UNREADABLE, problems=("cut",), processes=()) for number in range(50)
+        result(f"/bad{number}", status=Status.UNREADABLE, problems=("cut",), processes=()) for number in range(50)
     ]
     lines = summary(tmp_path, result("/a.dmp", *many), *unreadable)
     assert len(lines) < SCREEN
@@ -55,7 +55,7 @@ def test_text_of_a_dump_steers_no_terminal(tmp_path: Path) -> None:
     evil = "\x1b]0;owned\x07\u202e\n"
     web, key = samples.findings()[:2]
     found = (replace(web, subject=evil), key)  # type: ignore[call-arg]
-    lines = summary(tmp_path, result(f"/{evil}", *found), result("/b", status=DumpStatus.UNREADABLE, problems=(evil,)))
+    lines = summary(tmp_path, result(f"/{evil}", *found), result("/b", status=Status.UNREADABLE, problems=(evil,)))
     assert all(line.isprintable() for line in lines)
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dumpscan.case.records import DumpRecord, DumpStatus
+from dumpscan.case.records import DumpRecord
 from dumpscan.case.store.writer import CaseWriter, DumpResult
+from dumpscan.findings import Status
 from support import output_samples as samples
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def result(
         "modified": BEGUN,
         "sha256": "ab" * 32,
         "format": "minidump",
-        "status": DumpStatus.OK,
+        "status": Status.OK,
         "tool_version": "1.2",
         "settings": {"aes": False, "hash": True, "store_keys": False, "symbols": []},
         "started": BEGUN,

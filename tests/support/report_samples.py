@@ -7,8 +7,8 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from dumpscan.case.records import DumpRecord, DumpStatus
-from dumpscan.findings import Certificate, Finding, Process
+from dumpscan.case.records import DumpRecord
+from dumpscan.findings import Certificate, Finding, Process, Status
 from support import output_samples as samples
 
 NOW = samples.NOW
@@ -24,7 +24,7 @@ def dump(path: str = FOLDER + samples.DUMP, **fields: Any) -> DumpRecord:  # noq
         "modified": datetime(2025, 5, 30, 18, 12, tzinfo=UTC),
         "sha256": hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest(),
         "format": "minidump",
-        "status": DumpStatus.OK,
+        "status": Status.OK,
         "tool_version": "0.5.0",
         "settings": {"aes": True, "symbols": ["/srv/symbols"]},
         "started": datetime(2025, 6, 1, 9, 30, tzinfo=UTC),
@@ -46,17 +46,17 @@ def dumps() -> list[DumpRecord]:
                 for number in range(1, 9)
             ),
         ),
-        dump(FOLDER + "cut.dmp", status=DumpStatus.DAMAGED, problems=("memory list cut short",), processes=()),
+        dump(FOLDER + "cut.dmp", status=Status.DAMAGED, problems=("memory list cut short",), processes=()),
         dump(
             FOLDER + "locked.dmp",
-            status=DumpStatus.UNREADABLE,
+            status=Status.UNREADABLE,
             problems=("permission denied",),
             sha256=None,
             size=None,
             format=None,
             processes=(),
         ),
-        dump(FOLDER + "notes.txt", status=DumpStatus.OTHER, problems=("text",), format=None, processes=()),
+        dump(FOLDER + "notes.txt", status=Status.OTHER, problems=("text",), format=None, processes=()),
     ]
 
 

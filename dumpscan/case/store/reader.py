@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from dumpscan.case.records import CaseError, CaseSummary, DumpRecord, DumpStatus, ExposedKey, Exposure
+from dumpscan.case.records import CaseError, CaseSummary, DumpRecord, ExposedKey, Exposure
 from dumpscan.case.store import rows as rows_of
 from dumpscan.case.store.database import open_for_reading, rows, stored_text
-from dumpscan.findings import Certificate, PrivateKey, Validity
+from dumpscan.findings import Certificate, PrivateKey, Status, Validity
 from dumpscan.search.merge import MOST_LOCATIONS
 from dumpscan.search.pairs import with_pairs
 
@@ -107,7 +107,7 @@ class Case:
             modified=rows_of.time_of(row["modified"]),
             sha256=row["sha256"],
             format=row["format"],
-            status=DumpStatus(row["status"]),
+            status=Status(row["status"]),
             problems=tuple(json.loads(row["problems"])),
             tool_version=row["tool_version"],
             settings=json.loads(row["settings"]),
@@ -300,7 +300,7 @@ class Case:
         now = now or datetime.now(UTC)
         moment = rows_of.time_text(now.replace(microsecond=0))
         statuses = {
-            DumpStatus(row["status"]): row["count"]
+            Status(row["status"]): row["count"]
             for row in self._ask("SELECT status, count(*) AS count FROM dumps GROUP BY status")
         }
         kinds = Counter(dict.fromkeys(_ORDER, 0))
@@ -309,7 +309,7 @@ class Case:
         keys = self._ask(_EXPOSURES, moment)[0]
         span = self._ask("SELECT min(started) AS first, max(finished) AS last FROM dumps")[0]
         return CaseSummary(
-            dumps={status: statuses[status] for status in DumpStatus if status in statuses},
+            dumps={status: statuses[status] for status in Status if status in statuses},
             formats=_counts(self._ask(_FORMATS), "format"),
             bytes=self._ask("SELECT sum(size) AS sum FROM dumps WHERE status IN ('ok', 'damaged')")[0]["sum"] or 0,
             processes=self._ask("SELECT count(*) AS count FROM processes")[0]["count"],

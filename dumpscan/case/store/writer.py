@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from dumpscan.case.records import CaseError, DumpStatus
+from dumpscan.case.records import CaseError
 from dumpscan.case.store import rows as rows_of
 from dumpscan.case.store.database import insert, open_for_writing, rows, stored_text
 from dumpscan.case.store.lock import CaseLock
+from dumpscan.findings import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +50,7 @@ class KnownDump:
     size: int | None
     modified_ns: int | None
     tag: str | None
-    status: DumpStatus
+    status: Status
     format: str | None
     settings: Mapping[str, Any]
     problem: str
@@ -112,7 +113,7 @@ class CaseWriter:
                 size=row["size"],
                 modified_ns=row["modified_ns"],
                 tag=row["tag"],
-                status=DumpStatus(row["status"]),
+                status=Status(row["status"]),
                 format=row["format"],
                 settings=json.loads(row["settings"]),
                 problem=next(iter(json.loads(row["problems"])), ""),

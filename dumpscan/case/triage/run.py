@@ -8,12 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dumpscan.case.records import DumpStatus
 from dumpscan.case.triage.inputs import list_inputs
 from dumpscan.case.triage.staging import is_url
 from dumpscan.case.triage.task import Task
 from dumpscan.case.triage.workers import Pool
-from dumpscan.findings import PrivateKey
+from dumpscan.findings import PrivateKey, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,9 +58,9 @@ class TriageOutcome:
 
     paths: tuple[str, ...]
     read: int
-    statuses: Counter[DumpStatus]
+    statuses: Counter[Status]
     named_others: tuple[str, ...] = ()
-    problems: tuple[tuple[str, DumpStatus, tuple[str, ...]], ...] = field(default=())
+    problems: tuple[tuple[str, Status, tuple[str, ...]], ...] = field(default=())
 
 
 def triage(
@@ -90,7 +89,7 @@ def triage(
         DumpscanError: Something that a URL needs is not installed.
     """
     known = writer.known()
-    statuses: dict[str, DumpStatus] = {}
+    statuses: dict[str, Status] = {}
     tasks: list[Task] = []
     named: set[str] = set()
     for each in list_inputs(names, without=writer.own_files):
@@ -100,7 +99,7 @@ def triage(
         if before is not None and not again and not _must_be_read(each, before, settings):
             statuses[each.path] = before.status
             continue
-        statuses[each.path] = DumpStatus.PENDING
+        statuses[each.path] = Status.PENDING
         tasks.append(_task(each, settings))
     # The largest first: so nobody is left with a large one when all others are done.
     tasks.sort(key=lambda task: task.size or 0, reverse=True)
@@ -108,18 +107,18 @@ def triage(
         threads = max(jobs // len(tasks), 1)
         tasks = [replace(task, threads=threads) for task in tasks]
     state = TriageProgress(files=len(tasks), bytes=sum(task.size or 0 for task in tasks))
-    problems: list[tuple[str, DumpStatus, tuple[str, ...]]] = []
+    problems: list[tuple[str, Status, tuple[str, ...]]] = []
     for result in _results(workers or Pool(jobs), tasks, state, progress):
         writer.add(result)
         record = result.record
         statuses[record.path] = record.status
-        if record.problems and record.status is not DumpStatus.OTHER:
+        if record.problems and record.status is not Status.OTHER:
             problems.append((record.path, record.status, record.problems))
     return TriageOutcome(
         paths=tuple(statuses),
         read=state.files_done,
         statuses=Counter(statuses.values()),
-        named_others=tuple(path for path, status in statuses.items() if path in named and status is DumpStatus.OTHER),
+        named_others=tuple(path for path, status in statuses.items() if path in named and status is Status.OTHER),
         problems=tuple(sorted(problems)),
     )
 
@@ -170,18 +169,18 @@ def _task(each: Input, settings: ReadSettings) -> Task:
 
 def _must_be_read(each: Input, before: KnownDump, settings: ReadSettings) -> bool:
     """Say whether a file is not what it was, or was read with less care than is asked for now."""
-    if before.status is DumpStatus.PENDING:
+    if before.status is Status.PENDING:
         return True
     if (each.size, each.modified_ns, each.tag) != (before.size, before.modified_ns, before.tag):
         return True
-    if each.unusable is not None or before.status is DumpStatus.OTHER:
+    if each.unusable is not None or before.status is Status.OTHER:
         return False
-    if before.format is None and before.status is DumpStatus.UNREADABLE and not is_url(each.path):
+    if before.format is None and before.status is Status.UNREADABLE and not is_url(each.path):
         # Perhaps it may be read now; a changed permission changes neither size nor time.
         return "cannot be opened" in before.problem and os.access(each.path, os.R_OK)
     then, now = before.settings, settings.recorded()
     if any(now[name] and not then.get(name) for name in ("aes", "hash", "store_keys")):
-        return before.status is not DumpStatus.UNREADABLE
+        return before.status is not Status.UNREADABLE
     # Another symbol table helps an image whose own was missing.
     kernel = (before.format or "").startswith("kernel")
-    return kernel and before.status is DumpStatus.DAMAGED and now["symbols"] != then.get("symbols")
+    return kernel and before.status is Status.DAMAGED and now["symbols"] != then.get("symbols")

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dumpscan._version import __version__
-from dumpscan.case.records import DumpRecord, DumpStatus
+from dumpscan.case.records import DumpRecord
 from dumpscan.case.store.writer import DumpResult
+from dumpscan.findings import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +79,7 @@ class Task:
 
     def result(
         self,
-        status: DumpStatus,
+        status: Status,
         started: datetime,
         *,
         problems: Iterable[str],
@@ -109,9 +110,9 @@ class Task:
 
     def failed(self, reason: str) -> DumpResult:
         """Return the result for a file whose reading did not come to its end."""
-        return self.result(DumpStatus.PENDING, datetime.now(UTC), problems=[reason])
+        return self.result(Status.PENDING, datetime.now(UTC), problems=[reason])
 
     def refused(self) -> DumpResult:
         """Return the result for a file of which it is known that it cannot be read."""
-        status = DumpStatus.OTHER if self.other else DumpStatus.UNREADABLE
+        status = Status.OTHER if self.other else Status.UNREADABLE
         return self.result(status, datetime.now(UTC), problems=[self.unusable or ""])

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 from dumpscan._version import __version__
 from dumpscan.artifacts.registry import KEYS
-from dumpscan.case.records import DumpStatus
 from dumpscan.case.triage.staging import staged
 from dumpscan.exceptions import DumpscanError, InputError
-from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, SymmetricKey
+from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, Status, SymmetricKey
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, open_dump
 from dumpscan.search.merge import Collector
@@ -59,30 +58,30 @@ def read_dump(task: Task, advance: Callable[[int], None] | None = None) -> DumpR
     """
     started = datetime.now(UTC)
     reading = _Reading()
-    status = DumpStatus.UNREADABLE
+    status = Status.UNREADABLE
     try:
         with staged(task.path, task.size, task.settings.scratch, task.settings.scratch_limit) as path:
             try:
                 _read(path, task, reading, advance)
-                status = DumpStatus.DAMAGED if reading.problems else DumpStatus.OK
+                status = Status.DAMAGED if reading.problems else Status.OK
             finally:
                 reading.problems = [problem.replace(str(path), task.path) for problem in reading.problems]
     except NoDumpError as error:
-        status = DumpStatus.OTHER
+        status = Status.OTHER
         reading.problems.append(str(error))
     except MemoryError:
-        status = DumpStatus.PENDING
+        status = Status.PENDING
         reading.problems.append("memory did not suffice to read it")
     except DumpscanError as error:
         reading.problems.append(_reason(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours in one file must not end the work on ten thousand
         reading.problems.append(f"a fault of dumpscan {__version__}: {type(error).__name__}: {error}"[:500])
-    if reading.findings and status is DumpStatus.UNREADABLE:
-        status = DumpStatus.DAMAGED
+    if reading.findings and status is Status.UNREADABLE:
+        status = Status.DAMAGED
     return _result(task, reading, status, started)
 
 
-def _result(task: Task, reading: _Reading, status: DumpStatus, started: datetime) -> DumpResult:
+def _result(task: Task, reading: _Reading, status: Status, started: datetime) -> DumpResult:
     findings = _at(task.path, reading.findings)
     if not task.settings.store_keys:
         findings = map(_without_secret, findings)

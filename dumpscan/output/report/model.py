@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dumpscan.case.records import DumpStatus
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, Validity
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, Status, SymmetricKey, Validity
 from dumpscan.output.formats.table.sections import Scope
 from dumpscan.output.report.rows import (
     CertificateRow,
@@ -59,7 +58,7 @@ PROBLEMS = 12
 """Problems of one input that are listed."""
 
 
-_WORST = (DumpStatus.UNREADABLE, DumpStatus.PENDING, DumpStatus.DAMAGED, DumpStatus.OTHER, DumpStatus.OK)
+_WORST = (Status.UNREADABLE, Status.PENDING, Status.DAMAGED, Status.OTHER, Status.OK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class InputRow:
     size: str
     modified: str
     sha256: str
-    status: DumpStatus
+    status: Status
     problems: tuple[str, ...]
     problem_count: int
     read: str
@@ -191,7 +190,7 @@ def build(
     groups = _certificate_groups(certificates.values(), {key.key_id for key in private})
     ordered = [row for group in groups for row in group[2]]
     inputs = [_input_row(dump, shown) for dump in records]
-    faulty = sorted((row for row in inputs if row.status != DumpStatus.OK), key=lambda row: _WORST.index(row.status))
+    faulty = sorted((row for row in inputs if row.status != Status.OK), key=lambda row: _WORST.index(row.status))
     counts = Counter(key.severity for key in keys)
     counts[Severity.LOW] = len(containers)
     counts[Severity.NOTICE] = len(others) + len(certificates)
@@ -317,12 +316,12 @@ def _scope(keys: Sequence[KeyRow], holders: set[tuple[str, int | None]]) -> str:
 def _gaps(records: Sequence[DumpRecord]) -> str:
     """Say what is not known because inputs could not be read."""
     states = Counter(dump.status for dump in records)
-    lost = states[DumpStatus.UNREADABLE] + states[DumpStatus.PENDING]
+    lost = states[Status.UNREADABLE] + states[Status.PENDING]
     parts = []
     if lost:
         parts.append(f"{_number(lost, 'input')} could not be read")
-    if states[DumpStatus.DAMAGED]:
-        parts.append(f"{_number(states[DumpStatus.DAMAGED], 'input')} could be read only in part")
+    if states[Status.DAMAGED]:
+        parts.append(f"{_number(states[Status.DAMAGED], 'input')} could be read only in part")
     return f"{' and '.join(parts)}: what else they hold is not known." if parts else ""
 
 
@@ -338,9 +337,9 @@ def _figures(
     live = sum(key.severity is Severity.CRITICAL for key in keys)
     symmetric = sum(row.kind == "symmetric" for row in others)
     read = Counter(row.status for row in inputs)
-    partial = len(inputs) - read[DumpStatus.OK] - read[DumpStatus.OTHER]
+    partial = len(inputs) - read[Status.OK] - read[Status.OTHER]
     gaps = [f"{partial:,} not read whole"] if partial else []
-    gaps += [f"{read[DumpStatus.OTHER]:,} no dump"] if read[DumpStatus.OTHER] else []
+    gaps += [f"{read[Status.OTHER]:,} no dump"] if read[Status.OTHER] else []
     return (
         ("Private keys", len(keys), f"{live:,} with a valid certificate"),
         ("Certificates", states.total(), f"{states[Validity.VALID]:,} valid, {states[Validity.EXPIRED]:,} expired"),

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpscan.case.records import CaseError, DumpStatus, Exposure
+from dumpscan.case.records import CaseError, Exposure
 from dumpscan.case.store.reader import Case
 from dumpscan.case.store.writer import CaseWriter
-from dumpscan.findings import Certificate, Finding, Location, PrivateKey, Process
+from dumpscan.findings import Certificate, Finding, Location, PrivateKey, Process, Status
 from dumpscan.search.pairs import with_pairs
 from support import output_samples as samples
 from support.case_samples import BEGUN, DONE, result, write_case
@@ -52,7 +52,7 @@ def certificate_and_key() -> tuple[Certificate, PrivateKey]:
 
 
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:
-    given_result = result(A, *EVERYTHING, problems=("cut short",), status=DumpStatus.DAMAGED)
+    given_result = result(A, *EVERYTHING, problems=("cut short",), status=Status.DAMAGED)
     with Case.open(write_case(tmp_path / "case.db", given_result), secrets=True) as case:
         assert case.dumps() == [given_result.record]
         assert by_identity(list(case.findings())) == by_identity(with_pairs(given_result.findings))
@@ -137,7 +137,7 @@ def test_places_in_several_dumps_add_up(tmp_path: Path) -> None:
 def test_a_dump_that_is_read_again_is_replaced(tmp_path: Path) -> None:
     web, key = certificate_and_key()
     path = write_case(
-        tmp_path / "case.db", result(A, web, key), result(B, web), result(A, status=DumpStatus.UNREADABLE, processes=())
+        tmp_path / "case.db", result(A, web, key), result(B, web), result(A, status=Status.UNREADABLE, processes=())
     )
     with Case.open(path) as case:
         assert [finding.identity for finding in case.findings()] == [web.identity]
@@ -205,7 +205,7 @@ def test_the_worst_key_comes_first(tmp_path: Path) -> None:
     assert summary.keys == {Exposure.LIVE: 1, Exposure.PAIRED: 1, Exposure.ALONE: 1}
     assert summary.findings["certificate"] == 2
     assert (summary.live_certificates, summary.expired_certificates) == (1, 1)
-    assert summary.dumps == {DumpStatus.OK: 2}
+    assert summary.dumps == {Status.OK: 2}
     assert (summary.first, summary.last, summary.bytes) == (BEGUN, DONE, 2000)
 
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dumpscan.case.records import CaseError, DumpStatus
+from dumpscan.case.records import CaseError
 from dumpscan.case.store.reader import Case
 from dumpscan.case.store.writer import CaseWriter
 from dumpscan.case.triage.cluster import Cluster
 from dumpscan.case.triage.run import triage
 from dumpscan.case.triage.task import ReadSettings
 from dumpscan.case.triage.workers import Here
+from dumpscan.findings import Status
 from support.corpus import ROOT
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
         outcome = triage(writer, [str(dumps)], ReadSettings(), workers=Cluster(address), progress=kill_one)
     assert killed
     assert killed[0] < 50
-    assert outcome.statuses == {DumpStatus.OK: 60, DumpStatus.OTHER: 1}
+    assert outcome.statuses == {Status.OK: 60, Status.OTHER: 1}
     with Case.open(tmp_path / "here.db") as here, Case.open(tmp_path / "there.db") as there:
         assert list(here.findings()) == list(there.findings())
         assert [dump.path for dump in here.dumps()] == [dump.path for dump in there.dumps()]
@@ -111,7 +112,7 @@ def test_a_scheduler_that_is_killed_leaves_what_was_finished(tmp_path: Path) -> 
             triage(writer, [str(dumps)], ReadSettings(), workers=Cluster(address), progress=kill_it)
         assert len(writer.known()) >= 10
         outcome = triage(writer, [str(dumps)], ReadSettings(), workers=Here())
-        assert outcome.statuses == {DumpStatus.OK: 60}
+        assert outcome.statuses == {Status.OK: 60}
         assert outcome.read <= 50
 
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dumpscan.case.records import DumpRecord, DumpStatus
+from dumpscan.case.records import DumpRecord
 from dumpscan.case.store.reader import Case
 from dumpscan.case.store.writer import CaseWriter
 from dumpscan.case.triage.run import TriageOutcome, TriageProgress, triage
 from dumpscan.case.triage.task import ReadSettings
 from dumpscan.case.triage.workers import Here
+from dumpscan.findings import Status
 from support.corpus import ROOT, corpus_dumps
 from support.kernel_images import build_lab
 
@@ -107,7 +108,7 @@ def test_every_file_is_accounted_for_and_none_is_read_twice(
     with Case.open(case) as opened:
         dumps = {os.path.relpath(dump.path, root): dump for dump in opened.dumps()}
         assert {name: dump.status.value for name, dump in dumps.items()} == expected
-        assert all(dump.problems for dump in dumps.values() if dump.status is not DumpStatus.OK)
+        assert all(dump.problems for dump in dumps.values() if dump.status is not Status.OK)
         truth = json.loads(SAMPLE.with_name("webserver.truth.json").read_text())
         planted = {item["sha256"] for item in truth["objects"]}
         name = str(root / "built" / "webserver.dmp")
@@ -155,9 +156,9 @@ def test_more_care_than_before_means_reading_again(tmp_path: Path) -> None:
 
 def test_a_missing_symbol_table_that_is_there_now(tmp_path: Path) -> None:
     lab, case = build_lab(tmp_path), tmp_path / "case.db"
-    assert run(case, lab.image).statuses == {DumpStatus.DAMAGED: 1}
+    assert run(case, lab.image).statuses == {Status.DAMAGED: 1}
     assert run(case, lab.image).read == 0
-    assert run(case, lab.image, symbols=(str(lab.symbols),)).statuses == {DumpStatus.OK: 1}
+    assert run(case, lab.image, symbols=(str(lab.symbols),)).statuses == {Status.OK: 1}
     assert run(case, lab.image, symbols=(str(lab.symbols),)).read == 0
 
 

@@ -21,7 +21,7 @@ from support.corpus import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.case.records import DumpStatus
+    from dumpscan.findings import Status
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed (extra `remote`)")
 SAMPLE = ROOT / "sample_dumps" / "webserver.dmp"
@@ -60,7 +60,7 @@ def run(case: Path, *names: str, workers: Workers | None = None, **settings: obj
         return triage(writer, names, ReadSettings(**settings), workers=workers or Here())  # type: ignore[arg-type]
 
 
-def statuses(case: Path) -> dict[str, DumpStatus]:
+def statuses(case: Path) -> dict[str, Status]:
     with Case.open(case) as opened:
         return {dump.path: dump.status for dump in opened.dumps()}
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dumpscan.case.records import DumpStatus
 from dumpscan.case.triage import unit
 from dumpscan.case.triage.task import ReadSettings, Task
 from dumpscan.case.triage.unit import read_dump
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, Status, SymmetricKey
 from support.corpus import ROOT, corpus_dumps
 from support.kernel_images import build_lab, planted
 
@@ -37,7 +36,7 @@ def read(path: Path, **settings: object) -> DumpResult:
 def test_a_minidump_is_read_whole() -> None:
     result = read(SAMPLE)
     record = result.record
-    assert (record.status, record.format, record.problems) == (DumpStatus.OK, "minidump", ())
+    assert (record.status, record.format, record.problems) == (Status.OK, "minidump", ())
     assert record.sha256 == hashlib.sha256(SAMPLE.read_bytes()).hexdigest()
     (process,) = record.processes
     assert process.pid == 5120
@@ -74,7 +73,7 @@ def test_hashing_beside_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("path", corpus_dumps(), ids=lambda path: path.name)
 def test_every_real_dump_is_read(path: Path) -> None:
     record = read(path).record
-    assert record.status in {DumpStatus.OK, DumpStatus.DAMAGED}
+    assert record.status in {Status.OK, Status.DAMAGED}
     assert record.sha256
 
 
@@ -87,7 +86,7 @@ def test_a_kernel_image_is_read_with_its_processes(tmp_path: Path) -> None:
     found = {place.sha256 for finding in result.findings for place in finding.locations if not place.missing}
     assert {item[3] for item in planted(lab.truth) if not item[4]} <= found
     without = read(lab.image).record
-    assert without.status is DumpStatus.DAMAGED
+    assert without.status is Status.DAMAGED
     assert "processes cannot be listed" in " ".join(without.problems)
 
 
@@ -96,7 +95,7 @@ def test_a_dump_that_is_cut_short_is_damaged_or_unreadable(tmp_path: Path, size:
     path = tmp_path / "cut.dmp"
     path.write_bytes(SAMPLE.read_bytes()[:size])
     record = read(path).record
-    assert record.status in {DumpStatus.DAMAGED, DumpStatus.UNREADABLE}
+    assert record.status in {Status.DAMAGED, Status.UNREADABLE}
     assert record.problems
     assert record.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert str(path) not in " ".join(record.problems)
@@ -106,14 +105,14 @@ def test_what_is_no_dump(tmp_path: Path) -> None:
     path = tmp_path / "notes.dmp"
     path.write_text("nothing")
     record = read(path).record
-    assert (record.status, record.format) == (DumpStatus.OTHER, None)
+    assert (record.status, record.format) == (Status.OTHER, None)
     assert "text" in record.problems[0]
 
 
 def test_a_file_that_has_gone_meanwhile(tmp_path: Path) -> None:
     task = Task(path=str(tmp_path / "gone"), size=1, modified_ns=1, settings=ReadSettings())
     record = read_dump(task).record
-    assert record.status is DumpStatus.UNREADABLE
+    assert record.status is Status.UNREADABLE
     assert "cannot be opened" in record.problems[0]
 
 
@@ -123,7 +122,7 @@ def test_our_own_faults_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(unit, "search", fail)
     record = read(SAMPLE).record
-    assert record.status is DumpStatus.UNREADABLE
+    assert record.status is Status.UNREADABLE
     assert "a fault of dumpscan" in record.problems[0]
 
 
@@ -132,13 +131,13 @@ def test_too_little_memory_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> No
         raise MemoryError
 
     monkeypatch.setattr(unit, "search", fail)
-    assert read(SAMPLE).record.status is DumpStatus.PENDING
+    assert read(SAMPLE).record.status is Status.PENDING
 
 
 def test_a_task_that_failed() -> None:
     task = Task(path="/a", size=7, modified_ns=1_000_000_000, settings=ReadSettings())
     result = task.failed("killed")
-    assert (result.record.status, result.record.problems, result.record.size) == (DumpStatus.PENDING, ("killed",), 7)
+    assert (result.record.status, result.record.problems, result.record.size) == (Status.PENDING, ("killed",), 7)
     assert result.record.modified is not None
     assert result.record.modified.timestamp() == 1
 

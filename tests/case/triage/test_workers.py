@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dumpscan.case.records import DumpStatus
 from dumpscan.case.triage import workers
 from dumpscan.case.triage.task import ReadSettings, Task
 from dumpscan.case.triage.unit import read_dump
 from dumpscan.case.triage.workers import Here, Pool
+from dumpscan.findings import Status
 from support.corpus import ROOT
 
 SAMPLE = ROOT / "sample_dumps" / "webserver.dmp"
@@ -28,7 +28,7 @@ def tasks(directory: Path, count: int, name: str = "dump") -> list[Task]:
     return made
 
 
-def statuses(who: workers.Workers, work: list[Task]) -> dict[str, DumpStatus]:
+def statuses(who: workers.Workers, work: list[Task]) -> dict[str, Status]:
     advanced = []
     done = [result.record for result in who.results(work, advanced.append) if result is not None]
     assert len(done) == len(work)
@@ -38,7 +38,7 @@ def statuses(who: workers.Workers, work: list[Task]) -> dict[str, DumpStatus]:
 
 @pytest.mark.parametrize("who", [Here(), Pool(1), Pool(2)], ids=["here", "one", "two"])
 def test_every_file_has_its_result(tmp_path: Path, who: workers.Workers) -> None:
-    assert statuses(who, tasks(tmp_path, 5)) == {f"dump{number}.dmp": DumpStatus.OK for number in range(5)}
+    assert statuses(who, tasks(tmp_path, 5)) == {f"dump{number}.dmp": Status.OK for number in range(5)}
 
 
 def deadly(task: Task) -> object:
@@ -54,8 +54,8 @@ def test_a_file_that_kills_its_reader_harms_no_other(tmp_path: Path, monkeypatch
     work = tasks(tmp_path, 6)
     work[1:1] = tasks(tmp_path, 1, "deadly")
     found = statuses(Pool(2), work)
-    assert found.pop("deadly0.dmp") is DumpStatus.PENDING
-    assert set(found.values()) == {DumpStatus.OK}
+    assert found.pop("deadly0.dmp") is Status.PENDING
+    assert set(found.values()) == {Status.OK}
 
 
 STUCK = """

@@ -19,8 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dumpscan.case.records import DumpStatus
-from dumpscan.findings import PrivateKey, Process
+from dumpscan.findings import PrivateKey, Process, Status
 from dumpscan.output.report import model as report_model
 from dumpscan.output.report.html import write_report
 from dumpscan.output.report.rows import certificate_row
@@ -237,7 +236,7 @@ def hostile_page(text: str) -> str:
         f"/evidence/{text}",
         processes=(process,),
         problems=(text,),
-        status=DumpStatus.DAMAGED,
+        status=Status.DAMAGED,
         format=text,
         settings={text: text},
         tool_version=text,
