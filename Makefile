@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint bench wheel clean
+.PHONY: demo test lint bench fuzz wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/dumpscan minidump info sample_dumps/webserver.dmp
@@ -24,6 +24,11 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/x509_throughput.py
 	$(BIN)/python benchmarks/symcrypt_search.py
 	$(BIN)/python benchmarks/kernel_x509.py
+
+# Mutated files against every command, for an hour each (SECONDS=60 for a minute); what escapes is kept in escaped/.
+SECONDS ?= 3600
+fuzz: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m fuzz --seconds $(SECONDS) --save ../escaped
 
 # The wheel must work outside the checkout: installed into a fresh environment and run from another directory.
 wheel: $(VENV)/.wheel

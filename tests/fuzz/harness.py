@@ -1,0 +1,236 @@
+"""Runs commands on mutated files in child processes that may use so much memory and so many CPU seconds.
+
+A mutant escapes if a command ends with an exception, with an exit code that the README does not know, writes a
+traceback or an escape sequence, or needs more than its limits. It is then shrunk and saved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import resource
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fuzz.mutate import database, mutated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.connection import Connection
+
+    from fuzz.mutate import Mutator
+
+EXIT_CODES = frozenset({0, 1, 2, 3, 4, 5})
+MAX_MEMORY = 2 << 30
+"""Bytes of address space beyond what the process has when it begins; the given and held-out inputs are judged by it."""
+MAX_SECONDS = 20
+"""CPU seconds for one mutant."""
+_MUTANTS_PER_CHILD = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is fuzzed.
+
+    Attributes:
+        name: Its name.
+        seeds: Files that mutants are made of, by their file names.
+        mutators: How.
+        commands: Commands to run on each; `{}` stands for the mutant, `{dir}` for a directory of its own.
+        is_database: Whether the mutants are case files, which are changed by SQL.
+    """
+
+    name: str
+    seeds: dict[str, bytes]
+    mutators: tuple[Mutator, ...]
+    commands: tuple[tuple[str, ...], ...]
+    is_database: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes:
+        mutants: How many were tried.
+        escaped: What went wrong, with the mutant that it went wrong on.
+    """
+
+    mutants: int = 0
+    escaped: list[tuple[str, Path]] = field(default_factory=list)
+
+
+def fuzz(target: Target, *, seed: int, seconds: float, directory: Path, mutants: int | None = None) -> Outcome:
+    """Fuzz a target until the time is over, or so many mutants have been tried.
+
+    Args:
+        target: What to fuzz.
+        seed: The same seed gives the same mutants.
+        seconds: Wall-clock seconds.
+        directory: Where mutants are written; those that escape stay there.
+        mutants: How many to try at most.
+    """
+    import dumpscan.cli.app  # noqa: PLC0415 - once, before the children are forked
+    import dumpscan.memory.kernel.image  # noqa: PLC0415 - as above
+    import dumpscan.search.run  # noqa: F401, PLC0415 - as above
+
+    outcome = Outcome()
+    ends = time.monotonic() + seconds
+    number = 0
+    while time.monotonic() < ends and (mutants is None or number < mutants) and len(outcome.escaped) < 10:
+        count = min(_MUTANTS_PER_CHILD, (mutants or number + _MUTANTS_PER_CHILD) - number)
+        done, problem = _batch(target, f"{seed}-{number}", count, ends, directory)
+        outcome.mutants += done
+        number += done
+        if problem is not None:
+            path = _make(target, f"{seed}-{number - done}", done - 1, directory / f"escaped-{target.name}-{number}")
+            outcome.escaped.append((problem, _shrunk(target, path, problem)))
+    return outcome
+
+
+def _make(target: Target, seed: str, number: int, path: Path) -> Path:
+    """Write a mutant, named as its seed is: commands may look at names."""
+    rng = random.Random(f"{seed}-{number}")  # noqa: S311 - repeatable on purpose
+    name = rng.choice(sorted(target.seeds))
+    path = path.with_name(f"{path.name}{Path(name).suffix}")
+    content = target.seeds[name]
+    if target.is_database:
+        path.write_bytes(content)
+        database(path, rng)
+    else:
+        path.write_bytes(mutated(content, target.mutators, rng))
+    return path
+
+
+def _batch(target: Target, seed: str, count: int, ends: float, directory: Path) -> tuple[int, str | None]:
+    """Try mutants in one child; return how many were begun, and what went wrong with the last of them."""
+    context = get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(target, seed, count, ends, directory, theirs))
+    child.start()
+    theirs.close()
+    begun, problem = 0, None
+    for message in _messages(ours):
+        if message is None:
+            begun += 1
+        else:
+            problem = message
+    child.join()
+    if problem is None and child.exitcode:
+        problem = f"the process ended with {child.exitcode}: out of CPU seconds, or killed"
+    return begun, problem
+
+
+def _messages(connection: Connection) -> Iterator[str | None]:
+    with contextlib.suppress(EOFError):
+        while True:
+            yield connection.recv()
+
+
+def _child(target: Target, seed: str, count: int, ends: float, directory: Path, out: Connection) -> None:  # noqa: PLR0917
+    _limit()
+    directory = directory / f"work-{os.getpid()}"
+    directory.mkdir()
+    for number in range(count):
+        if time.monotonic() > ends:
+            break
+        out.send(None)
+        problem = _try(target, _make(target, seed, number, directory / "mutant"))
+        if problem is not None:
+            out.send(problem)
+            break
+    out.close()
+    os._exit(0)
+
+
+def _limit() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MAX_MEMORY, resource.RLIM_INFINITY))
+
+
+def _try(target: Target, path: Path) -> str | None:
+    """Run the commands on a mutant; say what went wrong."""
+    used = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime)
+    resource.setrlimit(resource.RLIMIT_CPU, (used + MAX_SECONDS, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    for command in target.commands:
+        arguments = [each.format(path, dir=path.parent) for each in command]
+        code, problem = run(arguments)
+        if problem is None and code not in EXIT_CODES:
+            problem = f"exit code {code}"
+        if problem is not None:
+            return f"dumpscan {' '.join(command)}: {problem}"
+    return None
+
+
+def run(arguments: Sequence[str]) -> tuple[int, str | None]:
+    """Run a command in this process; return its exit code, and what it did that none may do."""
+    from dumpscan.cli import app as command_line  # noqa: PLC0415 - a test may have put another in its place
+
+    stdout, stderr = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    before = sys.argv
+    sys.argv = ["dumpscan", *arguments]
+    code: object = 0
+    try:
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            command_line.run()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 - whatever escapes is what is looked for
+        return 1, traceback.format_exc(limit=-3)
+    finally:
+        sys.argv = before
+    for stream in (stdout, stderr):
+        stream.flush()
+        written = stream.buffer.getvalue()
+        if b"Traceback" in written or b"a fault of dumpscan" in written:
+            return 1, f"a traceback: {written[-800:]!r}"
+        if b"\x1b" in written:
+            return 1, "an escape character in its output"
+    return int(code or 0) if isinstance(code, int | None) else 1, None
+
+
+def _shrunk(target: Target, path: Path, problem: str) -> Path:
+    """Cut away of a mutant what is not needed for it to escape, for as long as that is quick."""
+    if target.is_database:
+        return path
+    ends = time.monotonic() + 20
+    data = path.read_bytes()
+    size = len(data) // 2
+    trial = path.with_name(f"trial-{path.name}")
+    while size >= 16 and time.monotonic() < ends:
+        for at in range(0, len(data), size):
+            smaller = data[:at] + data[at + size :]
+            trial.write_bytes(smaller)
+            if smaller and _escapes(target, trial):
+                data = smaller
+                break
+            if time.monotonic() > ends:
+                break
+        else:
+            size //= 2
+    trial.unlink(missing_ok=True)
+    path.write_bytes(data)
+    path.with_name(f"{path.name}.txt").write_text(problem)
+    return path
+
+
+def _escapes(target: Target, path: Path) -> bool:
+    context = get_context("fork")
+
+    def check() -> None:
+        _limit()
+        os._exit(_try(target, path) is not None)
+
+    child = context.Process(target=check)
+    child.start()
+    child.join()
+    return bool(child.exitcode)
