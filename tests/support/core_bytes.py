@@ -132,7 +132,7 @@ def sample_core(core: CoreBytes | None = None, *, title: bytes | None = None, ex
     )
     core.process(1234, "served", f"{PROGRAM} --listen 443")
     core.thread(1234, [0] * 19 + [stack] + [0] * 7, 11).thread(1235, [0] * 27)
-    core.note(6, auxv).note(0x53494749, struct.pack(f"{core.order}3i4x", 11, 0, 1) + core.words(0xDEAD))
+    core.note(6, auxv).note(0x53494749, struct.pack(f"{core.order}3i{core.word - 4}x", 11, 0, 1) + core.words(0xDEAD))
     core.files((0x40_0000, 0x40_2000, 0, PROGRAM), (0x60_0000, 0x60_1000, 0, "/lib/libgone.so (deleted)"))
     core.note(0x202, bytes(100), owner=b"LINUX")
     core.memory(0x40_0000, bytes(16), size=0x2000, flags=5)
