@@ -171,6 +171,16 @@ def _uncommon(value: object) -> Any:  # noqa: ANN401 - JSON's own types
             return str(value)
 
 
+def value_at(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON's own types
+    """Return the value at a dotted path in a document; through a list of dicts, a list of what each has there."""
+    name, _, rest = path.partition(".")
+    if isinstance(value, list):
+        return [value_at(item, path) for item in value]
+    if not isinstance(value, dict) or name not in value:
+        return None
+    return value_at(value[name], rest) if rest else value[name]
+
+
 def timestamp(moment: datetime) -> str:
     """Return a time as ISO 8601 in UTC with a final `Z`; one without a time zone is taken as UTC."""
     if moment.tzinfo is None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
+from dumpscan.output.labels import base_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,11 +85,6 @@ def owner(place: Location) -> str:
 def pid_of(place: Location) -> int | None:
     """Return the id of the process that a place lies in."""
     return None if place.process is None else place.process.pid
-
-
-def base_name(path: str) -> str:
-    """Return the last part of a path of whatever system, of a URL too."""
-    return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
 
 
 def _fits(value: object) -> bool:

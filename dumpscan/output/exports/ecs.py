@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from dumpscan._version import __version__
 from dumpscan.findings import Certificate, PrivateKey
-from dumpscan.output.exports.documents import EPOCH, base_name, describe, owner, pid_of, without_places, write_lines
+from dumpscan.output.exports.documents import EPOCH, describe, owner, pid_of, without_places, write_lines
+from dumpscan.output.labels import base_name
 from dumpscan.output.records import finding_record, process_record, timestamp
 from dumpscan.output.text import printable
 

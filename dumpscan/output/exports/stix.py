@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from dumpscan._version import __version__
 from dumpscan.exceptions import UsageError
 from dumpscan.findings import Certificate, PrivateKey
-from dumpscan.output.exports.documents import EPOCH, base_name, clean, describe
+from dumpscan.output.exports.documents import EPOCH, clean, describe
+from dumpscan.output.labels import base_name
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dumpscan.findings import KINDS, Finding, Process
 from dumpscan.output.fields import element, hints, is_document, required
 from dumpscan.output.formats.render import View
-from dumpscan.output.records import SymbolsNeed, environment_entry, plain
+from dumpscan.output.records import SymbolsNeed, environment_entry, plain, value_at
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ class CsvRenderer:
         """Write the record's rows."""
         self._start()
         own = _OWN.get(self._view, ())
-        common = {name: cell(_at(record, name)) for name in self._columns if not name.startswith(own)}
+        common = {name: cell(value_at(record, name)) for name in self._columns if not name.startswith(own)}
         for row in _rows(record, self._view):
             _write_line(
-                self._stream, [common[name] if name in common else cell(_at(row, name)) for name in self._columns]
+                self._stream, [common[name] if name in common else cell(value_at(row, name)) for name in self._columns]
             )
 
     def close(self) -> None:
@@ -167,15 +167,3 @@ def _rows(record: Record, view: View) -> Iterator[Record]:
         case View.INFO:
             for path, value in fields(record[record["kind"]]):
                 yield {"field": path, "value": value}
-
-
-def _at(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON's own types
-    """Return what a dotted path leads to; through a list of dicts, the list of what it leads to in each."""
-    for depth, name in enumerate(path.split(".")):
-        if isinstance(value, list):
-            rest = ".".join(path.split(".")[depth:])
-            return [_at(item, rest) for item in value]
-        if not isinstance(value, dict) or name not in value:
-            return None
-        value = value[name]
-    return value

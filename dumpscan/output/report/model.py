@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, Status, SymmetricKey, Validity
-from dumpscan.output.formats.table.sections import Scope
+from dumpscan.output.labels import file_names
 from dumpscan.output.report.rows import (
     CertificateRow,
     KeyRow,
@@ -169,7 +169,11 @@ def build(
         settings: What else ran how, for the record.
     """
     records = sorted(dumps, key=lambda dump: dump.path)
-    shown = Scope.of((dump.path for dump in records), (), generated).file
+    names = file_names(dump.path for dump in records)
+
+    def shown(path: str) -> str:
+        return names.get(path, path)
+
     processes = {(dump.path, process.pid): process for dump in records for process in dump.processes}
     certificates: dict[str, CertificateRow] = {}
     private: list[PrivateKey] = []

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dumpscan.findings import Validity
-from dumpscan.output.formats.table.findings import CONTAINER_NAMES, algorithm_label
+from dumpscan.output.labels import CONTAINER_NAMES, algorithm_label
 from dumpscan.output.report.severity import Severity, key_severity
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from dumpscan.exceptions import UsageError
 from dumpscan.findings import Certificate, Finding, Process
-from dumpscan.output.exports.documents import MAX_TEXT, base_name, clean
+from dumpscan.output.exports.documents import MAX_TEXT, clean
 from dumpscan.output.exports.registry import Target, export_case
+from dumpscan.output.labels import base_name
 from support import output_samples as samples
 from support import report_samples as cases
 

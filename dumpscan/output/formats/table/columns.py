@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from dumpscan.output.records import value_at
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
@@ -86,6 +87,16 @@ def say(value: object, style: str = "") -> Text:
     """Return anything from a dump as text for a terminal: printable, and never read as markup."""
     text = "" if value is None else printable(str(value))
     return Text(overflow="fold").append(text, style)  # as a span: what is appended later does not inherit the style
+
+
+def at(path: str, style: str = "") -> Callable[[Record], Text]:
+    """Return what makes a cell of the value at a dotted path, a list joined by commas."""
+
+    def cell(record: Record) -> Text:
+        value = value_at(record, path)
+        return say(", ".join(map(str, value)) if isinstance(value, list) else value, style)
+
+    return cell
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dumpscan.output.formats.render import View
+from dumpscan.output.formats.table import findings, holders, info, listings
 from dumpscan.output.formats.table.columns import lay_out
 from dumpscan.output.formats.table.sections import Scope, Section, title
 from dumpscan.output.records import plain
@@ -28,6 +29,20 @@ MOST_ROWS = 2000
 
 MAX_CELLS = 120
 """Characters of a value in the answer of a query; the other formats have all of it."""
+
+
+_SECTIONS = {
+    View.FINDINGS: findings.sections,
+    View.SECRETS: findings.secret_sections,
+    View.EVERYTHING: holders.sections,
+    View.PSLIST: listings.pslist_sections,
+    View.CMDLINE: listings.cmdline_sections,
+    View.ENVARS: listings.envars_sections,
+    View.INFO: info.sections,
+    View.SYMBOLS: listings.symbols_sections,
+}
+_OWN_TITLES = {View.ENVARS, View.INFO, View.SYMBOLS}
+"""Views whose tables name the dump themselves."""
 
 
 class TableRenderer:
@@ -83,28 +98,10 @@ class TableRenderer:
             write_text(stream, f"{padded.rstrip()}\n")
 
     def _sections(self) -> Iterator[Section]:
-        """Yield the sections of the one view; its module is imported by need."""
         scope = Scope.of(self._inputs, self._records, self._now)
-        match self._view:
-            case View.FINDINGS:
-                from dumpscan.output.formats.table.findings import sections  # noqa: PLC0415 - by need
-            case View.CMDLINE:
-                from dumpscan.output.formats.table.process import cmdline_sections as sections  # noqa: PLC0415 - by need
-            case View.SECRETS:
-                from dumpscan.output.formats.table.findings import secret_sections as sections  # noqa: PLC0415 - by need
-            case View.EVERYTHING:
-                from dumpscan.output.formats.table.holders import sections  # noqa: PLC0415 - by need
-            case View.PSLIST:
-                from dumpscan.output.formats.table.process import pslist_sections as sections  # noqa: PLC0415 - by need
-            case View.SYMBOLS:
-                from dumpscan.output.formats.table.symbols import sections  # noqa: PLC0415 - by need
-            case View.ENVARS:
-                from dumpscan.output.formats.table.process import envars_sections as sections  # noqa: PLC0415 - by need
-            case View.INFO:
-                from dumpscan.output.formats.table.info import sections  # noqa: PLC0415 - by need
-        if self._view in {View.FINDINGS, View.SECRETS, View.EVERYTHING, View.PSLIST, View.CMDLINE} and scope.common:
+        if self._view not in _OWN_TITLES and scope.common:
             yield Section(title(scope.common, style="dim"), (), ())
-        yield from sections(self._records, scope)
+        yield from _SECTIONS[self._view](self._records, scope)
 
     def _rich(self, width: int) -> None:
         layouts: list[Layout] = []

@@ -1,12 +1,12 @@
-"""What a table renderer prints: titled rows and columns; and what they all need to know of the whole."""
+"""What a table renderer prints: titled rows and columns; and what all rows have in common."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Self
 
-from dumpscan.output.formats.table.columns import say
+from dumpscan.output.formats.table.columns import Column, say
+from dumpscan.output.labels import file_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from dumpscan.output.formats.table.columns import Column
     from dumpscan.output.records import Record
 
 
@@ -23,10 +22,10 @@ class Section:
     """A titled table.
 
     Attributes:
-        title: Its first line, if it needs one.
-        columns: Its columns; without any heading among them it is a plain list of names and values.
+        title: Its first line; None if it needs no title.
+        columns: Its columns. If none has a heading, it is a plain list of names and values.
         records: A row each.
-        notes: What is missing or damaged in it, in words.
+        notes: What is missing or damaged in it, a sentence each.
     """
 
     title: Text | None
@@ -42,7 +41,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the records of one run have in common, and so need not be repeated in every row.
+    """What the records of one run have in common, so that not every row repeats it.
 
     Attributes:
         files: Every dump's path, and the shortest name that tells it from the others.
@@ -65,17 +64,9 @@ class Scope:
             for place in record.get("locations", ()):
                 files[place["file"]] = None
                 processes[process_name(place)] = None
-        names = {path: PureWindowsPath(path).name for path in files}  # knows both separators
-        if len(set(names.values())) < len(names):
-            names = {path: path for path in files}
-        if len(processes) == 1:  # that one process is not known for some places is worth a column
+        if len(processes) == 1:  # beside a known process, an unknown one is worth a column
             processes.pop("", None)
-        return cls(names, tuple(processes), now)
-
-    @property
-    def many_files(self) -> bool:
-        """Whether a row must say in which file it lies."""
-        return len(self.files) > 1
+        return cls(file_names(files), tuple(processes), now)
 
     @property
     def many_processes(self) -> bool:
@@ -84,14 +75,18 @@ class Scope:
 
     @property
     def common(self) -> str:
-        """What holds for all rows and is said once: the only file and the only process."""
-        parts = [] if self.many_files else list(self.files.values())
+        """What is true of all rows and is said once: the only file and the only process."""
+        parts = list(self.files.values()) if len(self.files) == 1 else []
         parts += [] if self.many_processes else [f"process {name}" for name in self.processes]
         return "  ".join(parts)
 
     def file(self, path: str) -> str:
         """Return the name under which a file is shown."""
         return self.files.get(path, path)
+
+    def file_columns(self, field: str) -> tuple[Column, ...]:
+        """Return the column that says in which file a row lies, if there are several; `field` holds the path."""
+        return (Column("File", lambda row: say(self.file(row[field])), least=12),) if len(self.files) > 1 else ()
 
 
 def process_name(place: Record) -> str:
@@ -103,6 +98,4 @@ def process_name(place: Record) -> str:
 def title(text: str, *, detail: str = "", style: str = "bold") -> Text:
     """Return a section's title with a dimmed detail behind it."""
     line = say(text, style)
-    if detail:
-        line.append("  ").append(say(detail, "dim"))
-    return line
+    return line.append("  ").append(say(detail, "dim")) if detail else line

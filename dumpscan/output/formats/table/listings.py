@@ -1,0 +1,100 @@
+"""Tables with a row for each process, each variable of an environment, or each image that needs a symbol table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dumpscan.output.formats.table.columns import Column, at, say
+from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
+from dumpscan.output.records import environment_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.text import Text
+
+    from dumpscan.output.records import Record
+
+_STATES = {"present": "green", "missing": "red", "unknown": "yellow"}
+
+
+def cmdline_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
+    """Yield one table of processes with their command lines."""
+    columns = (
+        *scope.file_columns("dump"),
+        Column("PID", at("process.pid"), justify="right"),
+        Column("Parent", at("process.parent.pid"), rank=4, justify="right"),
+        Column("Process", at("process.name"), least=12),
+        Column("Arch", at("process.architecture"), rank=3),
+        Column("Started", _time("start"), rank=5),
+        Column("Command line", _command_line, least=24),
+        Column("Notes", _notes, rank=1, least=16),
+    )
+    yield Section(None, columns, records)
+
+
+def pslist_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
+    """Yield one table of processes with what the system keeps of them."""
+    columns = (
+        *scope.file_columns("dump"),
+        Column("PID", at("process.pid"), justify="right"),
+        Column("Parent", at("process.parent.pid"), justify="right"),
+        Column("Process", at("process.name"), least=12),
+        Column("Session", at("process.session"), rank=2, justify="right"),
+        Column("WoW64", lambda record: say("yes" if record["process"].get("wow64") else None), rank=3),
+        Column("Started", _time("start"), rank=1),
+        Column("Ended", _time("end"), rank=1),
+        Column("Executable", at("process.executable"), rank=4, least=24),
+        Column("Notes", _notes, rank=5, least=16),
+    )
+    yield Section(None, columns, records)
+
+
+def envars_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
+    """Yield a table for each process, a row for each variable."""
+    columns = (Column("Variable", at("name", "bold"), least=16), Column("Value", at("value"), least=20))
+    for record in records:
+        entries = (environment_entry(entry) for entry in record["process"].get("env_vars", ()))
+        rows = [{"name": name, "value": value} for name, value in entries]
+        if rows or record["notes"]:
+            name = process_name(record)
+            heading = title(
+                f"Environment of process {name}" if name else "Environment",
+                detail=f"{len(rows)} variables, {scope.file(record['dump'])}",
+            )
+            yield Section(heading, columns, rows, tuple(record["notes"]))
+
+
+def symbols_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
+    """Yield one table of images with the symbol tables that they need."""
+    columns = (
+        Column("Image", lambda record: say(scope.file(record["dump"])), least=12),
+        Column("State", lambda record: say(record["symbols"]["state"], _STATES[record["symbols"]["state"]])),
+        Column("PDB", at("symbols.pdb")),
+        Column("GUID", at("symbols.guid"), least=12),
+        Column("Age", at("symbols.age"), justify="right"),
+        Column("Symbol table", at("symbols.table"), rank=3, least=20),
+        Column("Symbol-server path", at("symbols.server_path"), rank=1, least=20),
+        Column("Notes", at("symbols.problem", "yellow"), rank=2, least=16),
+    )
+    yield Section(None, columns, records)
+
+
+def _time(name: str) -> Callable[[Record], Text]:
+    """Return what makes a cell of a time: to the second, in UTC."""
+
+    def cell(record: Record) -> Text:
+        moment = record["process"].get(name)
+        return say(None if moment is None else f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}")
+
+    return cell
+
+
+def _notes(record: Record) -> Text:
+    return say("; ".join(record["notes"]), "yellow")
+
+
+def _command_line(record: Record) -> Text:
+    line = record["process"].get("command_line")
+    return say("not in the dump", "dim") if line is None else say(line)
