@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING
 
 from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
-from dumpscan.case.store.reader import exposure
 from dumpscan.exceptions import UsageError, reason
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey, Validity
+from dumpscan.findings import Certificate, EncryptedContainer, SymmetricKey, Validity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from dumpscan.case.records import ExposedKey
     from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
 
 _LONGEST_ALLOW_FILE = 64 << 20
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_KEY_RULES = {GateRule.PRIVATE_KEY, GateRule.UNPROVEN_KEY, GateRule.KEY_WITH_CERTIFICATE, GateRule.LIVE_KEY}
+_OTHER_RULES = {
+    Certificate.kind: {GateRule.CERTIFICATE, GateRule.EXPIRED},
+    SymmetricKey.kind: {GateRule.SYMMETRIC_KEY},
+    EncryptedContainer.kind: {GateRule.ENCRYPTED_CONTAINER},
+}
+"""Rules by the kind of finding that can break them, but for those on private keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,9 @@ def reasons(
     dumps: Iterable[str],
     allowed: frozenset[str] = frozenset(),
     now: datetime | None = None,
+    exposed: Sequence[ExposedKey] | None = None,
 ) -> Iterator[Reason]:
-    """Say what breaks the rules in some of a case's dumps; pairs are those of the whole case.
+    """Return what breaks the rules in some of a case's dumps; pairs are those of the whole case.
 
     A key is allowed by its key id, or by the thumbprint or SHA-256 of one of its certificates.
 
@@ -81,40 +89,45 @@ def reasons(
         dumps: Paths of the dumps that count.
         allowed: What is let through, as of `read_allowed`.
         now: The moment at which certificates are valid or not.
+        exposed: What `Case.exposed_keys` returned for that moment, where the caller has it.
     """
     now = now or datetime.now(UTC)
     wanted = set(rules)
     within = case.identities(dumps)
-    for each in case.exposed_keys(now):
-        if each.key.identity not in within:
-            continue
-        names = {each.key.key_id, *(name for found in each.certificates for name in (found.thumbprint, found.sha256))}
-        if allowed.isdisjoint(name.lower() for name in names):
-            yield from _key_reasons(each.key, each.certificates, wanted, now)
-    for finding in case.findings():
-        if finding.identity in within and not isinstance(finding, PrivateKey):
-            yield from _other_reasons(finding, wanted, allowed, now)
+    if wanted & _KEY_RULES:
+        for each in case.exposed_keys(now) if exposed is None else exposed:
+            if each.key.identity not in within:
+                continue
+            names = {each.key.key_id, *(name for found in each.certificates for name in _names(found))}
+            if allowed.isdisjoint(names):
+                yield from _key_reasons(each, wanted)
+    for kind, rules_of_kind in _OTHER_RULES.items():
+        if wanted & rules_of_kind:
+            for finding, dump_count in case.first_places(kind):
+                if finding.identity in within:
+                    for rule, what in _other_reasons(finding, wanted, allowed, now):
+                        yield Reason(rule, f"{what}, {_where(finding, dump_count)}")
 
 
-def _key_reasons(
-    key: PrivateKey, certificates: tuple[Certificate, ...], wanted: set[GateRule], now: datetime
-) -> Iterator[Reason]:
-    level = exposure(certificates, now)
+def _key_reasons(exposed: ExposedKey, wanted: set[GateRule]) -> Iterator[Reason]:
+    key, certificates = exposed.key, exposed.certificates
     broken = [GateRule.PRIVATE_KEY if key.proof else GateRule.UNPROVEN_KEY]
-    if level is not Exposure.ALONE:
+    if exposed.exposure is not Exposure.ALONE:
         broken.append(GateRule.KEY_WITH_CERTIFICATE)
-    if level is Exposure.LIVE:
+    if exposed.exposure is Exposure.LIVE:
         broken.append(GateRule.LIVE_KEY)
     of = f", {_subject(certificates[0])}, valid until {_day(certificates[0])}" if certificates else ""
     for rule in broken:
         if rule in wanted:
-            yield Reason(rule, f"{key.algorithm} {key.bits} key {key.key_id}{of}, {_where(key)}")
+            yield Reason(rule, f"{key.algorithm} {key.bits} key {key.key_id}{of}, {_where(key, exposed.dump_count)}")
 
 
-def _other_reasons(finding: Finding, wanted: set[GateRule], allowed: frozenset[str], now: datetime) -> Iterator[Reason]:
+def _other_reasons(
+    finding: Finding, wanted: set[GateRule], allowed: frozenset[str], now: datetime
+) -> Iterator[tuple[GateRule, str]]:
     match finding:
         case Certificate():
-            names = {finding.thumbprint.lower(), finding.sha256.lower(), (finding.key_id or "").lower()}
+            names = {*_names(finding), finding.key_id or ""}
             broken = [GateRule.CERTIFICATE]
             if finding.validity(now) is Validity.EXPIRED:
                 broken.append(GateRule.EXPIRED)
@@ -130,7 +143,12 @@ def _other_reasons(finding: Finding, wanted: set[GateRule], allowed: frozenset[s
     if allowed.isdisjoint(names):
         for rule in broken:
             if rule in wanted:
-                yield Reason(rule, f"{what}, {_where(finding)}")
+                yield rule, what
+
+
+def _names(certificate: Certificate) -> tuple[str, str]:
+    """Return what a list of what is allowed may call a certificate."""
+    return certificate.thumbprint.lower(), certificate.sha256
 
 
 def _subject(certificate: Certificate) -> str:
@@ -141,10 +159,9 @@ def _day(certificate: Certificate) -> str:
     return "an unknown day" if certificate.not_after is None else certificate.not_after.date().isoformat()
 
 
-def _where(finding: Finding) -> str:
+def _where(finding: Finding, dump_count: int) -> str:
     place = finding.locations[0]
     process = place.process
     of = f" ({process.name or 'process'} {process.pid or ''})".replace(" )", ")") if process is not None else ""
-    dumps = {each.file for each in finding.locations}
-    more = f" and {len(dumps) - 1} more dumps" if len(dumps) > 1 else ""
+    more = f" and {dump_count - 1} more dumps" if dump_count > 1 else ""
     return f"in {place.file}{of}{more}"

@@ -58,6 +58,23 @@ class DumpRecord:
         return self.status in {Status.OK, Status.DAMAGED}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingSymbols:
+    """The symbol table of a kernel that was not there when its image was read.
+
+    Attributes:
+        pdb: Name of the kernel's symbol file, e.g. `ntkrnlmp.pdb`.
+        guid: Its GUID, upper-case hex.
+        age: Its age.
+        refused: Path of a table that was there and could not be used; None if there was none.
+    """
+
+    pdb: str
+    guid: str
+    age: int
+    refused: str | None = None
+
+
 class Exposure(StrEnum):
     """How bad it is that a private key lay in memory, the worst first."""
 
@@ -77,8 +94,8 @@ class ExposedKey:
     """A private key that lay in memory.
 
     Attributes:
-        key: The key; its `locations` say in which dumps and processes.
-        certificates: Its certificates in the case, whole; those that are valid longest first.
+        key: The key with its first place only, and without references to certificates; `Case.keyed` has all.
+        certificates: Its certificates in the case, each with its first place only; those that are valid longest first.
         exposure: How bad it is.
         dump_count: Dumps that it lies in.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,6 +42,10 @@ Allow = Annotated[
 ]
 
 _REMARKS = 20
+_ENVIRONMENT_KEPT = (
+    "environment variables of processes go into the case, with any passwords in them: "
+    "--no-environment leaves them out, --mask-environment masks what looks like a credential"
+)
 
 
 def triage(
@@ -56,6 +61,12 @@ def triage(
     hashes: Annotated[bool, typer.Option("--hash/--no-hash", help="Whether to compute files' SHA-256.")] = True,
     store_keys: Annotated[bool, typer.Option("--store-keys", help="Store key material in the case file.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Read also what has not changed.")] = False,
+    environment: Annotated[
+        bool, typer.Option("--environment/--no-environment", help="Whether the case keeps environment variables.")
+    ] = True,
+    mask_environment: Annotated[
+        bool, typer.Option("--mask-environment", help="Mask values of variables that look like credentials.")
+    ] = False,
     aes: Aes = False,
     symbols: Symbols = None,
     offline: Offline = True,
@@ -73,8 +84,10 @@ def triage(
     """Read any mix of dumps into a case, each file once, and say what is worst."""
     from dumpscan.case.gate import read_allowed
     from dumpscan.case.store.writer import CaseWriter
+    from dumpscan.case.triage.environment import Environment
     from dumpscan.case.triage.run import triage as run_triage
     from dumpscan.case.triage.task import ReadSettings
+    from dumpscan.cli.messages import complain
     from dumpscan.cli.progress import ProgressBar
 
     allowed = frozenset().union(*(read_allowed(path) for path in allow or ()))
@@ -82,6 +95,7 @@ def triage(
         aes=aes,
         hashes=hashes,
         store_keys=store_keys,
+        environment=Environment.chosen(keep=environment, mask=mask_environment),
         symbols=tuple(str(each.absolute()) for each in symbols or ()),
         offline=offline,
         scratch=None if scratch is None else str(scratch.absolute()),
@@ -101,6 +115,8 @@ def triage(
             again=again,
             progress=lambda state: bar.show(_state(state), state.bytes_done, state.bytes),
         )
+    if outcome.read and settings.environment is Environment.KEPT and not quiet:
+        complain(_ENVIRONMENT_KEPT, level="note")
     return _report(case, outcome, fail_on or (), allowed, output_format, quiet=quiet)
 
 
@@ -142,10 +158,12 @@ def _report(
             complain(f"{len(outcome.problems) - _REMARKS} more files have problems: see the case", level="warning")
         unchanged = len(outcome.paths) - outcome.read
         complain(f"{outcome.read} files read, {unchanged} known and unchanged", level="note")
+    now = datetime.now(UTC)
     with Case.open(path) as case:
+        exposed = case.exposed_keys(now) if rules or output_format is Format.TABLE else []
         if output_format is Format.TABLE:
             bad = [dump for dump in case.dumps(processes=False) if dump.status in {Status.UNREADABLE, Status.PENDING}]
-            lines = case_summary(case.summary(), case.exposed_keys(), bad)
+            lines = case_summary(case.summary(now), exposed, bad)
             write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
         else:
             paths = frozenset(outcome.paths)
@@ -156,7 +174,9 @@ def _report(
                 [dump for dump in case.dumps(processes=False) if dump.path in paths],
                 output_format,
             )
-        broken = list(reasons(case, rules, dumps=outcome.paths, allowed=allowed)) if rules else []
+        broken = list(
+            reasons(case, rules, dumps=outcome.paths, allowed=allowed, now=now, exposed=exposed) if rules else ()
+        )
     sys.stdout.flush()
     for reason in broken:
         complain(f"{reason.rule.value}: {reason.text}", level="gate")

@@ -1,7 +1,8 @@
 """Who writes to a case: one process at a time, known by name, and forgotten by the system when it dies.
 
 The lock is the operating system's, on a file beside the case file: SQLite's own locks lie on the case file itself, and
-closing any descriptor of that would drop them. The file's text only says who holds it.
+closing any descriptor of that would drop them. The file's text only says who holds it. Its name is derived from the
+case's name without links, so that two names of one case have one lock.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,57 +27,86 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_SAID = 4096
+ENDING = ".dumpscan-lock"
+_PURPOSE = "dumpscan is writing to the case beside this file"
+"""How the text of a lock begins to say what it is: nothing else is overwritten or deleted."""
+_MAX_TEXT = 4096
 _LOCKED_BYTE = 1 << 30
 """Windows keeps others from reading what is locked, so a byte far behind the text is."""
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class CaseLock:
     """Held from its making to its release, or to the process's death.
 
     Args:
-        case: The case file.
+        case: The case file, by the name that `database.resolve` returns.
 
     Attributes:
         path: The lock's file.
 
     Raises:
-        CaseError: Somebody else holds it, or it cannot be made.
+        CaseError: Somebody else holds it, it cannot be made, or its file is not a lock.
     """
 
     def __init__(self, case: Path) -> None:
-        self.path = case.with_name(f"{case.name}.lock")
+        self.path = case.with_name(case.name + ENDING)
         while True:
             try:
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+                if self.path.is_symlink():  # for systems without O_NOFOLLOW
+                    raise CaseError(f"{case}: cannot be locked: {self.path}: is a link")
+                self._descriptor = os.open(self.path, _FLAGS, 0o600)
             except (OSError, ValueError) as error:
-                raise CaseError(f"{case}: the case file cannot be locked: {reason(error)}") from error
+                raise CaseError(f"{case}: cannot be locked: {self.path}: {reason(error)}") from error
             try:
-                _lock(self._descriptor)
-            except OSError as error:
-                holder = _holder(self._descriptor)
+                self._take(case)
+                if self._is_there():
+                    self._text = self._sign()
+                    return
+            except BaseException:
                 os.close(self._descriptor)
-                raise CaseError(f"{case}: another run is writing to this case: {holder}") from error
-            if self._is_there():
-                break
+                raise
             os.close(self._descriptor)  # its holder removed it just now
-        said = json.dumps(
-            {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        )
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, said.encode())
+
+    def _take(self, case: Path) -> None:
+        """Lock the file.
+
+        Raises:
+            CaseError: Somebody else has locked it, or it is not a lock's.
+        """
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise CaseError(f"{case}: cannot be locked: {self.path}: expected a regular file with one name")
+        try:
+            _lock(self._descriptor)
+        except OSError as error:
+            holder = _holder(self._descriptor)
+            raise CaseError(f"{case}: another run is writing to this case: {holder}") from error
+        text = _text(self._descriptor)
+        if text and not _is_lock(text):
+            raise CaseError(f"{case}: cannot be locked: {self.path}: is not a lock, and is left as it is")
 
     def _is_there(self) -> bool:
         """Whether the file that is locked is the one that others will try to lock."""
         try:
-            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+            return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
         except OSError:
             return False
 
+    def _sign(self) -> bytes:
+        """Write who holds the lock."""
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        text = json.dumps({"purpose": _PURPOSE, "pid": os.getpid(), "host": socket.gethostname(), "since": since})
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, text.encode())
+        return text.encode()
+
     def release(self) -> None:
         """Let others write."""
-        with contextlib.suppress(OSError):  # Windows removes no file that is open; there it stays
-            self.path.unlink()
+        if self._is_there() and _text(self._descriptor) == self._text:
+            with contextlib.suppress(OSError):  # Windows removes no file that is open; there it stays
+                self.path.unlink()
         os.close(self._descriptor)
 
 
@@ -88,11 +119,23 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _text(descriptor: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, _MAX_TEXT)
+
+
+def _is_lock(text: bytes) -> bool:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(said, dict) and said.get("purpose") == _PURPOSE
+
+
 def _holder(descriptor: int) -> str:
     """Say who holds the lock, in the holder's own words."""
     try:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        said: Mapping[str, object] = json.loads(os.read(descriptor, _SAID))
+        said: Mapping[str, object] = json.loads(_text(descriptor))
         return f"process {int(str(said['pid']))} on {said['host']}, since {said['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "it does not say which"

@@ -1,10 +1,20 @@
-"""Questions in SQL to a case file: they change nothing, reach nothing else, see no key material, and end."""
+"""Questions in SQL to a case file: they change nothing, reach nothing else, see no key material, and end.
+
+A process of its own answers, and is killed when its time is over. SQLite looks at the clock only between the steps of
+its machine, and one step can take hours: `instr` of 16 MB in 16 MB, for example.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import pickle
 import sqlite3
-import time
+import subprocess
+import sys
+import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dumpscan.case.records import CaseError
@@ -12,20 +22,26 @@ from dumpscan.case.store.database import open_for_reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-    Value = str | int | float | bytes | None
+    from dumpscan.case.store.values import Value
 
 _SECRET = "secrets"  # noqa: S105 - a table's name
+_RAW_PAGES = frozenset({"sqlite_dbpage", "dbstat"})
+"""Tables, where SQLite has them, that show the file's pages, with key material in them."""
 _PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"})
 _ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 _NOT_CALLED = frozenset({"load_extension", "writefile", "readfile", "edit", "zeroblob", "randomblob"})
 """Functions that reach outside, where they exist at all, or make memory of nothing."""
-_STEPS = 10_000
-"""Steps of SQLite's machine between two looks at the clock."""
-_LONGEST_VALUE = 16 << 20
-_MOST_BYTES = 256 << 20
-"""Bytes of text and blobs in an answer."""
+MAX_SECONDS = 86_400.0
+MAX_ANSWER_BYTES = 64 << 20
+_VALUE_BYTES = 64
+"""What a value takes beside its text or bytes, in about."""
+_MAX_HEAP_BYTES = 1 << 30
+"""Memory that SQLite may use: nothing is put on the disk."""
+_GRACE_SECONDS = 2.0
+"""Time after which the process that answers ends by itself, if nobody is left to kill it."""
+_PROGRAM = f"import sys; sys.path.append(sys.argv[1]); from {__name__} import main; main()"
+_ROOT = str(Path(__file__).parents[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,47 +66,92 @@ def query(path: Path, sql: str, *, most_rows: int = 10_000, seconds: float = 60.
         path: The case file.
         sql: One statement that reads.
         most_rows: Rows to hand back at most.
-        seconds: Time that it may take.
+        seconds: Time that it may take, up to a day.
 
     Raises:
         CaseError: It is no case file, or the question cannot be answered, is not allowed, or takes too long.
+    """
+    seconds = min(MAX_SECONDS, seconds)
+    request = json.dumps({"path": os.fspath(path), "sql": sql, "most_rows": most_rows, "seconds": seconds})
+    # Isolated, so that nothing in the current directory is taken for a module: it may hold evidence.
+    command = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(  # noqa: S603 - our own program
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0
+    ) as process:
+        try:
+            if process.stdout is not None:
+                process.stdout.read(1)  # it is ready: the time to start is not the question's
+            output, _ = process.communicate(request.encode(), timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise CaseError(f"the question takes more than {seconds:g} s to answer") from error
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise CaseError("the question cannot be answered: the process that should answer it died")
+    answer = pickle.loads(output)  # noqa: S301 - of our own process
+    if isinstance(answer, str):
+        raise CaseError(answer)
+    return Answer(*answer)
+
+
+def main() -> None:
+    """Answer the question on standard input; this is what the process of `query` does."""
+    sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+    request = json.load(sys.stdin)
+    timer = threading.Timer(request["seconds"] + _GRACE_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+    answer: str | tuple[object, ...]
+    try:
+        answer = _answer(Path(request["path"]), request["sql"], request["most_rows"])
+    except CaseError as error:
+        answer = str(error)
+    pickle.dump(answer, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+def _answer(path: Path, sql: str, most_rows: int) -> tuple[object, ...]:
+    """Return the members of an `Answer`.
+
+    Raises:
+        CaseError: As for `query`.
     """
     connection = open_for_reading(path)
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA trusted_schema = OFF")
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA hard_heap_limit = {_MAX_HEAP_BYTES}")
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.set_authorizer(_authorise)
-        deadline = time.monotonic() + seconds
-        connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _STEPS)
         cursor = connection.execute(sql)
         if cursor.description is None:
             raise CaseError("the question has no answer: expected one SELECT statement")
+        columns = _distinct(column[0] for column in cursor.description)
         rows: list[tuple[Value, ...]] = []
         held = 0
         for row in cursor:
-            held += sum(len(value) for value in row if isinstance(value, str | bytes))
-            if len(rows) == most_rows or held > _MOST_BYTES:
-                break
+            held += sum(_VALUE_BYTES + (len(value) if isinstance(value, str | bytes) else 0) for value in row)
+            if len(rows) == most_rows or held > MAX_ANSWER_BYTES:
+                return columns, tuple(rows), True
             rows.append(row)
-        else:
-            return Answer(_distinct(column[0] for column in cursor.description), tuple(rows), cut=False)
-        return Answer(_distinct(column[0] for column in cursor.description), tuple(rows), cut=True)
-    except sqlite3.OperationalError as error:
-        if str(error) == "interrupted":
-            raise CaseError(f"the question takes more than {seconds:g} s to answer") from error
-        raise CaseError(f"the question cannot be answered: {error}") from error
-    except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError, UnicodeError) as error:
+        return columns, tuple(rows), False
+    except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
         raise CaseError(f"the question cannot be answered: {error}") from error
     except MemoryError as error:
-        raise CaseError("the answer is too large for this machine's memory") from error
+        raise CaseError("the question takes too much memory to answer") from error
     finally:
         connection.close()
 
 
 def _authorise(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:
     if action == sqlite3.SQLITE_READ:
+        if (first or "").lower() in _RAW_PAGES:
+            return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_IGNORE if first == _SECRET and second == "material" else sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_FUNCTION:
         return sqlite3.SQLITE_DENY if (second or "").lower() in _NOT_CALLED else sqlite3.SQLITE_OK

@@ -1,12 +1,21 @@
-"""Findings and processes as rows of a case file, and back. Nothing is lost on the way but key material."""
+"""Files, processes, findings and places as rows of a case file, and back. Nothing is lost but key material.
+
+Columns bear the names of the fields that they keep, so a new kind of finding is one line in `KINDS` beside its table.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from functools import cache
+from itertools import chain
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from dumpscan.case.records import DumpRecord, MissingSymbols
+from dumpscan.case.store.schema import columns
+from dumpscan.case.store.values import detail, stored, stored_address
 from dumpscan.findings import (
     Certificate,
     EncryptedContainer,
@@ -16,132 +25,199 @@ from dumpscan.findings import (
     PrivateKey,
     Process,
     PublicKey,
+    Status,
     SymmetricKey,
 )
+from dumpscan.search.merge import MOST_LOCATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-Row = dict[str, Any]
-"""Values by column."""
+    from _typeshed import DataclassInstance
 
-KINDS: tuple[type[Finding], ...] = (Certificate, PrivateKey, PublicKey, SymmetricKey, EncryptedContainer)
-"""All kinds of finding, in the order in which a case hands them out."""
-TABLES: Mapping[str, str] = {
-    Certificate.kind: "certificates",
-    PrivateKey.kind: "keys",
-    PublicKey.kind: "keys",
-    SymmetricKey.kind: "keys",
-    EncryptedContainer.kind: "containers",
+    from dumpscan.case.store.values import Row
+
+Columns = dict[str, object]
+"""Values by column, as they are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind of finding is kept.
+
+    A field of it is kept in the column of its name, if its table has one, and in the table's `details` otherwise.
+
+    Attributes:
+        finding: The kind.
+        table: Its table.
+        secret: The field with key material, which `secrets` keeps; empty if there is none.
+        derived: Fields that follow from the rest of the case.
+        of_copies: Lists to which each copy adds; `sightings` keeps those of the copies in one dump.
+    """
+
+    finding: type[Finding]
+    table: str = "others"
+    secret: str = ""
+    derived: frozenset[str] = frozenset()
+    of_copies: frozenset[str] = frozenset()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields that are columns of its table."""
+        return _split(self)[0]
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The fields that have no column."""
+        return _split(self)[1]
+
+
+@cache
+def _split(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the fields of a kind that are columns, and those that are not."""
+    others = kind.derived | kind.of_copies | {kind.secret} | {field.name for field in fields(Finding)}
+    own = [field.name for field in fields(kind.finding) if field.name not in others]
+    there = columns(kind.table)
+    return tuple(name for name in own if name in there), tuple(name for name in own if name not in there)
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.finding.kind: kind
+    for kind in (
+        Kind(Certificate, "certificates", derived=frozenset({"private_keys"})),
+        Kind(
+            PrivateKey,
+            "keys",
+            "pkcs8",
+            frozenset({"certificates", "needs_support"}),
+            frozenset({"proof", "wrong_parts"}),
+        ),
+        Kind(PublicKey, "keys", derived=frozenset({"certificates"}), of_copies=frozenset({"proof"})),
+        Kind(SymmetricKey, "keys", "key", of_copies=frozenset({"proof"})),
+        Kind(EncryptedContainer, "containers", "data"),
+    )
 }
-_INTEGER_BITS = 64
-_ADDRESS_DIGITS = 16
+"""All kinds of finding, in the order in which a case hands them out."""
+
+_READERS: Mapping[Any, str] = {
+    str: "text",
+    int: "number",
+    bool: "flag",
+    bytes: "blob",
+    datetime: "time",
+    tuple[str, ...]: "texts",
+    tuple[tuple[str, str], ...]: "pairs",
+}
+"""The method of `Row` that reads a type."""
+_FORMS: Mapping[str, str] = {"key_id": "digest", "thumbprint": "thumbprint"}
+"""The method of `Row` that reads a column whose form its type does not say."""
 
 
-# --- Values ----------------------------------------------------------------------------------------------------------
+@cache
+def _readers(cls: type) -> Mapping[str, tuple[str, bool]]:
+    """Return the method of `Row` that reads each field of a dataclass, and whether the field may be None."""
+    found = {}
+    for name, hint in get_type_hints(cls).items():
+        (kind, *_) = [each for each in get_args(hint) if each is not NoneType] if NoneType in get_args(hint) else [hint]
+        if method := _FORMS.get(name) or _READERS.get(kind):
+            found[name] = (method, NoneType in get_args(hint))
+    return found
 
 
-def time_text(moment: datetime | None) -> str | None:
-    """Return a time as text that sorts as times do; one without a zone is taken as UTC."""
-    if moment is None:
-        return None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.replace(tzinfo=None).isoformat() + "Z"
+def _read(row: Row, cls: type, names: Iterable[str]) -> dict[str, Any]:
+    """Return fields of a dataclass by name."""
+    readers = _readers(cls)
+    values = {}
+    for name in names:
+        method, may_be_none = readers[name]
+        read = getattr(row, method)
+        values[name] = row.optional(read, name) if may_be_none else read(name)
+    return values
 
 
-def time_of(text: str | None) -> datetime | None:
-    """Undo `time_text`."""
-    return None if text is None else datetime.fromisoformat(text)
+def _details(source: DataclassInstance, names: Iterable[str]) -> str:
+    """Return fields as a JSON object, but for those that have their default."""
+    defaults = {field.name: field.default for field in fields(source)}
+    values = {name: getattr(source, name) for name in names}
+    kept = {name: detail(value) for name, value in values.items() if value != defaults[name]}
+    return json.dumps(kept, separators=(",", ":"), sort_keys=True)
 
 
-def _number(value: int | None) -> int | str | None:
-    """Return a number that an input chose as SQLite can keep it."""
-    return hex(value) if value is not None and value.bit_length() >= _INTEGER_BITS else value
+def _read_details(row: Row, cls: type, names: Iterable[str]) -> dict[str, Any]:
+    """Undo `_details`; case files of version 1 have none."""
+    if "details" not in row:
+        return {}
+    details = row.object("details")
+    return _read(details, cls, [name for name in names if name in details])
 
 
-def _number_of(value: int | str | None) -> int | None:
-    return int(value, 16) if isinstance(value, str) else value
+# --- Files and processes ---------------------------------------------------------------------------------------------
 
 
-def _address(value: int | None) -> str | None:
-    return None if value is None else f"{value:#0{_ADDRESS_DIGITS + 2}x}"
+def dump_of(row: Row, processes: tuple[Process, ...]) -> DumpRecord:
+    """Return a file as its row in `dumps` describes it."""
+    return DumpRecord(
+        path=row.text("path"),
+        size=row.optional(row.number, "size"),
+        modified=row.optional(row.time, "modified"),
+        sha256=row.optional(row.digest, "sha256"),
+        format=row.optional(row.text, "format"),
+        status=row.choice("status", Status),
+        problems=row.texts("problems"),
+        tool_version=row.text("tool_version"),
+        settings=row.settings("settings"),
+        started=row.time("started"),
+        finished=row.time("finished"),
+        processes=processes,
+    )
 
 
-def _address_of(text: str | None) -> int | None:
-    return None if text is None else int(text, 16)
+def dump_row(record: DumpRecord) -> Columns:
+    """Return a row of `dumps`."""
+    columns = [field.name for field in fields(DumpRecord) if field.name != "processes"]
+    return {name: stored(getattr(record, name)) for name in columns}
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+def missing_symbols_of(row: Row) -> MissingSymbols:
+    """Return a symbol table that was missing, as its row in `missing_symbols` describes it."""
+    return MissingSymbols(**_read(row, MissingSymbols, _SYMBOLS_COLUMNS))
 
 
-def _texts(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
+_SYMBOLS_COLUMNS = tuple(field.name for field in fields(MissingSymbols))
+_PROCESS_COLUMNS = tuple(field.name for field in fields(Process) if field.name != "environment")
 
 
-def _flag(value: int | None) -> bool | None:
-    return None if value is None else bool(value)
-
-
-# --- Processes -------------------------------------------------------------------------------------------------------
-
-
-def process_row(process: Process) -> Row:
+def process_row(process: Process) -> Columns:
     """Return a row of `processes`, without its dump and its environment."""
-    return {
-        "pid": _number(process.pid),
-        "name": process.name,
-        "parent_pid": _number(process.parent_pid),
-        "executable": process.executable,
-        "command_line": process.command_line,
-        "architecture": process.architecture,
-        "session": _number(process.session),
-        "wow64": process.wow64,
-        "created": time_text(process.created),
-        "exited": time_text(process.exited),
-        "notes": _json(process.notes),
-    }
+    return {name: stored(getattr(process, name)) for name in _PROCESS_COLUMNS}
 
 
 def process_of(row: Row, environment: tuple[str, ...]) -> Process:
     """Undo `process_row`."""
-    return Process(
-        pid=_number_of(row["pid"]),
-        name=row["name"],
-        parent_pid=_number_of(row["parent_pid"]),
-        executable=row["executable"],
-        command_line=row["command_line"],
-        environment=environment,
-        architecture=row["architecture"],
-        session=_number_of(row["session"]),
-        wow64=_flag(row["wow64"]),
-        created=time_of(row["created"]),
-        exited=time_of(row["exited"]),
-        notes=_texts(row["notes"]),
-    )
+    return Process(environment=environment, **_read(row, Process, _PROCESS_COLUMNS))
 
 
 # --- Places ----------------------------------------------------------------------------------------------------------
 
 
-def location_row(location: Location) -> Row:
+def location_row(location: Location) -> Columns:
     """Return a row of `locations`, without what it belongs to."""
     process, region = location.process, location.region
     return {
-        "virtual_address": _address(location.virtual_address),
-        "physical_address": _address(location.physical_address),
+        "virtual_address": stored_address(location.virtual_address),
+        "physical_address": stored_address(location.physical_address),
         "file_offset": location.file_offset,
-        "length": _number(location.length),
-        "missing": _number(location.missing),
+        "length": stored(location.length),
+        "missing": stored(location.missing),
         "encoding": location.encoding,
         "sha256": location.sha256,
-        "extents": _json(location.extents),
-        "region_start": None if region is None else _address(region[0]),
-        "region_size": None if region is None else _number(region[1]),
+        "extents": stored(location.extents),
+        "region_start": None if region is None else stored_address(region[0]),
+        "region_size": None if region is None else stored(region[1]),
         "module": location.module,
-        "pid": None if process is None else _number(process.pid),
+        "pid": None if process is None else stored(process.pid),
         "process_name": None if process is None else process.name,
-        "key_object": None if location.key_object is None else _json(asdict(location.key_object)),
+        "key_object": None if location.key_object is None else stored(asdict(location.key_object)),
     }
 
 
@@ -153,159 +229,123 @@ def location_of(row: Row, file: str, process: Process | None) -> Location:
         file: Path of its dump.
         process: The process that it belongs to, if that is one of the dump's.
     """
-    if process is None and not (row["pid"] is None and row["process_name"] is None):
-        process = Process(pid=_number_of(row["pid"]), name=row["process_name"])
-    region_start = _address_of(row["region_start"])
+    if process is None:
+        pid, name = row.optional(row.number, "pid"), row.optional(row.text, "process_name")
+        process = None if pid is None and name is None else Process(pid=pid, name=name)
+    region_start = row.optional(row.address, "region_start")
     return Location(
         file=file,
-        virtual_address=_address_of(row["virtual_address"]),
-        length=_number_of(row["length"]) or 0,
-        extents=tuple((offset, length) for offset, length in json.loads(row["extents"])),
-        sha256=row["sha256"],
-        encoding=row["encoding"],
-        physical_address=_address_of(row["physical_address"]),
-        region=None if region_start is None else (region_start, _number_of(row["region_size"]) or 0),
-        module=row["module"],
+        virtual_address=row.optional(row.address, "virtual_address"),
+        physical_address=row.optional(row.address, "physical_address"),
+        length=row.number("length"),
+        missing=row.number("missing"),
+        encoding=row.text("encoding"),
+        sha256=row.digest("sha256"),
+        extents=row.extents("extents"),
+        region=None if region_start is None else (region_start, row.number("region_size")),
+        module=row.optional(row.text, "module"),
         process=process,
-        missing=_number_of(row["missing"]) or 0,
-        key_object=None if row["key_object"] is None else _key_object_of(row["key_object"]),
+        key_object=row.optional(lambda column: _key_object_of(row.object(column)), "key_object"),
     )
 
 
-def _key_object_of(text: str) -> KeyObject:
-    fields = json.loads(text)
-    for name in ("uses", "missing_parts", "wrong_parts"):
-        fields[name] = tuple(fields[name])
-    fields["parameters"] = tuple((name, value) for name, value in fields["parameters"])
-    return KeyObject(**fields)
+_KEY_OBJECT_FIELDS = tuple(field.name for field in fields(KeyObject))
+
+
+def _key_object_of(row: Row) -> KeyObject:
+    return KeyObject(**_read(row, KeyObject, _KEY_OBJECT_FIELDS))
 
 
 # --- Findings --------------------------------------------------------------------------------------------------------
 
 
-def finding_row(finding: Finding) -> Row:
-    """Return a row of the table of the finding's kind, without its number.
+def finding_row(finding: Finding) -> Columns:
+    """Return a row of the table of the finding's kind, without its number."""
+    kind = KINDS[finding.kind]
+    row: Columns = {name: stored(getattr(finding, name)) for name in kind.columns}
+    row["details"] = _details(finding, kind.details)
+    return {"kind": finding.kind, **row} if kind.table == "keys" else row
 
-    Raises:
-        TypeError: There is no table for such a finding.
+
+def sighting_row(finding: Finding) -> Columns:
+    """Return a row of `sightings`, without its finding and its dump."""
+    return {
+        "location_count": finding.place_count,
+        "sha256": finding.sha256,
+        "size": finding.size,
+        "proof": stored(getattr(finding, "proof", ())),
+        "details": _details(finding, KINDS[finding.kind].of_copies - {"proof"}),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """That a finding lies in a dump.
+
+    Attributes:
+        dump_id: Number of the dump.
+        path: Its path.
+        sha256: As in the finding.
+        size: As in the finding.
+        location_count: As in the finding.
+        of_copies: The lists to which the copies in the dump add, by field.
     """
-    match finding:
-        case Certificate():
-            return {
-                "thumbprint": finding.thumbprint,
-                "key_id": finding.key_id,
-                "version": _number(finding.version),
-                "serial_number": finding.serial_number,
-                "subject": finding.subject,
-                "issuer": finding.issuer,
-                "subject_common_name": finding.subject_common_name,
-                "issuer_common_name": finding.issuer_common_name,
-                "not_before": time_text(finding.not_before),
-                "not_after": time_text(finding.not_after),
-                "signature_algorithm": finding.signature_algorithm,
-                "public_key_algorithm": finding.public_key_algorithm,
-                "public_key_size": _number(finding.public_key_size),
-                "public_key_curve": finding.public_key_curve,
-                "public_key_exponent": _number(finding.public_key_exponent),
-                "alternative_names": _json(finding.alternative_names),
-                "is_ca": finding.is_ca,
-                "problem": finding.problem,
-                "der": finding.der,
-            }
-        case PrivateKey() | PublicKey() | SymmetricKey():
-            return {
-                "kind": finding.kind,
-                "key_id": finding.key_id,
-                "algorithm": finding.algorithm,
-                "bits": _number(finding.bits),
-                "curve": None if isinstance(finding, SymmetricKey) else finding.curve,
-                "public_info": finding.public_info if isinstance(finding, PublicKey) else None,
-            }
-        case EncryptedContainer():
-            return {
-                "container": finding.container,
-                "kdf": finding.kdf,
-                "cipher": finding.cipher,
-                "iterations": _number(finding.iterations),
-                "mac": finding.mac,
-            }
-        case _:
-            raise TypeError(f"no table for findings of kind {finding.kind}")
+
+    dump_id: int
+    path: str
+    sha256: str
+    size: int
+    location_count: int
+    of_copies: Mapping[str, tuple[str, ...]]
+
+    @property
+    def kept(self) -> int:
+        """Places that the case has of it."""
+        return min(self.location_count, MOST_LOCATIONS)
 
 
-def finding_of(kind: str, row: Row, proof: tuple[str, ...], evidence: Mapping[str, Any], secret: bytes) -> Finding:
+def sighting_of(row: Row, kind: Kind) -> Sighting:
+    """Undo `sighting_row`; the row has the dump's path, too."""
+    proof = {"proof": row.texts("proof")} if "proof" in kind.of_copies else {}
+    return Sighting(
+        dump_id=row.integer("dump_id"),
+        path=row.text("path"),
+        sha256=row.digest("sha256"),
+        size=row.number("size"),
+        location_count=row.number("location_count"),
+        of_copies={**proof, **_read_details(row, kind.finding, kind.of_copies)},
+    )
+
+
+def finding_of(
+    row: Row, kind: Kind, seen: Sequence[Sighting], places: tuple[Location, ...], secret: bytes = b""
+) -> Finding:
     """Undo `finding_row`.
 
     Args:
-        kind: The finding's.
         row: The row.
-        proof: What was proved of it, over all dumps.
-        evidence: The common members: `sha256`, `size`, `locations`, `location_count`.
+        kind: The finding's kind.
+        seen: The dumps that it lies in, by path.
+        places: Its places.
         secret: Its key material, empty where that is not stored.
     """
-    match kind:
-        case Certificate.kind:
-            return Certificate(
-                der=row["der"],
-                thumbprint=row["thumbprint"],
-                version=_number_of(row["version"]),
-                serial_number=row["serial_number"],
-                subject=row["subject"],
-                issuer=row["issuer"],
-                subject_common_name=row["subject_common_name"],
-                issuer_common_name=row["issuer_common_name"],
-                not_before=time_of(row["not_before"]),
-                not_after=time_of(row["not_after"]),
-                signature_algorithm=row["signature_algorithm"],
-                public_key_algorithm=row["public_key_algorithm"],
-                public_key_size=_number_of(row["public_key_size"]),
-                public_key_curve=row["public_key_curve"],
-                public_key_exponent=_number_of(row["public_key_exponent"]),
-                alternative_names=_texts(row["alternative_names"]),
-                is_ca=_flag(row["is_ca"]),
-                key_id=row["key_id"],
-                problem=row["problem"],
-                **evidence,
-            )
-        case EncryptedContainer.kind:
-            return EncryptedContainer(
-                container=row["container"],
-                kdf=row["kdf"],
-                cipher=row["cipher"],
-                iterations=_number_of(row["iterations"]),
-                mac=row["mac"],
-                data=secret,
-                **evidence,
-            )
-    key: dict[str, Any] = {
-        "algorithm": row["algorithm"],
-        "bits": _number_of(row["bits"]) or 0,
-        "key_id": row["key_id"],
-        "proof": proof,
-        **evidence,
-    }
-    match kind:
-        case PrivateKey.kind:
-            return PrivateKey(curve=row["curve"], pkcs8=secret, **key)
-        case PublicKey.kind:
-            return PublicKey(curve=row["curve"], public_info=row["public_info"], **key)
-        case _:
-            return SymmetricKey(key=secret, **key)
-
-
-def proof_of(finding: Finding) -> str:
-    """Return what was proved of a finding, as a column of `sightings`."""
-    return _json(finding.proof if isinstance(finding, PrivateKey | PublicKey | SymmetricKey) else ())
+    given = {**_read(row, kind.finding, kind.columns), **_read_details(row, kind.finding, kind.details)}
+    for name in kind.of_copies:
+        lists = [sighting.of_copies.get(name, ()) for sighting in seen]
+        given[name] = tuple(dict.fromkeys(chain.from_iterable(lists)))
+    if kind.secret:
+        given[kind.secret] = secret
+    return kind.finding(
+        sha256=seen[0].sha256,
+        size=seen[0].size,
+        location_count=sum(sighting.location_count for sighting in seen),
+        locations=places,
+        **given,
+    )
 
 
 def secret_of(finding: Finding) -> bytes:
     """Return a finding's key material (of an encrypted container: its bytes); empty if it has none."""
-    match finding:
-        case PrivateKey():
-            return finding.pkcs8
-        case SymmetricKey():
-            return finding.key
-        case EncryptedContainer():
-            return finding.data
-        case _:
-            return b""
+    name = KINDS[finding.kind].secret
+    material: bytes = getattr(finding, name) if name else b""
+    return material

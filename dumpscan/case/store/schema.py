@@ -4,10 +4,13 @@ Times are ISO 8601 in UTC with a final `Z`. Addresses are text of fixed width (`
 integers end at 2^63 - 1 and kernel addresses lie beyond; as text they sort and compare as numbers do. Numbers that an
 input chose and that do not fit into 64 bits with sign are text in hex, too. Lists and structures are JSON.
 
-    dumps         one row for each file: what it is, what is wrong with it, who read it, when and how
+    dumps         one row for each file: what it is, what is wrong with it, who read it, when and how; opened is 0 if
+                  the system did not let it be opened
+    missing_symbols   symbol tables that the kernels of a dump need and that were not there when it was read; refused is
+                  the path of one that was there and could not be used
     processes     of each dump, with command lines; environment holds their variables
     findings      one row for each object, however often it lies somewhere: its kind and what names it
-    certificates, keys, containers    what the object is, by its kind
+    certificates, keys, containers, others    what the object is, by its kind; details holds in JSON what has no column
     sightings     that a finding lies in a dump: how often, and what was proved of it there
     locations     each place: addresses, file offset, process, SHA-256 of the bytes there
     secrets       key material, only with `--store-keys`; queries see NULL
@@ -19,12 +22,14 @@ input chose and that do not fit into 64 bits with sign are text in hex, too. Lis
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING
 
 from dumpscan.case.records import CaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 APPLICATION_ID = 0x44554D50
@@ -198,7 +203,34 @@ CREATE VIEW evidence AS
     JOIN dumps ON dumps.id = locations.dump_id;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+_VERSION_2 = """
+ALTER TABLE dumps ADD COLUMN opened INTEGER NOT NULL DEFAULT 1 CHECK (opened IN (0, 1));
+
+CREATE TABLE missing_symbols (
+    dump_id INTEGER NOT NULL REFERENCES dumps ON DELETE CASCADE,
+    pdb     TEXT NOT NULL,
+    guid    TEXT NOT NULL,
+    age     INTEGER NOT NULL,
+    refused TEXT,
+    PRIMARY KEY (dump_id, pdb, guid, age)
+) WITHOUT ROWID;
+CREATE INDEX missing_symbols_by_guid ON missing_symbols (guid, age);
+
+CREATE TABLE others (
+    finding_id INTEGER PRIMARY KEY REFERENCES findings ON DELETE CASCADE,
+    details    TEXT NOT NULL
+);
+ALTER TABLE certificates ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE keys ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE containers ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE sightings ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+
+-- Version 1 told these only in sentences; what it says of them is read once more.
+UPDATE dumps SET opened = 0 WHERE status = 'unreadable' AND problems LIKE '%cannot be opened%';
+UPDATE dumps SET status = 'pending' WHERE format LIKE 'kernel%' AND problems LIKE '%symbol table of its kernel%';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 """Scripts that bring a case file from each version of its schema to the next; version 0 is an empty database."""
 
 
@@ -218,15 +250,19 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = check_version(connection, path, migrations)  # as it is now that nobody else can change it
-        for script in migrations[version:]:
-            for statement in _statements(script):
-                connection.execute(statement)
+        _run(connection, migrations[version:])
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _run(connection: sqlite3.Connection, scripts: Iterable[str]) -> None:
+    for script in scripts:
+        for statement in _statements(script):
+            connection.execute(statement)
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -248,12 +284,60 @@ def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequen
     try:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-        tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
     except sqlite3.DatabaseError as error:
         raise CaseError(f"{path}: cannot be used as a case file: {error}") from error
-    if application != APPLICATION_ID and (application or version or tables):
+    begun = application == APPLICATION_ID and version > 0
+    nothing_yet = application in {0, APPLICATION_ID} and version == 0 and empty
+    if not (begun or nothing_yet):
         raise CaseError(f"{path}: not a case file: it is a database of another program")
     if version > len(migrations):
         newest = len(migrations)
         raise CaseError(f"{path}: made by a newer dumpscan: its schema has version {version}; {newest} is understood")
     return version
+
+
+@cache
+def columns(table: str) -> frozenset[str]:
+    """Return the names of a table's columns."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as pattern:
+        _run(pattern, MIGRATIONS)
+        return frozenset(str(row[1]) for row in pattern.execute(f"PRAGMA table_info({table})"))
+
+
+def check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that a case file is what dumpscan makes, so that to read it takes no more time than its size warrants.
+
+    A table may have been replaced by a view without an end, a trigger may have been added, pages may be linked in a
+    circle. Tables, views and indexes that a user has added are left alone.
+
+    Args:
+        connection: Open for reading, at a version that `check_version` accepts.
+        path: For messages.
+
+    Raises:
+        CaseError: A table or an index is not what dumpscan makes, there is a trigger, or SQLite finds damage.
+    """
+    try:
+        version = check_version(connection, path)
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as pattern:
+            _run(pattern, MIGRATIONS[:version])
+            expected = _objects(pattern)
+        found = _objects(connection)
+        triggers = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger' LIMIT 1").fetchone()
+        for name, made in expected.items():
+            if found.get(name) != made:
+                raise CaseError(f"{path}: the case file is damaged: {name} is not the {made[0]} that dumpscan makes")
+        if triggers is not None:
+            raise CaseError(f"{path}: the case file was changed: it has a trigger, which dumpscan never makes")
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except (sqlite3.Error, UnicodeError) as error:
+        raise CaseError(f"{path}: the case file is damaged: {error}") from error
+    if problem != "ok":
+        raise CaseError(f"{path}: the case file is damaged: {' '.join(str(problem).split())}")
+
+
+def _objects(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    """Return the type and the SQL of each table, index and view, but for the space in it."""
+    rows = connection.execute("SELECT name, type, sql FROM sqlite_master WHERE type <> 'trigger' AND sql IS NOT NULL")
+    return {str(name): (str(kind), " ".join(str(sql).split())) for name, kind, sql in rows}

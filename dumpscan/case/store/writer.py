@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from dumpscan.case.records import CaseError
+from dumpscan.case.records import CaseError, MissingSymbols
 from dumpscan.case.store import rows as rows_of
-from dumpscan.case.store.database import insert, open_for_writing, rows, stored_text
+from dumpscan.case.store.database import ask, insert, open_for_writing, own_files, resolve, stored_text
 from dumpscan.case.store.lock import CaseLock
+from dumpscan.case.store.values import stored
 from dumpscan.findings import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from dumpscan.case.records import DumpRecord
+    from dumpscan.case.store.values import Row, Setting
     from dumpscan.findings import Finding, Location, Process
 
 
@@ -32,12 +34,16 @@ class DumpResult:
         findings: What was found in it; their places' `file` is the record's `path`.
         modified_ns: When it was last changed, in nanoseconds since 1970, as exactly as the system says.
         tag: What else tells one state of it from another: an entity tag, on servers that have them.
+        opened: Whether the system let it be opened.
+        missing_symbols: Symbol tables without which its processes are not known.
     """
 
     record: DumpRecord
     findings: tuple[Finding, ...] = ()
     modified_ns: int | None = None
     tag: str | None = None
+    opened: bool = True
+    missing_symbols: tuple[MissingSymbols, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +58,9 @@ class KnownDump:
     tag: str | None
     status: Status
     format: str | None
-    settings: Mapping[str, Any]
-    problem: str
-    """The first of its problems, if any."""
+    settings: Mapping[str, Setting]
+    opened: bool
+    missing_symbols: tuple[MissingSymbols, ...]
 
 
 class CaseWriter:
@@ -69,14 +75,18 @@ class CaseWriter:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._lock = CaseLock(self.path)
+        self._file = resolve(self.path)
+        self._lock = CaseLock(self._file)
         try:
-            self._connection = open_for_writing(self.path)
+            self._connection = open_for_writing(self._file)
         except BaseException:
             self._lock.release()
             raise
-        created = rows_of.time_text(datetime.now(UTC))
-        self._execute("INSERT OR IGNORE INTO case_info VALUES ('created', ?)", created)
+        try:
+            self._execute("INSERT OR IGNORE INTO case_info VALUES ('created', ?)", stored(datetime.now(UTC)))
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -88,7 +98,7 @@ class CaseWriter:
         return cls(path)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file, and let others write to it."""
         self._connection.close()
         self._lock.release()
 
@@ -102,26 +112,35 @@ class CaseWriter:
 
     @property
     def own_files(self) -> frozenset[str]:
-        """Absolute paths of the files that the case itself consists of."""
-        path = str(self.path.resolve())
-        return frozenset((path, f"{path}-wal", f"{path}-shm", str(self._lock.path.resolve())))
+        """Absolute paths, without links, of the files that the case itself consists of."""
+        return own_files(self._file) | {str(self._lock.path)}
 
     def known(self) -> dict[str, KnownDump]:
-        """Return the files that are in the case, by path."""
+        """Return the files that are in the case, by path.
+
+        Raises:
+            CaseError: The case file is damaged.
+        """
+        missing: defaultdict[int, list[MissingSymbols]] = defaultdict(list)
+        for row in self._ask("missing_symbols", "SELECT * FROM missing_symbols"):
+            missing[row.integer("dump_id")].append(rows_of.missing_symbols_of(row))
+        question = "SELECT id, path, size, modified_ns, tag, status, format, settings, opened FROM dumps"
         return {
-            row["path"]: KnownDump(
-                size=row["size"],
-                modified_ns=row["modified_ns"],
-                tag=row["tag"],
-                status=Status(row["status"]),
-                format=row["format"],
-                settings=json.loads(row["settings"]),
-                problem=next(iter(json.loads(row["problems"])), ""),
+            row.text("path"): KnownDump(
+                size=row.optional(row.number, "size"),
+                modified_ns=row.optional(row.integer, "modified_ns"),
+                tag=row.optional(row.text, "tag"),
+                status=row.choice("status", Status),
+                format=row.optional(row.text, "format"),
+                settings=row.settings("settings"),
+                opened=row.flag("opened"),
+                missing_symbols=tuple(missing[row.integer("id")]),
             )
-            for row in rows(
-                self._execute("SELECT path, size, modified_ns, tag, status, format, settings, problems FROM dumps")
-            )
+            for row in self._ask("dumps", question)
         }
+
+    def _ask(self, table: str, question: str) -> Iterator[Row]:
+        return ask(self._connection, self.path, table, question)
 
     def add(self, result: DumpResult) -> None:
         """Add a file, in place of what is known of its path: all of it or nothing.
@@ -165,25 +184,10 @@ class CaseWriter:
 
     def _add(self, result: DumpResult) -> None:
         record = result.record
-        modified_ns = result.modified_ns
-        dump_id = self._insert(
-            "dumps",
-            {
-                "path": record.path,
-                "size": record.size,
-                "modified_ns": modified_ns,
-                "modified": rows_of.time_text(record.modified),
-                "tag": result.tag,
-                "sha256": record.sha256,
-                "format": record.format,
-                "status": record.status.value,
-                "problems": json.dumps(record.problems),
-                "tool_version": record.tool_version,
-                "settings": json.dumps(dict(record.settings), sort_keys=True),
-                "started": rows_of.time_text(record.started),
-                "finished": rows_of.time_text(record.finished),
-            },
-        )
+        known = {"modified_ns": result.modified_ns, "tag": result.tag, "opened": result.opened}
+        dump_id = self._insert("dumps", {**rows_of.dump_row(record), **known})
+        for missing in result.missing_symbols:
+            self._insert("missing_symbols", {"dump_id": dump_id, **asdict(missing)})
         processes = _ProcessNumbers()
         for position, process in enumerate(record.processes):
             row = {"dump_id": dump_id, "position": position, **rows_of.process_row(process)}
@@ -199,23 +203,13 @@ class CaseWriter:
         known = self._execute("SELECT id FROM findings WHERE kind = ? AND identity = ?", kind, identity).fetchone()
         if known is None:
             number = self._insert("findings", {"kind": kind, "identity": identity})
-            self._insert(rows_of.TABLES[kind], {"finding_id": number, **rows_of.finding_row(finding)})
+            self._insert(rows_of.KINDS[kind].table, {"finding_id": number, **rows_of.finding_row(finding)})
         else:
             number = known[0]
         if secret := rows_of.secret_of(finding):
             self._execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", number, secret)
-        self._insert(
-            "sightings",
-            {
-                "finding_id": number,
-                "dump_id": dump_id,
-                "position": position,
-                "location_count": max(finding.location_count, len(finding.locations)),
-                "sha256": finding.sha256,
-                "size": finding.size,
-                "proof": rows_of.proof_of(finding),
-            },
-        )
+        row = {"finding_id": number, "dump_id": dump_id, "position": position, **rows_of.sighting_row(finding)}
+        self._insert("sightings", row)
         for place, location in enumerate(finding.locations):
             row = {"finding_id": number, "dump_id": dump_id, "position": place, **rows_of.location_row(location)}
             row["process_id"] = processes.number_of(location)

@@ -18,6 +18,7 @@ _MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "c
 """Names under which fsspec's file systems say when a file was changed."""
 _TAGS = ("ETag", "etag", "md5Hash", "content_md5", "version_id")
 _NANOSECONDS = 1_000_000_000
+_MAX_INTEGER = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,8 @@ def _directory(path: str, seen: set[tuple[int, int]]) -> Iterator[Input]:
 
 def _file(path: str, status: os.stat_result, *, named: bool = False) -> Input:
     if stat.S_ISREG(status.st_mode):
-        return Input(path=path, size=status.st_size, modified_ns=status.st_mtime_ns, named=named)
+        modified_ns = min(max(status.st_mtime_ns, -_MAX_INTEGER), _MAX_INTEGER)  # some file systems keep any time
+        return Input(path=path, size=status.st_size, modified_ns=modified_ns, named=named)
     return Input(path=path, unusable="no regular file", other=True, named=named)
 
 
@@ -137,10 +139,9 @@ def _remote(url: str) -> Iterator[Input]:
         except Exception as error:  # noqa: BLE001 - see above
             yield Input(path=full, unusable=f"cannot be opened: {type(error).__name__}: {error}", named=name == path)
             continue
-        size = information.get("size")
         yield Input(
             path=full,
-            size=int(size) if isinstance(size, int | float) else None,
+            size=_whole(information.get("size")),
             modified_ns=_modified(information),
             tag=next((str(information[tag]) for tag in _TAGS if information.get(tag)), None),
             named=name == path,
@@ -154,5 +155,12 @@ def _modified(information: Mapping[str, Any]) -> int | None:
                 moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
                 return int(moment.timestamp()) * _NANOSECONDS
             case int() | float() as seconds:
-                return int(seconds * _NANOSECONDS)
+                return _whole(seconds * _NANOSECONDS)
     return None
+
+
+def _whole(number: object) -> int | None:
+    """Return what a server says as an integer that the case can keep."""
+    if not isinstance(number, int | float) or not 0 <= number <= _MAX_INTEGER:
+        return None
+    return int(number)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from dumpscan.case.triage.again import Rereading
 from dumpscan.case.triage.inputs import list_inputs
-from dumpscan.case.triage.staging import is_url
 from dumpscan.case.triage.task import Task
 from dumpscan.case.triage.workers import Pool
 from dumpscan.findings import PrivateKey, Status
@@ -17,7 +16,7 @@ from dumpscan.findings import PrivateKey, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from dumpscan.case.store.writer import CaseWriter, DumpResult, KnownDump
+    from dumpscan.case.store.writer import CaseWriter, DumpResult
     from dumpscan.case.triage.inputs import Input
     from dumpscan.case.triage.task import ReadSettings
     from dumpscan.case.triage.workers import Workers
@@ -89,6 +88,7 @@ def triage(
         DumpscanError: Something that a URL needs is not installed.
     """
     known = writer.known()
+    rereading = Rereading(settings)
     statuses: dict[str, Status] = {}
     tasks: list[Task] = []
     named: set[str] = set()
@@ -96,7 +96,7 @@ def triage(
         before = known.get(each.path)
         if each.named:
             named.add(each.path)
-        if before is not None and not again and not _must_be_read(each, before, settings):
+        if before is not None and not again and not rereading.needed(each, before):
             statuses[each.path] = before.status
             continue
         statuses[each.path] = Status.PENDING
@@ -165,22 +165,3 @@ def _task(each: Input, settings: ReadSettings) -> Task:
         unusable=each.unusable,
         other=each.other,
     )
-
-
-def _must_be_read(each: Input, before: KnownDump, settings: ReadSettings) -> bool:
-    """Say whether a file is not what it was, or was read with less care than is asked for now."""
-    if before.status is Status.PENDING:
-        return True
-    if (each.size, each.modified_ns, each.tag) != (before.size, before.modified_ns, before.tag):
-        return True
-    if each.unusable is not None or before.status is Status.OTHER:
-        return False
-    if before.format is None and before.status is Status.UNREADABLE and not is_url(each.path):
-        # Perhaps it may be read now; a changed permission changes neither size nor time.
-        return "cannot be opened" in before.problem and os.access(each.path, os.R_OK)
-    then, now = before.settings, settings.recorded()
-    if any(now[name] and not then.get(name) for name in ("aes", "hash", "store_keys")):
-        return before.status is not Status.UNREADABLE
-    # Another symbol table helps an image whose own was missing.
-    kernel = (before.format or "").startswith("kernel")
-    return kernel and before.status is Status.DAMAGED and now["symbols"] != then.get("symbols")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from dumpscan._version import __version__
 from dumpscan.case.records import DumpRecord
 from dumpscan.case.store.writer import DumpResult
+from dumpscan.case.triage.environment import Environment, limited
 from dumpscan.findings import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dumpscan.case.records import MissingSymbols
     from dumpscan.findings import Finding, Process
 
 _MOST_PROBLEMS = 100
@@ -28,6 +30,7 @@ class ReadSettings:
         aes: Whether to look for AES keys by their schedules.
         hashes: Whether to compute the SHA-256 of files.
         store_keys: Whether key material may leave the process that finds it.
+        environment: What becomes of environment variables.
         symbols: Directories of kernels' symbol tables, as for `KernelImage`.
         offline: As for `KernelImage`.
         scratch: Directory for files that are fetched; the system's by default.
@@ -37,6 +40,7 @@ class ReadSettings:
     aes: bool = False
     hashes: bool = True
     store_keys: bool = False
+    environment: Environment = Environment.KEPT
     symbols: tuple[str, ...] = ()
     offline: bool = True
     scratch: str | None = None
@@ -48,6 +52,7 @@ class ReadSettings:
             "aes": self.aes,
             "hash": self.hashes,
             "store_keys": self.store_keys,
+            "environment": self.environment.value,
             "symbols": list(self.symbols),
             "offline": self.offline,
         }
@@ -86,16 +91,18 @@ class Task:
         findings: Iterable[Finding] = (),
         sha256: str | None = None,
         dump_format: str | None = None,
-        processes: tuple[Process, ...] = (),
+        processes: Iterable[Process] = (),
+        opened: bool = True,
+        missing_symbols: Iterable[MissingSymbols] = (),
     ) -> DumpResult:
-        """Return what became of it (arguments as in `DumpRecord`); it ends now."""
+        """Return what became of it (arguments as in `DumpRecord` and `DumpResult`); it ends now."""
         said = list(dict.fromkeys(problems))
         if len(said) > _MOST_PROBLEMS:
             said[_MOST_PROBLEMS:] = [f"and {len(said) - _MOST_PROBLEMS} more problems"]
         record = DumpRecord(
             path=self.path,
             size=self.size,
-            modified=None if self.modified_ns is None else _EPOCH + timedelta(microseconds=self.modified_ns // 1000),
+            modified=_moment(self.modified_ns),
             sha256=sha256,
             format=dump_format,
             status=status,
@@ -104,9 +111,16 @@ class Task:
             settings=self.settings.recorded(),
             started=started,
             finished=datetime.now(UTC),
-            processes=processes,
+            processes=tuple(limited(process, self.settings.environment) for process in processes),
         )
-        return DumpResult(record=record, findings=tuple(findings), modified_ns=self.modified_ns, tag=self.tag)
+        return DumpResult(
+            record=record,
+            findings=tuple(findings),
+            modified_ns=self.modified_ns,
+            tag=self.tag,
+            opened=opened,
+            missing_symbols=tuple(missing_symbols),
+        )
 
     def failed(self, reason: str) -> DumpResult:
         """Return the result for a file whose reading did not come to its end."""
@@ -115,4 +129,14 @@ class Task:
     def refused(self) -> DumpResult:
         """Return the result for a file of which it is known that it cannot be read."""
         status = Status.OTHER if self.other else Status.UNREADABLE
-        return self.result(status, datetime.now(UTC), problems=[self.unusable or ""])
+        return self.result(status, datetime.now(UTC), problems=[self.unusable or ""], opened=False)
+
+
+def _moment(nanoseconds: int | None) -> datetime | None:
+    """Return a time in UTC; None for one that a file system may have and Python's calendar has not."""
+    if nanoseconds is None:
+        return None
+    try:
+        return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    except OverflowError:
+        return None

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from dumpscan._version import __version__
 from dumpscan.artifacts.registry import KEYS
+from dumpscan.case.records import MissingSymbols
 from dumpscan.case.triage.staging import staged
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, Status, SymmetricKey
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, open_dump
+from dumpscan.memory.symbols.store import SymbolsError
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import with_pairs, without_guesses
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from dumpscan.case.triage.task import Task
     from dumpscan.findings import Process
     from dumpscan.memory.dump import ProcessDump
+    from dumpscan.memory.symbols.store import MissingTable
 
 _HASHED_BESIDE = 64 << 20
 """Bytes from which a file is hashed while it is scanned, so that it is read from the disk once. Smaller files are in
@@ -47,6 +50,8 @@ class _Reading:
         self.problems: list[str] = []
         self.processes: tuple[Process, ...] = ()
         self.findings: list[Finding] = []
+        self.opened = True
+        self.missing_symbols: tuple[MissingSymbols, ...] = ()
 
 
 def read_dump(task: Task, advance: Callable[[int], None] | None = None) -> DumpResult:
@@ -74,6 +79,7 @@ def read_dump(task: Task, advance: Callable[[int], None] | None = None) -> DumpR
         reading.problems.append("memory did not suffice to read it")
     except DumpscanError as error:
         reading.problems.append(_reason(error))
+        reading.opened = not isinstance(error.__cause__, OSError)
     except Exception as error:  # noqa: BLE001 - a fault of ours in one file must not end the work on ten thousand
         reading.problems.append(f"a fault of dumpscan {__version__}: {type(error).__name__}: {error}"[:500])
     if reading.findings and status is Status.UNREADABLE:
@@ -93,6 +99,8 @@ def _result(task: Task, reading: _Reading, status: Status, started: datetime) ->
         sha256=reading.sha256,
         dump_format=reading.format,
         processes=reading.processes,
+        opened=reading.opened,
+        missing_symbols=reading.missing_symbols,
     )
 
 
@@ -131,6 +139,8 @@ def _search(
         reading.processes = tuple(dump.processes(environment=True))
     except DumpscanError as error:
         reading.problems.append(f"its processes cannot be listed: {_reason(error)}")
+        if isinstance(error, SymbolsError):
+            reading.missing_symbols = tuple(map(_missing_symbols, error.missing))
     what = KEYS.with_aes() if task.settings.aes else KEYS
     try:
         reading.problems += search(dump, what, collector, options=SearchOptions(threads=task.threads), progress=advance)
@@ -139,6 +149,11 @@ def _search(
         reading.findings = without_guesses(with_pairs(collector.findings()))
         if collector.dropped:
             reading.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
+
+
+def _missing_symbols(missing: MissingTable) -> MissingSymbols:
+    pdb, refused = missing.pdb, missing.refused
+    return MissingSymbols(pdb=pdb.name, guid=pdb.guid, age=pdb.age, refused=None if refused is None else str(refused))
 
 
 class _Hashing(threading.Thread):

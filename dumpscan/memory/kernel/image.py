@@ -36,13 +36,14 @@ from dumpscan.memory.kernel.windows.processes import (
 from dumpscan.memory.kernel.windows.session import KernelSession, adopted_kernel, image_path, search
 from dumpscan.memory.physical.containers import RAW, open_image
 from dumpscan.memory.physical.page_map import Owner, PageMap
-from dumpscan.memory.symbols.store import SymbolsMissingError, SymbolsState, SymbolStore
+from dumpscan.memory.symbols.store import MissingTable, SymbolsError, SymbolsMissingError, SymbolsState, SymbolStore
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from dumpscan.memory.kernel.windows.finder import PdbRecord
     from dumpscan.memory.volatility import Volatility
 
 KERNEL_PROCESS = Process(pid=4, name="kernel", architecture="x64")
@@ -89,6 +90,8 @@ class KernelImage:
         volatility.load(cache_dir)
         self.physical = open_image(self.path, self.warnings)
         self._store = SymbolStore(symbols, cache_dir)
+        self._missing: list[MissingTable] = []
+        self._tables: dict[PdbRecord, Path] = {}
         self._adopted: KernelSession | None = None
 
     @classmethod
@@ -199,14 +202,18 @@ class KernelImage:
         if table is None and not self._offline:
             table = self._download(kernel)
         if table is None:
+            self._missing.append(MissingTable(kernel.pdb))
             return None
         try:
             with volatility.listening(self.warnings):
-                return KernelSession.build(self.physical, kernel, table)
+                session = KernelSession.build(self.physical, kernel, table)
         except Exception as error:  # noqa: BLE001 - whatever a table that is none makes volatility3 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             self._store.problems.append(f"{table}: cannot be used: {reason}")
+            self._missing.append(MissingTable(kernel.pdb, table))
             return None
+        self._tables[kernel.pdb] = table
+        return session
 
     def _download(self, kernel: Kernel) -> Path | None:
         from dumpscan.memory.symbols.server import download  # noqa: PLC0415 - nothing else needs the network
@@ -228,7 +235,7 @@ class KernelImage:
         kernel = self.kernel
         session = self._chosen[1]
         if session is None:
-            raise SymbolsMissingError(self.path, kernel.pdb, self._store.problems)
+            raise SymbolsMissingError(self.path, kernel.pdb, self._store.problems, self._missing)
         for problem in self._store.problems:
             self._warn(problem)
         return session
@@ -255,7 +262,12 @@ class KernelImage:
             raise
         except Exception as error:  # whatever a table that lacks things makes volatility3 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise InputError(self.path, f"its symbol table {session.table} cannot be used: {reason}") from error
+            pdb = self.kernel.pdb
+            raise SymbolsError(
+                self.path,
+                f"its symbol table {session.table} cannot be used: {reason}",
+                [MissingTable(pdb, self._tables[pdb])] if pdb in self._tables else (),
+            ) from error
         if not found:
             self._damage.append("the list of processes is empty: does the symbol table belong to this kernel?")
         odd = sum(not is_plausible(entry.process) for entry in found)

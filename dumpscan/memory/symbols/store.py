@@ -37,19 +37,47 @@ SYMBOL_SERVER = "https://msdl.microsoft.com/download/symbols"
 _MAX_PACKS = 64
 
 
-class SymbolsMissingError(InputError):
+@dataclass(frozen=True, slots=True)
+class MissingTable:
+    """A symbol table that an image needs and that was looked for in vain.
+
+    Attributes:
+        pdb: Which table it is.
+        refused: The file that was there for it and could not be used; None if there was none.
+    """
+
+    pdb: PdbRecord
+    refused: Path | None = None
+
+
+class SymbolsError(InputError):
+    """The symbol table of an image's kernel is not on this machine, or cannot be used.
+
+    Attributes:
+        missing: The tables with which the image could be read.
+    """
+
+    def __init__(self, path: Path | str, problem: str, missing: Sequence[MissingTable]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(path, problem)
+
+
+class SymbolsMissingError(SymbolsError):
     """The symbol table of an image's kernel is not on this machine.
 
     Args:
         path: The image.
-        pdb: Which table it is.
+        pdb: The table of the kernel that would be used.
         refused: What is wrong with tables that are there, a sentence each.
+        missing: All tables that were looked for; by default, that of `pdb`.
 
     Attributes:
-        pdb: Which table it is.
+        pdb: As given.
     """
 
-    def __init__(self, path: Path | str, pdb: PdbRecord, refused: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path | str, pdb: PdbRecord, refused: Sequence[str] = (), missing: Sequence[MissingTable] = ()
+    ) -> None:
         self.pdb = pdb
         super().__init__(
             path,
@@ -59,6 +87,7 @@ class SymbolsMissingError(InputError):
             f"windows/{pdb.name}/{pdb.table_name}.json.xz: name it with --symbols DIR or {VARIABLE}; "
             "(3) a symbol pack (zip or tar): `dumpscan symbols add PACK`"
             + "".join(f". {sentence}" for sentence in refused),
+            missing or (MissingTable(pdb),),
         )
 
 

@@ -157,7 +157,7 @@ def test_a_dump_is_added_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
         def fail(*_: object) -> str:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("dumpscan.case.store.rows.proof_of", fail)
+        monkeypatch.setattr("dumpscan.case.store.rows.sighting_row", fail)
         for name in (A, B):
             with pytest.raises(KeyboardInterrupt):
                 writer.add(result(name, key))

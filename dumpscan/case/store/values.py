@@ -1,0 +1,264 @@
+"""Values as a case file keeps them, and back: each is checked once, when it is read, and has its type from then on.
+
+A case file may be damaged, or may come from somebody who wants to do harm. SQLite lets every column hold anything, so
+nothing that is read is taken for what it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn, TypeGuard, TypeVar
+
+from dumpscan.case.records import CaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from enum import StrEnum
+
+    Choice = TypeVar("Choice", bound=StrEnum)
+
+Value = str | int | float | bytes | None
+"""What SQLite hands out."""
+Setting = bool | int | str | list[str] | None
+T = TypeVar("T")
+
+MAX_NUMBER_BITS = 4096
+"""Of a number that an input chose. Python refuses to write integers of more than 4300 digits in decimal."""
+_MAX_INTEGER = (1 << 63) - 1
+_INTEGER_BITS = 64
+_ADDRESS_DIGITS = 16
+_ADDRESS = re.compile(rf"0x[0-9a-f]{{{_ADDRESS_DIGITS}}}")
+_NUMBER = re.compile(rf"0x[0-9a-f]{{1,{MAX_NUMBER_BITS // 4}}}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA1 = re.compile(r"[0-9A-F]{40}")
+_NO_OFFSET = timedelta(0)
+
+
+# --- Writing ---------------------------------------------------------------------------------------------------------
+
+
+def stored(value: object) -> object:
+    """Return a field of a finding or a process as its column keeps it.
+
+    Times are text that sorts as times do. Numbers too large for SQLite are text in hex. Tuples and mappings are JSON.
+
+    Raises:
+        ValueError: It is a number that `Row.number` would refuse.
+    """
+    match value:
+        case str():
+            return str(value)  # of a member of an enumeration, its value
+        case bool() | bytes() | None:
+            return value
+        case int():
+            if value < 0 or value.bit_length() > MAX_NUMBER_BITS:
+                raise ValueError("a number that no column holds")
+            return value if value <= _MAX_INTEGER else hex(value)
+        case datetime():
+            moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            return moment.replace(tzinfo=None).isoformat() + "Z"
+        case _:
+            return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def detail(value: object) -> object:
+    """Return a field as a JSON object keeps it."""
+    return value if isinstance(value, tuple) else stored(value)
+
+
+def stored_address(value: int | None) -> str | None:
+    """Return an address as text of fixed width, which sorts and compares as addresses do."""
+    return None if value is None else f"{value:#0{_ADDRESS_DIGITS + 2}x}"
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+class Row:
+    """A row of an answer, or an object within JSON: each value is checked when it is asked for.
+
+    Every method takes the name of a column and raises `CaseError` if the value is of another kind.
+
+    Args:
+        values: The values.
+        places: Where the value of each column stands in them.
+        where: What the row belongs to, for messages: the case file and, after a colon, the table.
+    """
+
+    __slots__ = ("_places", "_values", "_where")
+
+    def __init__(self, values: Sequence[object], places: Mapping[str, int], where: str) -> None:
+        self._values = values
+        self._places = places
+        self._where = where
+
+    def __contains__(self, column: str) -> bool:
+        return column in self._places
+
+    def optional(self, read: Callable[[str], T], column: str) -> T | None:
+        """Return None for NULL, and what `read` returns for anything else."""
+        return None if self._value(column) is None else read(column)
+
+    def text(self, column: str) -> str:
+        """Return text."""
+        value = self._value(column)
+        return value if isinstance(value, str) else self.refuse(column, "text")
+
+    def blob(self, column: str) -> bytes:
+        """Return bytes."""
+        value = self._value(column)
+        return value if isinstance(value, bytes) else self.refuse(column, "bytes")
+
+    def integer(self, column: str) -> int:
+        """Return an integer of 64 bits with sign."""
+        value = self._value(column)
+        if type(value) is int and -_MAX_INTEGER <= value <= _MAX_INTEGER:
+            return value
+        return self.refuse(column, "an integer of 64 bits")
+
+    def number(self, column: str) -> int:
+        """Return an integer from 0 that an input chose: large ones are kept as text in hex."""
+        value = self._value(column)
+        if type(value) is int and value >= 0 and value.bit_length() <= MAX_NUMBER_BITS:
+            return value
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            return int(value, 16)
+        return self.refuse(column, "an integer from 0, or a larger one in hex")
+
+    def flag(self, column: str) -> bool:
+        """Return a truth value."""
+        value = self._value(column)
+        return bool(value) if isinstance(value, int) and value in {0, 1} else self.refuse(column, "0 or 1")
+
+    def address(self, column: str) -> int:
+        """Return an address, 0 to 2^64 - 1."""
+        value = self._value(column)
+        if isinstance(value, str) and _ADDRESS.fullmatch(value):
+            return int(value, 16)
+        return self.refuse(column, f"an address as 0x and {_ADDRESS_DIGITS} hex digits")
+
+    def digest(self, column: str) -> str:
+        """Return a SHA-256 as 64 hex digits."""
+        value = self._value(column)
+        if isinstance(value, str) and _SHA256.fullmatch(value):
+            return value
+        return self.refuse(column, "64 hex digits")
+
+    def thumbprint(self, column: str) -> str:
+        """Return a SHA-1 as 40 hex digits."""
+        value = self._value(column)
+        if isinstance(value, str) and _SHA1.fullmatch(value):
+            return value
+        return self.refuse(column, "40 hex digits")
+
+    def time(self, column: str) -> datetime:
+        """Return a time in UTC."""
+        value = self._value(column)
+        if isinstance(value, str) and value.endswith("Z"):
+            try:
+                moment = datetime.fromisoformat(value)
+            except ValueError:
+                pass
+            else:
+                if moment.utcoffset() == _NO_OFFSET:
+                    return moment
+        return self.refuse(column, "a time such as 2025-06-01T08:00:00Z")
+
+    def choice(self, column: str, choices: type[Choice]) -> Choice:
+        """Return a member of an enumeration."""
+        value = self._value(column)
+        try:
+            return choices(value)
+        except ValueError:
+            return self.refuse(column, f"one of {', '.join(choices)}")
+
+    def texts(self, column: str) -> tuple[str, ...]:
+        """Return a list of texts."""
+        values = self.json(column)
+        if isinstance(values, list) and all(map(_is_text, values)):
+            return tuple(values)
+        return self.refuse(column, "a JSON list of texts")
+
+    def pairs(self, column: str) -> tuple[tuple[str, str], ...]:
+        """Return a list of pairs of texts."""
+        values = self.json(column)
+        if isinstance(values, list) and all(_is_pair(value) and all(map(_is_text, value)) for value in values):
+            return tuple((first, second) for first, second in values)
+        return self.refuse(column, "a JSON list of pairs of texts")
+
+    def extents(self, column: str) -> tuple[tuple[int, int], ...]:
+        """Return a list of pairs of an offset and a length in bytes."""
+        values = self.json(column)
+        if isinstance(values, list) and all(_is_pair(value) and all(map(_is_size, value)) for value in values):
+            return tuple((offset, length) for offset, length in values)
+        return self.refuse(column, "a JSON list of pairs of an offset and a length")
+
+    def object(self, column: str) -> Row:
+        """Return a JSON object."""
+        value = self.json(column)
+        if isinstance(value, dict):
+            places = {name: place for place, name in enumerate(value)}
+            return Row(tuple(value.values()), places, f"{self._where}.{column}")
+        return self.refuse(column, "a JSON object")
+
+    def settings(self, column: str) -> dict[str, Setting]:
+        """Return a JSON object of plain values and lists of texts."""
+        values = self.json(column)
+        if isinstance(values, dict) and all(map(_is_setting, values.values())):
+            return values
+        return self.refuse(column, "a JSON object of settings")
+
+    def json(self, column: str) -> object:
+        """Return what JSON says; in an object, the value itself."""
+        value = self._value(column)
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return self.refuse(column, "JSON")
+
+    def refuse(self, column: str, expected: str) -> NoReturn:
+        """Say that a value is not what it should be; the value itself is not shown.
+
+        Raises:
+            CaseError: Always.
+        """
+        place = self._places.get(column)
+        found = "nothing" if place is None else _KINDS.get(type(self._values[place]), "something else")
+        raise CaseError(f"{self._where}.{column} is damaged: expected {expected}, found {found}")
+
+    def _value(self, column: str) -> object:
+        try:
+            return self._values[self._places[column]]
+        except KeyError:
+            return self.refuse(column, "a value")
+
+
+_KINDS: Mapping[type, str] = {
+    type(None): "nothing",
+    str: "other text",
+    bytes: "bytes",
+    int: "another number",
+    float: "a fraction",
+}
+
+
+def _is_pair(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list) and len(value) == 2  # noqa: PLR2004 - a pair
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_setting(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    return value is None or isinstance(value, bool | str) or _is_size(value)
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _MAX_INTEGER
