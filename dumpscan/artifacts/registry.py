@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.aes import searcher as aes
-from dumpscan.artifacts.containers import pkcs
+from dumpscan.artifacts.containers import bouncycastle, java, pkcs, pvk
 from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.ssh import openssh
 from dumpscan.artifacts.keys.windows import capi, cng
@@ -33,6 +33,9 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *pem.DETECTORS,
     *openssh.DETECTORS,
     *pkcs.DETECTORS,
+    *java.DETECTORS,
+    *bouncycastle.DETECTORS,
+    *pvk.DETECTORS,
 )
 """Certificates, keys and containers in the forms of files."""
 

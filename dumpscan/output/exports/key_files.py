@@ -6,7 +6,8 @@
 | `<KEYID>_<algorithm>.pem` | a private key as PKCS#8, encrypted if there is a password |
 | `<THUMBPRINT>_<name>.pfx` | a certificate with its private key (PKCS#12), encrypted if there is a password |
 | `<KEYID>_<algorithm>.key` | a symmetric key, its bare bytes; only without a password, which could not protect it |
-| `<SHA256>_encrypted.p8`, `.p12`, `.pem` | an encrypted container, byte for byte as it was found |
+| `<SHA256>_encrypted.p8`, `.p12`, `.pem` … | an encrypted container, byte for byte as it was found |
+| `<SHA256>_open.p12` … | a container that is not encrypted; only without a password |
 | `manifest.jsonl` | a line for each of them: what it is, its SHA-256, and where its content lay |
 
 The directory is made with mode 0700, every file with 0600. No file is ever written over another: one that holds the
@@ -51,7 +52,19 @@ NAME_LENGTH = 80
 """Characters of a certificate's name that a file name has room for."""
 
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")
-_CONTAINER_SUFFIX = {"pkcs8": "p8", "pkcs12": "p12", "pem": "pem", "openssh": "pem"}
+_CONTAINER_SUFFIX = {
+    "pkcs8": "p8",
+    "pkcs12": "p12",
+    "pem": "pem",
+    "openssh": "pem",
+    "jks": "jks",
+    "jceks": "jceks",
+    "bks": "bks",
+    "uber": "ubr",
+    "pvk": "pvk",
+    "putty": "ppk",
+    "openpgp": "pgp",
+}
 _UNFIT = (ValueError, TypeError, UnsupportedAlgorithm, OverflowError)
 """What `cryptography` raises for keys and certificates that it does not take."""
 
@@ -226,14 +239,18 @@ def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[
                     thumbprint=finding.thumbprint,
                     key_id=finding.key_id,
                 )
+            case EncryptedContainer() if password is not None and not finding.is_encrypted:
+                remarks.append(
+                    f"{finding.container} {finding.sha256[:16]}: not exported: what it holds is not encrypted"
+                )
             case EncryptedContainer():
                 suffix = _CONTAINER_SUFFIX.get(finding.container, "bin")
                 yield _Item(
-                    name=f"{safe_name(finding.sha256)}_encrypted.{suffix}",
+                    name=f"{safe_name(finding.sha256)}_{'encrypted' if finding.is_encrypted else 'open'}.{suffix}",
                     kind="encrypted_container",
                     content=finding.data,
                     evidence=(finding,),
-                    encrypted=True,
+                    encrypted=finding.is_encrypted,
                 )
             case PrivateKey():
                 yield from _key_items(finding, certificates, password, remarks)
