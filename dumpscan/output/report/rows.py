@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.findings import Validity
 from dumpscan.output.labels import CONTAINER_NAMES, algorithm_label
@@ -88,24 +88,17 @@ class CertificateRow:
         return (self.name.casefold(), self.thumbprint)
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRow:
-    """A process of one dump."""
+class ProcessRow(NamedTuple):
+    """A process of a dump, and whether private keys lay in it."""
 
     dump: str
-    name: str
-    pid: str
-    parent: str
-    started: str
-    ended: str
-    command_line: str
-    notes: str
+    process: Process
     holds_keys: bool = False
 
     @property
     def label(self) -> str:
         """Return `w3wp.exe (5120)`."""
-        return process_label(self.name, self.pid)
+        return process_label(self.process.name, self.process.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,21 +244,6 @@ def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[st
     )
 
 
-def process_row(process: Process, dump: str, *, holds_keys: bool = False) -> ProcessRow:
-    """Return a process as the report shows it; `dump` is the name under which its dump is shown."""
-    return ProcessRow(
-        dump=dump,
-        name=shorten(process.name, 80),
-        pid="" if process.pid is None else str(process.pid),
-        parent="" if process.parent_pid is None else str(process.parent_pid),
-        started=minute(process.created),
-        ended=minute(process.exited),
-        command_line=shorten(process.command_line, COMMAND_LINE),
-        notes=shorten("; ".join(process.notes[:NAMES])),
-        holds_keys=holds_keys,
-    )
-
-
 def key_row(
     key: PrivateKey,
     certificates: Iterable[CertificateRow],
@@ -297,7 +275,7 @@ def key_row(
         key_id=key.key_id,
         certificates=tuple(found[:NAMES]),
         named=tuple(shorten(subject) for subject in named[:NAMES]),
-        processes=tuple(process_row(owner, shown(file)) for (file, _), owner in list(owners.items())[:PROCESSES]),
+        processes=tuple(ProcessRow(shown(file), owner) for (file, _), owner in list(owners.items())[:PROCESSES]),
         process_count=len(owners),
         dumps=dumps[:PROCESSES],
         dump_count=len(dumps),
