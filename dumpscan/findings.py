@@ -325,6 +325,11 @@ class PrivateKey(Finding):
     certificates: tuple[CertificateRef, ...] = ()
 
     @property
+    def proven(self) -> bool:
+        """Whether anything shows that this is a key: its own numbers, or another finding that bears its public key."""
+        return bool(self.proof)
+
+    @property
     def identity(self) -> tuple[str, str]:
         """A key is one finding however it is written: its public key names it."""
         return (self.kind, self.key_id)

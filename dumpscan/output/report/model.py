@@ -163,11 +163,11 @@ def build(
         match finding:
             case Certificate():
                 certificates[finding.thumbprint] = certificate_row(finding, generated, shown)
-            case PrivateKey():
+            case PrivateKey() if finding.proven:
                 private.append(finding)
             case EncryptedContainer():
                 containers.append(container_row(finding, shown))
-            case PublicKey() | SymmetricKey():
+            case PrivateKey() | PublicKey() | SymmetricKey():
                 others.append(other_key_row(finding, shown))
     keys = _keys(private, certificates, processes, shown)
     holders = {(place.file, place.process.pid) for key in private for place in key.locations if place.process}
@@ -304,7 +304,8 @@ def _figures(
     """Return the summary's figures: what, how many, what of them."""
     states = Counter(row.state for row in certificates)
     live = sum(key.severity is Severity.CRITICAL for key in keys)
-    symmetric = sum(row.kind == "symmetric" for row in others)
+    kinds = Counter(row.kind for row in others)
+    unproven = f", {kinds['unproven']:,} unproven" if kinds["unproven"] else ""
     read = Counter(row.status for row in inputs)
     partial = len(inputs) - read[Status.OK] - read[Status.OTHER]
     gaps = [f"{partial:,} not read whole"] if partial else []
@@ -313,7 +314,7 @@ def _figures(
         ("Private keys", len(keys), f"{live:,} with a valid certificate"),
         ("Certificates", states.total(), f"{states[Validity.VALID]:,} valid, {states[Validity.EXPIRED]:,} expired"),
         ("Encrypted containers", len(containers), "under a password"),
-        ("Other keys", len(others), f"{symmetric:,} symmetric, {len(others) - symmetric:,} public"),
+        ("Other keys", len(others), f"{kinds['symmetric']:,} symmetric, {kinds['public']:,} public{unproven}"),
         ("Inputs", len(inputs), ", ".join(gaps) or "all read whole"),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from dumpscan.findings import Validity
+from dumpscan.findings import PrivateKey, Validity
 from dumpscan.output.labels import CONTAINER_NAMES, algorithm_label
 from dumpscan.output.report.severity import Severity, key_severity
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         EncryptedContainer,
         Finding,
         Location,
-        PrivateKey,
         Process,
         PublicKey,
         SymmetricKey,
@@ -297,18 +296,19 @@ def container_row(container: EncryptedContainer, shown: Callable[[str], str]) ->
     return _object_row(container, label, detail, container.sha256, shown)
 
 
-def other_key_row(key: PublicKey | SymmetricKey, shown: Callable[[str], str]) -> ObjectRow:
-    """Return a public or symmetric key as the report shows it."""
+def other_key_row(key: PrivateKey | PublicKey | SymmetricKey, shown: Callable[[str], str]) -> ObjectRow:
+    """Return a public or symmetric key, or one that is not proven to be a key, as the report shows it."""
     curve = getattr(key, "curve", None)
     label = algorithm_label(shorten(key.algorithm, 80), shorten(curve, 80) or key.bits)
     refs = getattr(key, "certificates", ())
-    detail = joined([ref.subject for ref in refs], 2) if refs else joined(key.proof)
+    proof = joined(key.proof) or "nothing was found to check it against"
+    detail = joined([ref.subject for ref in refs], 2) if refs else proof
     return _object_row(key, label, detail, key.key_id, shown)
 
 
 def _object_row(finding: Finding, label: str, detail: str, identity: str, shown: Callable[[str], str]) -> ObjectRow:
     return ObjectRow(
-        kind=finding.kind.replace("_", " ").removesuffix(" key"),
+        kind="unproven" if isinstance(finding, PrivateKey) else finding.kind.replace("_", " ").removesuffix(" key"),
         label=label,
         detail=detail,
         identity=identity,
