@@ -1,4 +1,4 @@
-"""Layouts of files that hold physical memory in runs: Windows crash dumps (x64), LiME, ELF core.
+"""Layouts of files of physical memory: Windows crash dumps (x64), LiME, ELF core.
 
 Sources: `DUMP_HEADER64` and the bitmap header as volatility3's `crash64.json` and `crash_common.json` have them [vol],
 and Microsoft's `wdmp` documentation of full and bitmap dumps; LiME's `lime.h`; the System V ABI for ELF-64.
@@ -13,13 +13,13 @@ CRASH_SIGNATURE = b"PAGE"
 CRASH_VALID_DUMP = b"DU64"
 CRASH_HEADER_SIZE = 0x2000
 DUMP_TYPE_FULL = 1
-"""The header's runs follow one another, page by page, right behind it."""
+"""The pages of the header's runs follow the header."""
 DUMP_TYPE_BITMAP_FULL = 5
-"""A second header with a bitmap follows; only pages whose bit is set are in the file."""
+"""A second header with a bitmap follows. The file holds only the pages whose bit is set."""
 BITMAP_SIGNATURE = b"SDMP"
 BITMAP_VALID_DUMP = b"DUMP"
 MAXIMUM_RUNS = 42
-"""As many as fit the header's block of 700 bytes."""
+"""The header's block of 700 bytes has room for this many runs."""
 
 LIME_MAGIC = 0x4C69_4D45
 LIME_VERSION = 1
