@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from dumpscan.exceptions import ScenarioError
+from dumpscan.model.windows import c_crash_dump as crash
+from dumpscan.model.windows.c_crash_dump import DumpType, c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
 from dumpscan.synth.alignment import page_align
 from dumpscan.synth.physical import c_containers as layout
@@ -66,13 +68,14 @@ def _copy(memory: PhysicalMemory, start: int, size: int, file: IO[bytes]) -> Non
 
 def _header(memory: PhysicalMemory, facts: DumpFacts, kind: int, pages: int) -> bytes:
     runs = memory.runs
-    if len(runs) > layout.MAXIMUM_RUNS:
-        raise ScenarioError(f"{len(runs)} runs of memory; a crash dump's header holds {layout.MAXIMUM_RUNS}")
+    room = len(c_crash_dump.DUMP_HEADER64().Run)
+    if len(runs) > room:
+        raise ScenarioError(f"{len(runs)} runs of memory; a crash dump's header holds {room}")
     padded = [(start >> PAGE_SHIFT, size >> PAGE_SHIFT) for start, size in runs]
-    padded += [(0, 0)] * (layout.MAXIMUM_RUNS - len(runs))
-    header = c_containers.DUMP_HEADER64(
-        Signature=layout.CRASH_SIGNATURE,
-        ValidDump=layout.CRASH_VALID_DUMP,
+    padded += [(0, 0)] * (room - len(runs))
+    header = c_crash_dump.DUMP_HEADER64(
+        Signature=crash.SIGNATURE,
+        ValidDump=crash.VALID_DUMP_64,
         MajorVersion=15,
         MinorVersion=facts.build,
         DirectoryTableBase=facts.dtb,
@@ -84,9 +87,9 @@ def _header(memory: PhysicalMemory, facts: DumpFacts, kind: int, pages: int) -> 
         KdDebuggerDataBlock=facts.debugger_data,
         NumberOfRuns=len(runs),
         NumberOfPages=sum(size for _, size in runs) >> PAGE_SHIFT,
-        Run=[c_containers.PHYSICAL_MEMORY_RUN64(BasePage=base, PageCount=count) for base, count in padded],
+        Run=[c_crash_dump.PHYSICAL_MEMORY_RUN64(BasePage=base, PageCount=count) for base, count in padded],
         DumpType=kind,
-        RequiredDumpSpace=layout.CRASH_HEADER_SIZE + (pages << PAGE_SHIFT),
+        RequiredDumpSpace=len(c_crash_dump.DUMP_HEADER64) + (pages << PAGE_SHIFT),
         SystemTime=facts.time,
         SystemUpTime=facts.uptime,
         ProductType=facts.product,
@@ -96,7 +99,7 @@ def _header(memory: PhysicalMemory, facts: DumpFacts, kind: int, pages: int) -> 
 
 def _write_crash(memory: PhysicalMemory, facts: DumpFacts, file: IO[bytes]) -> None:
     pages = sum(size for _, size in memory.runs) >> PAGE_SHIFT
-    file.write(_header(memory, facts, layout.DUMP_TYPE_FULL, pages))
+    file.write(_header(memory, facts, DumpType.FULL, pages))
     for start, size in memory.runs:
         _copy(memory, start, size, file)
 
@@ -106,15 +109,15 @@ def _write_bitmap(memory: PhysicalMemory, facts: DumpFacts, file: IO[bytes]) -> 
     held = memory.in_use()
     bitmap = np.packbits(held, bitorder="little").tobytes()
     pages = int(held.sum())
-    first = page_align(layout.CRASH_HEADER_SIZE + len(c_containers.SUMMARY_DUMP64) + len(bitmap))
-    summary = c_containers.SUMMARY_DUMP64(
-        Signature=layout.BITMAP_SIGNATURE,
-        ValidDump=layout.BITMAP_VALID_DUMP,
+    first = page_align(len(c_crash_dump.DUMP_HEADER64) + len(c_crash_dump.BITMAP_DUMP) + len(bitmap))
+    summary = c_crash_dump.BITMAP_DUMP(
+        Signature=crash.BITMAP_SIGNATURES[0],
+        ValidDump=crash.PART_VALID_DUMP,
         HeaderSize=first,
         Pages=pages,
         BitmapSize=len(held),
     )
-    file.write(_header(memory, facts, layout.DUMP_TYPE_BITMAP_FULL, pages))
+    file.write(_header(memory, facts, DumpType.BITMAP_FULL, pages))
     file.write(bytes(summary) + bitmap)
     file.seek(first)
     for start, count in _runs_of(held):
