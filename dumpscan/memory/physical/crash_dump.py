@@ -77,7 +77,7 @@ class _CrashDump:
 
     def image(self) -> PhysicalImage:
         """Return the physical memory."""
-        if self._type in _WITHOUT_MEMORY or self._type not in iter(DumpType):
+        if self._type in _WITHOUT_MEMORY or self._type not in {int(kind) for kind in DumpType}:
             raise self._refused(_WITHOUT_MEMORY.get(self._type, f"its type, {self._type}, is unknown"))
         attributes = int(self._header.Attributes)  # where they are not written there is `PAGE` all over
         if attributes < layout.MAX_ATTRIBUTES and attributes & layout.ENCRYPTED:
