@@ -32,7 +32,7 @@ _LENGTHS = (2, 3, 4)
 _BEFORE, _BEHIND = 4, 6
 """Bytes kept around an anchor. More take long to compile and tell hardly more."""
 
-_COMMON = (
+COMMON_BYTES = (
     "1666777879899877799999aa89aaaaa879aa7aaa9aaaaa9a889aaaaa99aaaa99"
     "889988aa68aa899a9b9797aaabaaaaa79898878998ba89888b8879aaa9aaaab9"
     "8ab898aba7b8a8bb9bbbbbbbababbbbb9bbabbbbabbbbbbb9bbbbbababbbbbab"
@@ -40,7 +40,7 @@ _COMMON = (
 )
 """How common each byte value is in memory: -log2 of its share, one hexadecimal digit a value; the mean of the dump of a
 Windows process and of program files."""
-_SHARES = [2.0 ** -int(digit, 16) for digit in _COMMON]
+_SHARES = [2.0 ** -int(digit, 16) for digit in COMMON_BYTES]
 _ONE_MORE = 2**-12
 _REAL = 1000
 """What one more anchor costs, and a place where an anchor really is, beside a place where only its last byte is."""

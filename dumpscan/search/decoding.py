@@ -32,8 +32,8 @@ _PATIENCE_PER_MIB = 500_000
 in a MiB that come to nothing; one made of nothing but openings has a hundred thousand."""
 _COST_OF_A_HIT = 30
 _COST_OF_FOLLOWING = 1000
-"""Microseconds for a hit that comes to nothing, and for one whose decoder follows pointers that lead nowhere. The cost of
-proofs is added to that; their code announces it (`dumpscan.artifacts.effort`)."""
+"""Microseconds for a hit that comes to nothing, and for one whose decoder follows pointers that lead nowhere. The cost
+of proofs is added to that; their code announces it (`dumpscan.artifacts.effort`)."""
 _FREE_PER_BYTE = 1.2
 """Microseconds of proof for each byte of a proven key that are not counted: the proof of an ordinary key takes about as
 long as that, so that a memory full of real keys does not use up what hits may take."""

@@ -11,6 +11,9 @@ from hashlib import sha256
 
 from dumpscan.findings import PrivateKey, PublicKey
 
+RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
+"""AlgorithmIdentifier of RSA keys (RFC 8017, A.1)."""
+
 _DSA = bytes.fromhex("06072a8648ce380401")
 _DH = bytes.fromhex("06092a864886f70d010301")
 _DH_X942 = bytes.fromhex("06072a8648ce3e0201")

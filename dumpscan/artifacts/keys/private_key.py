@@ -6,18 +6,17 @@ values that were stored beside the private ones are what proves a key.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from dumpscan.artifacts import der
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, RefusedError
-from dumpscan.artifacts.keys import dh
+from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.keys import dh, pkcs1
 from dumpscan.artifacts.keys import proof as key_proof
+from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.postquantum import pkcs8 as postquantum
 from dumpscan.artifacts.opening import opening
 
@@ -66,20 +65,25 @@ _OTHERS: dict[bytes, Callable[[list[der.Element], bytes, bytes | None], PrivateK
 _PKCS8_VERSIONS = (b"\x00", b"\x01")
 _ATTRIBUTES, _PUBLIC_KEY = 0xA0, 0x81
 _SEC1_PARAMETERS, _SEC1_PUBLIC_KEY = 0xA0, 0xA1
-_RSA_MEMBERS, _DSA_MEMBERS = 9, 6
+_DSA_MEMBERS = 6
+_MIN_DSA_ORDER_BITS = 160
+"""FIPS 186-2. The third member of an RSA key, its public exponent, is smaller."""
 
 
 def parse_integers(data: bytes) -> Parsed:
-    """Prove a structure of INTEGERs that begins with version 0: RSA's (PKCS#1), or OpenSSL's for DSA."""
-    members = der.members(data)
-    if len(members) == _RSA_MEMBERS:
-        return _parsed(_rsa(members), data, "pkcs1")
-    if len(members) != _DSA_MEMBERS:
-        raise RefusedError("neither RSA nor DSA")
-    version, p, q, g, y, x = _integers(members)
-    if version:
-        raise RefusedError("a version that DSA keys do not have")
-    return _parsed(key_proof.dsa_key(p=p, q=q, g=g, x=x, y=y), data, "dsa")
+    """Prove a structure of INTEGERs that begins with a version: RSA's (PKCS#1), or OpenSSL's for DSA."""
+    numbers, _ = pkcs1.integers(der.one(data, der.SEQUENCE).content)
+    if len(numbers) == _DSA_MEMBERS and numbers[2].bit_length() >= _MIN_DSA_ORDER_BITS:
+        version, p, q, g, y, x = numbers
+        if version:
+            raise RefusedError("a version that DSA keys do not have")
+        return _parsed(key_proof.dsa_key(p=p, q=q, g=g, x=x, y=y), data, "dsa")
+    return _parsed(pkcs1.prove(data), data, "pkcs1")
+
+
+def parse_integers_head(raw: Raw) -> Parsed:
+    """Prove an RSA key whose end the memory does not hold."""
+    return _parsed(pkcs1.prove(raw.data), raw.data, "pkcs1")
 
 
 def parse_pkcs8(data: bytes) -> Parsed:
@@ -96,8 +100,7 @@ def parse_pkcs8(data: bytes) -> Parsed:
         value = der.one(private.content, der.OCTET_STRING).content
         return _parsed(key_proof.raw_key(_RAW[identifier.encoded], value, public), data, "pkcs8")
     if identifier.encoded in (_RSA, _RSAES_OAEP, _RSASSA_PSS):
-        members = der.members(private.content, least=_RSA_MEMBERS, most=_RSA_MEMBERS)
-        return _parsed(_rsa(members), data, "pkcs8")
+        return _parsed(pkcs1.prove(private.content), data, "pkcs8")
     if identifier.encoded == _EC and len(parameters) == 1:
         curve = _curve(parameters[0].encoded, data)
         return _parsed(_sec1(private.content, curve, public), data, "pkcs8")
@@ -126,20 +129,8 @@ def parse_any(data: bytes) -> Parsed:
     raise RefusedError("no private key of a kind that is known")
 
 
-def read_from(key: PrivateKey, data: bytes) -> PrivateKey:
-    """Return `key` as read from `data`: with the hash and the size of those bytes."""
-    return replace(key, sha256=sha256(data).hexdigest(), size=len(data))
-
-
 def _parsed(key: PrivateKey, data: bytes, encoding: str) -> Parsed:
     return Parsed(read_from(key, data), encoding)
-
-
-def _rsa(members: list[der.Element]) -> PrivateKey:
-    version, n, e, d, p, q, dp, dq, qinv = _integers(members)
-    if version:
-        raise RefusedError("a version that two-prime RSA keys do not have")
-    return key_proof.rsa_key(modulus=n, exponent=e, p=p, q=q, private_exponent=d, crt=(dp, dq, qinv))
 
 
 def _sec1(data: bytes, curve: ec.EllipticCurve | None = None, public: bytes | None = None) -> PrivateKey:
@@ -219,19 +210,21 @@ def _bits(content: bytes) -> bytes:
 
 
 _extract = partial(der.extract, most=MOST_BYTES)
-_VERSION_0, _VERSION_0_OR_1, _VERSION_1 = "02 01 00", "02 01 00|01", "02 01 01"
+_VERSION_0_OR_1, _VERSION_1 = "02 01 00|01", "02 01 01"
 _LONG, _MIDDLE, _SHORT = "30 82 .. ..", "30 81 ..", "30 20-7f"
 """A SEQUENCE of 256 bytes and more, of 128 to 255, of fewer."""
 _CURVE_SIZES = "04 18|1c|20|28|30|40|42"
 """An OCTET STRING as long as the order of one of the curves known."""
 
 _INTEGERS = {
-    "large": f"{_LONG} {_VERSION_0} 02 82",
-    "medium": f"{_LONG} {_VERSION_0} 02 81",
-    "small": f"{_LONG} {_VERSION_0} 02 40-7f",
+    "large": f"{_LONG} {_VERSION_0_OR_1} 02 82",
+    "medium": f"{_LONG} {_VERSION_0_OR_1} 02 81",
+    "small": f"{_LONG} {_VERSION_0_OR_1} 02 40-7f",
+    "small-cut": f"{_MIDDLE} {_VERSION_0_OR_1} 02 40-7f",
 }
 _PKCS8 = {
     "rsa": f"{_LONG} {_VERSION_0_OR_1} 30 .. 06 09 2a 86 48 86 f7 0d 01 01 01|07|0a",
+    "rsa-cut": f"{_MIDDLE} {_VERSION_0_OR_1} 30 .. 06 09 2a 86 48 86 f7 0d 01 01 01|07|0a",
     "ec-short": f"{_SHORT} {_VERSION_0_OR_1} 30 .. 06 07 2a 86 48 ce 3d 02 01",
     "ec-middle": f"{_MIDDLE} {_VERSION_0_OR_1} 30 .. 06 07 2a 86 48 ce 3d 02 01",
     "ec-long": f"{_LONG} {_VERSION_0_OR_1} 30 .. 06 07 2a 86 48 ce 3d 02 01",
@@ -249,13 +242,13 @@ _SEC1 = {
 }
 
 
-def _detectors(kind: str, patterns: dict[str, str], parse: Callable[[bytes], Parsed]) -> tuple[Detector, ...]:
-    decoder = BytesDecoder(_extract, parse)
+def _detectors(kind: str, patterns: dict[str, str], decoder: BytesDecoder) -> tuple[Detector, ...]:
     return tuple((opening(f"{kind}-{name}", pattern), decoder) for name, pattern in patterns.items())
 
 
-DETECTORS = (
-    *_detectors("integers", _INTEGERS, parse_integers),
-    *_detectors("pkcs8", _PKCS8 | dh.PKCS8_OPENINGS | postquantum.PKCS8_OPENINGS, parse_pkcs8),
-    *_detectors("sec1", _SEC1, parse_sec1),
+DETECTORS: tuple[Detector, ...] = (
+    *_detectors("integers", _INTEGERS, BytesDecoder(_extract, parse_integers, parse_integers_head)),
+    *_detectors("pkcs8", _PKCS8 | dh.PKCS8_OPENINGS | postquantum.PKCS8_OPENINGS, BytesDecoder(_extract, parse_pkcs8)),
+    *_detectors("sec1", _SEC1, BytesDecoder(_extract, parse_sec1)),
+    *pkcs1.DETECTORS,
 )

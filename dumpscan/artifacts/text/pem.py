@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.containers import pkcs
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import private_key
+from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh import openssh
 from dumpscan.artifacts.opening import opening
 from dumpscan.artifacts.x509 import certificate
@@ -73,7 +74,7 @@ def parse(data: bytes) -> Parsed:
         return Parsed(_encrypted(message.label, message.headers, message.content), encoding)
     finding = _BY_LABEL[message.label](message.content)
     if isinstance(finding, PrivateKey):
-        finding = private_key.read_from(finding, data)
+        finding = read_from(finding, data)
     return Parsed(finding, encoding)
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dumpscan.findings import Process
-    from dumpscan.memory.dump import Overlay
 
 
 class Core(CoreReader):
@@ -29,7 +28,6 @@ class Core(CoreReader):
 
     kind = "core"
     format = "ELF process core"
-    overlays: tuple[Overlay, ...] = ()
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)

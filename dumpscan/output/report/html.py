@@ -16,8 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dumpscan._version import __version__
-from dumpscan.output.report.model import Report, build
-from dumpscan.output.report.rows import minute, shorten
+from dumpscan.output.report.model import build
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def write_report(
     style = resources.files("dumpscan.output.report").joinpath(_TEMPLATES, "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     page = (
-        _environment(report)
+        _environment()
         .get_template("report.html.j2")
         .stream(
             report=report,
@@ -75,8 +74,8 @@ def write_report(
         write_text(stream, piece)
 
 
-def _environment(report: Report) -> Environment:
-    environment = Environment(
+def _environment() -> Environment:
+    return Environment(
         loader=PackageLoader("dumpscan.output.report", _TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -84,8 +83,6 @@ def _environment(report: Report) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"minute": minute, "shorten": shorten, "shown": report.shown}
-    return environment
 
 
 def _shown(value: object) -> object:

@@ -1,1 +1,1 @@
-"""Physical memory images of Windows, built from a scenario."""
+"""Kernel images from a scenario."""

@@ -1,1 +1,1 @@
-"""Minidumps, built from a scenario."""
+"""Minidumps from a scenario."""

@@ -166,14 +166,17 @@ def test_what_openssl_makes(algorithm: str) -> None:
 
 @pytest.mark.parametrize("name", ["rsa1024", "secp256r1", "secp521r1", "dsa", "secp256k1"])
 def test_damage_makes_no_other_key(name: str) -> None:
-    """A changed byte is noticed, or lies where it does not matter; it never makes a key that was not there."""
+    """A changed byte is noticed, or lies where it does not matter; it never makes a key that was not there.
+
+    An RSA key has more numbers than it needs: it is found all the same, and the wrong number is named.
+    """
     key = all_keys()[name]
     written = [traditional(key)] if name == "dsa" else [traditional(key), pkcs8(key)]
     for data in written:
         lost = 0
         for copy in damaged(data):
             found = detect(DETECTORS, copy)
-            lost += not found
+            lost += not found or any(bool(one.finding.wrong_parts) for one in found)
             assert all(isinstance(one.finding, PrivateKey) and one.finding.key_id == key_id(key) for one in found)
         assert lost > 60
 

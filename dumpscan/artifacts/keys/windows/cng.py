@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import dh
 from dumpscan.artifacts.keys import proof as key_proof
-from dumpscan.artifacts.keys.private_key import on_some_curve, read_from
+from dumpscan.artifacts.keys.finding import read_from
+from dumpscan.artifacts.keys.private_key import on_some_curve
 from dumpscan.artifacts.keys.windows.blob import Numbers, read_header
 from dumpscan.artifacts.opening import opening
 from dumpscan.model.c_keyblob import c_keyblob
