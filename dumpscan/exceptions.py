@@ -34,6 +34,10 @@ class InputError(DumpscanError):
         super().__init__(f"{self.path}{at}: {problem}")
 
 
+class UnpackError(InputError):
+    """A packed file could not be unpacked, or not within its bounds."""
+
+
 class ExportError(DumpscanError):
     """Something could not be written to the output directory; nothing half-written was left there."""
 

@@ -16,6 +16,7 @@ import typer
 
 from dumpscan.cli.options import (
     Aes,
+    ArchivePassword,
     FormatOption,
     Names,
     NoProgress,
@@ -24,10 +25,12 @@ from dumpscan.cli.options import (
     Password,
     Pids,
     Quiet,
+    Scratch,
     Symbols,
     ask_password,
 )
-from dumpscan.memory.open import OpenOptions
+from dumpscan.memory.open import OpenOptions, dumps_in
+from dumpscan.memory.packed.unpack import UnpackOptions
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class Request:
     output: Path | None = None
     password: str | None = None
     aes: bool = False
+    archive_password: str | None = None
+    scratch: Path | None = None
     symbols: list[Path] | None = None
     offline: bool = True
     pids: list[int] | None = None
@@ -76,15 +81,22 @@ class Request:
 
     def over(self, run: Run, work: Callable[[int, Path, AnyDump], None]) -> None:
         """Work on each of the files (see `Run.over`)."""
-        run.over(self._inputs(), self.kind, OpenOptions(symbols=self.symbols or (), offline=self.offline), work)
+        unpacking = UnpackOptions(password=self.archive_password, scratch=self.scratch)
+        options = OpenOptions(symbols=self.symbols or (), offline=self.offline, unpacking=unpacking)
+        run.over(self._inputs(unpacking), self.kind, options, work)
 
-    def _inputs(self) -> Iterator[tuple[Path, bool]]:
-        """List the files, and whether each was named itself; directories are walked where kinds are recognised."""
+    def _inputs(self, unpacking: UnpackOptions) -> Iterator[tuple[Path, bool]]:
+        """List the files, and whether each was named itself.
+
+        Directories are walked where kinds are recognised, and archives are looked into.
+        """
         for path in self.files:
-            if self.kind is None and path.is_dir():
-                yield from ((found, False) for found in _walk(path))
-            else:
-                yield path, True
+            walked = self.kind is None and path.is_dir()
+            for file in _walk(path) if walked else (path,):
+                dumps, others = dumps_in(file, unpacking)
+                if not dumps:  # an archive of other things; to open it says so
+                    dumps = [file]
+                yield from ((dump, not walked and len(dumps) + others == 1) for dump in dumps)
 
 
 def _walk(directory: Path) -> Iterator[Path]:
@@ -216,6 +228,8 @@ _OPTIONS: dict[str, Any] = {
     "output": Output,
     "password": Password,
     "aes": Aes,
+    "archive_password": ArchivePassword,
+    "scratch": Scratch,
     "symbols": Symbols,
     "offline": Offline,
     "pids": Pids,
@@ -228,6 +242,7 @@ _DEFAULTS = {field.name: field.default for field in fields(Request)}
 _SYMBOLS = ("symbols", "offline")
 _FILTERS = ("pids", "names")
 _SEARCHING = ("output", "password")
+_UNPACKING = ("archive_password", "scratch")
 _SHOWING = ("output_format", "quiet", "no_progress")
 
 
@@ -321,6 +336,7 @@ def _function(command: _Command, kind: DumpKind | None) -> Callable[..., int]:
     many = kind is None or kind.many_processes
     names = (
         *command.options,
+        *_UNPACKING,
         *(_SYMBOLS if many else ()),
         *(_FILTERS if many and command.filters else ()),
         *_SHOWING,

@@ -31,6 +31,27 @@ Offline = Annotated[
         help="Whether to stay off the network, or to fetch a missing symbol table from Microsoft's symbol server.",
     ),
 ]
+ArchivePassword = Annotated[
+    str | None,
+    typer.Option(
+        "--archive-password",
+        metavar="TEXT",
+        help="Password of encrypted archives (zip, 7z).",
+        envvar="DUMPSCAN_ARCHIVE_PASSWORD",
+        show_envvar=True,
+        show_default=False,
+    ),
+]
+Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        "--scratch",
+        metavar="DIR",
+        help="Where to unpack packed dumps, for as long as they are read; by default the system's directory.",
+        show_default=False,
+        file_okay=False,
+    ),
+]
 Pids = Annotated[
     list[int] | None,
     typer.Option("--pid", metavar="N", help="Only this process; may be repeated.", show_default=False),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, complain
 from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
-from dumpscan.memory.open import NoDumpError, open_dump
+from dumpscan.memory.open import NoDumpError, StillPackedError, open_dump
 from dumpscan.output.formats.registry import make_renderer
 from dumpscan.output.formats.render import View
 from dumpscan.output.records import finding_record, process_record
@@ -85,7 +85,7 @@ class Run:
                         warnings = list(dump.warnings) if judge else []
                     problems = (*(dump.damage if judge else ()), *self._damage)
             except NoDumpError as error:
-                if named:
+                if named or isinstance(error, StillPackedError):
                     self._unreadable(path, f"{path}: {error}")
                 else:
                     others += 1

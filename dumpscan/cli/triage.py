@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dumpscan.case.rules import GateRule
-from dumpscan.cli.options import Aes, FormatOption, NoProgress, Offline, Quiet, Symbols
+from dumpscan.cli.options import Aes, ArchivePassword, FormatOption, NoProgress, Offline, Quiet, Symbols
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
@@ -70,12 +70,18 @@ def triage(
     aes: Aes = False,
     symbols: Symbols = None,
     offline: Offline = True,
+    archive_password: ArchivePassword = None,
     scratch: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where to fetch remote dumps to.", file_okay=False, show_default=False),
+        typer.Option(
+            metavar="DIR",
+            help="Where to fetch remote dumps to, and to unpack packed ones.",
+            file_okay=False,
+            show_default=False,
+        ),
     ] = None,
     scratch_limit: Annotated[
-        int, typer.Option(metavar="MIB", min=1, help="MiB that each fetched dump may have.")
+        int, typer.Option(metavar="MIB", min=1, help="MiB that each fetched or unpacked dump may have.")
     ] = 65536,
     output_format: FormatOption = Format.TABLE,
     quiet: Quiet = False,
@@ -100,6 +106,7 @@ def triage(
         offline=offline,
         scratch=None if scratch is None else str(scratch.absolute()),
         scratch_limit=scratch_limit << 20,
+        archive_password=archive_password,
     )
     cores = jobs or _cores()
     with (

@@ -63,6 +63,9 @@ class Dump(Protocol):
             InputError: The processes cannot be listed.
         """
 
+    def rename(self, path: Path) -> None:
+        """Go by another name from now on: that of the archive that the file was unpacked from."""
+
     def close(self) -> None:
         """Let go of the file."""
 

@@ -6,12 +6,15 @@ dumpscan reads are named by `_OTHERS`, so that a user learns what they hold in t
 
 from __future__ import annotations
 
+import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.exceptions import DumpscanError, InputError, UnpackError
 from dumpscan.memory.mapped_file import MappedFile
+from dumpscan.memory.packed.formats import packing_of
+from dumpscan.memory.packed.unpack import PackedFile, UnpackOptions, how_packed, list_members, split, stored, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +26,9 @@ MIN_RAW_IMAGE = 1 << 20
 """Bytes of the smallest file that may be a raw image of physical memory; Windows needs many times that."""
 HEAD_SIZE = 64
 """Bytes of a file's beginning that tell what it is."""
+
+STANDARD_INPUT = "-"
+"""In place of a path: what is piped in."""
 
 ONE_IMAGE = threading.RLock()
 """Held while an image of physical memory is opened or searched: volatility3 keeps state for the whole process, and the
@@ -79,6 +85,10 @@ class NoDumpError(DumpscanError):
     """A file is no dump. The text says what it is, as far as that is known; it does not name the file."""
 
 
+class StillPackedError(NoDumpError):
+    """A file is packed and could not be unpacked: what it holds is not known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOptions:
     """How dumps are opened. Formats ignore what does not concern them.
@@ -86,10 +96,12 @@ class OpenOptions:
     Attributes:
         symbols: Directories (or files) of kernels' symbol tables, to be looked at before all others.
         offline: Whether to stay off the network.
+        unpacking: How packed dumps are unpacked.
     """
 
     symbols: Sequence[Path] = ()
     offline: bool = True
+    unpacking: UnpackOptions = field(default_factory=UnpackOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +191,8 @@ FORMATS = (
 _RAW = DumpFormat(KERNEL, b"", "an image of physical memory", _open_raw, may_be_other=True)
 
 _PACKED = "unpack it first"
+_MAX_DEPTH = 2
+"""How often a file is unpacked: a dump that is compressed in an archive, twice."""
 _OTHERS = (
     # First bytes, what begins so, what to do with it.
     (b"\xcf\xfa\xed\xfe", "a Mach-O file", ""),
@@ -221,7 +235,7 @@ def recognise(head: bytes) -> str | None:
 
 
 def open_dump(
-    path: Path, *, kind: DumpKind | None = None, options: OpenOptions | None = None
+    path: Path, *, kind: DumpKind | None = None, options: OpenOptions | None = None, depth: int = 0
 ) -> ProcessDump | PhysicalDump:
     """Open a file as the dump that it is.
 
@@ -229,15 +243,83 @@ def open_dump(
     or the remains of one. Where a kernel image is asked for, any such file is taken for one.
 
     Args:
-        path: A file, whatever its name.
+        path: A file, whatever its name; a packed one; or `archive!file` for a file in an archive.
         kind: What it must be; by default, anything that dumpscan reads.
         options: How to open it.
+        depth: How often the file has been unpacked already.
 
     Raises:
-        NoDumpError: It is no dump (never where a kind is asked for).
+        NoDumpError: It is no dump (never where a kind is asked for); `StillPackedError` if it cannot be unpacked.
         InputError: It cannot be opened, is a dump that cannot be read, or not one of the kind asked for.
     """
     options = options or OpenOptions()
+    if str(path) == STANDARD_INPUT:
+        with stored(sys.stdin.buffer, "standard input", options.unpacking) as content:
+            return _open_content(content, path, kind, options, depth)
+    outer, member = split(path)
+    packing = how_packed(outer)
+    if packing is None or depth >= _MAX_DEPTH:
+        return _open_plain(path, kind, options)
+    try:
+        with unpacked(outer, member, options.unpacking) as content:
+            return _open_content(content, path, kind, options, depth)
+    except NoDumpError as error:
+        raise NoDumpError(f"is {packing.name}, and its content {error}") from error
+    except InputError as error:
+        if not isinstance(error, UnpackError):
+            raise
+        problem = f"is {packing.name}: {_PACKED} (dumpscan could not: it {error.problem})"
+        if kind is None:
+            raise StillPackedError(problem) from error
+        raise InputError(path, problem, offset=0) from error
+
+
+def dumps_in(path: Path, options: UnpackOptions) -> tuple[list[Path], int]:
+    """List what may be dumps in a file: itself, or the files of an archive whose first bytes do not speak against it.
+
+    Args:
+        path: A file.
+        options: How to unpack.
+
+    Returns:
+        The paths to open, and how many other files there are in it. An archive that cannot be listed is itself.
+    """
+    try:
+        members = list_members(path, options)
+    except InputError:
+        members = None  # to open it will say why
+    if members is None:
+        return [path], 0
+    dumps = [each.path for each in members if each.head is None or _may_be_dump(each)]
+    return dumps, len(members) - len(dumps)
+
+
+def _may_be_dump(file: PackedFile) -> bool:
+    head = (file.head or b"")[:HEAD_SIZE]
+    if packing_of(file.head or b"") is not None:
+        return True
+    try:
+        form = format_of(file.path, head)
+    except NoDumpError:
+        return False
+    except InputError:
+        return True  # a dump that cannot be read: it must be told
+    return form is not _RAW or file.size is None or file.size >= MIN_RAW_IMAGE
+
+
+def _open_content(
+    content: Path, path: Path, kind: DumpKind | None, options: OpenOptions, depth: int
+) -> ProcessDump | PhysicalDump:
+    """Open what was unpacked, under the name of what it was packed in. A mapped file outlives its name."""
+    try:
+        dump = open_dump(content, kind=kind, options=options, depth=depth + 1)
+    except InputError as error:
+        raise InputError(path, error.problem, offset=error.offset) from error
+    dump.rename(path)
+    return dump
+
+
+def _open_plain(path: Path, kind: DumpKind | None, options: OpenOptions) -> ProcessDump | PhysicalDump:
     try:
         with MappedFile(path) as file:
             head, size = bytes(file.buffer[:HEAD_SIZE]), file.size

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dumpscan.findings import Finding
 
 SUPPORTED = "its public key was found by itself"
-"""Proof of a key whose own bytes hold nothing to check it against: a certificate or a public key bears its public key."""
+"""Proof of a key whose own bytes hold nothing to check it against: its public key lies somewhere by itself."""
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 

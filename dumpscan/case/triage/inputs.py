@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.case.triage.staging import file_system, is_url
 from dumpscan.exceptions import DumpscanError, InputError, reason
+from dumpscan.memory.open import dumps_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from dumpscan.memory.packed.unpack import UnpackOptions
 
 _MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """Names under which fsspec's file systems say when a file was changed."""
@@ -44,12 +48,16 @@ class Input:
     named: bool = False
 
 
-def list_inputs(names: Iterable[str], *, without: frozenset[str] = frozenset()) -> Iterator[Input]:
+def list_inputs(
+    names: Iterable[str], *, without: frozenset[str] = frozenset(), unpacking: UnpackOptions | None = None
+) -> Iterator[Input]:
     """List files, each once, in an order that depends on nothing but their names.
 
     Args:
         names: Paths or URLs of files and directories.
         without: Absolute paths that are left out: the case's own files.
+        unpacking: How to look into archives, whose files are then listed instead of them; by default they are not
+            looked into.
 
     Raises:
         DumpscanError: A URL is given, and what it needs is not installed.
@@ -60,7 +68,7 @@ def list_inputs(names: Iterable[str], *, without: frozenset[str] = frozenset()) 
         for each in listed:
             if each.path not in seen and (is_url(each.path) or os.path.realpath(each.path) not in without):
                 seen.add(each.path)
-                yield each
+                yield from (each,) if unpacking is None else _looked_into(each, unpacking)
 
 
 # --- This machine ----------------------------------------------------------------------------------------------------
@@ -112,6 +120,18 @@ def _file(path: str, status: os.stat_result, *, named: bool = False) -> Input:
         modified_ns = min(max(status.st_mtime_ns, -_MAX_INTEGER), _MAX_INTEGER)  # some file systems keep any time
         return Input(path=path, size=status.st_size, modified_ns=modified_ns, named=named)
     return Input(path=path, unusable="no regular file", other=True, named=named)
+
+
+def _looked_into(archive: Input, unpacking: UnpackOptions) -> Iterator[Input]:
+    """Yield the files of an archive that may be dumps, each a file that is as old as the archive."""
+    if archive.unusable is not None or is_url(archive.path):
+        yield archive
+        return
+    dumps, others = dumps_in(Path(archive.path), unpacking)
+    if not dumps:
+        yield replace(archive, unusable=f"is an archive of {others} files, none of which is a dump", other=True)
+    for dump in dumps:
+        yield replace(archive, path=str(dump))
 
 
 # --- URLs ------------------------------------------------------------------------------------------------------------

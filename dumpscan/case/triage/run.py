@@ -92,7 +92,7 @@ def triage(
     statuses: dict[str, Status] = {}
     tasks: list[Task] = []
     named: set[str] = set()
-    for each in list_inputs(names, without=writer.own_files):
+    for each in list_inputs(names, without=writer.own_files, unpacking=settings.unpacking):
         before = known.get(each.path)
         if each.named:
             named.add(each.path)

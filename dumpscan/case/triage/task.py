@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dumpscan._version import __version__
@@ -11,6 +12,7 @@ from dumpscan.case.records import DumpRecord
 from dumpscan.case.store.writer import DumpResult
 from dumpscan.case.triage.environment import Environment, limited
 from dumpscan.findings import Status
+from dumpscan.memory.packed.unpack import UnpackOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +35,9 @@ class ReadSettings:
         environment: What becomes of environment variables.
         symbols: Directories of kernels' symbol tables, as for `KernelImage`.
         offline: As for `KernelImage`.
-        scratch: Directory for files that are fetched; the system's by default.
-        scratch_limit: Bytes that one fetched file may have.
+        scratch: Directory for files that are fetched or unpacked; the system's by default.
+        scratch_limit: Bytes that one such file may have.
+        archive_password: Of encrypted archives; it is not kept with a dump.
     """
 
     aes: bool = False
@@ -45,6 +48,13 @@ class ReadSettings:
     offline: bool = True
     scratch: str | None = None
     scratch_limit: int = 64 << 30
+    archive_password: str | None = field(default=None, repr=False)
+
+    @property
+    def unpacking(self) -> UnpackOptions:
+        """How packed dumps are unpacked."""
+        scratch = None if self.scratch is None else Path(self.scratch)
+        return UnpackOptions(password=self.archive_password, scratch=scratch, limit=self.scratch_limit)
 
     def recorded(self) -> dict[str, object]:
         """Return what is kept with a dump: all that can change what is found."""

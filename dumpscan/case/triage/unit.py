@@ -20,7 +20,8 @@ from dumpscan.case.triage.staging import staged
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, Status, SymmetricKey
 from dumpscan.memory.dump import PhysicalDump
-from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, open_dump
+from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, StillPackedError, open_dump
+from dumpscan.memory.packed.unpack import split
 from dumpscan.memory.symbols.store import SymbolsError
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
@@ -71,6 +72,8 @@ def read_dump(task: Task, advance: Callable[[int], None] | None = None) -> DumpR
                 status = Status.DAMAGED if reading.problems else Status.OK
             finally:
                 reading.problems = [problem.replace(str(path), task.path) for problem in reading.problems]
+    except StillPackedError as error:
+        reading.problems.append(str(error))
     except NoDumpError as error:
         status = Status.OTHER
         reading.problems.append(str(error))
@@ -106,18 +109,21 @@ def _result(task: Task, reading: _Reading, status: Status, started: datetime) ->
 
 def _read(path: Path, task: Task, reading: _Reading, advance: Callable[[int], None] | None) -> None:
     settings = task.settings
-    options = OpenOptions(symbols=[Path(each) for each in settings.symbols], offline=settings.offline)
+    options = OpenOptions(
+        symbols=[Path(each) for each in settings.symbols], offline=settings.offline, unpacking=settings.unpacking
+    )
+    file, _ = split(path)  # of a file in an archive, the archive: it is what can be hashed and shown again
     try:
         dump = open_dump(path, options=options)
     except InputError:
         if (
             settings.hashes and (task.size or 0) < _HASHED_BESIDE
         ):  # a dump that cannot be read is known by its hash, too
-            reading.sha256 = _digest(path)
+            reading.sha256 = _digest(file)
         raise
     with dump:
-        hashing = _Hashing(path, reading)
-        beside = settings.hashes and path.stat().st_size >= _HASHED_BESIDE
+        hashing = _Hashing(file, reading)
+        beside = settings.hashes and file.stat().st_size >= _HASHED_BESIDE
         if beside:
             hashing.start()
         try:

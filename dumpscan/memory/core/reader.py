@@ -52,6 +52,10 @@ class CoreReader:
             self._file.close()
             raise
 
+    def rename(self, path: Path) -> None:
+        """Go by another name from now on (see `dumpscan.memory.dump.Dump`)."""
+        self.path = path
+
     def close(self) -> None:
         """Let go of the file. What was read from it stays; the memory itself can no longer be asked for."""
         self._file.close()

@@ -110,6 +110,11 @@ class KernelImage:
         image._adopted = session
         return image
 
+    def rename(self, path: Path) -> None:
+        """Go by another name from now on (see `dumpscan.memory.dump.Dump`)."""
+        self.path = path
+        self.physical.rename(path)
+
     def close(self) -> None:
         """Unmap the file."""
         self.physical.close()

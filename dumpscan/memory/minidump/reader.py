@@ -100,6 +100,10 @@ class MinidumpReader:
         """Open a minidump; the same as calling the class."""
         return cls(path)
 
+    def rename(self, path: Path) -> None:
+        """Go by another name from now on (see `dumpscan.memory.dump.Dump`)."""
+        self.path = path
+
     def close(self) -> None:
         """Let go of the file. What was read from it stays; the memory itself can no longer be asked for."""
         self._file.close()

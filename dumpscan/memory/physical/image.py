@@ -128,6 +128,10 @@ class PhysicalImage:
 
     # --- AddressSpace -------------------------------------------------------------------------------------------------
 
+    def rename(self, path: Path) -> None:
+        """Go by another name from now on (see `dumpscan.memory.dump.Dump`)."""
+        self._path = path
+
     @property
     def path(self) -> Path:
         """The image's file, as it was given."""

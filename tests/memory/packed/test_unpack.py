@@ -1,0 +1,189 @@
+"""Packed dumps: read as what they hold, named by what they lay in, bombs refused."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+import lz4.frame
+import py7zr
+import pytest
+import zstandard
+
+from dumpscan.exceptions import InputError
+from dumpscan.memory.open import KERNEL, NoDumpError, StillPackedError, dumps_in, open_dump
+from dumpscan.memory.open import OpenOptions as Options
+from dumpscan.memory.packed import unpack
+from dumpscan.memory.packed.unpack import UnpackOptions
+from support.corpus import SAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAMPLE = (SAMPLES / "webserver.dmp").read_bytes()
+STREAMS = {
+    "gz": gzip.compress,
+    "xz": lzma.compress,
+    "bz2": bz2.compress,
+    "zst": zstandard.compress,
+    "lz4": lz4.frame.compress,
+}
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def seven_zip_of(files: dict[str, bytes], password: str | None = None) -> bytes:
+    out = io.BytesIO()
+    with py7zr.SevenZipFile(out, "w", password=password) as archive:
+        for name, content in files.items():
+            archive.writestr(content, name)
+    return out.getvalue()
+
+
+ARCHIVES = {
+    "tar": tar_of,
+    "zip": zip_of,
+    "7z": seven_zip_of,
+    "tar.gz": lambda files: gzip.compress(tar_of(files)),
+    "tar.zst": lambda files: zstandard.compress(tar_of(files)),
+}
+FILES = {"one/lsass.dmp": SAMPLE, "notes.txt": b"nothing", "two.dmp": SAMPLE[:-1]}
+
+
+def write(directory: Path, name: str, content: bytes) -> Path:
+    path = directory / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_a_compressed_dump_is_read_under_its_own_name(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path, f"crash.dmp.{kind}", STREAMS[kind](SAMPLE))
+    with open_dump(path) as dump:
+        assert (dump.path, dump.kind) == (path, "minidump")
+        assert dump.processes()[0].pid == 5120
+    assert dumps_in(path, UnpackOptions()) == ([path], 0)
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_the_dumps_in_an_archive(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path, f"dumps.{kind}", ARCHIVES[kind](FILES))
+    dumps, others = dumps_in(path, UnpackOptions())
+    names = {each.name.rpartition("!")[2] if "!" in each.name else str(each) for each in dumps}
+    assert {"lsass.dmp", "two.dmp"} <= {name.rpartition("/")[2] for name in names}
+    assert len(dumps) + others == 3
+    first = next(each for each in dumps if str(each).endswith("lsass.dmp"))
+    assert str(first) == f"{path}!one/lsass.dmp"
+    with open_dump(first) as dump:
+        assert dump.path == first
+        assert dump.processes()[0].pid == 5120
+
+
+def test_scratch_space_is_left_empty(tmp_path: Path) -> None:
+    path = write(tmp_path, "crash.zst", zstandard.compress(SAMPLE))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    options = Options(unpacking=UnpackOptions(scratch=scratch))
+    with open_dump(path, options=options) as dump:
+        assert dump.processes()[0].pid == 5120
+    assert list(scratch.iterdir()) == []
+
+
+def test_packed_twice_but_not_for_ever(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.zip", zip_of({"crash.dmp.gz": gzip.compress(SAMPLE)}))
+    with open_dump(path) as dump:
+        assert dump.path == path
+    thrice = write(tmp_path, "b.zip", zip_of({"c.gz": gzip.compress(gzip.compress(SAMPLE))}))
+    with pytest.raises(NoDumpError):
+        open_dump(thrice)
+
+
+def test_zeros_take_no_space(tmp_path: Path) -> None:
+    path = write(tmp_path, "image.raw.gz", gzip.compress(b"\x01" * 4096 + bytes(32 << 20)))
+    with unpack.unpacked(path, None, UnpackOptions()) as content:
+        assert content.stat().st_size == 4096 + (32 << 20)
+        assert content.stat().st_blocks * 512 < 1 << 20
+
+
+class TestRefused:
+    def said(self, path: Path, options: UnpackOptions | None = None) -> str:
+        with pytest.raises(StillPackedError) as caught:
+            open_dump(path, options=Options(unpacking=options or UnpackOptions()))
+        return str(caught.value)
+
+    def test_a_bomb(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(unpack, "_FREE_SIZE", 1 << 20)
+        bomb = write(tmp_path, "bomb.gz", gzip.compress(b"MDMP" + bytes(64 << 20)))
+        assert "taken for a bomb" in self.said(bomb)
+
+    def test_more_than_the_limit(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "crash.gz", gzip.compress(SAMPLE))
+        assert "--scratch-limit" in self.said(path, UnpackOptions(limit=1000))
+
+    @pytest.mark.parametrize("kind", STREAMS)
+    def test_one_that_is_cut_off(self, tmp_path: Path, kind: str) -> None:
+        path = write(tmp_path, f"cut.{kind}", STREAMS[kind](SAMPLE)[:5000])
+        assert "unpack it first" in self.said(path)
+
+    @pytest.mark.parametrize("kind", ["zip", "7z"])
+    def test_a_damaged_archive(self, tmp_path: Path, kind: str) -> None:
+        data = bytearray(ARCHIVES[kind]({"a.dmp": SAMPLE}))
+        data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+        assert "unpack it first" in self.said(write(tmp_path, f"damaged.{kind}", bytes(data)))
+
+    def test_a_missing_and_a_wrong_password(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "secret.7z", seven_zip_of({"a.dmp": SAMPLE}, "right"))
+        assert "needs a password" in self.said(path)
+        assert "unpack it first" in self.said(path, UnpackOptions(password="wrong"))  # noqa: S106
+        options = Options(unpacking=UnpackOptions(password="right"))  # noqa: S106
+        with open_dump(path, options=options) as dump:
+            assert dump.processes()[0].pid == 5120
+
+    def test_several_files_and_none_named(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "dumps.zip", zip_of(FILES))
+        assert f"name one as {path}!FILE" in self.said(path)
+
+    def test_a_name_that_is_not_in_it(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "dumps.zip", zip_of(FILES))
+        assert "has no file other.dmp" in self.said(tmp_path / "dumps.zip!other.dmp")
+        assert path.exists()
+
+    def test_no_room(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "crash.gz", gzip.compress(SAMPLE))
+        assert "cannot be unpacked" in self.said(path, UnpackOptions(scratch=tmp_path / "absent"))
+
+
+def test_where_a_kind_is_asked_for_it_is_an_error_of_the_input(tmp_path: Path) -> None:
+    path = write(tmp_path, "crash.dmp.gz", gzip.compress(SAMPLE))
+    with pytest.raises(InputError, match="is a minidump: use `dumpscan minidump`") as caught:
+        open_dump(path, kind=KERNEL)
+    assert str(path) in str(caught.value)
+    with pytest.raises(NoDumpError, match="is a gzip archive, and its content no dump"):
+        open_dump(write(tmp_path, "text.gz", gzip.compress(b"just a few words")))
+
+
+def test_a_file_whose_own_name_has_the_mark(tmp_path: Path) -> None:
+    path = write(tmp_path, "really!odd.dmp", SAMPLE)
+    with open_dump(path) as dump:
+        assert dump.path == path
