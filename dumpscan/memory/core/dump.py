@@ -10,7 +10,7 @@ from dumpscan.memory.core.modules import CoreModule, read_modules
 from dumpscan.memory.core.process import describe_process
 from dumpscan.memory.core.reader import CoreReader
 from dumpscan.memory.core.summary import describe
-from dumpscan.memory.names import the_one_process
+from dumpscan.memory.dump import the_one_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

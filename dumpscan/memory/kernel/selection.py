@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.exceptions import NoSuchProcessError
-from dumpscan.memory.names import name_matches
+from dumpscan.memory.dump import name_matches
 from dumpscan.memory.physical.page_tables import entry_frame
 from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, LARGE, VALID, is_present
 

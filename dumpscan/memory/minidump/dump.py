@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dumpscan.memory.dump import the_one_process
 from dumpscan.memory.minidump.process import describe_process
 from dumpscan.memory.minidump.reader import MinidumpReader
 from dumpscan.memory.minidump.summary import describe
-from dumpscan.memory.names import the_one_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
