@@ -299,8 +299,8 @@ class PrivateKey(Finding):
 
     Attributes:
         key_id: SHA-256 (hex) of the SubjectPublicKeyInfo; equal to that of its certificates.
-        algorithm: `RSA`, `EC`, `Ed25519`, `X25519`, `DSA` …
-        bits: Size of the modulus or field in bits.
+        algorithm: `RSA`, `EC`, `Ed25519`, `X25519`, `DSA`, `DH`, `ElGamal`, `ML-DSA-65`, `ML-KEM-768` …
+        bits: Size of the modulus or field in bits; of the public key, for ML-DSA and ML-KEM.
         curve: Name of the curve, for EC keys.
         proof: The relations that were checked, e.g. `n = p*q`. Empty if there is nothing in the key's bytes that its
             private value can be checked against: any number of that size would have been read as a key.
@@ -325,9 +325,18 @@ class PrivateKey(Finding):
     certificates: tuple[CertificateRef, ...] = ()
 
     @property
+    def proven(self) -> bool:
+        """Whether anything shows that this is a key: its own numbers, or another finding that bears its public key."""
+        return bool(self.proof)
+
+    @property
     def identity(self) -> tuple[str, str]:
         """A key is one finding however it is written: its public key names it."""
         return (self.kind, self.key_id)
+
+
+NOT_ENCRYPTED = "not encrypted"
+"""The cipher of a container that could be encrypted and is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,9 +344,10 @@ class EncryptedContainer(Finding):
     """Key material that needs a password: it is there, and how it is protected.
 
     Attributes:
-        container: `pkcs8`, `pkcs12`, `pem` (RFC 1421 headers) or `openssh`.
+        container: `pkcs8`, `pkcs12`, `pem` (RFC 1421 headers), `openssh`, `jks`, `jceks`, `bks`, `uber`, `pvk`, `putty`
+            or `openpgp`.
         kdf: Key derivation, e.g. `PBKDF2-HMAC-SHA256`.
-        cipher: e.g. `AES-256-CBC`.
+        cipher: e.g. `AES-256-CBC`; `not encrypted` for a PKCS#12 or a key store that anybody can read.
         iterations: Of the key derivation.
         mac: PKCS#12: how its integrity is protected, e.g. `HMAC-SHA256, 2048 iterations`.
         data: The container's bytes; for `pem` and `openssh` its text, ASCII with line feeds.
@@ -351,6 +361,11 @@ class EncryptedContainer(Finding):
     iterations: int | None = None
     mac: str | None = None
     data: bytes = field(repr=False)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether a password protects what is in it."""
+        return self.cipher != NOT_ENCRYPTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

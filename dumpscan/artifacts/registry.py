@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.aes import searcher as aes
-from dumpscan.artifacts.containers import pkcs
+from dumpscan.artifacts.containers import bouncycastle, java, pkcs, pvk
 from dumpscan.artifacts.keys import private_key
-from dumpscan.artifacts.keys.ssh import openssh
+from dumpscan.artifacts.keys.ssh import openssh, private_keys
 from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
 from dumpscan.artifacts.text import pem
@@ -32,7 +32,11 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *capi.DETECTORS,
     *pem.DETECTORS,
     *openssh.DETECTORS,
+    *private_keys.DETECTORS,
     *pkcs.DETECTORS,
+    *java.DETECTORS,
+    *bouncycastle.DETECTORS,
+    *pvk.DETECTORS,
 )
 """Certificates, keys and containers in the forms of files."""
 

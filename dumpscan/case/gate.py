@@ -132,7 +132,7 @@ def _other_reasons(
             if finding.validity(now) is Validity.EXPIRED:
                 broken.append(GateRule.EXPIRED)
             what = f"{_subject(finding)}, thumbprint {finding.thumbprint}, valid until {_day(finding)}"
-        case EncryptedContainer():
+        case EncryptedContainer() if finding.is_encrypted:
             names, broken = {finding.sha256}, [GateRule.ENCRYPTED_CONTAINER]
             what = f"{finding.container} {finding.sha256}"
         case SymmetricKey():

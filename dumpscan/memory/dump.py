@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dumpscan.findings import Process
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
+    from dumpscan.memory.space import Region
     from dumpscan.memory.symbols.store import SymbolsState
 
 
@@ -80,6 +81,18 @@ class Dump(Protocol):
 
 class ProcessDump(Dump, AddressSpace, Protocol):
     """A dump of one process: its addresses are those that the program used."""
+
+    @property
+    def overlays(self) -> Sequence[Overlay]:
+        """Other views of the memory, where the dump has different bytes for one address; nearly always none."""
+
+
+class Overlay(AddressSpace, Protocol):
+    """A view of a dump's memory in which some ranges have other bytes."""
+
+    @property
+    def contradicting(self) -> Sequence[Region]:
+        """Those ranges, by ascending address; they are what is to be searched of it."""
 
 
 @runtime_checkable

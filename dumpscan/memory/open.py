@@ -135,6 +135,12 @@ def _open_minidump(path: Path, _options: OpenOptions) -> ProcessDump:
     return Minidump(path)
 
 
+def _is_wiped_minidump(path: Path) -> bool:
+    from dumpscan.memory.minidump.wiped import is_wiped_minidump  # noqa: PLC0415 - see above
+
+    return is_wiped_minidump(path)
+
+
 def _open_core(path: Path, _options: OpenOptions) -> ProcessDump:
     from dumpscan.memory.core.dump import Core  # noqa: PLC0415 - see above
 
@@ -185,8 +191,9 @@ FORMATS = (
     DumpFormat(KERNEL, b"QEVM", "a QEMU snapshot", _open_kernel),
     DumpFormat(CORE, b"\x7fELF", "an ELF core of a process", _open_core, accepts=_is_process_core),
     DumpFormat(KERNEL, b"\x7fELF", "an ELF file, such as a program or a core dump", _open_kernel, may_be_other=True),
+    DumpFormat(MINIDUMP, b"", "a minidump whose signature was overwritten", _open_minidump, accepts=_is_wiped_minidump),
 )
-"""Formats with a signature; the first that fits is taken."""
+"""Formats with a signature, and those that lost it; the first that fits is taken."""
 
 _RAW = DumpFormat(KERNEL, b"", "an image of physical memory", _open_raw, may_be_other=True)
 

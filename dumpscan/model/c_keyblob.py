@@ -2,6 +2,8 @@
 
 `BCRYPT_*` from Microsoft's `bcrypt.h`: the header gives lengths in bytes, and the numbers follow big-endian.
 `PUBLICKEYSTRUC` and `RSAPUBKEY` from `wincrypt.h`: the numbers follow little-endian, their lengths implied by `bitlen`.
+`PVK_HEADER`: private key files of Microsoft's code signing tools, as Dr Stephen N. Henson described them ("PVK file
+information") and as OpenSSL's `crypto/pem/pvkfmt.c` reads them; the salt and a password make an RC4 key with SHA-1.
 """
 
 from __future__ import annotations
@@ -82,6 +84,15 @@ typedef struct {
     DSSSEED DSSSeed;
 } DSSPRIVKEY_VER3;              /* p (bitlenP/8), q (bitlenQ/8), g (bitlenP/8), j (bitlenJ/8), y (bitlenP/8),
                                    x (bitlenX/8) */
+
+typedef struct {
+    uint32  magic;              /* 0xb0b5f11e */
+    uint32  reserved;
+    uint32  keytype;            /* 1 exchange, 2 signature */
+    uint32  encrypted;          /* 0 no, 1 RC4 */
+    uint32  saltlen;
+    uint32  keylen;
+} PVK_HEADER;                   /* salt (saltlen), PUBLICKEYSTRUC, and what follows that, encrypted or not: keylen in all */
 """
 
 c_keyblob = cstruct().load(keyblob_def)

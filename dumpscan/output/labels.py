@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CONTAINER_NAMES = {"pkcs8": "PKCS#8", "pkcs12": "PKCS#12", "pem": "PEM", "openssh": "OpenSSH"}
+CONTAINER_NAMES = {
+    "pkcs8": "PKCS#8",
+    "pkcs12": "PKCS#12",
+    "pem": "PEM",
+    "openssh": "OpenSSH",
+    "jks": "JKS",
+    "jceks": "JCEKS",
+    "bks": "BKS",
+    "uber": "UBER",
+    "pvk": "PVK",
+    "putty": "PuTTY",
+    "openpgp": "OpenPGP",
+}
 """Names of the encrypted containers."""
 
 

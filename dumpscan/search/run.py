@@ -57,6 +57,10 @@ def search(
         if options.filtered:
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
         problems = scanner.scan(dump, collector, order=order, threads=options.threads, progress=progress)
+        for view in dump.overlays:
+            problems += scanner.scan(
+                view, collector, within=view.contradicting, order=order, threads=options.threads, progress=progress
+            )
         memory = dump
     unproven = collector.unproven(order)
     if not unproven:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.findings import Location
 from dumpscan.scan.engine import Engine
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dumpscan.artifacts.decoded import Decoded, Decoder, Detector
-    from dumpscan.memory.space import AddressSpace
+    from dumpscan.memory.space import AddressSpace, Region
     from dumpscan.scan.searcher import Searcher
     from dumpscan.search.merge import Collector
+
+
+class _Part(NamedTuple):
+    """A part of an address space, as searchers see it (see `Scannable`)."""
+
+    buffer: memoryview
+    regions: Sequence[Region]
 
 
 class Scanner:
@@ -49,6 +56,7 @@ class Scanner:
         space: AddressSpace,
         collector: Collector,
         *,
+        within: Sequence[Region] | None = None,
         order: tuple[int, ...] = (0,),
         threads: int | None = None,
         progress: Callable[[int], None] | None = None,
@@ -58,6 +66,7 @@ class Scanner:
         Args:
             space: The dump. It must stay open until this returns, no longer.
             collector: Takes what is found.
+            within: Regions in which to look; by default all.
             order: The place of this dump among those that the collector gathers from.
             threads: As for the searchers.
             progress: Called with numbers of bytes that add up to the size of all regions, once for each searcher.
@@ -67,6 +76,7 @@ class Scanner:
         """
         decoding = Decoding(self.decoders)
         source = source_of(space, order)
+        searched = space if within is None else _Part(space.buffer, within)
 
         def scanned(size: int) -> None:
             decoding.scanned(size)
@@ -74,7 +84,7 @@ class Scanner:
                 progress(size)
 
         for searcher in self.searchers:
-            for matches in searcher.batches(space, threads=threads, progress=scanned):
+            for matches in searcher.batches(searched, threads=threads, progress=scanned):
                 for hit in hits(searcher.signatures, matches):
                     decoded = decoding.decode(space, hit)
                     if decoded is not None:

@@ -1,1 +1,1 @@
-"""Floor 4: a scenario in, a dump and its ground truth out, from the same memory model that the readers use."""
+"""Floor 4: scenarios in, dumps with their ground truth out. The memory model is that of the readers."""

@@ -1,4 +1,4 @@
-"""Where planted objects lie: at a given address, across a seam, or where the seed puts them. They never overlap."""
+"""Addresses for planted objects: given, across a seam, or chosen by the seed. Objects never overlap."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Area:
         name: The region's name.
         start: Virtual address of its first byte.
         size: Bytes.
-        seams: Addresses in (start, start + size] where one memory range or page ends and the next one begins,
-            ascending; a `range` will do. The last may be the area's end, where another area follows.
-        hole: Whether the dump does not hold it: what is given an address may lie there all the same.
+        seams: Ascending addresses in (start, start + size] at which one memory range or page ends and the next begins.
+            The last one may be the area's end, if another area follows.
+        hole: Whether the dump does not hold the area. Only an object with a given address may lie there.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Area:
 
     @property
     def end(self) -> int:
-        """Address of the first byte past it."""
+        """Address past the last byte."""
         return self.start + self.size
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """An object's place.
+    """The address given to an object.
 
     Attributes:
-        object: Its name.
+        object: Name of the object.
         address: Virtual address of its first byte.
-        spec: What asked for it.
+        spec: The plant of the scenario.
     """
 
     object: str
@@ -59,28 +59,28 @@ class Placement:
 
 
 class Extent(Protocol):
-    """As much as must be known of an object to place it (see `PlantedObject`)."""
+    """What `place` needs to know of an object (see `PlantedObject`)."""
 
     @property
     def size(self) -> int:
-        """Bytes that are planted."""
+        """Bytes to plant."""
 
     @property
     def length(self) -> int:
-        """Bytes of a finding, in whose middle a seam is put."""
+        """Bytes of a finding. A seam without `seam_at` is in their middle."""
 
     @property
     def alignment(self) -> int:
-        """What its address must be a multiple of."""
+        """The address must be a multiple of this."""
 
 
 class Placer:
-    """Gives out places in some areas.
+    """Gives out addresses in areas that do not overlap.
 
     Args:
-        areas: None of them overlaps another.
-        source: Decides where there is a choice.
-        avoid_seams: Whether an object that need not lie across a seam must not.
+        areas: Where objects may lie.
+        source: Makes the choices.
+        avoid_seams: Whether an object lies across a seam only if that was asked for.
     """
 
     def __init__(self, areas: Iterable[Area], source: SeededBytes, *, avoid_seams: bool) -> None:
@@ -94,7 +94,7 @@ class Placer:
         """Take `size` bytes at `address`.
 
         Raises:
-            ScenarioError: If there is no memory, or another object.
+            ScenarioError: If there is no memory, or another object is there.
         """
         if not self._held(address, size):
             raise ScenarioError(f"{size} bytes at {address:#x} do not lie in any region")
@@ -105,7 +105,7 @@ class Placer:
         return address
 
     def anywhere(self, size: int, alignment: int, region: str | None = None) -> int:
-        """Take `size` bytes at a multiple of `alignment` that the seed chooses; return the address.
+        """Take `size` bytes at a multiple of `alignment` chosen by the seed, and return the address.
 
         Raises:
             ScenarioError: If there is no room.
@@ -129,10 +129,10 @@ class Placer:
         raise ScenarioError(f"no room for {size} bytes in {'any region' if region is None else f'region {region!r}'}")
 
     def across(self, size: int, before: int, region: str | None = None) -> int:
-        """Take `size` bytes of which `before` lie before a seam that the seed chooses; return the address.
+        """Take `size` bytes of which `before` are before a seam chosen by the seed, and return the address.
 
         Raises:
-            ScenarioError: If there is no such seam left.
+            ScenarioError: If no seam is left.
         """
         if not 0 < before < size:
             raise ScenarioError(f"an object of {size} bytes has no seam after its first {before}")
@@ -151,7 +151,7 @@ class Placer:
         )
 
     def _held(self, address: int, size: int, *, holes: bool = True) -> bool:
-        """Whether areas hold all of it, one after the other; with `holes`, such areas are as good as others."""
+        """Return whether adjacent areas hold all `size` bytes. Areas that are holes count only if `holes` is true."""
         end = address + size
         index = bisect_right(self._starts, address) - 1
         while 0 <= index < len(self._areas):
@@ -165,7 +165,7 @@ class Placer:
         return False
 
     def _blocker(self, address: int, size: int) -> tuple[int, int] | None:
-        """Return the first object in the way."""
+        """Return the (start, end) of the first object that overlaps `size` bytes at `address`."""
         index = bisect_left(self._taken, (address, 0))
         for start, end in self._taken[max(index - 1, 0) : index + 1]:
             if start < address + size and address < end:
@@ -173,7 +173,7 @@ class Placer:
         return None
 
     def _free(self, area: Area, address: int, size: int) -> int:
-        """Return `address` if `size` bytes are free there, or else the lowest address at which to go on looking."""
+        """Return `address` if `size` bytes are free there, else the next address to try."""
         blocker = self._blocker(address, size)
         if blocker:
             return blocker[1]
@@ -194,15 +194,15 @@ class Placer:
 
 
 def place(plants: Sequence[PlantSpec], objects: Mapping[str, Extent], placer: Placer) -> list[Placement]:
-    """Return a place for every plant: those with an address first, then those across seams, then the rest.
+    """Return a placement for each copy of each plant: first those with an address, then those across seams.
 
     Args:
         plants: What to plant.
-        objects: By name.
-        placer: Gives out the places.
+        objects: The objects by name.
+        placer: Gives out the addresses.
 
     Raises:
-        ScenarioError: If there is no room for one of them; it names the table of the plant.
+        ScenarioError: If there is no room for an object. The message names the table of its plant.
     """
     placements = []
     for plant in sorted(plants, key=lambda plant: (plant.address is None, not plant.across_seam)):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dumpscan.synth.scenario import ProcessSpec
 
 TRUTH_FORMAT = 1
-"""Version of the JSON form."""
+"""Version of the JSON form, as `format` in every truth."""
 
 
 def process_truth(process: ProcessSpec, architecture: str) -> dict[str, Any]:
@@ -82,4 +82,4 @@ def timestamp(moment: datetime) -> str:
 
 def truth_bytes(truth: Mapping[str, Any]) -> bytes:
     """Return the truth as JSON text, the same on every run. Lone surrogates are written as escapes."""
-    return (json.dumps({"format": TRUTH_FORMAT, **truth}, indent=1, ensure_ascii=True) + "\n").encode()
+    return (json.dumps(truth, indent=1, ensure_ascii=True) + "\n").encode()

@@ -9,6 +9,7 @@ from dumpscan.case.gate import read_allowed, reasons
 from dumpscan.case.rules import GateRule
 from dumpscan.case.store.reader import Case
 from dumpscan.exceptions import UsageError
+from dumpscan.findings import NOT_ENCRYPTED
 from support import output_samples as samples
 from support.case_samples import result, write_case
 
@@ -53,6 +54,12 @@ def test_only_the_dumps_at_hand_count_but_pairs_are_those_of_the_case(case: Case
     assert len(broken(case, GateRule.LIVE_KEY, dumps=(A,))) == 1  # its certificate lies in the other dump
     assert broken(case, GateRule.LIVE_KEY, dumps=(B,)) == []
     assert broken(case, *GateRule, dumps=("/elsewhere",)) == []
+
+
+def test_a_container_that_is_not_encrypted_breaks_no_rule(tmp_path: Path) -> None:
+    container = replace(samples.container(), cipher=NOT_ENCRYPTED)
+    with Case.open(write_case(tmp_path / "open.db", result(A, container))) as opened:
+        assert broken(opened, GateRule.ENCRYPTED_CONTAINER) == []
 
 
 def test_what_is_allowed_is_let_through(case: Case) -> None:

@@ -325,7 +325,7 @@ def rewritten(certificate: bytes, **parts: bytes) -> bytes:
     return tlv(0x30, tlv(0x30, *members.values()), tlv(*algorithm), tlv(*signature))
 
 
-_FIRST_BYTES = 32
+_FIRST_BYTES = 64
 """Bytes in which every signature of an object matches."""
 
 

@@ -1,10 +1,12 @@
-"""Key material under a password: encrypted PKCS#8 (RFC 5958, 3) and PKCS#12 (RFC 7292).
+"""Encrypted PKCS#8 (RFC 5958, 3) and PKCS#12 (RFC 7292).
 
-Nothing is decrypted. What is told is that it is there, and how it is kept.
+Nothing is decrypted. What is told is that it is there, and how it is kept; a PKCS#12 may hold everything unencrypted,
+and then it is reported as not encrypted, while the keys and certificates in it are found by themselves.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -16,7 +18,7 @@ from dumpscan.artifacts import ber, der
 from dumpscan.artifacts.containers.protection import PARSER_ERRORS, Protection, read_mac, read_protection
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, RefusedError
 from dumpscan.artifacts.opening import opening
-from dumpscan.findings import EncryptedContainer
+from dumpscan.findings import NOT_ENCRYPTED, EncryptedContainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,13 +45,16 @@ def parse_pkcs12(data: bytes) -> Parsed:
         if pfx["version"].native != "v3":
             raise RefusedError("a version that PKCS#12 does not have")
         mac = read_mac(pfx["mac_data"])
-        protections = list(islice(_protections(pfx.authenticated_safe), _MOST_BAGS))
+        safe = pfx.authenticated_safe
+        protections = list(islice(_protections(safe), _MOST_BAGS))
+        is_open = not protections and all(content["content_type"].native == "data" for content in safe)
     except PARSER_ERRORS:
         raise RefusedError("no PKCS#12") from None
     keys = [protection for of_key, protection in protections if of_key]
     others = [protection for of_key, protection in protections if not of_key]
     encoding = "der" if data[1] != ber.INDEFINITE else "ber"
-    return Parsed(_container("pkcs12", data, next(iter(keys + others), None), mac), encoding)
+    finding = _container("pkcs12", data, next(iter(keys + others), None), mac)
+    return Parsed(replace(finding, cipher=NOT_ENCRYPTED) if is_open else finding, encoding)
 
 
 def _protections(safe: pkcs12.AuthenticatedSafe) -> Iterator[tuple[bool, Protection]]:
@@ -87,8 +92,10 @@ _PKCS8_OPENINGS = {
     "pbes-long": f"30 82 .. .. 30 .. {_PBES}",
     "pbes-long-middle": f"30 82 .. .. 30 81 .. {_PBES}",
     "pbes-middle": f"30 81 .. 30 .. {_PBES}",
+    "pbes-short": f"30 20-7f 30 .. {_PBES}",
     "pkcs12-long": f"30 82 .. .. 30 .. {_PKCS12_PBE}",
     "pkcs12-middle": f"30 81 .. 30 .. {_PKCS12_PBE}",
+    "pkcs12-short": f"30 20-7f 30 .. {_PKCS12_PBE}",
 }
 _VERSION = "02 01 03"
 _CONTENT_TYPE = "06 09 2a 86 48 86 f7 0d 01 07 01|02 a0"

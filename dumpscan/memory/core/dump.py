@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dumpscan.findings import Process
+    from dumpscan.memory.dump import Overlay
 
 
 class Core(CoreReader):
@@ -28,6 +29,7 @@ class Core(CoreReader):
 
     kind = "core"
     format = "ELF process core"
+    overlays: tuple[Overlay, ...] = ()
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)

@@ -183,6 +183,7 @@ class _CrashpadReader:
     def modules(self, location: Structure) -> tuple[CrashpadModule, ...]:
         links = self._list(location, c_minidump.MINIDUMP_MODULE_CRASHPAD_INFO_LINK, "module list")
         layout = c_minidump.MINIDUMP_MODULE_CRASHPAD_INFO
+        first_version = layout.fields["AnnotationObjects"].offset
         modules = []
         for index, offset, size in zip(
             column(links, "MinidumpModuleListIndex"),
@@ -190,7 +191,7 @@ class _CrashpadReader:
             column(links, "Location", "DataSize"),
             strict=True,
         ):
-            info = self._reader.structure(self._part(offset, size, "module"), layout, layout.size)
+            info = self._reader.structure(self._part(offset, size, "module"), layout, first_version)
             if info is not None:
                 messages = self._strings(
                     self._list(info.ListAnnotations, c_minidump.MINIDUMP_RVA_LIST_ENTRY, "messages")

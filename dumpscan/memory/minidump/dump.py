@@ -6,14 +6,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dumpscan.memory.dump import the_one_process
+from dumpscan.memory.minidump.overlays import find_overlays
 from dumpscan.memory.minidump.process import describe_process
 from dumpscan.memory.minidump.reader import MinidumpReader
 from dumpscan.memory.minidump.summary import describe
+from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dumpscan.findings import Process
+    from dumpscan.memory.minidump.overlays import Overlay
 
 
 class Minidump(MinidumpReader):
@@ -21,7 +24,25 @@ class Minidump(MinidumpReader):
 
     kind = "minidump"
     format = "minidump"
-    warnings: tuple[str, ...] = ()
+
+    @property
+    def overlays(self) -> tuple[Overlay, ...]:
+        """The memory once more, with the bytes of ranges that contradict others (see `ProcessDump`)."""
+        return self._overlays[0]
+
+    @cached_property
+    def _overlays(self) -> tuple[tuple[Overlay, ...], list[str]]:
+        return find_overlays(self, self.ranges, header_size=c_minidump.MINIDUMP_HEADER.size)
+
+    @property
+    def searchable_bytes(self) -> int:
+        """Bytes of the process' memory in the dump, those of contradicting ranges too."""
+        return self.captured_bytes + sum(overlay.contradicting.total for overlay in self.overlays)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd and was put right, a sentence each, and that ranges of memory contradict each other."""
+        return (*self.oddities, *self._overlays[1])
 
     @cached_property
     def process(self) -> Process:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 _MAX_RANGES = 1 << 20
 """Ranges read from all lists together. Full dumps of the largest processes have a few hundred thousand."""
 
+_COUNT_SIZE = 4
+_MAX_COUNT_SIZE = 8
+"""Bytes of the counts of MemoryList and Memory64List."""
+
 _MAX_SHARING = 16
 """How often the same byte of the file may serve as memory. Real dumps share nothing, but a forged list could repeat one
 range a million times, and every repetition would be scanned."""
@@ -70,6 +74,41 @@ class MemoryList:
         return exact_sum(self.sizes)
 
 
+def size_by_count(reader: StreamReader, stream: Stream) -> int | None:
+    """Return the bytes of a memory list that its own count tells, where the directory gives it too few.
+
+    Some writers leave the size out, or write that of the list's header. The count is believed if the list lies in the
+    file, its ranges lie apart from it, and they are in the order of their addresses or all in the file.
+
+    Args:
+        reader: Reads the file.
+        stream: Any stream; others than memory lists have no such size.
+
+    Returns:
+        Bytes of the list; None if the directory may be right.
+    """
+    if stream.name == "MemoryList":
+        head, entry = _COUNT_SIZE, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR
+    elif stream.name == "Memory64List":
+        head, entry = c_minidump.MINIDUMP_MEMORY64_LIST_HEADER.size, c_minidump.MINIDUMP_MEMORY_DESCRIPTOR64
+    else:
+        return None
+    count = int.from_bytes(reader.bytes_at(stream.offset, min(head, _MAX_COUNT_SIZE)), "little")
+    size = head + count * entry.size
+    end = stream.offset + size
+    if stream.offset < c_minidump.MINIDUMP_HEADER.size or not 0 < count <= _MAX_RANGES:
+        return None
+    if size <= stream.size or end > reader.size:
+        return None
+    whole = reader.stream(stream.type, stream.name, stream.offset, size)
+    listed = _READERS[stream.name](reader, whole, _MAX_RANGES)
+    ends = listed.file_offsets + np.minimum(listed.sizes, np.uint64(reader.size))
+    apart = (listed.file_offsets >= np.uint64(end)) | (ends <= np.uint64(stream.offset))
+    in_order = bool((listed.starts[1:] >= listed.starts[:-1] + listed.sizes[:-1]).all())
+    in_file = bool((ends <= np.uint64(reader.size)).all())
+    return size if bool((apart & (listed.sizes > 0)).all()) and (in_order or in_file) else None
+
+
 def read_memory_lists(reader: StreamReader, streams: Iterable[Stream]) -> tuple[MemoryList, ...]:
     """Read all memory lists of a dump.
 
@@ -80,16 +119,15 @@ def read_memory_lists(reader: StreamReader, streams: Iterable[Stream]) -> tuple[
         reader: Reads the file.
         streams: The stream directory. Other streams are ignored.
     """
-    readers = {"MemoryList": _read_memory_list, "Memory64List": _read_memory64_list}
     lists: list[MemoryList] = []
     known: set[tuple[int, int, int]] = set()
     left = _MAX_RANGES
     for stream in streams:
         identity = (stream.type, stream.offset, stream.size)
-        if stream.name not in readers or stream.empty or not stream.present or identity in known:
+        if stream.name not in _READERS or stream.empty or not stream.present or identity in known:
             continue
         known.add(identity)
-        ranges = readers[stream.name](reader, stream, left)
+        ranges = _READERS[stream.name](reader, stream, left)
         left -= len(ranges)
         lists.append(ranges)
     return tuple(lists)
@@ -124,6 +162,9 @@ def _read_memory64_list(reader: StreamReader, stream: Stream, most: int) -> Memo
     return MemoryList(stream.name, stream.offset, claimed, starts, sizes, file_offsets)
 
 
+_READERS = {"MemoryList": _read_memory_list, "Memory64List": _read_memory64_list}
+
+
 def read_stacks(reader: StreamReader, stream: Stream) -> MemoryList:
     """Read the stacks in ThreadList or ThreadExList, as far as they have bytes in the file."""
     stacks = thread_records(reader, stream)["Stack"]
@@ -156,8 +197,7 @@ def build_regions(
     if not lists:
         none = np.zeros(0, np.uint64)
         return RegionTable(none, none, none), problems
-    usable = [_clip(ranges, file_size, header_size, problems) for ranges in lists]
-    starts, sizes, offsets = (np.concatenate(column) for column in zip(*usable, strict=True))
+    starts, sizes, offsets = usable_ranges(lists, file_size, header_size, problems)
     piece_starts, sizes, owners = without_overlaps(starts, sizes)
     offsets = offsets[owners] + (piece_starts - starts[owners])
     starts, sizes, offsets = _coalesce(piece_starts, sizes, offsets)
@@ -170,6 +210,20 @@ def build_regions(
         )
         starts, sizes, offsets = starts[:kept], sizes[:kept], offsets[:kept]
     return RegionTable(starts, sizes, offsets), problems
+
+
+def usable_ranges(lists: Sequence[MemoryList], file_size: int, header_size: int, problems: list[str]) -> Columns:
+    """Return the ranges of all lists, as far as they lie in the file and in the address space, in the lists' order.
+
+    Args:
+        lists: At least one.
+        file_size: Bytes in the file.
+        header_size: As for `build_regions`.
+        problems: What is wrong with the lists is added, a sentence each.
+    """
+    usable = [_clip(ranges, file_size, header_size, problems) for ranges in lists]
+    starts, sizes, offsets = (np.concatenate(column) for column in zip(*usable, strict=True))
+    return starts, sizes, offsets
 
 
 def _clip(ranges: MemoryList, file_size: int, header_size: int, problems: list[str]) -> Columns:

@@ -22,6 +22,7 @@ from dumpscan.memory.minidump import system as minidump_system
 from dumpscan.memory.minidump import threads as minidump_threads
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamReader
 from dumpscan.memory.minidump.streams import MemoryInfoList
+from dumpscan.memory.minidump.wiped import has_stream_directory
 from dumpscan.memory.records import column, record_type
 from dumpscan.memory.regions import ADDRESS_LIMIT, without_overlaps
 from dumpscan.memory.windows.peb import POINTER32, POINTER64
@@ -75,6 +76,7 @@ class MinidumpReader:
         written: When the dump was made, UTC, as its header says.
         flags: MINIDUMP_TYPE flags of its header.
         streams: The stream directory, in its order; unknown and empty ones too.
+        oddities: What is odd and was put right, a sentence each.
 
     Raises:
         InputError: The file cannot be opened, is no minidump, or is cut off before anything in it can be read.
@@ -87,6 +89,7 @@ class MinidumpReader:
             self.size = self._file.size
             self._reader = StreamReader(self._file.buffer)
             self._directory_problems: list[str] = []
+            self.oddities: list[str] = []
             header = self._read_header()
             self.written = minidump_system.unix_time(int(header.TimeDateStamp))
             self.flags = int(header.Flags)
@@ -119,6 +122,13 @@ class MinidumpReader:
     def _read_header(self) -> Structure:
         layout = c_minidump.MINIDUMP_HEADER
         data = self._reader.bytes_at(0, layout.size)
+        whole = data.startswith(SIGNATURE) and int(layout(data.ljust(layout.size, b"\0")).Version) & 0xFFFF == VERSION
+        if not whole and has_stream_directory(self._reader.buffer):
+            self.oddities.append(
+                f"the file does not begin with the signature {SIGNATURE.decode()} and its version: they were "
+                "overwritten, as some tools do on purpose; it is read as a minidump by its stream directory"
+            )
+            return layout(data)
         if not data.startswith(SIGNATURE):
             found = repr(data[: len(SIGNATURE)])
             problem = f"not a minidump: expected the signature {SIGNATURE.decode()}, found {found}"
@@ -165,7 +175,18 @@ class MinidumpReader:
                 f"stream directory at offset {offset:#x}: cut short, "
                 f"{count - taken} of {count} entries lie {MISSING_DATA}"
             )
-        return tuple(streams)
+        return tuple(map(self._with_room, streams))
+
+    def _with_room(self, stream: Stream) -> Stream:
+        """Put right the size of a memory list that the directory says wrongly."""
+        size = minidump_memory.size_by_count(self._reader, stream)
+        if size is None:
+            return stream
+        self.oddities.append(
+            f"{stream.name} at offset {stream.offset:#x}: the directory gives it {stream.size} bytes; "
+            f"its own count of ranges, which needs {size}, was taken instead"
+        )
+        return self._reader.stream(stream.type, stream.name, stream.offset, size, known=stream.known)
 
     @cached_property
     def _by_name(self) -> dict[str, Stream]:
@@ -271,13 +292,20 @@ class MinidumpReader:
         return sum(ranges.claimed for ranges in self.memory_lists)
 
     @cached_property
-    def _memory(self) -> tuple[RegionTable, list[str]]:
+    def ranges(self) -> list[MemoryList]:
+        """All lists of ranges, the most trusted one first."""
         lists = list(self.memory_lists)
         threads = self._by_name.get("ThreadList") or self._by_name.get("ThreadExList")
         # Where there is a Memory64List it has all memory, and stacks' 32-bit offsets may be wrong past 4 GiB.
         if threads and "Memory64List" not in self._by_name:
             lists.append(minidump_memory.read_stacks(self._reader, threads))
-        regions, problems = minidump_memory.build_regions(lists, self.size, header_size=c_minidump.MINIDUMP_HEADER.size)
+        return lists
+
+    @cached_property
+    def _memory(self) -> tuple[RegionTable, list[str]]:
+        regions, problems = minidump_memory.build_regions(
+            self.ranges, self.size, header_size=c_minidump.MINIDUMP_HEADER.size
+        )
         return regions, problems
 
     @property
@@ -289,11 +317,6 @@ class MinidumpReader:
     def regions(self) -> RegionTable:
         """What memory is there: by ascending address, never overlapping; neighbours may be adjacent."""
         return self._memory[0]
-
-    @property
-    def searchable_bytes(self) -> int:
-        """Bytes of the process' memory in the dump (see `Dump`)."""
-        return self.captured_bytes
 
     @property
     def captured_bytes(self) -> int:

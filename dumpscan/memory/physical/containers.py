@@ -1,7 +1,8 @@
 """Opens images of physical memory: volatility3's layers recognise the format and say which runs of memory it holds.
 
-volatility3 knows LiME, ELF core dumps, Windows crash dumps, VMware snapshots, AVML, QEMU, Xen, and what its later
-releases add. Its layers only say what lies where; all bytes are read from the mapped file.
+volatility3 knows LiME, ELF core dumps, VMware snapshots, AVML, QEMU, Xen, and what its later releases add. Its layers
+only say what lies where; all bytes are read from the mapped file. Windows crash dumps are read here
+(`dumpscan.memory.physical.crash_dump`): volatility3 takes two of their types.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import IO, TYPE_CHECKING
 from dumpscan.exceptions import InputError, reason
 from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
+from dumpscan.memory.physical.crash_dump import open_crash_dump
 from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage
+from dumpscan.model.windows import c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -26,8 +29,6 @@ _FORMATS = {
     "LimeLayer": "LiME",
     "Elf64Layer": "ELF core dump",
     "XenCoreDumpLayer": "Xen core dump",
-    "WindowsCrashDump32Layer": "Windows crash dump, 32-bit",
-    "WindowsCrashDump64Layer": "Windows crash dump",
     "VmwareLayer": "VMware snapshot",
     "AVMLLayer": "AVML",
     "QemuSuspendLayer": "QEMU snapshot",
@@ -37,7 +38,6 @@ RAW = "raw"
 _WHY_UNREAD = (
     (b"EMiL", "a LiME image whose headers are damaged"),
     (b"\x7fELF", "an ELF file, but no core dump of physical memory"),
-    (b"PAGE", "a Windows crash dump without all of physical memory (only full and active dumps hold it), or damaged"),
     (b"AVML", "an AVML image that is damaged, or needs the snappy library (libsnappy) to be unpacked"),
     (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
 )
@@ -46,7 +46,7 @@ _WHY_UNREAD = (
 _MAX_READS = 100_000
 _BYTES_PER_READ = 8 * PAGE_SIZE
 """Reads that a container's list of runs may take: so many, and one more for so many bytes of the file. A bitmap of
-pages is read four bytes, or 32 pages, at a time; a forged list could have an entry for every few bytes of the file."""
+pages is read a few bytes at a time; a forged list could have an entry for every few bytes of the file."""
 _LISTED_BY_PAGE = (b"AVML", b"QEVM")
 """Formats without a list: volatility3 reads the whole file to learn what lies where."""
 _MAX_RUNS = 1 << 20
@@ -80,6 +80,8 @@ def open_image(path: Path, heard: list[str]) -> PhysicalImage:
 
 def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
     head = bytes(file.buffer[:16])
+    if head.startswith(c_crash_dump.SIGNATURE):
+        return open_crash_dump(file)
     volatility.load()
     with volatility.listening(heard):
         context, layer = _stack(file)

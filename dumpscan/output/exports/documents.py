@@ -46,7 +46,8 @@ def describe(finding: Finding) -> str:
             return f"Certificate {name}{' (its private key was found)' if finding.private_keys else ''}"
         case PrivateKey():
             names = ", ".join(ref.subject for ref in finding.certificates[:3])
-            return f"{finding.algorithm} private key ({finding.bits} bits) {f'of {names}' if names else finding.key_id}"
+            what = f"{finding.algorithm} private key" if finding.proven else f"Unproven {finding.algorithm} private key"
+            return f"{what} ({finding.bits} bits) {f'of {names}' if names else finding.key_id}"
         case EncryptedContainer():
             return f"Encrypted {finding.container} container, SHA-256 {finding.sha256}"
         case _:

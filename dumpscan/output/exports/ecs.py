@@ -130,7 +130,7 @@ def _ecs_finding(
     common = without_places(record)
     standard: Record = {name: common.pop(name) for name in ("x509", "file") if name in common}
     hashes = [finding.sha256, *([finding.thumbprint.lower()] if isinstance(finding, Certificate) else [])]
-    kind = "alert" if isinstance(finding, PrivateKey) else "state"
+    kind = "alert" if isinstance(finding, PrivateKey) and finding.proven else "state"
     for place, described in zip(finding.locations, record["locations"], strict=True):
         dump = dumps.get(place.file)
         document = _ecs(

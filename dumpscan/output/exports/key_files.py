@@ -6,7 +6,8 @@
 | `<KEYID>_<algorithm>.pem` | a private key as PKCS#8, encrypted if there is a password |
 | `<THUMBPRINT>_<name>.pfx` | a certificate with its private key (PKCS#12), encrypted if there is a password |
 | `<KEYID>_<algorithm>.key` | a symmetric key, its bare bytes; only without a password, which could not protect it |
-| `<SHA256>_encrypted.p8`, `.p12`, `.pem` | an encrypted container, byte for byte as it was found |
+| `<SHA256>_encrypted.p8`, `.p12`, `.pem` … | an encrypted container, byte for byte as it was found |
+| `<SHA256>_open.p12` … | a container that is not encrypted; only without a password |
 | `manifest.jsonl` | a line for each of them: what it is, its SHA-256, and where its content lay |
 
 The directory is made with mode 0700, every file with 0600. No file is ever written over another: one that holds the
@@ -21,7 +22,7 @@ import contextlib
 import hashlib
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -32,7 +33,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from dumpscan.exceptions import ExportError
 from dumpscan.findings import SCHEMA_VERSION, Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 from dumpscan.output.exports.directory import PrivateDirectory
-from dumpscan.output.records import location_record
+from dumpscan.output.records import document, location_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,7 +52,19 @@ NAME_LENGTH = 80
 """Characters of a certificate's name that a file name has room for."""
 
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")
-_CONTAINER_SUFFIX = {"pkcs8": "p8", "pkcs12": "p12", "pem": "pem", "openssh": "pem"}
+_CONTAINER_SUFFIX = {
+    "pkcs8": "p8",
+    "pkcs12": "p12",
+    "pem": "pem",
+    "openssh": "pem",
+    "jks": "jks",
+    "jceks": "jceks",
+    "bks": "bks",
+    "uber": "ubr",
+    "pvk": "pvk",
+    "putty": "ppk",
+    "openpgp": "pgp",
+}
 _UNFIT = (ValueError, TypeError, UnsupportedAlgorithm, OverflowError)
 """What `cryptography` raises for keys and certificates that it does not take."""
 
@@ -65,20 +78,20 @@ class ExportedFile:
         sha256: SHA-256 (hex) of its content.
         size: Its length in bytes.
         kind: `certificate`, `private_key`, `symmetric_key`, `pair` or `encrypted_container`.
+        encrypted: Whether a password protects what is secret in it.
         thumbprint: Of the certificate in it.
         key_id: Of the private key in it.
-        encrypted: Whether a password protects what is secret in it.
         already_there: Whether it was there before, holding the same.
     """
 
     name: str
-    sha256: str
-    size: int
+    sha256: str = ""
+    size: int = 0
     kind: str
-    thumbprint: str | None
-    key_id: str | None
-    encrypted: bool
-    already_there: bool
+    encrypted: bool = False
+    thumbprint: str | None = None
+    key_id: str | None = None
+    already_there: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ class ExportReport:
 
     Attributes:
         directory: Where.
-        files: Everything that is there now of what was to be exported, in the order of the findings.
+        files: Everything that was to be exported and is in the directory now, in the order of the findings.
         warnings: What could not be exported and why, and what is questionable about the directory.
     """
 
@@ -106,19 +119,14 @@ class ExportReport:
         return tuple(file for file in self.files if file.already_there)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Item:
-    """A file to be written."""
+    """A file to be written; `same` says whether other bytes hold the same, where they can be written in many ways."""
 
-    name: str
-    kind: str
+    file: ExportedFile
     content: bytes
     evidence: tuple[Finding, ...]
-    thumbprint: str | None = None
-    key_id: str | None = None
-    encrypted: bool = False
     same: Callable[[bytes], bool] | None = None
-    """Whether other bytes hold the same, where one content can be written in many ways."""
 
 
 def export(findings: Iterable[Finding], directory: Path, password: bytes | None) -> ExportReport:
@@ -183,26 +191,16 @@ class _ObstacleError(ExportError):
 
 
 def _put(target: PrivateDirectory, item: _Item) -> ExportedFile:
-    content = item.content
-    created = target.create(item.name, content)
-    if not created:
-        content = _existing(target, item)
-    return ExportedFile(
-        name=item.name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        size=len(content),
-        kind=item.kind,
-        thumbprint=item.thumbprint,
-        key_id=item.key_id,
-        encrypted=item.encrypted,
-        already_there=not created,
-    )
+    created = target.create(item.file.name, item.content)
+    content = item.content if created else _existing(target, item)
+    digest = hashlib.sha256(content).hexdigest()
+    return replace(item.file, sha256=digest, size=len(content), already_there=not created)
 
 
 def _existing(target: PrivateDirectory, item: _Item) -> bytes:
     """Return the content of the file that stands in an item's place, if it holds the same."""
     try:
-        there = target.read(item.name, limit=2 * len(item.content) + 4096)
+        there = target.read(item.file.name, limit=2 * len(item.content) + 4096)
     except ExportError as error:
         raise _ObstacleError(str(error)) from error
     if there == item.content or (there is not None and item.same is not None and item.same(there)):
@@ -210,7 +208,7 @@ def _existing(target: PrivateDirectory, item: _Item) -> bytes:
     problem = "is there already and holds something else"
     if item.same is not None:
         problem += " (or the same, under another password or under none)"
-    raise _ObstacleError(f"{target.path / item.name}: {problem}; it was not touched")
+    raise _ObstacleError(f"{target.path / item.file.name}: {problem}; it was not touched")
 
 
 def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[str]) -> Iterator[_Item]:
@@ -218,35 +216,25 @@ def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[
     for finding in findings:
         match finding:
             case Certificate():
-                yield _Item(
-                    name=f"{_certificate_name(finding)}.cer",
-                    kind="certificate",
-                    content=finding.der,
-                    evidence=(finding,),
-                    thumbprint=finding.thumbprint,
-                    key_id=finding.key_id,
+                name = f"{_certificate_name(finding)}.cer"
+                file = ExportedFile(name=name, kind=finding.kind, thumbprint=finding.thumbprint, key_id=finding.key_id)
+                yield _Item(file, finding.der, (finding,))
+            case EncryptedContainer() if password is not None and not finding.is_encrypted:
+                remarks.append(
+                    f"{finding.container} {finding.sha256[:16]}: not exported: what it holds is not encrypted"
                 )
             case EncryptedContainer():
-                suffix = _CONTAINER_SUFFIX.get(finding.container, "bin")
-                yield _Item(
-                    name=f"{safe_name(finding.sha256)}_encrypted.{suffix}",
-                    kind="encrypted_container",
-                    content=finding.data,
-                    evidence=(finding,),
-                    encrypted=True,
-                )
+                state = "encrypted" if finding.is_encrypted else "open"
+                name = f"{safe_name(finding.sha256)}_{state}.{_CONTAINER_SUFFIX.get(finding.container, 'bin')}"
+                file = ExportedFile(name=name, kind=finding.kind, encrypted=finding.is_encrypted)
+                yield _Item(file, finding.data, (finding,))
             case PrivateKey():
                 yield from _key_items(finding, certificates, password, remarks)
             case SymmetricKey() if password is not None:
                 remarks.append(f"symmetric key {finding.key_id[:16]}: not exported: bare bytes cannot be encrypted")
             case SymmetricKey():
-                yield _Item(
-                    name=f"{safe_name(finding.key_id)}_{safe_name(finding.algorithm)}.key",
-                    kind="symmetric_key",
-                    content=finding.key,
-                    evidence=(finding,),
-                    key_id=finding.key_id,
-                )
+                file = ExportedFile(name=f"{_key_name(finding)}.key", kind=finding.kind, key_id=finding.key_id)
+                yield _Item(file, finding.key, (finding,))
 
 
 def _key_items(
@@ -259,16 +247,17 @@ def _key_items(
         pem = _pem(key, loaded, password)
     except _UNFIT as error:
         if password is not None:
-            remarks.append(f"{_key_name(key)}: not exported, since it cannot be encrypted: {_reason(error)}")
+            remarks.append(
+                f"private key {key.key_id[:16]} ({key.algorithm}): not exported, since it cannot be encrypted: "
+                f"{_first_line(error)}"
+            )
             return
         pem = _pem(key, None, None)
+    encrypted = password is not None
     yield _Item(
-        name=f"{safe_name(key.key_id)}_{safe_name(key.algorithm)}.pem",
-        kind="private_key",
-        content=pem,
-        evidence=(key,),
-        key_id=key.key_id,
-        encrypted=password is not None,
+        ExportedFile(name=f"{_key_name(key)}.pem", kind=key.kind, key_id=key.key_id, encrypted=encrypted),
+        pem,
+        (key,),
         same=lambda there: loaded is not None and _is_same_pem(there, loaded, password),
     )
     for reference in key.certificates:
@@ -276,23 +265,17 @@ def _key_items(
         if certificate is None:
             continue
         name = f"{_certificate_name(certificate)}.pfx"
+        file = ExportedFile(
+            name=name, kind="pair", encrypted=encrypted, thumbprint=certificate.thumbprint, key_id=key.key_id
+        )
         try:
             if loaded is None:
                 raise ValueError("the key is of a size or kind that PKCS#12 files cannot be made with")
             pfx = _pfx(loaded, certificate, password)
         except _UNFIT as error:
-            remarks.append(f"{name}: not exported: {_reason(error)}")
+            remarks.append(f"{name}: not exported: {_first_line(error)}")
             continue
-        yield _Item(
-            name=name,
-            kind="pair",
-            content=pfx,
-            evidence=(key, certificate),
-            thumbprint=certificate.thumbprint,
-            key_id=key.key_id,
-            encrypted=password is not None,
-            same=_same_pfx(loaded, certificate, password),
-        )
+        yield _Item(file, pfx, (key, certificate), same=_same_pfx(loaded, certificate, password))
 
 
 def _certificate_name(certificate: Certificate) -> str:
@@ -300,8 +283,8 @@ def _certificate_name(certificate: Certificate) -> str:
     return f"{safe_name(certificate.thumbprint)}_{safe_name(name)}"
 
 
-def _key_name(key: PrivateKey) -> str:
-    return f"private key {key.key_id[:16]} ({key.algorithm})"
+def _key_name(key: PrivateKey | SymmetricKey) -> str:
+    return f"{safe_name(key.key_id)}_{safe_name(key.algorithm)}"
 
 
 def _pem(key: PrivateKey, loaded: PrivateKeyTypes | None, password: bytes | None) -> bytes:
@@ -354,28 +337,18 @@ def _plain(key: PrivateKeyTypes) -> bytes:
     )
 
 
-def _reason(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """Return the first line of what `cryptography` says; it never quotes a key."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _manifest_line(file: ExportedFile, item: _Item) -> Record:
-    line: Record = {
-        "schema": SCHEMA_VERSION,
-        "name": file.name,
-        "sha256": file.sha256,
-        "size": file.size,
-        "kind": file.kind,
-        "encrypted": file.encrypted,
-        "thumbprint": file.thumbprint,
-        "key_id": file.key_id,
-        "evidence": [
-            {"kind": finding.kind, **location_record(location)}
-            for finding in item.evidence
-            for location in finding.locations
-        ],
-    }
-    return {name: value for name, value in line.items() if value is not None}
+    evidence = [
+        {"kind": finding.kind, **location_record(location)}
+        for finding in item.evidence
+        for location in finding.locations
+    ]
+    return {"schema": SCHEMA_VERSION, **document(file), "evidence": evidence}
 
 
 def _read_manifest(target: PrivateDirectory) -> bytes:

@@ -80,7 +80,7 @@ class _Bundle:
             match finding:
                 case Certificate():
                     self._add_certificate(finding)
-                case PrivateKey():
+                case PrivateKey() if finding.proven:
                     keys.append(finding)
         for key in keys:
             self._add_key(key)

@@ -16,7 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dumpscan._version import __version__
-from dumpscan.output.report.model import build
+from dumpscan.output.report.model import Report, build
+from dumpscan.output.report.rows import minute, shorten
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def write_report(
     style = resources.files("dumpscan.output.report").joinpath(_TEMPLATES, "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     page = (
-        _environment()
+        _environment(report)
         .get_template("report.html.j2")
         .stream(
             report=report,
@@ -74,8 +75,8 @@ def write_report(
         write_text(stream, piece)
 
 
-def _environment() -> Environment:
-    return Environment(
+def _environment(report: Report) -> Environment:
+    environment = Environment(
         loader=PackageLoader("dumpscan.output.report", _TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -83,6 +84,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"minute": minute, "shorten": shorten, "shown": report.shown}
+    return environment
 
 
 def _shown(value: object) -> object:

@@ -18,7 +18,6 @@ from dumpscan.output.report.rows import (
     key_row,
     minute,
     other_key_row,
-    process_row,
     shorten,
 )
 from dumpscan.output.report.severity import Severity
@@ -54,10 +53,6 @@ URGENT = 10
 FEW = 3
 """A dump with more processes than these has a list of its own."""
 
-PROBLEMS = 12
-"""Problems of one input that are listed."""
-
-
 _WORST = (Status.UNREADABLE, Status.PENDING, Status.DAMAGED, Status.OTHER, Status.OK)
 
 
@@ -84,22 +79,6 @@ class Listing(Generic[Row]):
 
 
 @dataclass(frozen=True, slots=True)
-class InputRow:
-    """An input file, for the record."""
-
-    name: str
-    path: str
-    format: str
-    size: str
-    modified: str
-    sha256: str
-    status: Status
-    problems: tuple[str, ...]
-    problem_count: int
-    read: str
-
-
-@dataclass(frozen=True, slots=True)
 class Group(Generic[Row]):
     """A titled list."""
 
@@ -110,8 +89,9 @@ class Group(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that the template shows."""
+    """Everything that the template shows. `shown` gives the name under which a dump's path is shown."""
 
+    shown: Callable[[str], str]
     title: str
     generated: str
     version: str
@@ -132,8 +112,8 @@ class Report:
     other_keys: Listing[ObjectRow]
     processes: tuple[Group[ProcessRow], ...]
     process_count: int
-    faulty: Listing[InputRow]
-    inputs: Listing[InputRow]
+    faulty: Listing[DumpRecord]
+    inputs: Listing[DumpRecord]
     settings: tuple[tuple[str, str], ...]
 
 
@@ -183,22 +163,22 @@ def build(
         match finding:
             case Certificate():
                 certificates[finding.thumbprint] = certificate_row(finding, generated, shown)
-            case PrivateKey():
+            case PrivateKey() if finding.proven:
                 private.append(finding)
             case EncryptedContainer():
                 containers.append(container_row(finding, shown))
-            case PublicKey() | SymmetricKey():
+            case PrivateKey() | PublicKey() | SymmetricKey():
                 others.append(other_key_row(finding, shown))
     keys = _keys(private, certificates, processes, shown)
     holders = {(place.file, place.process.pid) for key in private for place in key.locations if place.process}
     groups = _certificate_groups(certificates.values(), {key.key_id for key in private})
     ordered = [row for group in groups for row in group[2]]
-    inputs = [_input_row(dump, shown) for dump in records]
-    faulty = sorted((row for row in inputs if row.status != Status.OK), key=lambda row: _WORST.index(row.status))
+    faulty = sorted((dump for dump in records if dump.status != Status.OK), key=lambda dump: _WORST.index(dump.status))
     counts = Counter(key.severity for key in keys)
     counts[Severity.LOW] = len(containers)
     counts[Severity.NOTICE] = len(others) + len(certificates)
     return Report(
+        shown=shown,
         title=title,
         generated=minute(generated),
         version=version,
@@ -206,7 +186,7 @@ def build(
         headline=_headline(keys, containers),
         scope=_scope(keys, holders),
         gaps=_gaps(records),
-        figures=_figures(keys, certificates.values(), containers, others, inputs),
+        figures=_figures(keys, certificates.values(), containers, others, records),
         severities=tuple((severity, counts[severity]) for severity in Severity),
         urgent=tuple(keys[:URGENT]),
         cards=tuple(keys[:CARDS]),
@@ -220,7 +200,7 @@ def build(
         processes=_process_groups(records, holders, shown),
         process_count=len(processes),
         faulty=listing(faulty),
-        inputs=listing(inputs),
+        inputs=listing(records),
         settings=_settings(records, settings),
     )
 
@@ -267,7 +247,7 @@ def _process_groups(
     many: list[tuple[bool, Group[ProcessRow]]] = []
     for dump in records:
         rows = [
-            process_row(process, shown(dump.path), holds_keys=(dump.path, process.pid) in holders)
+            ProcessRow(shown(dump.path), process, holds_keys=(dump.path, process.pid) in holders)
             for process in dump.processes
         ]
         rows.sort(key=lambda row: not row.holds_keys)
@@ -281,21 +261,6 @@ def _process_groups(
     many.sort(key=lambda item: item[0])
     own = (Group("Dumps of one process or a few", "", listing(few)),) if few else ()
     return (*own, *(group for _, group in many[:MOST]))
-
-
-def _input_row(dump: DumpRecord, shown: Callable[[str], str]) -> InputRow:
-    return InputRow(
-        name=shown(dump.path),
-        path=dump.path,
-        format=shorten(dump.format, 80),
-        size="" if dump.size is None else f"{dump.size:,}",
-        modified=minute(dump.modified),
-        sha256=dump.sha256 or "",
-        status=dump.status,
-        problems=tuple(shorten(problem) for problem in dump.problems[:PROBLEMS]),
-        problem_count=len(dump.problems),
-        read=f"{minute(dump.started)}, dumpscan {dump.tool_version}",
-    )
 
 
 def _headline(keys: Sequence[KeyRow], containers: Sequence[ObjectRow]) -> str:
@@ -334,12 +299,13 @@ def _figures(
     certificates: Iterable[CertificateRow],
     containers: Sequence[ObjectRow],
     others: Sequence[ObjectRow],
-    inputs: Sequence[InputRow],
+    inputs: Sequence[DumpRecord],
 ) -> tuple[tuple[str, int, str], ...]:
     """Return the summary's figures: what, how many, what of them."""
     states = Counter(row.state for row in certificates)
     live = sum(key.severity is Severity.CRITICAL for key in keys)
-    symmetric = sum(row.kind == "symmetric" for row in others)
+    kinds = Counter(row.kind for row in others)
+    unproven = f", {kinds['unproven']:,} unproven" if kinds["unproven"] else ""
     read = Counter(row.status for row in inputs)
     partial = len(inputs) - read[Status.OK] - read[Status.OTHER]
     gaps = [f"{partial:,} not read whole"] if partial else []
@@ -348,7 +314,7 @@ def _figures(
         ("Private keys", len(keys), f"{live:,} with a valid certificate"),
         ("Certificates", states.total(), f"{states[Validity.VALID]:,} valid, {states[Validity.EXPIRED]:,} expired"),
         ("Encrypted containers", len(containers), "under a password"),
-        ("Other keys", len(others), f"{symmetric:,} symmetric, {len(others) - symmetric:,} public"),
+        ("Other keys", len(others), f"{kinds['symmetric']:,} symmetric, {kinds['public']:,} public{unproven}"),
         ("Inputs", len(inputs), ", ".join(gaps) or "all read whole"),
     )
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from dumpscan.findings import Validity
+from dumpscan.findings import PrivateKey, Validity
 from dumpscan.output.labels import CONTAINER_NAMES, algorithm_label
 from dumpscan.output.report.severity import Severity, key_severity
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         EncryptedContainer,
         Finding,
         Location,
-        PrivateKey,
         Process,
         PublicKey,
         SymmetricKey,
@@ -88,24 +87,17 @@ class CertificateRow:
         return (self.name.casefold(), self.thumbprint)
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRow:
-    """A process of one dump."""
+class ProcessRow(NamedTuple):
+    """A process of a dump, and whether private keys lay in it."""
 
     dump: str
-    name: str
-    pid: str
-    parent: str
-    started: str
-    ended: str
-    command_line: str
-    notes: str
+    process: Process
     holds_keys: bool = False
 
     @property
     def label(self) -> str:
         """Return `w3wp.exe (5120)`."""
-        return process_label(self.name, self.pid)
+        return process_label(self.process.name, self.process.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,21 +243,6 @@ def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[st
     )
 
 
-def process_row(process: Process, dump: str, *, holds_keys: bool = False) -> ProcessRow:
-    """Return a process as the report shows it; `dump` is the name under which its dump is shown."""
-    return ProcessRow(
-        dump=dump,
-        name=shorten(process.name, 80),
-        pid="" if process.pid is None else str(process.pid),
-        parent="" if process.parent_pid is None else str(process.parent_pid),
-        started=minute(process.created),
-        ended=minute(process.exited),
-        command_line=shorten(process.command_line, COMMAND_LINE),
-        notes=shorten("; ".join(process.notes[:NAMES])),
-        holds_keys=holds_keys,
-    )
-
-
 def key_row(
     key: PrivateKey,
     certificates: Iterable[CertificateRow],
@@ -297,7 +274,7 @@ def key_row(
         key_id=key.key_id,
         certificates=tuple(found[:NAMES]),
         named=tuple(shorten(subject) for subject in named[:NAMES]),
-        processes=tuple(process_row(owner, shown(file)) for (file, _), owner in list(owners.items())[:PROCESSES]),
+        processes=tuple(ProcessRow(shown(file), owner) for (file, _), owner in list(owners.items())[:PROCESSES]),
         process_count=len(owners),
         dumps=dumps[:PROCESSES],
         dump_count=len(dumps),
@@ -319,18 +296,19 @@ def container_row(container: EncryptedContainer, shown: Callable[[str], str]) ->
     return _object_row(container, label, detail, container.sha256, shown)
 
 
-def other_key_row(key: PublicKey | SymmetricKey, shown: Callable[[str], str]) -> ObjectRow:
-    """Return a public or symmetric key as the report shows it."""
+def other_key_row(key: PrivateKey | PublicKey | SymmetricKey, shown: Callable[[str], str]) -> ObjectRow:
+    """Return a public or symmetric key, or one that is not proven to be a key, as the report shows it."""
     curve = getattr(key, "curve", None)
     label = algorithm_label(shorten(key.algorithm, 80), shorten(curve, 80) or key.bits)
     refs = getattr(key, "certificates", ())
-    detail = joined([ref.subject for ref in refs], 2) if refs else joined(key.proof)
+    proof = joined(key.proof) or "nothing was found to check it against"
+    detail = joined([ref.subject for ref in refs], 2) if refs else proof
     return _object_row(key, label, detail, key.key_id, shown)
 
 
 def _object_row(finding: Finding, label: str, detail: str, identity: str, shown: Callable[[str], str]) -> ObjectRow:
     return ObjectRow(
-        kind=finding.kind.replace("_", " ").removesuffix(" key"),
+        kind="unproven" if isinstance(finding, PrivateKey) else finding.kind.replace("_", " ").removesuffix(" key"),
         label=label,
         detail=detail,
         identity=identity,

@@ -42,7 +42,7 @@ _MEANINGS = {
     Severity.HIGH: "A private key whose certificates were not valid then: expired, not valid yet, or without dates.",
     Severity.MEDIUM: "A private key of which no certificate was found.",
     Severity.LOW: "Key material that is protected by a password.",
-    Severity.NOTICE: "A symmetric key, a public key or a certificate.",
+    Severity.NOTICE: "A symmetric key, a public key, a certificate, or what may be a key and is not proven.",
 }
 _ACTIONS = {
     Severity.CRITICAL: "Revoke the certificate, make a new key, and find every place where the old one is installed.",

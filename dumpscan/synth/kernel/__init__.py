@@ -1,1 +1,1 @@
-"""Kernel images from a scenario."""
+"""Physical memory images of Windows, built from a scenario."""

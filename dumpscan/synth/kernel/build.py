@@ -1,9 +1,8 @@
-"""Builds synthetic physical memory images of Windows: a scenario in; image, symbol table and ground truth out."""
+"""A physical memory image of Windows with its symbol table and ground truth, built from a scenario."""
 
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from dumpscan.synth.physical.containers import CONTAINERS, DumpFacts
 from dumpscan.synth.physical.filler import fill
 from dumpscan.synth.physical.memory import PhysicalMemory
 from dumpscan.synth.seeded import SeededBytes
+from dumpscan.synth.truth import TRUTH_FORMAT, truth_bytes
 from dumpscan.synth.windows.symbols import MissingSymbolError
 from dumpscan.synth.windows.tables import SymbolTable, load_table, own_table, save_table
 
@@ -38,16 +38,15 @@ if TYPE_CHECKING:
     from dumpscan.synth.kernel.built import BuiltProcess
 
 _ROOT_FIRST = 0x1AA
-"""First of the frames that the system's top page table can lie in: where volatility3 looks first (field guide, 8)."""
+"""First of the frames for the system's top page table. volatility3 looks there first (field guide, 8)."""
 _ROOT_CHOICES = 5
 _LOW_MEMORY = (0x1000, 0x9_F000)
-"""(first byte, bytes) of the RAM below 1 MiB. Frame 0 stays zero: what lies there must look like no other format."""
+"""(first byte, bytes) of the RAM below 1 MiB. Frame 0 stays zero, so that the image looks like no other file format."""
 _HIGH_MEMORY = 0x10_0000
-_TRUTH_FORMAT = 1
 
 
 class KernelPaths(NamedTuple):
-    """Files of a built image: the image, its symbol table, the directory that volatility3 wants of that, the truth."""
+    """The files of a built image. `symbols_directory` is the one to name to volatility3."""
 
     image: Path
     symbols: Path
@@ -63,19 +62,19 @@ def build_kernel(
     container: str = "raw",
     size: int | None = None,
 ) -> KernelPaths:
-    """Build the image that a scenario describes: `NAME.raw`, `symbols/windows/...` and `NAME.truth.json`.
+    """Build `NAME.raw`, `symbols/windows/...` and `NAME.truth.json` from a scenario and return their paths.
 
     The same scenario, size and symbol table give the same bytes.
 
     Args:
-        scenario_path: The scenario (TOML).
-        output_dir: Where the files go; made if need be.
-        symbols: A symbol table to build from (`.json`, `.json.xz`) instead of the model's own.
+        scenario_path: The scenario, in TOML.
+        output_dir: Where the files are written. It is made if it does not exist.
+        symbols: A symbol table (`.json`, `.json.xz`) to use instead of one made from the layouts.
         container: Format of the image: `raw`, `crash` (a full dump), `crash-bitmap`, `lime`, `elf`.
-        size: Bytes of physical memory, instead of the scenario's.
+        size: Bytes of physical memory, instead of those in the scenario.
 
     Raises:
-        ScenarioError: If the scenario says something that cannot be built.
+        ScenarioError: If the scenario cannot be read, or asks for something that cannot be built.
         InputError: If `symbols` is no symbol table.
         ExportError: If a file cannot be written; what was half-written is gone then.
     """
@@ -93,12 +92,12 @@ def build_kernel(
         truth = _write_image(scenario, table, image, container)
     table_path = save_table(table, output_dir / "symbols")
     with whole_file(truth_path) as file:
-        file.write(json.dumps(truth, indent=1).encode() + b"\n")
+        file.write(truth_bytes(truth))
     return KernelPaths(image, table_path, output_dir / "symbols", truth_path)
 
 
 def _write_image(scenario: KernelScenario, table: SymbolTable, image: Path, container: str) -> dict[str, Any]:
-    """Build the memory, in the image's own file if that is raw, else in one that goes away, and write the image."""
+    """Build the memory and write the image. The memory of a raw image is its file, otherwise a temporary file."""
     write = CONTAINERS[container].write
     with ExitStack() as stack:
         file = stack.enter_context(whole_file(image))
@@ -117,7 +116,7 @@ def _write_image(scenario: KernelScenario, table: SymbolTable, image: Path, cont
 
 
 def _check_room(directory: Path, scenario: KernelScenario) -> None:
-    """Refuse before the memory is mapped: a full disk behind a mapping ends the process."""
+    """Raise OSError if the disk is too full. A full disk behind a memory mapping would end the process."""
     wanted = scenario.size * (scenario.density + 15) // 100
     room = shutil.disk_usage(directory).free
     if room < wanted:
@@ -141,7 +140,7 @@ def _root_frame(scenario: KernelScenario) -> int:
 
 
 def _reservations(scenario: KernelScenario) -> dict[str, Any]:
-    """Count what must be set aside before frames are handed out."""
+    """Return the frames and large pages to set aside before others are given out."""
     counts = {paging.LARGE_PAGE_SIZE: 0, paging.HUGE_PAGE_SIZE: 0}
     for process in scenario.processes:
         for region in process.spec.regions:
@@ -156,7 +155,7 @@ def _reservations(scenario: KernelScenario) -> dict[str, Any]:
 
 
 class _Builder:
-    """Fills an image's memory and tells the truth about it."""
+    """Fills the memory of an image and returns the truth about it."""
 
     def __init__(self, scenario: KernelScenario, memory: PhysicalMemory, table: SymbolTable) -> None:
         self._scenario = scenario
@@ -194,7 +193,7 @@ class _Builder:
         return self._truth(built, planter)
 
     def dump_facts(self) -> DumpFacts:
-        """Return what a crash dump's header says."""
+        """Return the facts for the header of a crash dump."""
         kernel, facts = self._kernel, self._scenario.facts
         return DumpFacts(
             build=kernel.profile.build,
@@ -211,7 +210,7 @@ class _Builder:
     def _truth(self, built: list[BuiltProcess], planter: Planter) -> dict[str, Any]:
         facts, symbols = self._scenario.facts, self._table.symbols
         return {
-            "format": _TRUTH_FORMAT,
+            "format": TRUTH_FORMAT,
             "name": self._scenario.common.name,
             "version": self._table.profile.name,
             "build": self._table.profile.build,

@@ -1,11 +1,12 @@
-"""A process as it lies in a kernel image, and the regions that are mapped into it."""
+"""A process in a kernel image, and the mapping of its regions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+from dumpscan.model.windows.c_paging import PAGE_SHIFT
+from dumpscan.synth.alignment import page_align
 from dumpscan.synth.kernel.regions import GRANULARITY, AddressLayout, MappedRegion, RegionMapper
 from dumpscan.synth.kernel.vad import AddressRange
 from dumpscan.synth.physical.filler import fill_frames
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class BuiltProcess:
-    """A process as it lies in the image.
+    """A process in the image.
 
     Attributes:
-        process: What the scenario asks for.
-        address: Of its `_EPROCESS`.
-        dtb: `DirectoryTableBase` as the kernel keeps it, with its low bits; 0 where the address space is gone.
-        space: Its page tables.
+        process: The process of the scenario.
+        address: Address of its `_EPROCESS`.
+        dtb: `DirectoryTableBase` in the `_EPROCESS`, low bits included; 0 if the address space is gone.
+        space: Page tables.
         layout: Addresses in use.
-        ranges: Its virtual address descriptors.
-        regions: Those of the scenario, by name.
-        mapper: Maps further regions.
+        ranges: The address ranges that its descriptors describe.
+        regions: The regions of the scenario, by name.
+        mapper: Maps regions; None if the process has no user memory.
     """
 
     process: KernelProcess
@@ -40,26 +41,29 @@ class BuiltProcess:
     mapper: RegionMapper | None = None
 
     def add_range(self, entry: AddressRange) -> None:
-        """Describe a range, and take its addresses."""
+        """Take the addresses of a range and describe it."""
         self.layout.take(entry.start, entry.size)
         self.ranges.append(entry)
 
     def map_region(
         self, name: str, size: int, protect: int, how: Paging, *, address: int | None = None, filler: str | None = None
     ) -> MappedRegion:
-        """Map a region; without an address it goes where there is room, without a filler its frames stay as they are.
+        """Map a region.
+
+        If `address` is None, the region is mapped where there is room. If `filler` is None, its frames keep their
+        content.
 
         Raises:
-            ScenarioError: If it overlaps another, or the image is too small.
+            ScenarioError: If it overlaps another range, or the image is too small.
         """
-        size = -(-size // PAGE_SIZE) * PAGE_SIZE
+        size = page_align(size)
         if address is None:
             address = self.layout.choose(size, max(how.page_size, GRANULARITY))
         entry = AddressRange(
             start=address, size=size, protect=protect, private=how.shared is None, committed=size >> PAGE_SHIFT
         )
         self.add_range(entry)
-        assert self.mapper is not None  # noqa: S101 -- only processes with a user half have regions
+        assert self.mapper is not None  # noqa: S101 -- only processes with user memory have regions
         frames = self.mapper.map(address, size >> PAGE_SHIFT, protect, how)
         if filler is not None and how.shared is None:
             fill_frames(self.space.memory, frames, filler, f"{self.process.spec.pid}/{name}")

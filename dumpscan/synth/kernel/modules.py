@@ -1,4 +1,4 @@
-"""Modules of a process in a kernel image: the PE images that it maps, and the loader's lists of them."""
+"""The modules of a process in a kernel image: mapped PE images, and the loader's lists of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.model.c_process import c_process
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+from dumpscan.synth.alignment import align, page_align
 from dumpscan.synth.kernel.pe import ImageFacts, module_headers
 from dumpscan.synth.kernel.regions import EXECUTE_READ, EXECUTE_WRITE_COPY, GRANULARITY, READ_WRITE, page_flags
 from dumpscan.synth.kernel.vad import AddressRange
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from dumpscan.synth.kernel.built import BuiltProcess
     from dumpscan.synth.kernel.system import System
+    from dumpscan.synth.windows.symbols import Values
 
 _RESIDENT_IMAGE_PAGES = 16
 _DEFAULT_LIBRARIES = ("ntdll.dll", "kernel32.dll", "KernelBase.dll")
@@ -26,12 +28,12 @@ _DEFAULT_IMAGE_SIZE = 0x10_0000
 
 
 def without_drive(path: str) -> str:
-    """Return a path as a file object has it: below its volume."""
+    """Return a path without its drive, as it is in a file object."""
     return path[2:] if path[1:2] == ":" else path
 
 
 class Images:
-    """PE images that processes map: the same file has the same frames and address everywhere."""
+    """The PE images that processes map. A file has the same frames and address in all processes."""
 
     def __init__(self, system: System, seed: str) -> None:
         self._system = system
@@ -41,12 +43,12 @@ class Images:
         self._next = {False: blocks.PLAN64.library, True: blocks.PLAN32.library}
 
     def base(self, path: str, size: int, *, narrow: bool, library: bool) -> int:
-        """Return where an image lies; `narrow` for the 32-bit half of the address space."""
+        """Return the address of an image. `narrow` asks for one below 4 GiB."""
         key = (path.lower(), narrow)
         if key not in self._bases:
             if library:
                 self._bases[key] = self._next[narrow]
-                self._next[narrow] += (-(-size // GRANULARITY) + 1) * GRANULARITY
+                self._next[narrow] += align(size, GRANULARITY) + GRANULARITY
             elif narrow:
                 self._bases[key] = blocks.PLAN32.executable
             else:
@@ -54,7 +56,7 @@ class Images:
         return self._bases[key]
 
     def frames(self, path: str, base: int, size: int, *, library: bool) -> NDArray[np.uint64]:
-        """Return the frames of an image's first pages; the others have not been touched yet."""
+        """Return the frames of an image's first pages. No process has touched the others."""
         key = path.lower()
         if key not in self._frames:
             kernel = self._system.kernel
@@ -78,7 +80,7 @@ class ProcessModules:
         self._images = Images(system, seed)
 
     def map(self, built: BuiltProcess) -> list[tuple[str, int, int]]:
-        """Map a process's images and return (path, address, bytes) of each, the executable first."""
+        """Map the images of a process and return the (path, address, bytes) of each, the executable first."""
         spec = built.process.spec
         named: list[tuple[str, int | None, int]] = [(m.path, m.base, m.size) for m in spec.modules]
         if spec.executable.lower() not in {path.lower() for path, _, _ in named}:
@@ -92,32 +94,24 @@ class ProcessModules:
         mapped = []
         for index, (path, wanted, length) in enumerate(named):
             library = index > 0
-            size = -(-length // PAGE_SIZE) * PAGE_SIZE
+            size = page_align(length)
             narrow = spec.wow64 and not (library and "system32" in path.lower())
             base = wanted if wanted is not None else self._images.base(path, size, narrow=narrow, library=library)
-            built.add_range(
-                AddressRange(
-                    start=base,
-                    size=size,
-                    protect=EXECUTE_WRITE_COPY,
-                    private=False,
-                    image=True,
-                    file=without_drive(path),
-                )
-            )
+            kind, file = EXECUTE_WRITE_COPY, without_drive(path)
+            built.add_range(AddressRange(start=base, size=size, protect=kind, private=False, image=True, file=file))
             frames = self._images.frames(path, base, size, library=library)
             built.space.map_pages(base, frames, page_flags(EXECUTE_READ))
             mapped.append((path, base, size))
         return mapped
 
     def write_loader(self, built: BuiltProcess, peb: int, modules: list[tuple[str, int, int]]) -> None:
-        """Write the loader's lists of modules, and link them to the 64-bit PEB."""
+        """Write the loader's lists of modules, and a pointer to them into the 64-bit PEB."""
         symbols = self._kernel.symbols
         node_size = symbols.size("_LDR_DATA_TABLE_ENTRY")
-        header = -(-symbols.size("_PEB_LDR_DATA") // 16) * 16
+        header = align(symbols.size("_PEB_LDR_DATA"), 16)
         strings_at = header + node_size * len(modules)
         texts = [blocks.encode_text(path + "\0") for path, _, _ in modules]
-        size = -(-(strings_at + sum(map(len, texts))) // PAGE_SIZE) * PAGE_SIZE
+        size = page_align(strings_at + sum(map(len, texts)))
         start = built.layout.choose(size)
         built.add_range(AddressRange(start=start, size=size, protect=READ_WRITE))
         data = bytearray(size)
@@ -126,7 +120,7 @@ class ProcessModules:
         for index, ((path, base, length), text) in enumerate(zip(modules, texts, strict=True)):
             data[at : at + len(text)] = text
             name = 2 * (len(path) - len(path.rpartition("\\")[2]))
-            values: dict[str, int | bytes] = {"DllBase": base, "EntryPoint": base + PAGE_SIZE, "SizeOfImage": length}
+            values: Values = {"DllBase": base, "EntryPoint": base + PAGE_SIZE, "SizeOfImage": length}
             for field_name, skip in (("FullDllName", 0), ("BaseDllName", name)):
                 values[f"{field_name}.Length"] = len(text) - 2 - skip
                 values[f"{field_name}.MaximumLength"] = len(text) - skip

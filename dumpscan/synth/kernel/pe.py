@@ -1,4 +1,4 @@
-"""Headers of PE images as they lie in memory: enough of a module to be recognised, and of the kernel to be found."""
+"""Headers of PE images in memory: enough to recognise a module and to find the kernel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from uuid import UUID
 from dumpscan.model.c_minidump import c_minidump
 from dumpscan.model.windows import c_kernel as layout
 from dumpscan.model.windows.c_kernel import c_kernel
+from dumpscan.model.windows.c_paging import PAGE_SIZE
+from dumpscan.synth.alignment import pad
 from dumpscan.synth.windows.isf import MACHINE_AMD64
 
-PAGE = 0x1000
-HEADERS_SIZE = PAGE
-DIRECTORIES_RVA = PAGE
-"""Where the export and debug directories of the kernel lie: the page behind its headers."""
+HEADERS_SIZE = PAGE_SIZE
+DIRECTORIES_RVA = PAGE_SIZE
+"""Address of the debug and export directories of the kernel: the page behind its headers."""
 _DEBUG_RVA = DIRECTORIES_RVA
 _EXPORTS_RVA = DIRECTORIES_RVA + 0x100
 _CODE = 0x6000_0020
@@ -22,9 +23,9 @@ _DATA = 0xC000_0040
 _PE_OFFSET = 0xF8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class SectionHeader:
-    """A section header's contents; addresses relative to the image's base, sizes in bytes."""
+    """The contents of a section header. The address is relative to the image's base, the size is in bytes."""
 
     name: bytes
     rva: int
@@ -34,14 +35,14 @@ class SectionHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """What a PE header says of its image.
+    """The contents of a PE header.
 
     Attributes:
         size: Bytes of the image in memory.
-        base: Its preferred address.
+        base: Preferred address.
         timestamp: Seconds since 1970.
         version: Operating system version, major and minor.
-        dll: Whether it is a library.
+        dll: Whether the image is a library.
     """
 
     size: int
@@ -56,7 +57,7 @@ def pe_headers(
     sections: tuple[SectionHeader, ...],
     directories: dict[int, tuple[int, int]] | None = None,
 ) -> bytes:
-    """Return DOS, NT and section headers; `directories` gives (address, size) by index."""
+    """Return DOS, NT and section headers. `directories` holds (address, size) by index."""
     entries = [(directories or {}).get(index, (0, 0)) for index in range(16)]
     nt = c_kernel.IMAGE_NT_HEADERS64(
         Signature=b"PE\0\0",
@@ -68,10 +69,10 @@ def pe_headers(
         Magic=layout.PE32_PLUS,
         MajorLinkerVersion=14,
         SizeOfCode=facts.size - HEADERS_SIZE,
-        AddressOfEntryPoint=PAGE,
-        BaseOfCode=PAGE,
+        AddressOfEntryPoint=PAGE_SIZE,
+        BaseOfCode=PAGE_SIZE,
         ImageBase=facts.base,
-        SectionAlignment=PAGE,
+        SectionAlignment=PAGE_SIZE,
         FileAlignment=0x200,
         MajorOperatingSystemVersion=facts.version[0],
         MinorOperatingSystemVersion=facts.version[1],
@@ -85,49 +86,43 @@ def pe_headers(
         NumberOfRvaAndSizes=16,
         DataDirectory=[c_kernel.IMAGE_DATA_DIRECTORY(VirtualAddress=rva, Size=size) for rva, size in entries],
     )
-    table = b"".join(
-        bytes(
-            c_kernel.IMAGE_SECTION_HEADER(
-                Name=section.name.ljust(8, b"\0"),
-                VirtualSize=section.size,
-                VirtualAddress=section.rva,
-                SizeOfRawData=section.size,
-                PointerToRawData=section.rva,
-                Characteristics=section.characteristics,
-            ).dumps()
+    table = [
+        c_kernel.IMAGE_SECTION_HEADER(
+            Name=section.name.ljust(8, b"\0"),
+            VirtualSize=section.size,
+            VirtualAddress=section.rva,
+            SizeOfRawData=section.size,
+            PointerToRawData=section.rva,
+            Characteristics=section.characteristics,
         )
         for section in sections
-    )
-    dos = bytes(c_kernel.IMAGE_DOS_HEADER(e_magic=b"MZ", e_lfanew=_PE_OFFSET).dumps())
-    return (dos.ljust(_PE_OFFSET, b"\0") + bytes(nt.dumps()) + table).ljust(HEADERS_SIZE, b"\0")
+    ]
+    dos = bytes(c_kernel.IMAGE_DOS_HEADER(e_magic=b"MZ", e_lfanew=_PE_OFFSET)).ljust(_PE_OFFSET, b"\0")
+    return pad(dos + b"".join(map(bytes, (nt, *table))), HEADERS_SIZE)
 
 
 def module_headers(facts: ImageFacts) -> bytes:
-    """Return the first page of an ordinary executable or library."""
-    half = facts.size // 2 // PAGE * PAGE or PAGE
-    return pe_headers(
-        facts,
-        (
-            SectionHeader(name=b".text", rva=PAGE, size=max(half - PAGE, PAGE)),
-            SectionHeader(name=b".data", rva=half, size=max(facts.size - half, PAGE), characteristics=_DATA),
-        ),
-    )
+    """Return the first page of an executable or library."""
+    half = facts.size // 2 // PAGE_SIZE * PAGE_SIZE or PAGE_SIZE
+    code = SectionHeader(b".text", PAGE_SIZE, max(half - PAGE_SIZE, PAGE_SIZE))
+    data = SectionHeader(b".data", half, max(facts.size - half, PAGE_SIZE), _DATA)
+    return pe_headers(facts, (code, data))
 
 
 def codeview_record(guid: str, age: int, pdb: str) -> bytes:
-    """Return the record that names an image's PDB: "RSDS", GUID (mixed-endian), age, name."""
+    """Return the CodeView record of an image's PDB: "RSDS", GUID (mixed-endian), age, name."""
     record = c_minidump.CV_INFO_PDB70(CvSignature=b"RSDS", Signature=UUID(guid).bytes_le, Age=age)
-    return bytes(record.dumps()) + pdb.encode() + b"\0"
+    return bytes(record) + pdb.encode() + b"\0"
 
 
 def kernel_headers(facts: ImageFacts, codeview: bytes, exports: dict[str, int]) -> bytes:
-    """Return the kernel's first two pages: headers, then debug and export directories.
+    """Return the first two pages of the kernel: the headers, then the debug and export directories.
 
-    Its section names hold an 8-aligned `POOLCODE`, as every kernel's do: MemProcFS looks for that [seen].
+    One of its sections is named `POOLCODE` at a multiple of 8, as in every kernel: MemProcFS looks for that [seen].
 
     Args:
-        facts: Of the image.
-        codeview: Its CodeView record.
+        facts: Contents of the headers.
+        codeview: CodeView record.
         exports: Addresses of exported symbols, relative to the base.
     """
     debug = c_kernel.IMAGE_DEBUG_DIRECTORY(
@@ -141,18 +136,18 @@ def kernel_headers(facts: ImageFacts, codeview: bytes, exports: dict[str, int]) 
     headers = pe_headers(
         facts,
         (
-            SectionHeader(name=b".rdata", rva=PAGE, size=0xF000, characteristics=0x4000_0040),
-            SectionHeader(name=b"POOLCODE", rva=0x1_0000, size=0x1_0000),
-            SectionHeader(name=b".text", rva=0x2_0000, size=0x2_0000),
-            SectionHeader(name=b"ALMOSTRO", rva=0x4_0000, size=facts.size - 0x4_0000, characteristics=_DATA),
+            SectionHeader(b".rdata", PAGE_SIZE, 0xF000, 0x4000_0040),
+            SectionHeader(b"POOLCODE", 0x1_0000, 0x1_0000),
+            SectionHeader(b".text", 0x2_0000, 0x2_0000),
+            SectionHeader(b"ALMOSTRO", 0x4_0000, facts.size - 0x4_0000, _DATA),
         ),
         {
             layout.DEBUG_DIRECTORY: (_DEBUG_RVA, len(c_kernel.IMAGE_DEBUG_DIRECTORY)),
             layout.EXPORT_DIRECTORY: (_EXPORTS_RVA, len(export_table)),
         },
     )
-    second = (bytes(debug.dumps()) + codeview).ljust(_EXPORTS_RVA - DIRECTORIES_RVA, b"\0") + export_table
-    return headers + second.ljust(PAGE, b"\0")
+    second = (bytes(debug) + codeview).ljust(_EXPORTS_RVA - DIRECTORIES_RVA, b"\0") + export_table
+    return headers + pad(second, PAGE_SIZE)
 
 
 def _exports(timestamp: int, exports: dict[str, int]) -> bytes:
@@ -177,7 +172,7 @@ def _exports(timestamp: int, exports: dict[str, int]) -> bytes:
         AddressOfNameOrdinals=ordinals_rva,
     )
     return (
-        bytes(directory.dumps())
+        bytes(directory)
         + struct.pack(f"<{len(names)}I", *(exports[name] for name in names))
         + struct.pack(f"<{len(names)}I", *pointers)
         + struct.pack(f"<{len(names)}H", *range(len(names)))

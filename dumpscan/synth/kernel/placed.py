@@ -1,4 +1,4 @@
-"""Where the objects of a kernel image lie: the ground truth about each."""
+"""The ground truth about the objects planted in a kernel image."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from dumpscan.synth.objects.planted import PlantedObject
 
 VALID = "valid"
-"""State of a page that the processor can reach; the others are those of `kernel_scenario`."""
+"""State of a page that the processor can reach. The other states are those of `kernel.scenario`."""
 PLACEMENTS = ("ordinary", "crossing", "shared", "large", TRANSITION, PAGED_OUT, PROTOTYPE, "unmapped", "kernel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A run of an object's bytes on one page.
+    """The bytes of an object on one page.
 
     Attributes:
-        offset: Bytes from the object's beginning.
-        length: Bytes.
-        physical: Physical address; None where the image does not hold them.
-        state: `valid`, `transition`, `prototype` or `paged-out`.
+        offset: Offset of the first one in the object.
+        length: Number of bytes.
+        physical: Physical address; None if the image does not hold them.
+        state: State of the page: `valid`, `transition`, `prototype`, `paged-out` or `unmapped`.
     """
 
     offset: int
@@ -36,12 +36,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class ObjectMapping:
-    """A mapping of an object.
+    """A mapping of an object in an address space.
 
     Attributes:
         pid: Process id; None in system space.
         address: Virtual address of the object's first byte.
-        unreachable: Bytes of it that these page tables do not lead to.
+        unreachable: Number of its bytes to which these page tables do not lead.
     """
 
     pid: int | None
@@ -51,16 +51,16 @@ class ObjectMapping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """An object as it lies in the image.
+    """An object in the image.
 
     Attributes:
-        name: Of the object in the scenario.
+        name: Name of the object in the scenario.
         planted: The object.
-        address: The address that its bytes were made for: the first at which it is mapped.
-        placement: One of `PLACEMENTS`; the first reason why it is not ordinary.
+        address: The address for which its bytes were made: the first at which it is mapped.
+        placement: One of `PLACEMENTS`.
         places: Its mappings.
-        pieces: Where its bytes are.
-        shared: Name of the shared memory that it lies in, and its offset there.
+        pieces: Its bytes, page by page.
+        shared: Name of the shared memory that holds it, and its offset there.
     """
 
     name: str
@@ -72,11 +72,11 @@ class Placed:
     shared: tuple[str, int] | None = None
 
     def truth(self) -> dict[str, Any]:
-        """Return what a scanner must find, ready for JSON; no key material.
+        """Return what a scanner must find, ready for JSON. It holds no key material.
 
-        `missing` bytes are not in the image. `unreachable` are those and what no page tables lead to: behind prototype
-        entries, or in frames that nothing maps. A library's object holds addresses, those that are right where it lies
-        at `made_at`; `wrapper`, the address of its handle, is told only if it is mapped there.
+        `missing` bytes are not in the image. `unreachable` bytes are these and the bytes to which no page table leads:
+        those behind prototype entries, and those in unmapped frames. The pointers of a library's object are right at
+        `made_at`. `wrapper`, the address of its handle, is given only if the object is mapped there.
         """
         holes = [(piece.offset, piece.offset + piece.length) for piece in self.pieces if piece.physical is None]
         pieces = _first_bytes(self.pieces, self.planted.length)
@@ -109,19 +109,19 @@ class Placed:
 
 
 def _first_bytes(pieces: Iterable[Piece], length: int) -> list[Piece]:
-    """Return where the first bytes of what lies in some pieces lie."""
+    """Return the pieces of the first `length` bytes."""
     return [
         replace(piece, length=min(piece.length, length - piece.offset)) for piece in pieces if piece.offset < length
     ]
 
 
 def unreachable_bytes(pieces: list[Piece], length: int) -> int:
-    """Return how many of the first `length` bytes no page table leads to."""
+    """Return to how many of the first `length` bytes no page table leads."""
     return sum(piece.length for piece in _first_bytes(pieces, length) if piece.state not in (VALID, TRANSITION))
 
 
 def placement_of(pieces: list[Piece]) -> str:
-    """Return the first thing that is odd about an object's pages."""
+    """Return the placement of an object by the states of its pages, or `crossing` if it only crosses pages."""
     states = {piece.state for piece in pieces}
     for state in (PAGED_OUT, PROTOTYPE, TRANSITION):
         if state in states:

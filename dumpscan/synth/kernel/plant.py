@@ -1,4 +1,4 @@
-"""Objects planted in a kernel image, and the truth about where each lies."""
+"""Plants objects in a kernel image."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+from dumpscan.synth.alignment import page_count
 from dumpscan.synth.kernel.placed import VALID, ObjectMapping, Piece, Placed, placement_of, unreachable_bytes
 from dumpscan.synth.kernel.regions import READ_WRITE
 from dumpscan.synth.kernel.scenario import PAGED_OUT, PROTOTYPE, TRANSITION, Paging
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 
 _TRIES = 4096
 _FORMER_BASE, _FORMER_SPAN = 0x1000_0000, 0x4000_0000
-"""Where what lies in frames that nothing maps used to be mapped, as its pointers have it: any address would do."""
+"""Addresses for which the pointers of objects in unmapped frames are made. They have no meaning."""
 
 
 class _Occupied:
-    """Bytes of a region that objects have taken."""
+    """The bytes of a region that objects have taken."""
 
     def __init__(self) -> None:
         self._taken: list[tuple[int, int]] = []
@@ -47,10 +48,10 @@ class _Occupied:
 
 
 class Planter:
-    """Plants a scenario's objects; what was planted is in `placed`.
+    """Plants the objects of a scenario and records them in `placed`.
 
     Args:
-        scenario: What to plant.
+        scenario: The scenario.
         kernel: System space.
     """
 
@@ -69,10 +70,10 @@ class Planter:
         return self._made[name]
 
     def plant_in(self, built: BuiltProcess) -> None:
-        """Plant a process's objects.
+        """Plant the objects of a process.
 
         Raises:
-            ScenarioError: If there is no room for one, or no region at its address.
+            ScenarioError: If there is no room for an object, or no region at its address.
         """
         for spec in built.process.spec.plants:
             with spec.table.blamed():
@@ -83,7 +84,7 @@ class Planter:
             self._plant_seams(built, seam, number)
 
     def _choose(self, built: BuiltProcess, spec: PlantSpec, copy: int) -> int:
-        """Return a free place in one of the process's regions, all of whose pages are there."""
+        """Return a free address in one of the process's regions where all pages are in memory."""
         planted = self.object(spec.object)
         size, alignment = planted.size, lcm(spec.alignment, planted.alignment)
         middle = planted.length // 2 // planted.alignment * planted.alignment
@@ -155,7 +156,7 @@ class Planter:
         )
 
     def _pieces(self, space: PageTables, address: int, size: int) -> list[Piece]:
-        """Walk the page tables, and on to prototype entries where they refer to some."""
+        """Return the pieces of `size` bytes at an address. Prototype entries are followed."""
         pieces: list[Piece] = []
         done = 0
         while done < size:
@@ -176,14 +177,14 @@ class Planter:
         return pieces
 
     def _plant_seams(self, built: BuiltProcess, seam: SeamSpec, number: int) -> None:
-        """Plant an object once per seam, each on pages of its own: one before the border, the others behind it."""
+        """Plant an object across several borders. Each copy is on pages of its own, one of them before the border."""
         size = self.object(seam.object).size
         name = f"seams-{number}"
         states: dict[str, list[int]] = {TRANSITION: [], PAGED_OUT: [], PROTOTYPE: []}
         offsets = []
         page = 0
         for before in seam.before:
-            tail = -(-max(size - before, 0) // PAGE_SIZE)
+            tail = page_count(max(size - before, 0))
             offsets.append(((page + 1) << PAGE_SHIFT) - before)
             if seam.tail in states:
                 states[seam.tail].extend(range(page + 1, page + 1 + tail))
@@ -201,16 +202,16 @@ class Planter:
         """Plant an object in nonpaged pool, on pages of its own."""
         size = self.object(plant.object).size
         for _ in range(plant.copies):
-            address = self._kernel.pages(NONPAGED, -(-(plant.offset + size) // PAGE_SIZE)) + plant.offset
+            address = self._kernel.pages(NONPAGED, page_count(plant.offset + size)) + plant.offset
             pieces = self._pieces(self._kernel.space, address, size)
             with plant.table.blamed():
                 self._place(plant.object, "kernel", address, [ObjectMapping(None, address, 0)], pieces)
 
     def plant_unmapped(self, plant: LoosePlant) -> None:
-        """Plant an object in a frame that nothing maps.
+        """Plant an object in a frame that no page table leads to.
 
         Raises:
-            ScenarioError: If it does not fit the frame: what follows in physical memory is somebody else's.
+            ScenarioError: If it does not fit into the frame. The next frame of physical memory is used by others.
         """
         size = self.object(plant.object).size
         if plant.offset + size > PAGE_SIZE:
@@ -222,7 +223,7 @@ class Planter:
                 self._place(plant.object, "unmapped", _FORMER_BASE + physical % _FORMER_SPAN, [], [piece])
 
     def resolve_shared(self, processes: Iterable[BuiltProcess]) -> None:
-        """Give objects in shared memory all the places at which processes map them."""
+        """Record all mappings of the objects in shared memory."""
         mapped: dict[str, list[tuple[BuiltProcess, MappedRegion]]] = {}
         for built in processes:
             for region in built.regions.values():

@@ -1,4 +1,4 @@
-"""Processes of a kernel image: the kernel's object for each, its address space, and what it says of itself there."""
+"""The processes of a kernel image: their objects, address spaces, and descriptions of themselves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+from dumpscan.synth.alignment import align
 from dumpscan.synth.kernel.built import BuiltProcess
 from dumpscan.synth.kernel.modules import ProcessModules, without_drive
 from dumpscan.synth.kernel.regions import (
@@ -35,20 +36,21 @@ if TYPE_CHECKING:
 
     from dumpscan.synth.kernel.scenario import KernelProcess
     from dumpscan.synth.kernel.system import System
+    from dumpscan.synth.windows.symbols import Values
 
 _PCID_BUILD = 17134
-"""First build that gives address spaces a process-context identifier (Windows 10 1803)."""
+"""First build with process-context identifiers (Windows 10 1803)."""
 _VOLUME = "\\Device\\HarddiskVolume3"
 
 
 class ProcessBuilder:
-    """Builds processes one after the other.
+    """Builds processes.
 
     Args:
         system: The kernel.
         shared: Frames of shared memory, by name.
         seed: Determines addresses.
-        filler: What all frames are filled with; regions with another filler get that instead.
+        filler: The filler of all frames. A region with another filler is filled again.
     """
 
     def __init__(self, system: System, shared: Mapping[str, NDArray[np.uint64]], seed: str, filler: str) -> None:
@@ -61,16 +63,16 @@ class ProcessBuilder:
         self._modules = ProcessModules(system, seed)
 
     def build(self, process: KernelProcess) -> BuiltProcess:
-        """Write a process, except for its descriptors (`finish`).
+        """Write a process, except for its address descriptors, which `finish` writes.
 
         Raises:
-            ScenarioError: If its ranges overlap, lie outside user space, or the image is too small.
+            ScenarioError: If its ranges overlap or lie outside user space, or the image is too small.
         """
         kernel, spec = self._kernel, process.spec
         source = SeededBytes("process", self._seed, str(spec.pid))
-        if spec.pid == SYSTEM_PID:  # it lives in the kernel's own address space
+        if spec.pid == SYSTEM_PID:  # its address space is that of the kernel
             space, dtb = kernel.space, kernel.space.root << PAGE_SHIFT
-        elif process.exited is not None:  # its top table has been freed and zeroed; the object still names the frame
+        elif process.exited is not None:  # its top table was freed and zeroed, but the object may still name the frame
             freed = kernel.memory.take_table()
             space, dtb = kernel.space, 0 if process.dtb_zeroed else freed << PAGE_SHIFT
         else:
@@ -89,7 +91,7 @@ class ProcessBuilder:
         return built
 
     def finish(self, built: BuiltProcess) -> None:
-        """Write the tree of a process's descriptors, once all its ranges are known."""
+        """Write the tree of address descriptors when all ranges of the process are known."""
         set_root(self._kernel, self._files, built.layout.sorted_ranges(built.ranges), built.address)
 
     def _allocate_object(self) -> int:
@@ -97,10 +99,10 @@ class ProcessBuilder:
         body = symbols.offset("_OBJECT_HEADER", "Body")
         quota = symbols.size("_OBJECT_HEADER_QUOTA_INFO") if symbols.has("_OBJECT_HEADER_QUOTA_INFO") else 0
         size = quota + body + symbols.size("_EPROCESS")
-        # Windows 7's objects are found from the end of their pool block, so they must fill it.
-        header = kernel.allocate(kernel.profile.pool_tag, -(-size // 16) * 16) + quota
+        # volatility3 finds objects of Windows 7 from the end of their pool block, so they must fill it.
+        header = kernel.allocate(kernel.profile.pool_tag, align(size, 16)) + quota
         address = header + body
-        values: dict[str, int | bytes] = {
+        values: Values = {
             "PointerCount": 0x1000,
             "HandleCount": 7,
             "TypeIndex": self._system.type_index(header),
@@ -109,12 +111,12 @@ class ProcessBuilder:
         kernel.write(header, symbols.build("_OBJECT_HEADER", values)[:body])
         return address
 
-    def _object_values(self, process: KernelProcess, built: BuiltProcess) -> dict[str, int | bytes]:
+    def _object_values(self, process: KernelProcess, built: BuiltProcess) -> Values:
         kernel, symbols, spec = self._kernel, self._kernel.symbols, process.spec
         threads = built.address + symbols.offset("_EPROCESS", "ThreadListHead")
         control = built.address + symbols.offset("_EPROCESS", "Pcb.ThreadListHead")
-        table: dict[str, int | bytes] = {"HandleCount": 64} if symbols.has("_HANDLE_TABLE", "HandleCount") else {}
-        values: dict[str, int | bytes] = {
+        table: Values = {"HandleCount": 64} if symbols.has("_HANDLE_TABLE", "HandleCount") else {}
+        values: Values = {
             "Pcb.Header.Type": 3,  # ProcessObject of KOBJECTS
             "Pcb.Header.Size": symbols.size("_KPROCESS") // 4 & 0xFF,
             "Pcb.DirectoryTableBase": built.dtb,
@@ -158,14 +160,14 @@ class ProcessBuilder:
             heap=plan.heap + high,
         )
 
-    def _user_half(self, built: BuiltProcess, plan: blocks.AddressPlan) -> dict[str, int | bytes]:
-        """Write all that lies below the kernel, and return what the process object says of it."""
+    def _user_half(self, built: BuiltProcess, plan: blocks.AddressPlan) -> Values:
+        """Write the user half of the address space and return the fields of the process object about it."""
         spec, kernel = built.process.spec, self._kernel
         kuser = AddressRange(start=paging.KUSER_SHARED_DATA_USER, size=PAGE_SIZE, protect=READ_ONLY)
         built.add_range(kuser)
         built.space.map_pages(kuser.start, kernel.shared_data_frame, page_flags(READ_ONLY))
         modules = self._modules.map(built)
-        values: dict[str, int | bytes] = {"SectionBaseAddress": modules[0][1], "Peb": plan.peb}
+        values: Values = {"SectionBaseAddress": modules[0][1], "Peb": plan.peb}
         if kernel.symbols.has("_EPROCESS", "ImageFilePointer"):
             values["ImageFilePointer"] = self._files.file_object(without_drive(spec.executable))
         self._write_blocks(built, plan, modules[0][1])
@@ -179,15 +181,14 @@ class ProcessBuilder:
             built.map_region(region.name, region.size, region.protect, how, address=region.address, filler=filler)
         return values
 
-    def _wow64_values(self) -> dict[str, int | bytes]:
+    def _wow64_values(self) -> Values:
         kernel = self._kernel
         if kernel.symbols.has("_EPROCESS", "WoW64Process"):
-            peb: dict[str, int | bytes] = {"Peb": blocks.PLAN32.peb}
-            return {"WoW64Process": kernel.structure(b"Wow6", "_EWOW64PROCESS", peb)}
+            return {"WoW64Process": kernel.structure(b"Wow6", "_EWOW64PROCESS", {"Peb": blocks.PLAN32.peb})}
         return {"Wow64Process": blocks.PLAN32.peb}
 
     def _write_blocks(self, built: BuiltProcess, plan: blocks.AddressPlan, image_base: int) -> None:
-        """Write PEB, TEB, parameters and environment, and leave out the pages that are to be absent."""
+        """Write PEB, TEB, parameters and environment, except for the pages that are paged out."""
         process, spec = built.process, built.process.spec
         teb32 = plan.teb + blocks.TEB32_OFFSET if spec.wow64 and plan.pointer_size == 8 else 0  # noqa: PLR2004
         thread_id = spec.threads[0].thread_id if spec.threads else spec.pid + 4

@@ -1,4 +1,4 @@
-"""Regions of a process's memory in a kernel image: frames, the entries that map them, and pages that are not there."""
+"""Regions of a process's memory in a kernel image: their frames, page table entries, and absent pages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+from dumpscan.synth.alignment import align
 from dumpscan.synth.kernel.space import PAGED
 from dumpscan.synth.kernel.vad import PROTECTION_INDEX, AddressRange
 from dumpscan.synth.physical.memory import raw_words
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
 READ_WRITE, READ_ONLY, EXECUTE_READ, EXECUTE_WRITE_COPY = 0x04, 0x02, 0x20, 0x80
 """PAGE_* constants (winnt.h)."""
 GRANULARITY = 0x1_0000
-"""Windows hands out address ranges in multiples of this many bytes."""
+"""Windows gives out address ranges in multiples of this many bytes."""
 _WRITABLE_PROTECTIONS = frozenset({0x04, 0x08, 0x40, 0x80})
 _EXECUTABLE_PROTECTIONS = frozenset({0x10, 0x20, 0x40, 0x80})
 _PAGEFILE_FIRST = 0x1_0000
-"""Page number in the page file from which pages are put."""
+"""Number of the first page in the page file that is used."""
 
 
 def page_flags(protect: int) -> int:
-    """Return the bits of a valid entry for a PAGE_* protection."""
+    """Return the flags of a valid entry with a PAGE_* protection."""
     flags = USER_DATA
     if protect not in _WRITABLE_PROTECTIONS:
         flags &= ~(paging.WRITABLE | paging.DIRTY)
@@ -45,7 +46,7 @@ def page_flags(protect: int) -> int:
 
 
 def software_protection(protect: int) -> int:
-    """Return the protection bits that an invalid entry carries."""
+    """Return the protection bits of an invalid entry."""
     return PROTECTION_INDEX[protect] << paging.PROTECTION_SHIFT
 
 
@@ -54,10 +55,10 @@ class MappedRegion:
     """A mapped region.
 
     Attributes:
-        name: Its name in the scenario.
-        range: Its addresses.
-        page_size: Bytes of its pages.
-        shared: Name of the shared memory behind it.
+        name: Name in the scenario.
+        range: The addresses.
+        page_size: Bytes of a page.
+        shared: Name of the shared memory that it maps.
     """
 
     name: str
@@ -67,10 +68,10 @@ class MappedRegion:
 
 
 class RegionMapper:
-    """Maps regions into one process.
+    """Maps regions into a process.
 
     Args:
-        kernel: System space, where prototype entries lie.
+        kernel: System space, which holds prototype entries.
         space: The process's address space.
         shared: Frames of shared memory, by name.
         seed: Determines which pages are absent.
@@ -86,7 +87,7 @@ class RegionMapper:
         self._pagefile = _PAGEFILE_FIRST + int(raw_words(seed, "pagefile", 1)[0] & np.uint64(0xFFFFF))
 
     def map(self, start: int, pages: int, protect: int, how: Paging) -> NDArray[np.uint64]:
-        """Map `pages` 4 KiB pages at `start` and return the frames of those that are there."""
+        """Map `pages` 4 KiB pages at `start` and return the frames of those that are in memory."""
         if how.page_size != PAGE_SIZE:
             return self._map_large(start, pages, protect, how.page_size)
         memory = self._kernel.memory
@@ -123,7 +124,7 @@ class RegionMapper:
         return absent
 
     def _use_prototypes(self, entries: NDArray[np.uint64], pages: list[int], software: np.uint64) -> None:
-        """Move valid entries to an array of prototype entries in paged pool, and refer to them instead."""
+        """Move the entries of pages to an array of prototype entries in paged pool, and refer to these instead."""
         array = self._kernel.store(b"MmSt", entries[pages].tobytes(), pool=PAGED)
         addresses = np.arange(len(pages), dtype=np.uint64) * np.uint64(8) + np.uint64(array & (1 << 48) - 1)
         entries[pages] = addresses << np.uint64(paging.PROTOTYPE_ADDRESS_SHIFT) | software | np.uint64(paging.PROTOTYPE)
@@ -140,10 +141,10 @@ class RegionMapper:
 
 
 class AddressLayout:
-    """Addresses that a process's ranges take, apart from one another.
+    """The addresses of a process that are in use.
 
     Args:
-        floor: Where ranges without an address of their own are put, and upwards.
+        floor: Lowest address for ranges whose address is not given.
     """
 
     def __init__(self, floor: int) -> None:
@@ -151,7 +152,7 @@ class AddressLayout:
         self._taken: list[tuple[int, int]] = []
 
     def take(self, start: int, size: int) -> None:
-        """Note that a range is in use.
+        """Mark a range as in use.
 
         Raises:
             ScenarioError: If it lies outside user space or overlaps another.
@@ -167,17 +168,17 @@ class AddressLayout:
         self._taken.append((start, end))
 
     def choose(self, size: int, alignment: int = GRANULARITY) -> int:
-        """Return the address of a free range, which is not taken yet; the next one chosen lies behind it."""
-        start = -(-self._next // alignment) * alignment
+        """Return the address of a free range, without taking it. The next call looks behind it."""
+        start = align(self._next, alignment)
         moved = True
         while moved:
             moved = False
             for other_start, other_end in self._taken:
                 if start < other_end and other_start < start + size:
-                    start, moved = -(-other_end // alignment) * alignment, True
+                    start, moved = align(other_end, alignment), True
         self._next = start + size + GRANULARITY
         return start
 
     def sorted_ranges(self, ranges: Iterable[AddressRange]) -> list[AddressRange]:
-        """Return ranges by ascending address."""
+        """Return ranges in ascending order."""
         return sorted(ranges, key=lambda entry: entry.start)

@@ -1,4 +1,4 @@
-"""System space of a synthetic image: its regions, its pool, and the kernel's own image."""
+"""System space of a synthetic image: its areas, its pools, and the image of the kernel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+from dumpscan.synth.alignment import align, page_align, page_count
 from dumpscan.synth.physical.paging import KERNEL_DATA, PageTables
 from dumpscan.synth.seeded import SeededBytes
 from dumpscan.synth.windows.process_blocks import encode_text
@@ -14,14 +15,14 @@ from dumpscan.synth.windows.process_blocks import encode_text
 if TYPE_CHECKING:
     from dumpscan.synth.physical.memory import PhysicalMemory
     from dumpscan.synth.windows.profiles import Profile
-    from dumpscan.synth.windows.symbols import KernelSymbols
+    from dumpscan.synth.windows.symbols import KernelSymbols, Values
 
 POOL_GRANULE = 16
 _POOL_HEADER_SIZE = 16
 _POOL_BATCH = 16
-"""Pages that the pool grows by."""
+"""Pages by which a pool grows."""
 _SLOT_SIZE = 1 << 39
-"""Address space below one entry of a top table."""
+"""Bytes of address space below one entry of the top table."""
 
 NONPAGED = "nonpaged pool"
 PAGED = "paged pool"
@@ -29,7 +30,7 @@ SESSION = "session space"
 DRIVERS = "driver images"
 _IMAGE = "kernel image"
 
-# Index in the top table by kind of memory: as Windows 7 and 8.1 fix them [doc: Windows Internals, 6th edition]; later
+# Index in the top table of each kind of memory. Windows 7 and 8.1 fix them [doc: Windows Internals, 6th edition]; later
 # versions draw most of them at boot.
 _FIXED_SLOTS = {
     NONPAGED: 0x1F5,
@@ -45,32 +46,32 @@ _FIXED_SLOTS = {
 }
 _SHARED_DATA_SLOT = 0x1EF
 _IMAGE_SLOT = 0x1F0
-_LARGEST_IMAGE = 1 << 28
+_MAX_IMAGE = 1 << 28
 KERNEL_BASES = range(
-    paging.canonical(_IMAGE_SLOT * _SLOT_SIZE), paging.canonical((_IMAGE_SLOT + 1) * _SLOT_SIZE) - _LARGEST_IMAGE
+    paging.canonical(_IMAGE_SLOT * _SLOT_SIZE), paging.canonical((_IMAGE_SLOT + 1) * _SLOT_SIZE) - _MAX_IMAGE
 )
-"""Where the kernel's image lies: volatility3's quick scan begins here."""
+"""Where the image of the kernel may lie. volatility3's quick scan begins here."""
 _RANDOM_SLOTS = range(0x104, 0x1EC)
 _DRAWN = (NONPAGED, PAGED, SESSION, "system cache", "system page table entries", "page frame database")
 
 
 @dataclass(slots=True)
 class _Area:
-    """A growing region: where its next page goes."""
+    """A growing area of system space: the address of its next page."""
 
     next: int
 
 
 class KernelSpace:
-    """System space, shared by every process.
+    """System space, which all processes share.
 
     Args:
         memory: Physical memory.
-        symbols: Structure layouts.
+        symbols: Layouts of structures.
         profile: Version of Windows.
         root: Frame of the system's top page table.
         seed: Determines every address that Windows randomises.
-        base: Address of the kernel's image, a page in `KERNEL_BASES`; None draws one.
+        base: Address of the kernel's image, a page in `KERNEL_BASES`; None if the seed chooses it.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class KernelSpace:
             base = KERNEL_BASES.start + (source.below(1 << 16) + 1) * paging.LARGE_PAGE_SIZE
         self.base = base
         self._pool: dict[str, tuple[int, int]] = {NONPAGED: (0, 0), PAGED: (0, 0)}
-        for area in self._areas.values():  # every entry of the top table must be there before processes share them
+        for area in self._areas.values():  # processes copy the entries of the top table, so all must be there
             self.space.map_pages(area.next, memory.take(1), KERNEL_DATA)
             area.next += PAGE_SIZE
         self.shared_data_frame = memory.take(1)
@@ -117,21 +118,19 @@ class KernelSpace:
         )
 
     def write(self, address: int, data: bytes | bytearray) -> None:
-        """Write at an address of system space."""
+        """Write at a virtual address."""
         self.space.write(address, data)
 
-    def write_symbol(self, name: str, data: bytes) -> int:
-        """Write at a symbol of the kernel's image and return its address."""
-        address = self.base + self.symbols.rva(name)
-        self.space.write(address, data)
-        return address
+    def write_symbol(self, name: str, data: bytes | bytearray) -> None:
+        """Write at a symbol of the kernel's image."""
+        self.space.write(self.symbol(name), data)
 
     def symbol(self, name: str) -> int:
-        """Return a symbol's address."""
+        """Return the virtual address of a symbol."""
         return self.base + self.symbols.rva(name)
 
     def pages(self, area: str, count: int, flags: int = KERNEL_DATA, *, gap: int = 1) -> int:
-        """Map fresh pages in a region and return their address; `gap` pages before them stay empty."""
+        """Map new pages in an area and return their address. `gap` pages before them are not mapped."""
         grown = self._areas[area]
         address = grown.next + gap * PAGE_SIZE
         grown.next = address + count * PAGE_SIZE
@@ -139,33 +138,30 @@ class KernelSpace:
         return address
 
     def allocate(self, tag: bytes, size: int, *, pool: str = NONPAGED) -> int:
-        """Return the address of `size` zero bytes from a pool, behind a pool header with this tag.
+        """Return the address of `size` zero bytes from a pool. A pool header with this tag is before them.
 
-        What does not fit a page lies on pages of its own, without a header, as big allocations do.
+        Bytes that do not fit on a page get pages of their own without a header, like big allocations of Windows.
         """
-        whole = -(-(size + _POOL_HEADER_SIZE) // POOL_GRANULE) * POOL_GRANULE
+        whole = align(size + _POOL_HEADER_SIZE, POOL_GRANULE)
         if whole > PAGE_SIZE:
-            count = -(-size // PAGE_SIZE)
+            count = page_count(size)
             address = self.pages(pool, count)
             self.write(address, bytes(count * PAGE_SIZE))
             return address
         at, end = self._pool[pool]
         if whole > PAGE_SIZE - at % PAGE_SIZE:
-            at = -(-at // PAGE_SIZE) * PAGE_SIZE
+            at = page_align(at)
         if at + whole > end:
             at = self.pages(pool, _POOL_BATCH)
             end = at + _POOL_BATCH * PAGE_SIZE
             self.write(at, bytes(_POOL_BATCH * PAGE_SIZE))
         self._pool[pool] = (at + whole, end)
-        header = self.symbols.build(
-            "_POOL_HEADER",
-            {
-                "BlockSize": whole // POOL_GRANULE,
-                "PoolType": 3 if pool == PAGED else 2,
-                "PoolTag": tag.ljust(4),
-            },
-        )
-        self.write(at, header)
+        values: Values = {
+            "BlockSize": whole // POOL_GRANULE,
+            "PoolType": 3 if pool == PAGED else 2,
+            "PoolTag": tag.ljust(4),
+        }
+        self.write(at, self.symbols.build("_POOL_HEADER", values))
         return at + _POOL_HEADER_SIZE
 
     def store(self, tag: bytes, data: bytes | bytearray, *, pool: str = NONPAGED) -> int:
@@ -174,26 +170,26 @@ class KernelSpace:
         self.write(address, data)
         return address
 
-    def structure(self, tag: bytes, name: str, values: dict[str, int | bytes], *, pool: str = NONPAGED) -> int:
+    def structure(self, tag: bytes, name: str, values: Values, *, pool: str = NONPAGED) -> int:
         """Put a structure into a pool and return its address."""
         return self.store(tag, self.symbols.build(name, values), pool=pool)
 
-    def text(self, path: str, text: str) -> dict[str, int | bytes]:
-        """Put a string into the pool; return the fields of the UNICODE_STRING at `path` that name it."""
+    def text(self, path: str, text: str) -> Values:
+        """Put a string into the pool and return the fields of a UNICODE_STRING at `path` for it."""
         data = encode_text(text)
         address = self.store(b"IoNm", data + b"\0\0", pool=PAGED) if data else 0
         return {f"{path}.Length": len(data), f"{path}.MaximumLength": len(data) + 2, f"{path}.Buffer": address}
 
     def map_image(self, size: int, rvas: list[tuple[int, int]], headers: bytes) -> None:
-        """Map the kernel's image: its first 32 pages, and every page that the (address, bytes) pairs in `rvas` touch.
+        """Map the first 32 pages of the kernel's image and all pages of the (address, bytes) pairs in `rvas`.
 
-        The first page is writable and not executable, the other 31 are read-only, the page before is empty: MemProcFS
-        takes that for a kernel [seen].
+        The first page is writable and not executable, the other 31 are read-only, and the page before is not mapped:
+        MemProcFS recognises a kernel by this [seen].
         """
         head = 32
         wanted = set(range(min(head, size >> PAGE_SHIFT)))
         for rva, length in rvas:
-            wanted.update(range(rva >> PAGE_SHIFT, (rva + length + PAGE_SIZE - 1) >> PAGE_SHIFT))
+            wanted.update(range(rva >> PAGE_SHIFT, page_count(rva + length)))
         read_only = paging.VALID | paging.ACCESSED
         for page in sorted(wanted):
             frame = self.memory.take(1)

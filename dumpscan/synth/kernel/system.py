@@ -1,7 +1,8 @@
-"""What a Windows kernel says of its system: its image, shared data, debugger data, object types, loaded modules."""
+"""The kernel of an image: its program, shared data, debugger data, object types, and list of loaded modules."""
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 from dumpscan.model.windows import c_kernel as layout
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_kernel import c_kernel
+from dumpscan.model.windows.c_paging import PAGE_SIZE
+from dumpscan.synth.alignment import page_align, page_count
 from dumpscan.synth.kernel.pe import ImageFacts, codeview_record, kernel_headers, module_headers
 from dumpscan.synth.kernel.space import DRIVERS, SESSION, KernelSpace
 from dumpscan.synth.seeded import SeededBytes
@@ -19,15 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dumpscan.synth.physical.memory import PhysicalMemory
+    from dumpscan.synth.windows.symbols import Values
 
-PAGE = paging.PAGE_SIZE
 START_BLOCK = 0x1000
-"""Physical address of the boot processor's start block: the second page of the first MiB."""
+"""Physical address of the boot processor's start block, on the second page of memory."""
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _OWN_IMAGE_SIZE = 0x6_0000
 _IMAGE_TAIL = 0x1_0000
 _OBJECT_TYPES = {2: "Type", 3: "Directory", 4: "SymbolicLink", 5: "Token", 6: "Job", 7: "Process", 8: "Thread"}
-"""By index, the same in all versions here. Index 1 holds a marker that is no address."""
+"""Object types by index, the same in all versions. Index 1 holds a marker that is no address."""
 _TYPE_MARKER = 0xBAD0_B0B0
 PROCESS_TYPE = 7
 PRODUCTS = {"workstation": 1, "domain-controller": 2, "server": 3}
@@ -37,22 +40,22 @@ _DRIVER_PAGES = 8
 
 
 def filetime(moment: datetime | None) -> int:
-    """Return a time as Windows keeps it: 100 ns since 1601, 0 for none."""
+    """Return a time in 100 ns since 1601; 0 for None."""
     return 0 if moment is None else (moment - _EPOCH) // timedelta(microseconds=1) * 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemFacts:
-    """What the scenario says of the system as a whole.
+    """The system as the scenario describes it.
 
     Attributes:
         time: When the image was taken.
         boot: When the system was started.
-        product: A name of `PRODUCTS`.
-        processors: How many.
-        debugger_data: Whether the debugger data block is there in clear; real systems since Windows 8 encode it.
+        product: One of `PRODUCTS`.
+        processors: Number of processors.
+        debugger_data: Whether the debugger data block is readable. Windows encodes it since version 8.
         start_block: Whether the first MiB still holds the boot processor's start block.
-        drivers: File names of loaded modules besides the kernel.
+        drivers: File names of the loaded modules besides the kernel.
     """
 
     time: datetime
@@ -65,7 +68,7 @@ class SystemFacts:
 
 
 class System:
-    """The kernel of an image, written when this is made; processes are linked in afterwards."""
+    """Writes the kernel of an image. Processes are linked into its list afterwards."""
 
     def __init__(self, kernel: KernelSpace, memory: PhysicalMemory, facts: SystemFacts, seed: str) -> None:
         self.kernel = kernel
@@ -74,7 +77,7 @@ class System:
         known = [name for name in SYMBOLS if symbols.has_symbol(name)]
         rvas = [(symbols.rva(name), SYMBOLS[name]) for name in known]
         end = max(rva + size for rva, size in rvas)
-        self.image_size = max(_OWN_IMAGE_SIZE, -(-(end + _IMAGE_TAIL) // PAGE) * PAGE)
+        self.image_size = max(_OWN_IMAGE_SIZE, page_align(end + _IMAGE_TAIL))
         image = ImageFacts(
             size=self.image_size,
             base=kernel.base,
@@ -106,9 +109,7 @@ class System:
         self._number("NtBuildNumber", 0xF000_0000 | profile.build, 4)
         self._number("CmNtCSDVersion", profile.service_pack << 8, 4)
         self._number("KeNumberProcessors", self.facts.processors, 4)
-        kernel.write_symbol(
-            "MmProtectToValue", b"".join(value.to_bytes(4, "little") for value in layout.PROTECT_TO_VALUE)
-        )
+        kernel.write_symbol("MmProtectToValue", struct.pack("<32I", *layout.PROTECT_TO_VALUE))
         self._number("MmSystemRangeStart", paging.KERNEL_SPACE)
         if "MmHighestUserAddress" in known:
             self._number("MmHighestUserAddress", paging.USER_SPACE_END - 1)
@@ -116,20 +117,17 @@ class System:
             self._number("ObHeaderCookie", self.cookie, 1)
         modules, processes = kernel.symbol("PsLoadedModuleList"), kernel.symbol("PsActiveProcessHead")
         debugger_data = kernel.symbol("KdDebuggerDataBlock")
-        version = kernel.symbols.build(
-            "_DBGKD_GET_VERSION64",
-            {
-                "MajorVersion": 0xF,
-                "MinorVersion": profile.build,
-                "ProtocolVersion": 6,
-                "Flags": 7,
-                "MachineType": MACHINE_AMD64,
-                "KernBase": kernel.base,
-                "PsLoadedModuleList": modules,
-                "DebuggerDataList": debugger_data,
-            },
-        )
-        kernel.write_symbol("KdVersionBlock", bytes(version))
+        version: Values = {
+            "MajorVersion": 0xF,
+            "MinorVersion": profile.build,
+            "ProtocolVersion": 6,
+            "Flags": 7,
+            "MachineType": MACHINE_AMD64,
+            "KernBase": kernel.base,
+            "PsLoadedModuleList": modules,
+            "DebuggerDataList": debugger_data,
+        }
+        kernel.write_symbol("KdVersionBlock", kernel.symbols.build("_DBGKD_GET_VERSION64", version))
         if self.facts.debugger_data:
             block = c_kernel.KDDEBUGGER_DATA64(
                 ListFlink=debugger_data,
@@ -142,12 +140,12 @@ class System:
                 NtBuildLab=kernel.symbol("NtBuildLab"),
                 CmNtCSDVersion=kernel.symbol("CmNtCSDVersion"),
             )
-            kernel.write_symbol("KdDebuggerDataBlock", bytes(block.dumps()))
+            kernel.write_symbol("KdDebuggerDataBlock", bytes(block))
         self.link_processes([])
 
     def _write_shared_data(self) -> None:
         symbols, profile, facts = self.kernel.symbols, self.kernel.profile, self.facts
-        values: dict[str, int | bytes] = {
+        values: Values = {
             "TickCountMultiplier": 0x0FA0_0000,
             "ImageNumberLow": MACHINE_AMD64,
             "ImageNumberHigh": MACHINE_AMD64,
@@ -161,22 +159,17 @@ class System:
             "ActiveProcessorCount": facts.processors,
             "NumberOfPhysicalPages": self.kernel.memory.size >> paging.PAGE_SHIFT,
         }
-        for name, ticks in (
-            ("SystemTime", filetime(facts.time)),
-            ("InterruptTime", filetime(facts.time) - filetime(facts.boot)),
-        ):
+        time = filetime(facts.time)
+        for name, ticks in (("SystemTime", time), ("InterruptTime", time - filetime(facts.boot))):
             values[f"{name}.LowPart"] = ticks & 0xFFFF_FFFF
             values[f"{name}.High1Time"] = values[f"{name}.High2Time"] = ticks >> 32
-        data = symbols.build(
-            "_KUSER_SHARED_DATA",
-            {path: value for path, value in values.items() if symbols.has("_KUSER_SHARED_DATA", path)},
-        )
-        self.kernel.write(paging.KUSER_SHARED_DATA_KERNEL, data)
+        known = {path: value for path, value in values.items() if symbols.has("_KUSER_SHARED_DATA", path)}
+        self.kernel.write(paging.KUSER_SHARED_DATA_KERNEL, symbols.build("_KUSER_SHARED_DATA", known))
 
     def _write_object_types(self) -> None:
         table = {1: _TYPE_MARKER}
         for index, name in _OBJECT_TYPES.items():
-            values: dict[str, int | bytes] = {"Index": index, **self.kernel.text("Name", name)}
+            values = {"Index": index, **self.kernel.text("Name", name)}
             table[index] = self.kernel.structure(b"ObjT", "_OBJECT_TYPE", values)
         pointers = b"".join(table.get(index, 0).to_bytes(8, "little") for index in range(max(table) + 2))
         self.kernel.write_symbol("ObTypeIndexTable", pointers)
@@ -185,7 +178,7 @@ class System:
         kernel = self.kernel
         loaded = [("ntoskrnl.exe", kernel.base, self.image_size, "\\SystemRoot\\system32\\ntoskrnl.exe")]
         for name in self.facts.drivers:
-            size = _DRIVER_PAGES * PAGE
+            size = _DRIVER_PAGES * PAGE_SIZE
             base = kernel.pages(DRIVERS, _DRIVER_PAGES)
             facts = ImageFacts(size=size, base=base, timestamp=image.timestamp, version=image.version, dll=True)
             kernel.write(base, module_headers(facts))
@@ -193,9 +186,9 @@ class System:
             loaded.append((name, base, size, f"\\SystemRoot\\system32\\{folder}{name}"))
         nodes = []
         for name, base, size, path in loaded:
-            values: dict[str, int | bytes] = {
+            values: Values = {
                 "DllBase": base,
-                "EntryPoint": base + PAGE,
+                "EntryPoint": base + PAGE_SIZE,
                 "SizeOfImage": size,
                 **kernel.text("FullDllName", path),
                 **kernel.text("BaseDllName", name),
@@ -207,35 +200,33 @@ class System:
     def _write_start_block(self, memory: PhysicalMemory) -> None:
         block = c_kernel.PROCESSOR_START_BLOCK(
             JmpAndCompletionFlag=layout.START_BLOCK_JUMP,
-            LmTarget=self.kernel.base + PAGE,
+            LmTarget=self.kernel.base + PAGE_SIZE,
             Cr3=self.kernel.space.root << paging.PAGE_SHIFT,
         )
-        memory.write(START_BLOCK, bytes(block.dumps()))
+        memory.write(START_BLOCK, bytes(block))
 
     def link(self, head_symbol: str, entries: list[int]) -> None:
-        """Close a doubly linked list: its head at a symbol, its entries' links at these addresses."""
+        """Write a doubly linked list from the addresses of its entries' links. Its head is at a symbol."""
         ring = [self.kernel.symbol(head_symbol), *entries]
         for index, address in enumerate(ring):
             following, previous = ring[(index + 1) % len(ring)], ring[index - 1]
             self.kernel.write(address, following.to_bytes(8, "little") + previous.to_bytes(8, "little"))
 
     def link_processes(self, objects: list[int]) -> None:
-        """Link process objects at these addresses into PsActiveProcessHead."""
+        """Write the list PsActiveProcessHead from the addresses of process objects."""
         links = self.kernel.symbols.offset("_EPROCESS", "ActiveProcessLinks")
         self.link("PsActiveProcessHead", [address + links for address in objects])
 
     def session(self, number: int) -> int:
-        """Return the address of a session's `_MM_SESSION_SPACE`, made when it is first asked for."""
-        address = self._sessions.get(number)
-        if address is None:
-            symbols = self.kernel.symbols
-            address = self.kernel.pages(SESSION, -(-symbols.size("_MM_SESSION_SPACE") // PAGE))
-            self.kernel.write(address, symbols.build("_MM_SESSION_SPACE", {"SessionId": number}))
-            self._sessions[number] = address
-        return address
+        """Return the address of a session's `_MM_SESSION_SPACE`, which is made at the first call."""
+        if number not in self._sessions:
+            data = self.kernel.symbols.build("_MM_SESSION_SPACE", {"SessionId": number})
+            address = self._sessions[number] = self.kernel.pages(SESSION, page_count(len(data)))
+            self.kernel.write(address, data)
+        return self._sessions[number]
 
     def type_index(self, header: int) -> int:
-        """Return what a process object's header at this address holds for its type (encoded since Windows 10)."""
+        """Return the type index in the object header of a process at this address. Windows 10 and later encode it."""
         if self.cookie is None:
             return PROCESS_TYPE
         return PROCESS_TYPE ^ self.cookie ^ header >> 8 & 0xFF

@@ -1,4 +1,4 @@
-"""Virtual address descriptors: the tree in which Windows keeps what each range of a process's addresses is."""
+"""Virtual address descriptors: the tree in which Windows describes the address ranges of a process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dumpscan.synth.kernel.space import KernelSpace
+    from dumpscan.synth.windows.symbols import Values
 
 PROTECTION_INDEX = {0x01: 0, 0x02: 1, 0x10: 2, 0x20: 3, 0x04: 4, 0x08: 5, 0x40: 6, 0x80: 7}
-"""PAGE_* constants to the five protection bits: positions in `c_kernel.PROTECT_TO_VALUE`."""
+"""The five protection bits of each PAGE_* constant: its position in `c_kernel.PROTECT_TO_VALUE`."""
 _IMAGE_MAP = 2
 """`VadImageMap` of `MI_VAD_TYPE`."""
 _LONG_BITS = 32
@@ -27,10 +28,10 @@ class AddressRange:
         start: First address, page-aligned.
         size: Bytes, whole pages.
         protect: PAGE_* constant.
-        private: Whether the memory is the process's own.
-        image: Whether it is a PE image.
+        private: Whether the memory belongs to the process alone.
+        image: Whether the range maps a PE image.
         file: Path of the mapped file, without its drive.
-        committed: Pages charged.
+        committed: Pages charged to the process.
     """
 
     start: int
@@ -43,17 +44,22 @@ class AddressRange:
 
     @property
     def end(self) -> int:
-        """Address of the first byte past it."""
+        """Address past the last byte."""
         return self.start + self.size
 
     @property
     def tag(self) -> bytes:
-        """Pool tag of its descriptor: a short one for private memory, else a full one."""
+        """Pool tag of the descriptor, which is a short one for private memory, else a full one."""
         return b"VadS" if self.private else b"Vad "
+
+    @property
+    def structure(self) -> str:
+        """Name of the descriptor's structure."""
+        return "_MMVAD_SHORT" if self.private else "_MMVAD"
 
 
 class FileObjects:
-    """File objects of mapped files, each made once."""
+    """The file objects and sections of mapped files. Each is made once."""
 
     def __init__(self, kernel: KernelSpace) -> None:
         self._kernel = kernel
@@ -62,40 +68,34 @@ class FileObjects:
 
     def file_object(self, path: str) -> int:
         r"""Return the address of a `_FILE_OBJECT` for a path such as `\\Windows\\System32\\ntdll.dll`."""
-        address = self._objects.get(path)
-        if address is None:
-            kernel = self._kernel
-            values: dict[str, int | bytes] = {"Type": 5, "Size": 0xD8, "ReadAccess": 1, "SharedRead": 1}
-            values.update(kernel.text("FileName", path))
-            address = self._objects[path] = kernel.structure(b"File", "_FILE_OBJECT", values)
-        return address
+        if path not in self._objects:
+            values = {"Type": 5, "Size": 0xD8, "ReadAccess": 1, "SharedRead": 1, **self._kernel.text("FileName", path)}
+            self._objects[path] = self._kernel.structure(b"File", "_FILE_OBJECT", values)
+        return self._objects[path]
 
     def subsection(self, path: str) -> int:
-        """Return the address of a `_SUBSECTION` of a path's section."""
-        address = self._subsections.get(path)
-        if address is None:
-            kernel = self._kernel
-            area = kernel.structure(b"MmCa", "_CONTROL_AREA", {"FilePointer.Value": self.file_object(path) | 0xF})
-            address = self._subsections[path] = kernel.structure(b"MmSb", "_SUBSECTION", {"ControlArea": area})
-        return address
+        """Return the address of a `_SUBSECTION` of the file's section."""
+        if path not in self._subsections:
+            file = self.file_object(path)
+            area = self._kernel.structure(b"MmCa", "_CONTROL_AREA", {"FilePointer.Value": file | 0xF})
+            self._subsections[path] = self._kernel.structure(b"MmSb", "_SUBSECTION", {"ControlArea": area})
+        return self._subsections[path]
 
 
 def write_tree(kernel: KernelSpace, files: FileObjects, ranges: Sequence[AddressRange], owner: int) -> int:
-    """Put descriptors for `ranges` (sorted, apart from one another) into the pool as a balanced tree.
+    """Put the descriptors of sorted ranges into the pool as a balanced tree.
 
     Args:
         kernel: System space.
         files: File objects.
-        ranges: What to describe.
-        owner: Address that the top node's parent link holds (Windows 7: of the tree's own root; 0 otherwise).
+        ranges: The ranges, which do not overlap.
+        owner: Parent link of the top node: the address of the tree's root in Windows 7, otherwise 0.
 
     Returns:
-        The top node's address; 0 for no ranges.
+        The address of the top node; 0 if there are no ranges.
     """
     symbols = kernel.symbols
-    nodes = [
-        kernel.allocate(entry.tag, symbols.size("_MMVAD_SHORT" if entry.private else "_MMVAD")) for entry in ranges
-    ]
+    nodes = [kernel.allocate(entry.tag, symbols.size(entry.structure)) for entry in ranges]
 
     def write(first: int, last: int, parent: int) -> int:
         if first >= last:
@@ -112,7 +112,7 @@ def write_tree(kernel: KernelSpace, files: FileObjects, ranges: Sequence[Address
 def _descriptor(kernel: KernelSpace, files: FileObjects, entry: AddressRange, links: tuple[int, int, int]) -> bytearray:
     symbols = kernel.symbols
     left, right, parent = links
-    structure = "_MMVAD_SHORT" if entry.private else "_MMVAD"
+    structure = entry.structure
     core = "Core." if symbols.has(structure, "Core.StartingVpn") else ""
     first, last = entry.start >> PAGE_SHIFT, (entry.end >> PAGE_SHIFT) - 1
     flags = {
@@ -120,7 +120,7 @@ def _descriptor(kernel: KernelSpace, files: FileObjects, entry: AddressRange, li
         "PrivateMemory": int(entry.private),
         "VadType": _IMAGE_MAP if entry.image else 0,
     }
-    values: dict[str, int | bytes] = {f"{core}StartingVpn": first, f"{core}EndingVpn": last}
+    values: Values = {f"{core}StartingVpn": first, f"{core}EndingVpn": last}
     values.update({f"{core}u.VadFlags.{name}": value for name, value in flags.items()})
     if symbols.has(structure, f"{core}StartingVpnHigh"):
         values[f"{core}StartingVpnHigh"] = first >> _LONG_BITS
@@ -133,18 +133,15 @@ def _descriptor(kernel: KernelSpace, files: FileObjects, entry: AddressRange, li
         }
     else:
         values |= {"LeftChild": left, "RightChild": right, "u1.Parent": parent}
-    charge = f"{core}u1.VadFlags1.CommitCharge"
-    if not symbols.has(structure, charge):
-        charge = f"{core}u.VadFlags.CommitCharge" if symbols.has(structure, f"{core}u.VadFlags.CommitCharge") else ""
-    if charge:
-        values[charge] = entry.committed
+    charges = (f"{core}u1.VadFlags1.CommitCharge", f"{core}u.VadFlags.CommitCharge")
+    values.update({path: entry.committed for path in charges if symbols.has(structure, path)})
     if entry.file is not None and not entry.private:
         values["Subsection"] = files.subsection(entry.file)
     return symbols.build(structure, values)
 
 
 def set_root(kernel: KernelSpace, files: FileObjects, ranges: Sequence[AddressRange], process: int) -> None:
-    """Write a process object's tree, at its `VadRoot`."""
+    """Write the tree of the process object at address `process`, and its `VadRoot`."""
     symbols = kernel.symbols
     root = process + symbols.offset("_EPROCESS", "VadRoot")
     if symbols.has("_EPROCESS", "VadRoot.Root"):
@@ -152,7 +149,7 @@ def set_root(kernel: KernelSpace, files: FileObjects, ranges: Sequence[AddressRa
         kernel.write(root, top.to_bytes(8, "little"))
         return
     top = write_tree(kernel, files, ranges, root)
-    values: dict[str, int | bytes] = {
+    values: Values = {
         "BalancedRoot.u1.Parent": root,
         "BalancedRoot.RightChild": top,
         "DepthOfTree": len(ranges).bit_length(),

@@ -1,1 +1,1 @@
-"""Minidumps from a scenario."""
+"""Minidumps, built from a scenario."""

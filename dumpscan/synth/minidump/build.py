@@ -16,7 +16,7 @@ from dumpscan.synth.objects.catalogue import make
 from dumpscan.synth.placement import Area, Placement, Placer, place
 from dumpscan.synth.regions import file_extents, held_parts, missing_parts, region_areas, region_ranges
 from dumpscan.synth.seeded import SeededBytes
-from dumpscan.synth.truth import object_truths, pairs, process_truth, timestamp, truth_bytes
+from dumpscan.synth.truth import TRUTH_FORMAT, object_truths, pairs, process_truth, timestamp, truth_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -182,6 +182,7 @@ def _truth(
 
     ordered = sorted(placements, key=lambda placement: placement.address)
     return {
+        "format": TRUTH_FORMAT,
         "scenario": scenario.common.name,
         "description": scenario.common.description,
         "dump": f"{scenario.common.name}.dmp",

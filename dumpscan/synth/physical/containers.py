@@ -1,4 +1,4 @@
-"""Physical memory written as acquisition tools and Windows itself write it: crash dumps, LiME, ELF core."""
+"""Files of physical memory as Windows and acquisition tools write them: crash dumps, LiME, ELF core."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from dumpscan.exceptions import ScenarioError
-from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
+from dumpscan.model.windows import c_crash_dump as crash
+from dumpscan.model.windows.c_crash_dump import DumpType, c_crash_dump
+from dumpscan.model.windows.c_paging import PAGE_SHIFT
+from dumpscan.synth.alignment import page_align
 from dumpscan.synth.physical import c_containers as layout
 from dumpscan.synth.physical.c_containers import c_containers
 from dumpscan.synth.windows.isf import MACHINE_AMD64
@@ -25,18 +28,18 @@ _CHUNK = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpFacts:
-    """What a crash dump's header says of the system; addresses are virtual except `dtb`.
+    """What the header of a crash dump says of the system.
 
     Attributes:
         build: Build number.
         dtb: Physical address of the system's top page table.
-        modules: PsLoadedModuleList.
-        processes: PsActiveProcessHead.
-        debugger_data: KdDebuggerDataBlock.
-        processors: How many.
+        modules: Virtual address of PsLoadedModuleList.
+        processes: Virtual address of PsActiveProcessHead.
+        debugger_data: Virtual address of KdDebuggerDataBlock.
+        processors: Number of processors.
         product: `_NT_PRODUCT_TYPE`.
-        time: System time, 100 ns since 1601.
-        uptime: 100 ns.
+        time: System time in 100 ns since 1601.
+        uptime: Time since the start in 100 ns.
     """
 
     build: int
@@ -51,7 +54,7 @@ class DumpFacts:
 
 
 def _copy(memory: PhysicalMemory, start: int, size: int, file: IO[bytes]) -> None:
-    """Append physical memory to a file; what is zero stays a hole."""
+    """Append physical memory to a file, with holes in place of zeros."""
     end = file.tell() + size
     for at in range(start, start + size, _CHUNK):
         chunk = memory.bytes[at : min(at + _CHUNK, start + size)]
@@ -65,13 +68,14 @@ def _copy(memory: PhysicalMemory, start: int, size: int, file: IO[bytes]) -> Non
 
 def _header(memory: PhysicalMemory, facts: DumpFacts, kind: int, pages: int) -> bytes:
     runs = memory.runs
-    if len(runs) > layout.MAXIMUM_RUNS:
-        raise ScenarioError(f"{len(runs)} runs of memory; a crash dump's header holds {layout.MAXIMUM_RUNS}")
+    room = len(c_crash_dump.DUMP_HEADER64().Run)
+    if len(runs) > room:
+        raise ScenarioError(f"{len(runs)} runs of memory; a crash dump's header holds {room}")
     padded = [(start >> PAGE_SHIFT, size >> PAGE_SHIFT) for start, size in runs]
-    padded += [(0, 0)] * (layout.MAXIMUM_RUNS - len(runs))
-    header = c_containers.DUMP_HEADER64(
-        Signature=layout.CRASH_SIGNATURE,
-        ValidDump=layout.CRASH_VALID_DUMP,
+    padded += [(0, 0)] * (room - len(runs))
+    header = c_crash_dump.DUMP_HEADER64(
+        Signature=crash.SIGNATURE,
+        ValidDump=crash.VALID_DUMP_64,
         MajorVersion=15,
         MinorVersion=facts.build,
         DirectoryTableBase=facts.dtb,
@@ -83,46 +87,45 @@ def _header(memory: PhysicalMemory, facts: DumpFacts, kind: int, pages: int) -> 
         KdDebuggerDataBlock=facts.debugger_data,
         NumberOfRuns=len(runs),
         NumberOfPages=sum(size for _, size in runs) >> PAGE_SHIFT,
-        Run=[c_containers.PHYSICAL_MEMORY_RUN64(BasePage=base, PageCount=count) for base, count in padded],
+        Run=[c_crash_dump.PHYSICAL_MEMORY_RUN64(BasePage=base, PageCount=count) for base, count in padded],
         DumpType=kind,
-        RequiredDumpSpace=layout.CRASH_HEADER_SIZE + (pages << PAGE_SHIFT),
+        RequiredDumpSpace=len(c_crash_dump.DUMP_HEADER64) + (pages << PAGE_SHIFT),
         SystemTime=facts.time,
         SystemUpTime=facts.uptime,
         ProductType=facts.product,
     )
-    return bytes(header.dumps())
+    return bytes(header)
 
 
 def _write_crash(memory: PhysicalMemory, facts: DumpFacts, file: IO[bytes]) -> None:
     pages = sum(size for _, size in memory.runs) >> PAGE_SHIFT
-    file.write(_header(memory, facts, layout.DUMP_TYPE_FULL, pages))
+    file.write(_header(memory, facts, DumpType.FULL, pages))
     for start, size in memory.runs:
         _copy(memory, start, size, file)
 
 
 def _write_bitmap(memory: PhysicalMemory, facts: DumpFacts, file: IO[bytes]) -> None:
-    """Leave out the frames that nothing uses."""
+    """Write a bitmap dump, which leaves out the frames that nothing uses."""
     held = memory.in_use()
     bitmap = np.packbits(held, bitorder="little").tobytes()
     pages = int(held.sum())
-    first = layout.CRASH_HEADER_SIZE + len(c_containers.SUMMARY_DUMP64) + len(bitmap)
-    first = -(-first // PAGE_SIZE) * PAGE_SIZE
-    summary = c_containers.SUMMARY_DUMP64(
-        Signature=layout.BITMAP_SIGNATURE,
-        ValidDump=layout.BITMAP_VALID_DUMP,
+    first = page_align(len(c_crash_dump.DUMP_HEADER64) + len(c_crash_dump.BITMAP_DUMP) + len(bitmap))
+    summary = c_crash_dump.BITMAP_DUMP(
+        Signature=crash.BITMAP_SIGNATURES[0],
+        ValidDump=crash.PART_VALID_DUMP,
         HeaderSize=first,
         Pages=pages,
         BitmapSize=len(held),
     )
-    file.write(_header(memory, facts, layout.DUMP_TYPE_BITMAP_FULL, pages))
-    file.write(bytes(summary.dumps()) + bitmap)
+    file.write(_header(memory, facts, DumpType.BITMAP_FULL, pages))
+    file.write(bytes(summary) + bitmap)
     file.seek(first)
     for start, count in _runs_of(held):
         _copy(memory, start << PAGE_SHIFT, count << PAGE_SHIFT, file)
 
 
 def _runs_of(held: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return (first frame, frames) of the runs of true."""
+    """Return the (first frame, number of frames) of each run of true values."""
     edges = np.flatnonzero(np.diff(held, prepend=False, append=False)).reshape(-1, 2)
     return [(int(first), int(past - first)) for first, past in edges]
 
@@ -132,7 +135,7 @@ def _write_lime(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> N
         header = c_containers.LIME_RANGE(
             magic=layout.LIME_MAGIC, version=layout.LIME_VERSION, s_addr=start, e_addr=start + size - 1
         )
-        file.write(bytes(header.dumps()))
+        file.write(bytes(header))
         _copy(memory, start, size, file)
 
 
@@ -148,14 +151,13 @@ def _write_elf(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> No
         e_phentsize=entry_size,
         e_phnum=len(memory.runs),
     )
-    file.write(bytes(header.dumps()))
-    offset = -(-(header_size + entry_size * len(memory.runs)) // PAGE_SIZE) * PAGE_SIZE
-    first = offset
+    file.write(bytes(header))
+    first = offset = page_align(header_size + entry_size * len(memory.runs))
     for start, size in memory.runs:
         segment = c_containers.ELF64_PHDR(
             p_type=layout.ELF_LOAD, p_offset=offset, p_paddr=start, p_filesz=size, p_memsz=size
         )
-        file.write(bytes(segment.dumps()))
+        file.write(bytes(segment))
         offset += size
     file.seek(first)
     for start, size in memory.runs:
@@ -164,18 +166,17 @@ def _write_elf(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> No
 
 @dataclass(frozen=True, slots=True)
 class ContainerFormat:
-    """A file format: the ending of its files' names, and its writer."""
+    """A file format: the suffix of its file names, and its writer; None if the file is the memory itself."""
 
     suffix: str
     write: Callable[[PhysicalMemory, DumpFacts, IO[bytes]], None] | None
 
 
-RAW = "raw"
 CONTAINERS = {
-    RAW: ContainerFormat(".raw", None),
+    "raw": ContainerFormat(".raw", None),
     "crash": ContainerFormat(".dmp", _write_crash),
     "crash-bitmap": ContainerFormat(".dmp", _write_bitmap),
     "lime": ContainerFormat(".lime", _write_lime),
     "elf": ContainerFormat(".elf", _write_elf),
 }
-"""Formats by name. `raw` has no writer: the memory's own file is one."""
+"""The formats by name."""

@@ -1,4 +1,4 @@
-"""What fills physical memory between everything else: pages like a running system's, on some frames and not others."""
+"""Filler for physical memory: pages like those of a running system on some frames, zeros on the others."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _PERCENT = 100
 _POOL_PAGES = 1024
 _CLUSTER_PAGES = 64
-"""Frames that are filled or left zero together: a running system zeroes and hands out memory in runs, too."""
+"""Frames that are filled or left zero together, since a running system also zeroes and gives out memory in runs."""
 _CHUNK_PAGES = 2048
 _HEADER_SHARE = 1 << 19
-"""Bytes of filler, about, to each header that opens like a certificate or key and is none."""
+"""Average bytes of filler for each opening that looks like a certificate or key and is not."""
 _NEAR_MISSES = (
     bytes.fromhex("3082036e308202c6a003020102021100"),
     bytes.fromhex("308204a4020100028201010000000000"),
@@ -33,15 +33,15 @@ _NEAR_MISSES = (
     bytes.fromhex("0702000000a400005253413200080000"),
     bytes.fromhex("30820a0d3082020930820305a0030201"),
 )
-"""Openings with lengths that lead into noise: what a scanner must look at, and drop. About 1 200 a GiB, as in ordinary
-memory (field guide, section 5)."""
+"""Openings whose lengths lead into noise: a scanner must look at them and drop them. There are about 1,200 in a GiB, as
+in ordinary memory (field guide, section 5)."""
 
 
 def fill(memory: PhysicalMemory, kind: str, density: int, seed: str) -> None:
-    """Fill `density` percent of all frames, and leave the others zero.
+    """Fill `density` percent of all frames and leave the others zero.
 
     Raises:
-        ScenarioError: If there is no filler of that kind.
+        ScenarioError: If there is no filler of this kind.
     """
     if kind == "zeros" or not density:
         return
@@ -62,7 +62,7 @@ def fill(memory: PhysicalMemory, kind: str, density: int, seed: str) -> None:
 
 
 def _pool(kind: str, seed: str) -> NDArray[np.uint8]:
-    """Return pages to draw from. `mixed` filler has zero pages of its own, which count as filled."""
+    """Return the pages to draw from. Some pages of `mixed` filler are zero; they count as filled."""
     buffer = BytesIO()
     filler(kind, _POOL_PAGES * PAGE_SIZE, seed).write_to(buffer)
     return np.frombuffer(buffer.getvalue(), np.uint8).reshape(_POOL_PAGES, PAGE_SIZE)
@@ -80,7 +80,7 @@ def _add_headers(content: NDArray[np.uint8], drawn: NDArray[np.uint64]) -> None:
 
 
 def fill_frames(memory: PhysicalMemory, frames: NDArray[np.uint64], kind: str, seed: str) -> None:
-    """Give frames a content of their own: zeros, noise, or what a filler's name says."""
+    """Replace the content of frames with filler of another kind."""
     if kind == "zeros":
         used = frames[memory.filled[frames]]
         memory.pages[used] = 0

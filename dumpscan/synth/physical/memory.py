@@ -1,4 +1,4 @@
-"""Physical memory of a synthetic image: a sparse file, and its frames handed out in a seeded random order."""
+"""Physical memory of a synthetic image: a sparse file whose frames are given out in an order chosen by the seed."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIRST_FREE = 0x10_0000
-"""Physical address below which frames have fixed uses: the start block and, as on every PC, what the firmware keeps."""
+"""Frames below this physical address have fixed uses, like the start block and the firmware's memory on every PC."""
 TABLES_FROM = 0x100_0000
 """Physical address from which page tables lie. The system's own top table is the only one below: volatility3 takes the
 lowest that it finds (field guide, section 8, point 8)."""
 _TABLE_SHARE = 10
-"""One frame in this many above `TABLES_FROM` is kept for page tables."""
+"""One frame of this many above `TABLES_FROM` is kept for page tables."""
 
 
 def raw_words(seed: str, label: str, count: int) -> NDArray[np.uint64]:
     """Return `count` seeded 64-bit words.
 
-    numpy guarantees a bit generator's raw output to stay the same in every version, but not that of its other methods.
+    numpy guarantees that the raw output of a bit generator stays the same in every version, but not the output of other
+    methods.
     """
     key = int.from_bytes(SeededBytes(label, seed).take(16), "little")
     return np.random.Philox(key=key).random_raw(count)
 
 
 class PhysicalMemory:
-    """Memory-mapped RAM, as it lies in a raw image: a byte's offset in the file is its physical address.
+    """RAM as a memory-mapped raw image: the offset of a byte in the file is its physical address.
 
     Args:
-        file: An empty file, open for reading and writing; it stays sparse where nothing is written.
-        runs: (first byte, bytes) of RAM, ascending, page-aligned; what lies between is not there and stays zero.
-        seed: Determines the order in which frames are handed out.
-        keep: Frames above `FIRST_FREE` with a fixed use, which are not handed out.
-        large: Number of 2 MiB pages that will be asked for.
-        huge: Number of 1 GiB pages that will be asked for.
+        file: An empty file, open for reading and writing. It stays sparse where nothing is written.
+        runs: Ascending (first byte, bytes) of RAM, page-aligned. There is no RAM between them, only zeros in the file.
+        seed: Determines the order in which frames are given out.
+        keep: Frames above `FIRST_FREE` with a fixed use, which are not given out.
+        large: Number of 2 MiB pages to reserve.
+        huge: Number of 1 GiB pages to reserve.
 
     Raises:
-        ScenarioError: If large pages find no room.
+        ScenarioError: If there is no room for the large pages.
         OSError: If the file cannot grow or be mapped.
     """
 
@@ -105,7 +106,7 @@ class PhysicalMemory:
         return chosen
 
     def take(self, count: int) -> NDArray[np.uint64]:
-        """Return `count` frame numbers that nothing else has.
+        """Return the numbers of `count` frames that nothing else uses.
 
         Raises:
             ScenarioError: If the image is too small.
@@ -114,7 +115,7 @@ class PhysicalMemory:
         if end > len(self._data):
             raise ScenarioError(
                 f"the image's {self.size >> 20} MiB are too small: {count} more pages wanted, "
-                f"{len(self._data) - self._next_data} of {len(self._data)} left"
+                f"{self.free_frames} of {len(self._data)} left"
             )
         frames = self._data[self._next_data : end]
         self._next_data = end
@@ -130,16 +131,16 @@ class PhysicalMemory:
         return frame
 
     def take_contiguous(self, bytes_each: int) -> int:
-        """Return the first frame of a page of 2 MiB or 1 GiB, of those that were reserved."""
+        """Return the first frame of one of the reserved pages of 2 MiB or 1 GiB."""
         return self._contiguous[bytes_each].pop()
 
     @property
     def free_frames(self) -> int:
-        """Number of frames for data that nothing has taken yet."""
+        """Number of frames that are free for data."""
         return len(self._data) - self._next_data
 
     def in_use(self) -> NDArray[np.bool_]:
-        """Return, frame by frame, whether something lies there: an allocation, filler, or a fixed use."""
+        """Return for each frame whether it holds something: data, a page table, filler, or a fixed use."""
         held = self.filled.copy()
         held[self._data[: self._next_data]] = True
         held[self._tables[: self._next_table]] = True
@@ -151,7 +152,7 @@ class PhysicalMemory:
         self.bytes[frame << PAGE_SHIFT : (frame + 1) << PAGE_SHIFT] = 0
 
     def table(self, frame: int) -> NDArray[np.uint64]:
-        """Return a frame as its 512 entries, writable."""
+        """Return a frame as an array of 512 entries. Writing to it writes to the memory."""
         first = frame << PAGE_SHIFT >> 3
         return self.words[first : first + (PAGE_SIZE >> 3)]
 
@@ -160,7 +161,7 @@ class PhysicalMemory:
         self.bytes[address : address + len(data)] = np.frombuffer(data, dtype=np.uint8)
 
     def write_pages(self, frame: int, content: NDArray[np.uint8]) -> None:
-        """Write whole frames through the file, which is faster than through the mapping and keeps its holes small."""
+        """Write whole frames through the file, which is faster than through the mapping and leaves larger holes."""
         self._file.seek(frame << PAGE_SHIFT)
         self._file.write(content.data)
         self._file.flush()
@@ -170,5 +171,5 @@ class PhysicalMemory:
         return self.bytes[address : address + size].tobytes()
 
     def close(self) -> None:
-        """Unmap the file; the operating system writes back what the file's other users see already."""
+        """Unmap the file. The operating system writes back what is not yet on the disk."""
         del self.pages, self.words, self.bytes

@@ -1,4 +1,4 @@
-"""A virtual address space of a synthetic image: page tables of four levels, written as the processor reads them."""
+"""Page tables of four levels in a synthetic image, as the processor reads them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TOP = 4
 
 
 class PageTables:
-    """Page tables under one top table (PML4).
+    """The page tables below one top table (PML4): an address space.
 
     Args:
-        memory: Where the tables lie.
-        root: Frame of the top table, zeroed.
-        self_map: Index of the top table's reference to itself.
+        memory: Physical memory, which holds the tables.
+        root: Frame of the top table, which is zero.
+        self_map: Index at which the top table refers to itself.
     """
 
     def __init__(self, memory: PhysicalMemory, root: int, self_map: int) -> None:
@@ -40,7 +40,7 @@ class PageTables:
         memory.table(root)[self_map] = root << PAGE_SHIFT | _LINK | paging.NO_EXECUTE
 
     def share_kernel(self, system: PageTables) -> None:
-        """Take over the system's half of another space's top table, as Windows does for every process."""
+        """Copy the system half of another top table, as Windows does for every process."""
         half = slice(paging.KERNEL_HALF, ENTRIES_PER_TABLE)
         mine = self.memory.table(self.root)
         own = mine[self.self_map]
@@ -48,7 +48,7 @@ class PageTables:
         mine[self.self_map] = own
 
     def _table_for(self, address: int, level: int) -> int:
-        """Return the frame of the table of `level` (4 to 1) that holds an address's entry, made if need be."""
+        """Return the frame of the table of `level` (4 to 1) with the entry of an address. Missing tables are made."""
         if level == _TOP:
             return self.root
         span = address >> PAGE_SHIFT + paging.INDEX_BITS * level
@@ -69,11 +69,11 @@ class PageTables:
         return frame
 
     def ensure(self, address: int) -> None:
-        """Make the tables that lead to an address, so that other spaces can share them."""
+        """Make the tables that lead to an address, so that other address spaces can share them."""
         self._table_for(address, 1)
 
     def set_entries(self, address: int, entries: NDArray[np.uint64]) -> None:
-        """Write last-level entries for consecutive pages from a page-aligned `address` on."""
+        """Write last-level entries of consecutive pages from a page-aligned `address` on."""
         done = 0
         while done < len(entries):
             at = address + (done << PAGE_SHIFT)
@@ -87,13 +87,13 @@ class PageTables:
         self.set_entries(address, frames << np.uint64(PAGE_SHIFT) | np.uint64(flags))
 
     def map_large(self, address: int, frame: int, size: int, flags: int) -> None:
-        """Map one page of 2 MiB or 1 GiB at an address aligned to it."""
+        """Map one page of 2 MiB or 1 GiB at an address that is a multiple of its size."""
         level = 2 if size == paging.LARGE_PAGE_SIZE else 3
         table = self.memory.table(self._table_for(address, level))
         table[paging.index(address, level)] = frame << PAGE_SHIFT | flags | paging.LARGE
 
     def entry(self, address: int) -> tuple[int, int]:
-        """Walk the tables: the entry that maps an address, or that ends the walk, and its level (4 to 1)."""
+        """Walk the tables and return the entry at which the walk for an address ends, and its level (4 to 1)."""
         frame = self.root
         for level in range(_TOP, 0, -1):
             entry = int(self.memory.table(frame)[paging.index(address, level)])
@@ -103,7 +103,7 @@ class PageTables:
         raise AssertionError  # the last level returns
 
     def physical(self, address: int) -> tuple[int | None, int]:
-        """Walk the tables: (physical address, or None where no frame is known; bytes to the end of the page)."""
+        """Return (physical address, bytes to the end of the page). The address is None if no frame is known."""
         entry, level = self.entry(address)
         span = 1 << PAGE_SHIFT + paging.INDEX_BITS * (level - 1)
         if not paging.is_present(entry):
@@ -112,7 +112,7 @@ class PageTables:
         return base + (address & span - 1), span - (address & span - 1)
 
     def extents(self, address: int, size: int) -> Iterator[tuple[int | None, int]]:
-        """Yield (physical address or None, bytes) of the pieces that `size` bytes at an address lie in."""
+        """Yield the (physical address or None, bytes) of each piece of `size` bytes at an address."""
         while size:
             physical, rest = self.physical(address)
             piece = min(rest, size)
@@ -121,7 +121,7 @@ class PageTables:
             size -= piece
 
     def write(self, address: int, data: bytes | bytearray) -> None:
-        """Write at a virtual address; bytes of pages that have no frame are dropped."""
+        """Write at a virtual address. Bytes on pages without a frame are dropped."""
         view = memoryview(data)
         done = 0
         for physical, piece in self.extents(address, len(data)):
@@ -130,6 +130,6 @@ class PageTables:
             done += piece
 
     def read(self, address: int, size: int) -> bytes:
-        """Read at a virtual address; pages that have no frame read as zeros."""
+        """Read at a virtual address. Pages without a frame read as zeros."""
         pieces = self.extents(address, size)
         return b"".join(bytes(n) if physical is None else self.memory.read(physical, n) for physical, n in pieces)

@@ -1,1 +1,1 @@
-"""Layouts and symbol tables of Windows kernels that only the generator needs."""
+"""Layouts and symbol tables of Windows that only the generator needs."""

@@ -1,7 +1,7 @@
-"""Symbol tables in volatility3's intermediate symbol format (ISF), made from the layouts.
+"""Symbol tables made from the layouts, in volatility3's intermediate symbol format (ISF).
 
 Format: volatility3's JSON schema 6.2.0 and what its `WindowsKernelIntermedSymbols` asks of a table [vol].
-A table made here claims a GUID of its own, which its content determines: no real kernel's symbols lie like this.
+A table made here has a GUID of its own, determined by its content, because no real kernel has these symbol addresses.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.model.c_process import c_process
+from dumpscan.synth.alignment import align
 from dumpscan.synth.windows.layouts import LAYOUTS, VERSIONS
 
 if TYPE_CHECKING:
@@ -52,20 +53,20 @@ _INTEGERS = {
     "wchar": "wchar",
     "void": "void",
 }
-"""Names of the layouts' notation, and what Microsoft's compiler, and so every real table, calls them."""
+"""The names in the layouts, and those of Microsoft's compiler, which real tables use."""
 
 _SHARED_LAYOUTS = {
     "_UNICODE_STRING": "UNICODE_STRING64",
     "_PEB": "PEB64",
     "_RTL_USER_PROCESS_PARAMETERS": "RTL_USER_PROCESS_PARAMETERS64",
 }
-"""Structures whose offsets `c_process` gives."""
+"""Structures whose offsets are taken from `c_process`."""
 
 ENUMERATIONS = {"_NT_PRODUCT_TYPE": {"NtProductWinNt": 1, "NtProductLanManNt": 2, "NtProductServer": 3}}
-"""From `ntdef.h`. All are ints."""
+"""Enumerations of `ntdef.h`. All are ints."""
 
 SYMBOLS = {
-    # name: bytes that lie there
+    # name: bytes at the symbol
     "NtBuildLab": 0x40,
     "NtBuildNumber": 4,
     "CmNtCSDVersion": 4,
@@ -83,7 +84,7 @@ SYMBOLS = {
     "ObTypeIndexTable": 8 * 256,
     "ObHeaderCookie": 1,
 }
-"""Kernel symbols that an image needs. In a table made here they follow one another in the kernel's data."""
+"""The kernel symbols that an image needs. In a table made here they follow one another in the kernel's data."""
 
 SYMBOLS_RVA = 0x4_0000
 """Address of the first symbol, relative to the kernel's base, in tables made here."""
@@ -132,7 +133,7 @@ def _place_symbols(profile: Profile) -> Iterator[tuple[str, int]]:
         if name == "ObHeaderCookie" and not profile.object_cookie:
             continue
         yield name, rva
-        rva += -(-size // _SYMBOL_ALIGNMENT) * _SYMBOL_ALIGNMENT
+        rva += align(size, _SYMBOL_ALIGNMENT)
 
 
 def _user_types(column: int) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def _user_types(column: int) -> dict[str, Any]:
 
 
 def _pick(cells: list[str], column: int) -> str | None:
-    """Return the cell of a version, None for one that has no such thing."""
+    """Return the cell of a version; None if the version does not have the structure or field."""
     if len(cells) not in (1, len(VERSIONS)):
         raise ValueError(f"layouts: {len(cells)} cells in a row; expected 1 or {len(VERSIONS)}: {cells}")
     cell = cells[0 if len(cells) == 1 else column]
@@ -194,6 +195,6 @@ def _base(name: str) -> dict[str, Any]:
 
 
 def isf_path(isf: Mapping[str, Any]) -> str:
-    """Return where volatility3 looks for a table, relative to a symbols directory: `windows/PDB/GUID-AGE.json.xz`."""
+    """Return the path of a table relative to a symbols directory, for volatility3: `windows/PDB/GUID-AGE.json.xz`."""
     pdb = isf["metadata"]["windows"]["pdb"]
     return f"windows/{pdb['database']}/{pdb['GUID'].upper()}-{pdb['age']}.json.xz"

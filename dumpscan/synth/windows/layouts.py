@@ -1,14 +1,15 @@
 """Layouts of the Windows x64 kernel's structures, one table for all versions.
 
-Notation. A line without indentation opens a structure: its name, then its size in bytes. An indented line is a field of
-it: name, type, then its offset in bytes, with `.bit` behind it for a bit field. A single size or offset holds for every
-version; otherwise there is one per version, in the order of `VERSIONS`, and `-` where that version has no such thing.
-`@` stands for the offset that `dumpscan.model.c_process` gives, where the structure is also read in other dumps.
+A line without indentation opens a structure: its name, then its size in bytes. An indented line is a field: its name,
+type and offset in bytes. A bit field has `.bit` behind its offset. A single size or offset holds for every version.
+Otherwise there is one for each version in the order of `VERSIONS`, or `-` if the version does not have the structure or
+field. `@` stands for the offset in `dumpscan.model.c_process`, which describes structures that are also read in
+minidumps.
 
-Types: u8 u16 u32 u64, i8 i16 i32 i64, wchar (16 bits), void, a structure's or enumeration's name; `*` behind it is a
-pointer, `[n]` an array, `:n` a bit field of n bits in such an integer.
-Only the fields that something here reads or writes are named, and those that volatility3's Windows plugins read.
-A structure without fields is one whose existence and size volatility3 asks for.
+The types are u8 u16 u32 u64, i8 i16 i32 i64, wchar (16 bits), void, and the names of structures and enumerations. `*`
+makes a pointer of a type, `[n]` an array, `:n` a bit field of n bits in an integer of this type. The table has the
+fields that are read or written here and those that volatility3's Windows plugins read. It has structures without fields
+where volatility3 asks for their existence and size.
 
 Sources, by column:
     7sp1    symbols of ntkrnlmp.pdb 339E74133576439CBCDF7E0229DA3773-1 (6.1.7601)
@@ -19,7 +20,7 @@ Sources, by column:
     21h2    symbols of ntkrnlmp.pdb 32C1A669D5FFEFD41091F636CFDB6E99-1 (10.0.22000)
     22h2    the Vergilius project's listings (10.0.22621; 23H2 is the same kernel) of `_EPROCESS`, `_KPROCESS` and
             `_RTL_USER_PROCESS_PARAMETERS`; for VADs, pool and object headers and sessions its listings of 24H2, where
-            they agree with 21h2. All else of this column is taken over from 21h2 and not confirmed: the sizes of
+            they agree with 21h2. The rest of this column is that of 21h2 and not confirmed: the sizes of
             `_KUSER_SHARED_DATA`, `_PEB`, `_KTHREAD`, `_ETHREAD`, `_LDR_DATA_TABLE_ENTRY` and of the structures
             without fields.
 """

@@ -1,4 +1,4 @@
-"""A kernel's symbol table, ours or a real one: sizes, offsets, addresses, and structures written and read by them."""
+"""A kernel's symbol table: sizes, offsets and addresses, and structures written and read by them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ if TYPE_CHECKING:
 
 _GUID = re.compile(r"[0-9A-Fa-f]{32}")
 _POINTER_SIZE = 8
-_LARGEST_STRUCTURE = 1 << 20
-"""Bytes; the largest of a real kernel that is of any use here has 0x5000."""
-_LARGEST_IMAGE = 1 << 28
-"""Bytes of a kernel's image; real ones have 6 to 18 MiB."""
+_MAX_STRUCTURE = 1 << 20
+"""Bytes of a structure. The largest one used here has 0x5000 bytes in a real kernel."""
+_MAX_IMAGE = 1 << 28
+"""Bytes of a kernel's image. Real ones have 6 to 18 MiB."""
+
+Values = dict[str, int | bytes]
+"""Fields of a structure by path, as `KernelSymbols.write` takes them."""
 
 
 class MissingSymbolError(DumpscanError):
-    """A symbol table lacks something that a Windows x64 kernel's has, or says it in a way that makes no sense."""
+    """A symbol table lacks something that every Windows x64 kernel has, or gives an impossible value for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StructField:
-    """Where a field lies in its structure.
+    """The place of a field in its structure.
 
     Attributes:
-        offset: Bytes from the structure's beginning.
+        offset: Bytes from the beginning of the structure.
         size: Bytes of the field, or of the integer that holds a bit field.
-        bit: Position of a bit field in that integer.
-        bits: Bits of a bit field; 0 for any other field.
+        bit: Position of a bit field in the integer.
+        bits: Number of bits of a bit field; 0 for any other field.
     """
 
     offset: int
@@ -41,7 +44,7 @@ class StructField:
 
     @property
     def end_bit(self) -> int:
-        """Position past the last bit of a bit field."""
+        """Position past the last bit of a bit field in the integer."""
         return self.bit + self.bits
 
 
@@ -49,10 +52,10 @@ class KernelSymbols:
     """A symbol table in intermediate symbol format.
 
     Args:
-        isf: The JSON object; it need not be valid in parts that are not asked for.
+        isf: The JSON object. Parts that nobody asks for need not be valid.
 
     Raises:
-        MissingSymbolError: If it is not the table of a Windows kernel.
+        MissingSymbolError: If this is not the table of a Windows kernel.
     """
 
     def __init__(self, isf: Mapping[str, Any]) -> None:
@@ -72,7 +75,7 @@ class KernelSymbols:
         self._fields: dict[tuple[str, str], StructField] = {}
 
     def has(self, structure: str, path: str = "") -> bool:
-        """Whether the table has a structure, or a field of it."""
+        """Return whether the table has a structure or, if `path` is given, this field of it."""
         try:
             if path:
                 self.field(structure, path)
@@ -88,29 +91,29 @@ class KernelSymbols:
             size = int(self._types[structure]["size"])
         except (KeyError, TypeError, ValueError) as error:
             raise MissingSymbolError(f"the symbol table has no {structure}") from error
-        if not 0 < size <= _LARGEST_STRUCTURE:
+        if not 0 < size <= _MAX_STRUCTURE:
             raise MissingSymbolError(f"the symbol table says that {structure} has {size} bytes")
         return size
 
     def has_symbol(self, name: str) -> bool:
-        """Whether the table has a symbol of this name."""
+        """Return whether the table has a symbol of this name."""
         return name in self._symbols
 
     def rva(self, name: str) -> int:
-        """Return a symbol's address, relative to the kernel's base."""
+        """Return the address of a symbol relative to the kernel's base."""
         try:
             rva = int(self._symbols[name]["address"])
         except (KeyError, TypeError, ValueError) as error:
             raise MissingSymbolError(f"the symbol table has no symbol {name}") from error
-        if not 0 < rva < _LARGEST_IMAGE:
+        if not 0 < rva < _MAX_IMAGE:
             raise MissingSymbolError(f"the symbol table says that {name} lies at {rva:#x} in the kernel's image")
         return rva
 
     def field(self, structure: str, path: str) -> StructField:
-        """Return where a field lies; `path` names it, through embedded structures with dots (`Pcb.DirectoryTableBase`).
+        """Return the place of a field. Dots in `path` lead into embedded structures: `Pcb.DirectoryTableBase`.
 
         Raises:
-            MissingSymbolError: If there is none.
+            MissingSymbolError: If there is no such field.
         """
         found = self._fields.get((structure, path))
         if found is None:
@@ -150,10 +153,11 @@ class KernelSymbols:
         """Return a field's offset in bytes."""
         return self.field(structure, path).offset
 
-    def write(self, buffer: bytearray, structure: str, values: Mapping[str, int | bytes], at: int = 0) -> None:
-        """Set fields of a structure that lies in `buffer` at offset `at`.
+    def write(self, buffer: bytearray, structure: str, values: Values, at: int = 0) -> None:
+        """Set fields of a structure in `buffer` at the offset `at`.
 
-        Integers are taken modulo the field's width; bytes are cut to it, and what is shorter leaves the rest as it was.
+        An integer is cut to the width of its field. Bytes are cut to it too; if they are shorter, the rest of the field
+        keeps its value.
         """
         for path, value in values.items():
             field = self.field(structure, path)
@@ -170,8 +174,8 @@ class KernelSymbols:
             width = (1 << 8 * field.size) - 1
             buffer[start : start + field.size] = (whole & width).to_bytes(field.size, "little")
 
-    def build(self, structure: str, values: Mapping[str, int | bytes]) -> bytearray:
-        """Return a new structure with these fields set and all else zero."""
+    def build(self, structure: str, values: Values) -> bytearray:
+        """Return a new structure with these fields. All others are zero."""
         buffer = bytearray(self.size(structure))
         self.write(buffer, structure, values)
         return buffer

@@ -1,4 +1,4 @@
-"""Symbol tables that images are built from: the model's own, or one that a user names."""
+"""The symbol tables from which images are built: made from the layouts, or read from a file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from dumpscan.synth.windows.symbols import KernelSymbols, MissingSymbolError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAXIMUM_TABLE = 256 << 20
-"""Bytes of a symbol table's JSON; those of real kernels have 20 to 40 MiB."""
+_MAX_TABLE = 256 << 20
+"""Bytes of a symbol table's JSON. The tables of real kernels have 20 to 40 MiB."""
 _NEEDED = tuple(name for name in SYMBOLS if name not in ("ObHeaderCookie", "MmHighestUserAddress"))
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolTable:
-    """A symbol table and the version of Windows that it fits.
+    """A symbol table and the version of Windows to which it belongs.
 
     Attributes:
-        symbols: What it says.
-        profile: Version of Windows.
-        packed: The table as volatility3 reads it: JSON, xz-compressed.
-        path: Where it belongs, relative to a symbols directory.
+        symbols: The table.
+        profile: The version of Windows.
+        packed: The table as volatility3 reads it: JSON, compressed with xz.
+        path: Path of the file, relative to a symbols directory.
     """
 
     symbols: KernelSymbols
@@ -39,7 +39,7 @@ class SymbolTable:
 
 
 def own_table(profile: Profile) -> SymbolTable:
-    """Return the table that the model's layouts make."""
+    """Return the table made from the layouts."""
     isf = build_isf(profile)
     packed = lzma.compress(json.dumps(isf, sort_keys=True).encode(), preset=6)
     return SymbolTable(KernelSymbols(isf), profile, packed, isf_path(isf))
@@ -50,18 +50,19 @@ def load_table(path: Path, default: Profile) -> SymbolTable:
 
     Args:
         path: The file.
-        default: Version of Windows to take it for, if the table does not tell.
+        default: The version of Windows, if the table does not tell it.
 
     Raises:
-        InputError: If it cannot be read, is no symbol table of a Windows x64 kernel, or lacks what an image needs.
+        InputError: If the file cannot be read, is no symbol table of a Windows x64 kernel, or lacks a symbol that an
+            image needs.
     """
     try:
         size = path.stat().st_size
-        content = path.read_bytes() if size <= _MAXIMUM_TABLE else b""
+        content = path.read_bytes() if size <= _MAX_TABLE else b""
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read: {reason(error)}") from error
-    if size > _MAXIMUM_TABLE:
-        raise InputError(path, f"larger than {_MAXIMUM_TABLE >> 20} MiB; expected a symbol table (.json or .json.xz)")
+    if size > _MAX_TABLE:
+        raise InputError(path, f"larger than {_MAX_TABLE >> 20} MiB; expected a symbol table (.json or .json.xz)")
     try:
         text = _unpack(content) if content.startswith(b"\xfd7zXZ\x00") else content
         isf: Any = json.loads(text)
@@ -77,16 +78,16 @@ def load_table(path: Path, default: Profile) -> SymbolTable:
 
 
 def _unpack(content: bytes) -> bytes:
-    """Decompress, up to the largest table that makes sense."""
+    """Return the decompressed content, which must not be larger than `_MAX_TABLE`."""
     decompressor = lzma.LZMADecompressor()
-    text = decompressor.decompress(content, max_length=_MAXIMUM_TABLE)
+    text = decompressor.decompress(content, max_length=_MAX_TABLE)
     if not decompressor.eof:
-        raise ValueError(f"it is cut short, or larger than {_MAXIMUM_TABLE >> 20} MiB")
+        raise ValueError(f"it is cut short, or larger than {_MAX_TABLE >> 20} MiB")
     return text
 
 
 def _version_of(symbols: KernelSymbols, default: Profile) -> Profile:
-    """Return the version whose kernel this is, or whose structures agree with it best; `default` if none does."""
+    """Return the version of a known kernel, or the one with most structures in common; `default` if there is none."""
     known = REAL_KERNELS.get(symbols.pdb_guid)
     if known is not None:
         return PROFILES[known]
@@ -99,7 +100,7 @@ def _version_of(symbols: KernelSymbols, default: Profile) -> Profile:
 
 
 def _agreement(symbols: KernelSymbols, profile: Profile) -> int:
-    """Return how many sizes and fields a table has in common with a version's; 0 if its process objects differ."""
+    """Return the number of sizes and fields that a table shares with a version; 0 if `_EPROCESS` differs in size."""
     isf = build_isf(profile)
     model = KernelSymbols(isf)
     if model.size("_EPROCESS") != symbols.size("_EPROCESS"):
@@ -115,7 +116,7 @@ def _agreement(symbols: KernelSymbols, profile: Profile) -> int:
 
 
 def save_table(table: SymbolTable, directory: Path) -> Path:
-    """Put a table where volatility3 looks for it below a symbols directory, and return the file's path."""
+    """Write a table where volatility3 looks for it below a symbols directory, and return its path."""
     path = directory / table.path
     with whole_file(path) as file:
         file.write(table.packed)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dumpscan.artifacts.containers.pkcs import DETECTORS
 from dumpscan.artifacts.keys import private_key
-from dumpscan.findings import EncryptedContainer
+from dumpscan.findings import NOT_ENCRYPTED, EncryptedContainer
 from support.artifact_samples import (
     certificate_of,
     damaged,
@@ -27,6 +27,7 @@ from support.artifact_samples import (
     openssl,
     parts_of,
     pkcs8,
+    raw_key,
     rsa_key,
     tlv,
 )
@@ -73,6 +74,9 @@ def test_pkcs8(key: object) -> None:
         (["-scrypt", "-scrypt_N", "1024", "-scrypt_r", "8", "-scrypt_p", "1"], "scrypt", "AES-256-CBC", None),
         (["-v1", "PBE-SHA1-3DES", "-iter", "77"], "PKCS12-KDF-SHA1", "3DES-CBC", 77),
         (["-v1", "PBE-MD5-DES", "-provider", "legacy", "-provider", "default"], "PBKDF1-MD5", "DES-CBC", 2048),
+        (["-v2", "camellia-256-cbc"], "PBKDF2-HMAC-SHA256", "CAMELLIA-256-CBC", 2048),
+        (["-v2", "aria-128-cbc"], "PBKDF2-HMAC-SHA256", "ARIA-128-CBC", 2048),
+        (["-v2", "aes-256-cbc", "-v2prf", "hmacWithMD5"], "PBKDF2-HMAC-MD5", "AES-256-CBC", 2048),
         (
             ["-v1", "PBE-SHA1-RC4-128", "-provider", "legacy", "-provider", "default"],
             "PKCS12-KDF-SHA1",
@@ -85,6 +89,14 @@ def test_pkcs8_of_openssl(options: list[str], kdf: str, cipher: str, iterations:
     arguments = ["pkcs8", "-topk8", "-inform", "DER", "-outform", "DER", "-passout", "pass:secret"]
     finding = _container(openssl(*arguments, *options, stdin=pkcs8(KEY)))
     assert (finding.kdf, finding.cipher, finding.iterations) == (kdf, cipher, iterations)
+
+
+@pytest.mark.parametrize("scheme", ["PBE-SHA1-3DES", "PBE-SHA1-2DES", "PBE-MD5-DES"])
+def test_pkcs8_of_less_than_128_bytes(scheme: str) -> None:
+    arguments = ["pkcs8", "-topk8", "-inform", "DER", "-outform", "DER", "-passout", "pass:secret", "-v1", scheme]
+    data = openssl(*arguments, "-provider", "legacy", "-provider", "default", stdin=pkcs8(raw_key("ed25519")))
+    assert len(data) < 128
+    assert _container(data).container == "pkcs8"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +118,8 @@ def test_pkcs12_that_only_its_mac_protects() -> None:
     certificate = certificate_of(KEY)
     data = pkcs12.serialize_key_and_certificates(b"name", KEY, certificate, None, NoEncryption())
     finding = _container(data)
-    assert (finding.kdf, finding.cipher, finding.iterations) == (None, None, None)
+    assert (finding.kdf, finding.cipher, finding.iterations) == (None, NOT_ENCRYPTED, None)
+    assert not finding.is_encrypted
     assert pkcs8(KEY) in data
     assert detect(private_key.DETECTORS, data[data.index(pkcs8(KEY)) :])
 

@@ -225,3 +225,17 @@ class TestCrashpad:
             assert dump.crashpad is not None
             assert dump.crashpad.annotations == {}
             assert "some annotations are unreadable or lie past the end of the file" in dump.damage[0]
+
+
+def test_a_module_of_version_1_has_no_annotation_objects(tmp_path: Path) -> None:
+    made = MinidumpBytes()
+    made.system()
+    message = made.add_string8("abort() called")
+    messages = made.add(counted([struct.pack("<I", message)]))
+    module = made.add(struct.pack("<IIIII", 1, 8, messages, 0, 0))
+    links = made.add(counted([struct.pack("<III", 5, 20, module)]))
+    made.stream("CrashpadInfo", struct.pack("<I32xIIII", 1, 0, 0, 16, links))
+    with opened(tmp_path, made) as dump:
+        assert dump.crashpad is not None
+        assert dump.crashpad.modules == (CrashpadModule(index=5, list_annotations=("abort() called",), annotations={}),)
+        assert dump.damage == ()

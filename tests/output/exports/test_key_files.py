@@ -21,7 +21,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dumpscan.exceptions import ExportError
-from dumpscan.findings import Certificate, EncryptedContainer, Finding, PrivateKey
+from dumpscan.findings import NOT_ENCRYPTED, Certificate, EncryptedContainer, Finding, PrivateKey
 from dumpscan.output.exports.key_files import MANIFEST, ExportReport, export, safe_name
 from support import output_samples as samples
 
@@ -83,6 +83,17 @@ def test_every_file_reads_back_as_what_was_found(tmp_path: Path, password: bytes
     for container in of(EncryptedContainer):
         name = out / f"{container.sha256}_encrypted.{suffixes[container.container]}"
         assert name.read_bytes() == container.data
+
+
+def test_a_container_that_is_not_encrypted(tmp_path: Path) -> None:
+    """It is written as it was found; but not where a password is to protect what is written."""
+    container = dataclasses.replace(samples.container(), kdf=None, cipher=NOT_ENCRYPTED)
+    (file,) = export([container], tmp_path / "out", None).files
+    assert (file.name, file.encrypted) == (f"{container.sha256}_open.p12", False)
+    assert (tmp_path / "out" / file.name).read_bytes() == container.data
+    report = export([container], tmp_path / "other", b"secret")
+    assert not report.files
+    assert "not encrypted" in report.warnings[0]
 
 
 @openssl

@@ -214,6 +214,15 @@ def test_stix_notes_tell_of_private_keys() -> None:
     assert kinds == {"x509-certificate", "file", "process"}
 
 
+def test_an_unproven_key_is_told_as_such_and_raises_no_alert() -> None:
+    key = dataclasses.replace(samples.private_key(samples.ec_key(), "EC", {0x1000: "raw"}), proof=())
+    found = [cases.in_dump(key)]
+    (document,) = [item for item in lines("ecs", findings=found) if item["event"]["dataset"] == "dumpscan.private_key"]
+    assert document["event"]["kind"] == "state"
+    assert document["message"].startswith("Unproven EC private key")
+    assert not of_type(bundle(findings=found), "note")
+
+
 def test_stix_of_an_empty_case() -> None:
     parsed = bundle([], [])
     assert [item["type"] for item in parsed["objects"]] == ["identity"]

@@ -386,3 +386,12 @@ def test_a_browser_shows_ten_thousand_findings(tmp_path: Path) -> None:
     assert "<script>document.title='run'</script>" in text
     assert "host09989.example" in text
     assert "1 private key with a valid certificate lay readable in memory" in text
+
+
+def test_an_unproven_key_is_no_exposed_one() -> None:
+    key = dataclasses.replace(samples.private_key(samples.ec_key(), "EC", {0x1000: "raw"}), proof=())
+    text = report(cases.dumps(), [cases.in_dump(key)])
+    assert "No private key was found" in text
+    assert "1 unproven" in text
+    assert "nothing was found to check it against" in text
+    assert Page(text).tags.count("article") == 0

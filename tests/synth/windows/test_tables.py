@@ -86,7 +86,7 @@ def test_tables_that_are_none(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_table_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_symbols, "_MAXIMUM_TABLE", 1 << 20)
+    monkeypatch.setattr(kernel_symbols, "_MAX_TABLE", 1 << 20)
     path = tmp_path / "bomb.json.xz"
     path.write_bytes(lzma.compress(b" " * (1 << 24)))
     with pytest.raises(InputError, match="cut short, or larger than 1 MiB"):

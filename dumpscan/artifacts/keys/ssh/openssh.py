@@ -1,25 +1,23 @@
 """OpenSSH's own private key format: `openssh-key-v1`, encrypted or not.
 
-Source: `PROTOCOL.key` of OpenSSH. Lengths are 32-bit big-endian, each before what it counts.
+Source: `PROTOCOL.key` of OpenSSH, which allows several keys in a file.
 """
 
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
-from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.keys.finding import read_from
+from dumpscan.artifacts.keys.ssh.private_keys import take_key
+from dumpscan.artifacts.keys.ssh.wire import COUNT_SIZE, Strings
 from dumpscan.artifacts.opening import opening
 from dumpscan.findings import EncryptedContainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
 
@@ -27,11 +25,9 @@ MAGIC = b"openssh-key-v1\0"
 MOST_BYTES = 64 << 10
 _WINDOWS = (4 << 10, MOST_BYTES)
 """Bytes read at first, and when those did not reach to the end."""
-_COUNT = 4
-_MOST_NUMBER = 2049
-"""Bytes of the largest number in a key: 16384 bits and a sign."""
+_MAX_KEYS = 64
+"""In a file; what is more takes more than the bytes allowed, or is no key."""
 _MOST_PADDING = 255
-_ONE_KEY = b"\0\0\0\x01"
 _NONE = b"none"
 _CIPHERS = {
     b"3des-cbc": "3DES-CBC",
@@ -53,66 +49,41 @@ _LINE = 70
 """Characters of base64 in a line, as `ssh-keygen` writes it."""
 
 
-class _Strings:
-    """Reads what a blob is made of, piece by piece."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.offset = 0
-
-    def take(self, size: int) -> bytes:
-        """Return the next `size` bytes."""
-        begin = self.offset
-        self.offset += size
-        if self.offset > len(self._data):
-            raise RefusedError("the data ends within a string")
-        return self._data[begin : self.offset]
-
-    def string(self) -> bytes:
-        """Return the next string."""
-        return self.take(int.from_bytes(self.take(_COUNT), "big"))
-
-    def number(self) -> int:
-        """Return the next number, which is a string in two's complement."""
-        data = self.string()
-        if len(data) > _MOST_NUMBER:
-            raise RefusedError("a number of no key's size")
-        return int.from_bytes(data, "big", signed=True)
-
-    def rest(self) -> bytes:
-        """Return all that follows."""
-        return self.take(len(self._data) - self.offset)
-
-
-def _opened(data: bytes) -> _Strings:
-    strings = _Strings(data)
+def _opened(data: bytes) -> Strings:
+    strings = Strings(data)
     if strings.take(len(MAGIC)) != MAGIC:
         raise RefusedError("not OpenSSH's format")
     return strings
 
 
 def parse(data: bytes) -> Parsed:
-    """Prove the key, or describe its protection, in a blob that has nothing behind it."""
+    """Prove the keys, or describe their protection, in a blob that has nothing behind it."""
     strings = _opened(data)
     cipher, kdf, options = strings.string(), strings.string(), strings.string()
-    if strings.take(len(_ONE_KEY)) != _ONE_KEY:
-        raise RefusedError("not one key")
-    public = strings.string()
+    public = [strings.string() for _ in range(_key_count(strings))]
     private = strings.string()
     name = _CIPHERS.get(cipher, "")
     if strings.offset + _TAGS.get(name, 0) != len(data) or not private:
         raise RefusedError("something behind the key")
     if cipher == _NONE and kdf == _NONE:
-        return Parsed(read_from(_prove(private), data), "openssh")
-    if not name or kdf != b"bcrypt" or not public:
+        first, *others = (Parsed(read_from(key, data), "openssh") for key in _prove(private, len(public)))
+        return replace(first, others=tuple(others))
+    if not name or kdf != b"bcrypt" or not all(public):
         raise RefusedError("a cipher that OpenSSH does not have")
     return Parsed(_encrypted(_armour(data), name, options), "openssh")
 
 
+def _key_count(strings: Strings) -> int:
+    count = strings.count()
+    if not 1 <= count <= _MAX_KEYS:
+        raise RefusedError("no number of keys that a file has")
+    return count
+
+
 def _encrypted(text: bytes, cipher: str, options: bytes) -> EncryptedContainer:
     """Describe what `bcrypt` options (salt and rounds) and a cipher protect."""
-    rounds = options[-_COUNT:]
-    if len(options) < 2 * _COUNT or int.from_bytes(options[:_COUNT], "big") != len(options) - 2 * _COUNT:
+    rounds = options[-COUNT_SIZE:]
+    if len(options) < 2 * COUNT_SIZE or int.from_bytes(options[:COUNT_SIZE], "big") != len(options) - 2 * COUNT_SIZE:
         raise RefusedError("no options of bcrypt")
     return EncryptedContainer(
         sha256=sha256(text).hexdigest(),
@@ -125,61 +96,23 @@ def _encrypted(text: bytes, cipher: str, options: bytes) -> EncryptedContainer:
     )
 
 
-def _prove(private: bytes) -> PrivateKey:
-    """Prove the key in the private section, which is padded with 1, 2, 3 ... when it is not encrypted."""
-    strings = _Strings(private)
-    if strings.take(_COUNT) != strings.take(_COUNT):
+def _prove(private: bytes, count: int) -> list[PrivateKey]:
+    """Prove the keys in the private section, which is padded with 1, 2, 3 ... when it is not encrypted."""
+    strings = Strings(private)
+    if strings.count() != strings.count():
         raise RefusedError("the two check numbers differ")
-    kind = strings.string()
-    if kind not in _KINDS:
-        raise RefusedError("a key of a kind that is not known")
-    key = _KINDS[kind](strings)
-    strings.string()  # the comment
+    keys: dict[str, PrivateKey] = {}
+    for _ in range(count):
+        key = take_key(strings)
+        strings.string()  # the comment
+        if key is not None:
+            keys[key.key_id] = key
     padding = strings.rest()
     if padding != bytes(range(1, len(padding) + 1)[:_MOST_PADDING]):
-        raise RefusedError("something behind the key")
-    return key
-
-
-def _rsa(strings: _Strings) -> PrivateKey:
-    n, e, d, coefficient, p, q = (strings.number() for _ in range(6))
-    if not min(p, q) > 1:
-        raise RefusedError("no factors")
-    crt = (d % (p - 1), d % (q - 1), coefficient)
-    return key_proof.rsa_key(modulus=n, exponent=e, p=p, q=q, private_exponent=d, crt=crt)
-
-
-def _ec(strings: _Strings) -> PrivateKey:
-    curve, point, value = _CURVES.get(strings.string()), strings.string(), strings.number()
-    if curve is None:
-        raise RefusedError("a curve that OpenSSH does not have")
-    return key_proof.ec_key(curve, value, point)
-
-
-def _ed25519(strings: _Strings) -> PrivateKey:
-    public, both = strings.string(), strings.string()
-    size = key_proof.ED25519.size
-    if both[size:] != public:
-        raise RefusedError("two public values")
-    return key_proof.raw_key(key_proof.ED25519, both[:size], public)
-
-
-def _dsa(strings: _Strings) -> PrivateKey:
-    p, q, g, y, x = (strings.number() for _ in range(5))
-    return key_proof.dsa_key(p=p, q=q, g=g, y=y, x=x)
-
-
-_CURVES: dict[bytes, ec.EllipticCurve] = {
-    b"nistp256": ec.SECP256R1(),
-    b"nistp384": ec.SECP384R1(),
-    b"nistp521": ec.SECP521R1(),
-}
-_KINDS: dict[bytes, Callable[[_Strings], PrivateKey]] = {
-    b"ssh-rsa": _rsa,
-    b"ssh-dss": _dsa,
-    b"ssh-ed25519": _ed25519,
-    **{b"ecdsa-sha2-" + curve: _ec for curve in _CURVES},
-}
+        raise RefusedError("something behind the keys")
+    if not keys:
+        raise RefusedError("keys whose private half a security key holds")
+    return list(keys.values())
 
 
 def _armour(data: bytes) -> bytes:
@@ -208,10 +141,9 @@ def _extract(memory: Memory, address: int) -> Raw:
 def _length(data: bytes) -> int:
     strings = _opened(data)
     cipher = strings.string()
-    for _ in range(2):
+    for _ in range(2):  # key derivation and its options
         strings.string()
-    strings.take(len(_ONE_KEY))
-    for _ in range(2):
+    for _ in range(_key_count(strings) + 1):  # the public keys, and the private section
         strings.string()
     strings.take(_TAGS.get(_CIPHERS.get(cipher, ""), 0))
     return strings.offset

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from dumpscan.findings import Validity, validity
+from dumpscan.findings import NOT_ENCRYPTED, Validity, validity
 from dumpscan.output.formats.table.columns import Column, at, say
 from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
 from dumpscan.output.labels import CONTAINER_NAMES, algorithm_label
@@ -58,11 +58,15 @@ def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
 
     def secret(record: Record) -> Text:
         if record["kind"] == "encrypted_container":
-            return say(f"{_container(record)} (encrypted)", "bold yellow").append(_partial(record))
+            state = "encrypted" if encrypted(record) else NOT_ENCRYPTED
+            return say(f"{_container(record)} ({state})", "bold yellow").append(_partial(record))
         return _key(record).append(say(" (unproven)", "yellow") if kind_of(record) == UNPROVEN else "")
 
+    def encrypted(record: Record) -> bool:
+        return "container" in record and bool(record["container"].get("cipher") != NOT_ENCRYPTED)
+
     def exportable(record: Record) -> Text:
-        return say("needs its password", "yellow") if record["kind"] == "encrypted_container" else say("yes")
+        return say("needs its password", "yellow") if encrypted(record) else say("yes")
 
     columns = (
         Column("Secret", secret),
