@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.aes import searcher as aes
 from dumpscan.artifacts.containers import bouncycastle, java, pkcs, pvk
 from dumpscan.artifacts.keys import private_key
-from dumpscan.artifacts.keys.ssh import openssh, private_keys
+from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty
 from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
 from dumpscan.artifacts.text import pem
@@ -33,6 +33,7 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *pem.DETECTORS,
     *openssh.DETECTORS,
     *private_keys.DETECTORS,
+    *putty.DETECTORS,
     *pkcs.DETECTORS,
     *java.DETECTORS,
     *bouncycastle.DETECTORS,

@@ -60,7 +60,7 @@ def _rsa(strings: Strings) -> PrivateKey:
 
 
 def _ec(strings: Strings) -> PrivateKey:
-    curve, point, value = _CURVES.get(strings.string()), strings.string(), strings.number()
+    curve, point, value = CURVES.get(strings.string()), strings.string(), strings.number()
     if curve is None:
         raise RefusedError("a curve that OpenSSH does not have")
     return key_proof.ec_key(curve, value, point)
@@ -79,7 +79,7 @@ def _dsa(strings: Strings) -> PrivateKey:
     return key_proof.dsa_key(p=p, q=q, g=g, y=y, x=x)
 
 
-_CURVES: dict[bytes, ec.EllipticCurve] = {
+CURVES: dict[bytes, ec.EllipticCurve] = {
     b"nistp256": ec.SECP256R1(),
     b"nistp384": ec.SECP384R1(),
     b"nistp521": ec.SECP521R1(),
@@ -88,7 +88,7 @@ _KINDS: dict[bytes, Callable[[Strings], PrivateKey]] = {
     b"ssh-rsa": _rsa,
     b"ssh-dss": _dsa,
     b"ssh-ed25519": _ed25519,
-    **{b"ecdsa-sha2-" + curve: _ec for curve in _CURVES},
+    **{b"ecdsa-sha2-" + curve: _ec for curve in CURVES},
 }
 _SECURITY_KEYS = {b"sk-ssh-ed25519@openssh.com": 2, b"sk-ecdsa-sha2-nistp256@openssh.com": 3}
 """Types of keys whose private half is elsewhere, with the number of strings before their flags."""
@@ -113,7 +113,7 @@ def _extract(memory: Memory, address: int) -> Raw:
     return Raw(data[: strings.offset], strings.offset)
 
 
-_STRINGS = {b"ssh-rsa": 6, b"ssh-dss": 5, b"ssh-ed25519": 2, **{b"ecdsa-sha2-" + curve: 3 for curve in _CURVES}}
+_STRINGS = {b"ssh-rsa": 6, b"ssh-dss": 5, b"ssh-ed25519": 2, **{b"ecdsa-sha2-" + curve: 3 for curve in CURVES}}
 _DECODER = BytesDecoder(_extract, parse)
 
 
@@ -130,7 +130,7 @@ _OPENINGS = {
     "ed25519": f"{_string_pattern(b'ssh-ed25519')} 00 00 00 20",
     **{
         f"ec-{curve.decode()}": f"{_string_pattern(b'ecdsa-sha2-' + curve)} {_string_pattern(curve)} 00 00 00 .. 02-04"
-        for curve in _CURVES
+        for curve in CURVES
     },
 }
 DETECTORS: tuple[Detector, ...] = tuple(
