@@ -69,7 +69,7 @@ def rsa_key(
     p: int,
     q: int,
     private_exponent: int | None = None,
-    crt: tuple[int, int, int] | None = None,
+    crt: tuple[int | None, int | None, int | None] | None = None,
 ) -> PrivateKey:
     """Prove a two-prime RSA key.
 
@@ -79,8 +79,8 @@ def rsa_key(
         p: First prime.
         q: Second prime.
         private_exponent: d, where it was stored.
-        crt: d mod (p-1), d mod (q-1) and the inverse of q mod p, where they were stored. Those that are wrong are named
-            in the key's `wrong_parts`.
+        crt: d mod (p-1), d mod (q-1) and the inverse of q mod p, as far as they were stored. Those that are wrong are
+            named in the key's `wrong_parts`.
 
     Raises:
         RefusedError: The numbers are not an RSA key.
@@ -98,9 +98,9 @@ def rsa_key(
     if crt is not None:
         right = private_exponent % (p - 1), private_exponent % (q - 1), _inverse(q, p)
         names = CRT_EXPONENT_1, CRT_EXPONENT_2, CRT_COEFFICIENT
-        wrong = [name for name, stored, value in zip(names, crt, right, strict=True) if stored != value]
+        wrong = [name for name, stored, value in zip(names, crt, right, strict=True) if stored not in (None, value)]
         relations = "dp = d mod (p-1)", "dq = d mod (q-1)", "q*qinv = 1 mod p"
-        proof += [relation for name, relation in zip(names, relations, strict=True) if name not in wrong]
+        proof += [relation for relation, stored, value in zip(relations, crt, right, strict=True) if stored == value]
     key = _working_key(modulus, exponent, p, q, private_exponent)
     return replace(key, proof=(*proof, *key.proof), wrong_parts=tuple(wrong))
 

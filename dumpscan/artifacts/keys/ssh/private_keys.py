@@ -53,9 +53,7 @@ def take_key(strings: Strings) -> PrivateKey | None:
 
 def _rsa(strings: Strings) -> PrivateKey:
     n, e, d, coefficient, p, q = (strings.number() for _ in range(6))
-    if not min(p, q) > 1:
-        raise RefusedError("no factors")
-    crt = (d % (p - 1), d % (q - 1), coefficient)
+    crt = (None, None, coefficient)
     return key_proof.rsa_key(modulus=n, exponent=e, p=p, q=q, private_exponent=d, crt=crt)
 
 

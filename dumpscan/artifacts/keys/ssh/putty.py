@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
-from dumpscan.artifacts.keys.private_key import read_from
+from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh.private_keys import CURVES
 from dumpscan.artifacts.keys.ssh.wire import COUNT_SIZE, Strings
 from dumpscan.artifacts.opening import opening
@@ -121,9 +121,7 @@ def _mac(file: re.Match[bytes], public: bytes, private: bytes) -> bytes:
 def _rsa(public: Strings, private: Strings) -> PrivateKey:
     e, n = public.number(), public.number()
     d, p, q, coefficient = (private.number() for _ in range(4))
-    if not min(p, q) > 1:
-        raise RefusedError("no factors")
-    crt = (d % (p - 1), d % (q - 1), coefficient)
+    crt = (None, None, coefficient)
     return key_proof.rsa_key(modulus=n, exponent=e, p=p, q=q, private_exponent=d, crt=crt)
 
 

@@ -166,3 +166,11 @@ def test_any_damage_is_survived(name: str, at: int, noise: bytes) -> None:
         for decoded in detect(DETECTORS, copy):
             assert decoded.finding.identity == ("private_key", key_id(all_keys()[name]))
     detect(openssh.DETECTORS, _file(data[:at] + noise, SECURITY_KEY))
+
+
+def test_only_what_is_stored_is_proven() -> None:
+    """OpenSSH stores the coefficient of the CRT values and not its exponents."""
+    found = detect_one(DETECTORS, _private_section("rsa1024")).finding
+    assert isinstance(found, PrivateKey)
+    assert "q*qinv = 1 mod p" in found.proof
+    assert not [relation for relation in found.proof if relation.startswith("dp")]

@@ -41,8 +41,9 @@ def _made(kind: str, version: int, *, password: str = "", kdf: str = "argon2id")
         command = [PROGRAM, "-q", *KINDS[kind], "--ppk-param", parameters, "--new-passphrase", secret, "-o", key]
         subprocess.run(command, check=True, capture_output=True)
         if not password:
-            subprocess.run([PROGRAM, "-q", key, "-O", "private-openssh", "-o", other], check=True)
-        return key.read_bytes().rstrip(), other.read_bytes() if not password else b""
+            form = "private-openssh" if kind == "dsa" else "private-openssh-new"
+            subprocess.run([PROGRAM, "-q", key, "-O", form, "-o", other], check=True)
+        return key.read_bytes().rstrip(), b"" if password else other.read_bytes()
 
 
 def _string(data: bytes) -> bytes:
