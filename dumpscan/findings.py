@@ -79,12 +79,14 @@ class Process:
         parent_pid: Id of the parent process.
         executable: Path of the executable's image.
         command_line: The whole command line. Lone surrogates of the UTF-16 original are kept.
+        command_line_32: In a 32-bit process on a 64-bit system, that of its 32-bit block where it is another.
         architecture: `x86`, `x64` or `arm64`.
         session: Terminal Services session id.
         wow64: Whether it is a 32-bit process on a 64-bit system.
         created: Start time, UTC.
         exited: End time, UTC.
-        environment: `NAME=value` entries in their order in memory; a name may begin with `=`.
+        environment: `NAME=value` entries in their order in memory; a name may begin with `=`. A 32-bit process on a
+            64-bit system has two blocks: those entries of the 32-bit one that the other lacks come last, and count.
         notes: What is missing or damaged, in words; empty when all was read.
     """
 
@@ -93,6 +95,7 @@ class Process:
     parent_pid: int | None = None
     executable: str | None = None
     command_line: str | None = None
+    command_line_32: str | None = None
     architecture: str | None = None
     session: int | None = None
     wow64: bool | None = None

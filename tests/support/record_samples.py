@@ -29,6 +29,7 @@ PROCESS = Process(
     parent_pid=904,
     executable="C:\\Windows\\System32\\w3wp.exe",
     command_line='w3wp.exe -ap "DefaultAppPool" \ud800\x1b[31m',
+    command_line_32="w3wp.exe -32",
     environment=("=C:=C:\\Windows", "Path=C:\\Windows\\system32", "EMPTY=", "lonely"),
     architecture="x64",
     session=0,

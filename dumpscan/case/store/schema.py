@@ -204,6 +204,7 @@ CREATE VIEW evidence AS
 """
 
 _VERSION_2 = """
+ALTER TABLE processes ADD COLUMN command_line_32 TEXT;
 ALTER TABLE dumps ADD COLUMN opened INTEGER NOT NULL DEFAULT 1 CHECK (opened IN (0, 1));
 
 CREATE TABLE missing_symbols (

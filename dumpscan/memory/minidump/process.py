@@ -70,6 +70,7 @@ def _describe_windows(dump: MinidumpReader) -> Process:
         name=file_name(executable),
         executable=executable,
         command_line=parameters.command_line,
+        command_line_32=parameters.command_line_32,
         environment=parameters.environment or (),
         architecture="x86" if wow64 else architecture,
         session=parameters.session,

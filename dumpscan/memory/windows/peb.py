@@ -62,7 +62,8 @@ class ProcessParameters:
     Attributes:
         executable: Path of the image.
         command_line: The whole of it, lone surrogates kept.
-        environment: `NAME=value` entries in their order in memory.
+        command_line_32: That of the 32-bit block of a WoW64 process, where it is another.
+        environment: `NAME=value` entries in their order in memory (see `both_environments`).
         session: Terminal Services session id.
         image_base: Address of the executable.
         notes: What is missing or damaged, a sentence each.
@@ -70,19 +71,31 @@ class ProcessParameters:
 
     executable: str | None = None
     command_line: str | None = None
+    command_line_32: str | None = None
     environment: tuple[str, ...] | None = None
     session: int | None = None
     image_base: int | None = None
     notes: tuple[str, ...] = ()
 
     def completed_by(self, other: ProcessParameters) -> ProcessParameters:
-        """Fill what is missing here from the other block of the same process."""
+        """Fill what is missing here from the other block of the same process, and add what it says otherwise."""
         lacking = {
             name: getattr(other, name)
             for name in ("executable", "command_line", "environment", "session", "image_base")
             if getattr(self, name) is None and getattr(other, name) is not None
         }
-        return replace(self, **lacking, notes=self.notes if not lacking else self.notes + other.notes)
+        added: dict[str, Any] = {}
+        if self.command_line is not None and other.command_line not in (None, self.command_line):
+            added["command_line_32"] = other.command_line
+        if self.environment is not None and other.environment is not None:
+            added["environment"] = both_environments(self.environment, other.environment)
+        return replace(self, **lacking, **added, notes=self.notes if not lacking else self.notes + other.notes)
+
+
+def both_environments(native: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """Put the entries of a WoW64 process's two environments together: those that only the 32-bit one has come last."""
+    known = set(native)
+    return native + tuple(entry for entry in other if entry not in known)
 
 
 def find_process_blocks(memory: Memory, tebs: Iterable[int]) -> list[ProcessBlock]:

@@ -179,3 +179,18 @@ def test_macos_thread_blocks_are_not_windows(tmp_path: Path) -> None:
     with opened(tmp_path, made) as dump:
         assert dump.process.command_line is None
         assert dump.process.notes == ("the dump does not hold the process' command line and environment",)
+
+
+def test_both_blocks_of_a_wow64_process(tmp_path: Path) -> None:
+    native = Made(64, command_line="same", environment=block(("A=1", "B=2")))
+    other = Made(32, "other", "C:\\32.exe", block(("A=1", "B=3", "SET=later")), TEB32, PEB32, PARAMETERS32)
+    other.teb.WOW32Reserved = 0x77001000
+    made = MinidumpBytes()
+    made.system(AMD64)
+    made.threads(TEB)
+    made.memory64(*(native.parts | other.parts).items())
+    with opened(tmp_path, made) as dump:
+        found = dump.process
+        assert (found.command_line, found.command_line_32) == ("same", "other")
+        assert found.environment == ("A=1", "B=2", "B=3", "SET=later")
+        assert found.notes == ()

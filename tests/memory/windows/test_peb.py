@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -186,9 +186,13 @@ class TestWow64:
         assert (both.command_line, both.environment, both.session) == ("32", ("BITS=32",), 3)
         assert both.notes == (f"the dump does not hold the process parameters at {PARAMETERS:#x}",)
 
-    def test_a_whole_block_is_not_mixed_with_the_other(self) -> None:
+    def test_a_whole_block_gets_only_what_the_other_says_otherwise(self) -> None:
         native, other = self.made()
-        assert native.read().completed_by(other.read()) == native.read()
+        whole = native.read()
+        assert whole.completed_by(other.read()) == replace(
+            whole, command_line_32="32", environment=("BITS=64", "BITS=32")
+        )
+        assert whole.completed_by(whole) == whole
 
     def test_room_for_a_32_bit_block_is_none(self) -> None:
         """Wine lays out a 32-bit thread block beside every 64-bit one, empty but for two addresses."""

@@ -233,6 +233,16 @@ def test_environments(width: int | None) -> None:
     assert "process 9" not in output  # nothing to say of it
 
 
+def test_both_command_lines_of_a_wow64_process() -> None:
+    process = Process(pid=9, name="a.exe", command_line="64 bits", command_line_32="32 bits")
+    output = table(View.CMDLINE, process_record(process, "a.dmp", environment=False), width=120)
+    first, second = (line for line in output.splitlines() if "bits" in line)
+    assert "64 bits" in first
+    assert "32-bit block" not in first
+    assert "32 bits" in second
+    assert "as its 32-bit block has it" in second
+
+
 @pytest.mark.parametrize("width", [80, None])
 def test_a_description_of_any_shape(width: int | None) -> None:
     info = {

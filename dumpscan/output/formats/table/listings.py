@@ -31,7 +31,16 @@ def cmdline_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("Command line", _command_line, least=24),
         Column("Notes", _notes, rank=1, least=16),
     )
-    yield Section(None, columns, records)
+    yield Section(None, columns, [row for record in records for row in _with_both_lines(record)])
+
+
+def _with_both_lines(record: Record) -> Iterator[Record]:
+    """Yield a row for each command line of a process."""
+    yield record
+    other = record["process"].get("command_line_32")
+    if other is not None:
+        process = {**record["process"], "command_line": other}
+        yield {**record, "process": process, "notes": ["as its 32-bit block has it"]}
 
 
 def pslist_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
