@@ -1,1 +1,1 @@
-"""Floor 5: findings out, as a table, JSON, JSON lines, CSV or files."""
+"""Findings out: tables, JSON, CSV, reports and files for other tools."""

@@ -1,4 +1,4 @@
-"""A case on a screenful: what is worst comes first."""
+"""A case on one screen, the worst first."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence
     Args:
         summary: The case in numbers.
         keys: Its private keys, the worst first.
-        bad: Files of which nothing could be had.
+        bad: Files from which nothing could be read.
     """
     lines: list[str] = []
     for exposure in Exposure:

@@ -1,4 +1,4 @@
-"""Text from a dump, made fit to be shown: nothing in it steers a terminal, hides, or reorders what stands beside it."""
+"""Text from a dump, made safe to show: it cannot control a terminal, hide itself, or reorder the text around it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class _Escapes(dict[int, str]):
-    """A table for `str.translate` that fills itself: each code point is judged once, in C from then on."""
+    """A table for `str.translate` that fills itself: each code point is looked at once, then translated in C."""
 
     def __missing__(self, codepoint: int) -> str:
         character = chr(codepoint)
@@ -29,17 +29,17 @@ _ESCAPES = _Escapes()
 def printable(text: str) -> str:
     r"""Return `text` with everything that is not a visible character or a plain space written as `\xNN` or `\uNNNN`.
 
-    What counts is `str.isprintable`, that is the Unicode categories Other and Separator: C0 and C1 controls, DEL,
+    `str.isprintable` decides: it excludes the Unicode categories Other and Separator, that is C0 and C1 controls, DEL,
     bidirectional and other invisible format characters, lone surrogates, line and paragraph separators, unassigned and
     private code points, and every space but U+0020. The result is one line and can be encoded in UTF-8.
 
-    A backslash is left alone (Windows paths are full of them), so that this form is for eyes; JSON is the exact one.
+    A backslash is left as it is (Windows paths are full of them): this form is for people, and JSON is the exact one.
     """
     return text if text.isprintable() else text.translate(_ESCAPES)
 
 
 def write_text(stream: TextIO, text: str) -> None:
-    r"""Write `text`, with what the stream's encoding cannot express as `\uNNNN`.
+    r"""Write `text`; characters that the stream's encoding cannot express become `\uNNNN`.
 
     Raises:
         OSError: The stream cannot take it (a closed pipe, a full disk).

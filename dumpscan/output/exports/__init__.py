@@ -1,1 +1,1 @@
-"""Floor 6: files for other tools, and key files."""
+"""Files for other tools, and key files."""

@@ -1,4 +1,4 @@
-"""A directory for secrets: files that only their owner can read, written whole or not at all, never over another."""
+"""A directory for secrets: only their owner can read its files, which are written whole and never overwritten."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODE = 0o700
 
 
 class PrivateDirectory:
-    """An output directory, opened; a context manager.
+    """An opened output directory; a context manager.
 
     Args:
         path: Made (with its parents) if it does not exist. An existing directory keeps its mode.
@@ -101,7 +101,7 @@ class PrivateDirectory:
         return True
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file in the place of an earlier version of itself: there is always the one or the other, whole.
+        """Replace a file by a new version of itself: there is always one of both, whole.
 
         Raises:
             ExportError: It could not be written.

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from dumpscan.output.records import Record
 
 MAX_TEXT = 8000
-"""Characters of a text; Lucene refuses a whole document for one keyword of more than 32766 bytes, four a character."""
+"""Characters of a text. Lucene refuses a document with a keyword of more than 32766 bytes, up to four a character."""
 
 _LONG = 1 << 63
-"""Elasticsearch's and OpenSearch's `long` ends below it; addresses beyond it are there in hex."""
+"""The type `long` of Elasticsearch and OpenSearch ends below it; higher addresses are there in hex."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""The time of what has none."""
+"""The time of events that have none."""
 
 
 def write_lines(documents: Iterable[Record], stream: TextIO) -> int:
@@ -39,7 +39,7 @@ def write_lines(documents: Iterable[Record], stream: TextIO) -> int:
 
 
 def describe(finding: Finding) -> str:
-    """Return a finding in a few words, unescaped."""
+    """Describe a finding in a few words, unescaped."""
     match finding:
         case Certificate():
             name = finding.subject or finding.subject_common_name or f"with thumbprint {finding.thumbprint}"
@@ -72,12 +72,12 @@ def clean(value: Any) -> Any:  # noqa: ANN401 - JSON's own types
 
 
 def without_places(record: Record) -> Record:
-    """Return a finding's document without its places, which are told one by one."""
+    """Return a finding's document without its places, each of which has a document of its own."""
     return {name: value for name, value in record.items() if name != "locations"}
 
 
 def owner(place: Location) -> str:
-    """Return whose memory a place lies in, and the dump's name."""
+    """Return in whose memory a place lies, and the name of the dump."""
     process = place.process
     name = "no process" if process is None else f"{process.name or 'process'} ({process.pid})"
     return f"{name}, {base_name(place.file)}"

@@ -35,8 +35,8 @@ def documents(dumps: Sequence[DumpRecord], findings: Iterable[Finding]) -> Itera
     """Yield ECS documents: one for each dump, each process, and each place of each finding.
 
     `x509.*`, `file.hash.*` (of the certificate) and `process.*` stand where ECS has them; a private key has the
-    `x509.*` of its certificate that is valid longest. The rest of the finding's JSON, its place and the dump are under
-    `dumpscan.*`, as ECS wants it for names that are not its own. `event.id` is the same whenever the case is exported.
+    `x509.*` of its certificate that is valid the longest. The rest of the finding's JSON, its place and the dump are
+    under `dumpscan.*`, as ECS asks for names that are not its own. `event.id` is the same in every export of a case.
     """
     by_path = {dump.path: dump for dump in dumps}
     processes = _processes(dumps)
@@ -47,7 +47,7 @@ def documents(dumps: Sequence[DumpRecord], findings: Iterable[Finding]) -> Itera
     certificates: dict[str, Record] = {}
     keys: list[PrivateKey] = []
     for finding in findings:
-        if isinstance(finding, PrivateKey):  # after all certificates, to be told with theirs
+        if isinstance(finding, PrivateKey):  # written after all certificates, with those of its own
             keys.append(finding)
             continue
         record = finding_record(finding)

@@ -10,9 +10,9 @@
 | `<SHA256>_open.p12` … | a container that is not encrypted; only without a password |
 | `manifest.jsonl` | a line for each of them: what it is, its SHA-256, and where its content lay |
 
-The directory is made with mode 0700, every file with 0600. No file is ever written over another: one that holds the
-same already (by its bytes or, what is encrypted under fresh salt each time, by the key inside) is left as it is; one
-that holds anything else is an error, which comes after all the rest has been written. The manifest only ever grows.
+The directory has mode 0700, every file 0600. No file is overwritten: a file that holds the same already (the same bytes
+or, since encryption uses fresh salt each time, the same key) stays as it is; a file that holds anything else is an
+error, raised after everything else has been written. The manifest only grows.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from dumpscan.output.records import Record
 
 MANIFEST = "manifest.jsonl"
-MANIFEST_LIMIT = 256 << 20
-"""Bytes of the largest manifest that is added to."""
+MAX_MANIFEST = 256 << 20
+"""Bytes of the largest manifest that is extended."""
 
-NAME_LENGTH = 80
-"""Characters of a certificate's name that a file name has room for."""
+MAX_NAME = 80
+"""Characters of a certificate's name in the name of a file."""
 
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")
 _CONTAINER_SUFFIX = {
@@ -66,7 +66,7 @@ _CONTAINER_SUFFIX = {
     "openpgp": "pgp",
 }
 _UNFIT = (ValueError, TypeError, UnsupportedAlgorithm, OverflowError)
-"""What `cryptography` raises for keys and certificates that it does not take."""
+"""What `cryptography` raises for keys and certificates that it refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +133,13 @@ def export(findings: Iterable[Finding], directory: Path, password: bytes | None)
     """Write certificates, private keys, pairs of both, and encrypted containers into a directory.
 
     Args:
-        findings: What was found; other kinds than these are passed over.
-        directory: Made if it is not there.
+        findings: What was found; other kinds are skipped.
+        directory: Made if it does not exist.
         password: Encrypts private keys and PFX files; None leaves them unencrypted.
 
     Raises:
-        ExportError: The directory cannot be used, a file could not be written, or files that hold something else stand
-            in the way (in which case everything else was written first). Nothing half-written is left.
+        ExportError: The directory cannot be used, a file could not be written, or existing files hold something else
+            (everything else was written in that case). Nothing half-written is left.
     """
     if password is not None and not password:
         raise ExportError("an empty password protects nothing: give one, or export without")
@@ -148,7 +148,7 @@ def export(findings: Iterable[Finding], directory: Path, password: bytes | None)
     files: list[ExportedFile] = []
     obstacles: list[str] = []
     lines: list[Record] = []
-    # What `cryptography` finds deprecated in a dump's keys and certificates is no news to who exports them.
+    # Keys and certificates of a dump may be deprecated; `cryptography` need not say so.
     with PrivateDirectory(directory) as target, warnings.catch_warnings(action="ignore"):
         remarks += target.warnings
         manifest = _read_manifest(target)
@@ -161,7 +161,7 @@ def export(findings: Iterable[Finding], directory: Path, password: bytes | None)
                     continue
                 files.append(file)
                 lines.append(_manifest_line(file, item))
-        except BaseException:  # a full disk, an interrupt: what was written until then belongs in the manifest
+        except BaseException:  # a full disk, an interrupt: the manifest lists what was written until then
             with contextlib.suppress(ExportError):
                 _extend_manifest(target, manifest, lines)
             raise
@@ -172,22 +172,22 @@ def export(findings: Iterable[Finding], directory: Path, password: bytes | None)
 
 
 def safe_name(text: str | None) -> str:
-    """Return what may go into a file's name of a name that an attacker may have chosen.
+    """Return a name that an attacker may have chosen as a safe part of a file's name.
 
-    ASCII letters, digits, `.`, `-` and `_` survive, any other run of characters becomes one `_`; no leading or trailing
-    dot, dash or underscore; at most 80 characters; `unnamed` if nothing is left.
+    ASCII letters, digits, `.`, `-` and `_` stay, any other run of characters becomes one `_`. The result has no leading
+    or trailing dot, dash or underscore and at most 80 characters; it is `unnamed` if nothing is left.
     """
     kept: list[str] = []
-    for character in (text or "")[: NAME_LENGTH * 8]:
+    for character in (text or "")[: MAX_NAME * 8]:
         if character in _NAME_CHARACTERS:
             kept.append(character)
         elif kept and kept[-1] != "_":
             kept.append("_")
-    return "".join(kept).strip("._-")[:NAME_LENGTH].rstrip("._-") or "unnamed"
+    return "".join(kept).strip("._-")[:MAX_NAME].rstrip("._-") or "unnamed"
 
 
 class _ObstacleError(ExportError):
-    """A file of that name is there, and it holds something else."""
+    """There is a file of that name, and it holds something else."""
 
 
 def _put(target: PrivateDirectory, item: _Item) -> ExportedFile:
@@ -198,7 +198,7 @@ def _put(target: PrivateDirectory, item: _Item) -> ExportedFile:
 
 
 def _existing(target: PrivateDirectory, item: _Item) -> bytes:
-    """Return the content of the file that stands in an item's place, if it holds the same."""
+    """Return the content of an existing file that has an item's name, if it holds the same."""
     try:
         there = target.read(item.file.name, limit=2 * len(item.content) + 4096)
     except ExportError as error:
@@ -240,7 +240,7 @@ def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[
 def _key_items(
     key: PrivateKey, certificates: dict[str, Certificate], password: bytes | None, remarks: list[str]
 ) -> Iterator[_Item]:
-    """Yield a key's PEM and its pairs; what `cryptography` does not take becomes a warning."""
+    """Yield a key's PEM and its pairs, with a warning for what `cryptography` refuses."""
     loaded: PrivateKeyTypes | None = None
     try:
         loaded = serialization.load_der_private_key(key.pkcs8, None)
@@ -288,7 +288,7 @@ def _key_name(key: PrivateKey | SymmetricKey) -> str:
 
 
 def _pem(key: PrivateKey, loaded: PrivateKeyTypes | None, password: bytes | None) -> bytes:
-    """Return a key as PEM: its PKCS#8 as it is, or encrypted as well as `cryptography` can."""
+    """Return a key's PKCS#8 as PEM, encrypted if there is a password."""
     if password is None or loaded is None:
         text = base64.b64encode(key.pkcs8)
         lines = [text[start : start + 64] for start in range(0, len(text), 64)]
@@ -352,8 +352,8 @@ def _manifest_line(file: ExportedFile, item: _Item) -> Record:
 
 
 def _read_manifest(target: PrivateDirectory) -> bytes:
-    """Return the manifest of earlier exports, having seen that it is one."""
-    manifest = target.read(MANIFEST, MANIFEST_LIMIT) or b""
+    """Return the manifest of earlier exports after checking that it is one."""
+    manifest = target.read(MANIFEST, MAX_MANIFEST) or b""
     for number, line in enumerate(manifest.splitlines(), 1):
         try:
             entry = json.loads(line)
@@ -365,7 +365,7 @@ def _read_manifest(target: PrivateDirectory) -> bytes:
 
 
 def _extend_manifest(target: PrivateDirectory, manifest: bytes, lines: list[Record]) -> None:
-    """Add what is new; lines that are there already, word for word, are not repeated."""
+    """Add lines to the manifest, except those that it holds already."""
     known = set(manifest.splitlines())
     new = [line for line in (json.dumps(line).encode("ascii") for line in lines) if line not in known]
     if new:

@@ -1,7 +1,7 @@
 """A case as a bundle of STIX 2.1 objects (OASIS standard of 10 June 2021), made by the `stix2` library.
 
 Certificates are `x509-certificate`, dumps `file` (in a `directory`), processes `process`; an `observed-data` for each
-dump ties together what lay in it. STIX has no object for a private key: a `note` tells of each, and refers to its
+dump ties together what lay in it. STIX has no object for a private key: a `note` describes each, and refers to its
 certificates, processes and dumps. All ids follow from the content, so that the same case gives the same bundle.
 """
 
@@ -31,16 +31,16 @@ except ModuleNotFoundError as error:
     raise UsageError("STIX needs the stix2 library, which is not installed: pip install dumpscan[stix]") from error
 
 _NAMESPACE = uuid.UUID("6f1b3f0a-0d0c-5d8e-9a55-2c7f5e9b41d3")
-"""Of the ids of those objects for which STIX prescribes none; a random number, drawn once."""
+"""Namespace of the ids for which STIX prescribes none; a random number, drawn once."""
 
 _INTEGER = 1 << 53
-"""STIX's integers lie below it (section 2.8)."""
+"""Integers in STIX are smaller (section 2.8)."""
 
 _FIRST_YEAR = 1000
-"""The library writes earlier years without their leading zeros, and does not read that back."""
+"""The library writes earlier years without leading zeros, and cannot read them back."""
 
-_MOST_NAMES = 100
-"""Alternative names of a certificate that are written."""
+_MAX_NAMES = 100
+"""Alternative names that are written for one certificate."""
 
 
 def write_bundle(dumps: Sequence[DumpRecord], findings: Iterable[Finding], stream: TextIO) -> int:
@@ -53,7 +53,7 @@ def write_bundle(dumps: Sequence[DumpRecord], findings: Iterable[Finding], strea
 
 
 class _Bundle:
-    """Writes each object once, as soon as it is known; keeps ids only."""
+    """Writes each object once, as soon as it is known, and keeps only its id."""
 
     def __init__(self, dumps: Sequence[DumpRecord], stream: TextIO) -> None:
         self._dumps = dumps
@@ -90,7 +90,7 @@ class _Bundle:
         return len(self._written)
 
     def _add(self, item: Any) -> str:  # noqa: ANN401 - any of the library's classes
-        """Write an object, unless it was; return its id."""
+        """Write an object if it has not been written yet; return its id."""
         identity = str(item["id"])
         if identity not in self._written:
             self._stream.write(f"{',' if self._written else ''}\n{item.serialize()}")
@@ -98,7 +98,7 @@ class _Bundle:
         return identity
 
     def _sdo(self, make: Any, identity: str, **fields: Any) -> Any:  # noqa: ANN401 - as above
-        """Make a domain object: its id follows from its identity, its times are those of the case."""
+        """Make a domain object, whose id follows from its identity; its times are those of the case."""
         own = f"{make._type}--{_uuid(identity)}"  # noqa: SLF001 - the type's name is nowhere else
         return make(id=own, created=self._made, modified=self._made, **_given(fields))
 
@@ -123,7 +123,7 @@ class _Bundle:
             self._add_process(dump.path, process, parent)
 
     def _add_process(self, path: str, process: Process, parent: str | None = None) -> str | None:
-        """Write a process; return its id, None if nothing is known of it."""
+        """Write a process; return its id, or None if nothing is known of it."""
         known = self._processes.get((path, process.pid))
         if known is not None:
             return known
@@ -146,7 +146,7 @@ class _Bundle:
         return own
 
     def _add_places(self, places: Iterable[Location], own: str | None) -> list[str]:
-        """Write the dumps and processes of places, note that an object lay there; return their ids."""
+        """Write the dumps and processes of places, record that an object lay there, and return their ids."""
         ids: dict[str, None] = {}
         for place in places:
             ids[self._add_file(place.file)] = None
@@ -160,7 +160,7 @@ class _Bundle:
 
     def _add_certificate(self, certificate: Certificate) -> None:
         exponent = certificate.public_key_exponent
-        names = ", ".join(certificate.alternative_names[:_MOST_NAMES])
+        names = ", ".join(certificate.alternative_names[:_MAX_NAMES])
         fields = {
             "hashes": {"SHA-256": certificate.sha256, "SHA-1": certificate.thumbprint.lower()},
             "version": None if certificate.version is None else str(certificate.version),
@@ -226,7 +226,7 @@ def _moment(moment: datetime | None) -> datetime | None:
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known, its texts such as any JSON reader takes; the library refuses empty lists."""
+    """Return the known fields with texts that every JSON reader takes; the library refuses empty lists."""
     return {
         name: clean(value) if isinstance(value, str) else value
         for name, value in fields.items()

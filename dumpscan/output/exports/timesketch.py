@@ -26,7 +26,7 @@ def write_events(dumps: Sequence[DumpRecord], findings: Iterable[Finding], strea
 
 
 def events(dumps: Sequence[DumpRecord], findings: Iterable[Finding]) -> Iterator[Record]:
-    """Yield Timesketch events: dumps, processes, certificates' periods, and secrets at the time of their dump."""
+    """Yield events: dumps, processes, validity periods of certificates, and secrets at the time of their dump."""
     times = {dump.path: dump.modified or dump.started for dump in dumps}
     for dump in dumps:
         about = {"dump": dump.path, "file.size": dump.size, "file.hash.sha256": dump.sha256, "status": str(dump.status)}
@@ -47,7 +47,7 @@ def events(dumps: Sequence[DumpRecord], findings: Iterable[Finding]) -> Iterator
 def _event(
     moment: datetime, meaning: str, message: str, kind: str, about: Mapping[str, Any], *, tags: Sequence[str] = ()
 ) -> Record:
-    """Return an event: what Timesketch requires, then whatever is known, under flat names."""
+    """Return an event: the fields that Timesketch requires, then what is known, under flat names."""
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return {
         "message": printable(message),
@@ -83,7 +83,7 @@ def _validity_events(certificate: Certificate, about: Record) -> Iterator[Record
 
 
 def _memory_events(finding: Finding, about: Record, times: Mapping[str, datetime]) -> Iterator[Record]:
-    """Yield an event for each process that something secret lay in, at the time of its dump."""
+    """Yield an event for each process that held something secret, at the time of its dump."""
     owners = {(place.file, pid_of(place)): place for place in reversed(finding.locations)}
     for place in reversed(owners.values()):
         moment = times.get(place.file)
@@ -93,7 +93,7 @@ def _memory_events(finding: Finding, about: Record, times: Mapping[str, datetime
 
 
 def _flat(record: Record, path: str = "") -> Record:
-    """Return a document without nesting: dotted names; of a list of documents, a list for each name in them."""
+    """Return a document with dotted names instead of nesting; a list of documents becomes a list for each name."""
     flat: Record = {}
     for name, item in record.items():
         dotted = f"{path}{name}"

@@ -1,1 +1,1 @@
-"""Floor 6: what is written to standard output, a module per format."""
+"""What is written to standard output, a module for each format."""

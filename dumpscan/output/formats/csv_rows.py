@@ -1,8 +1,8 @@
 """Records as CSV: a header, then one row for each place of each finding (process, variable, field).
 
-Quoting follows RFC 4180; a row is one line, since control characters are escaped. Columns have the dotted names of the
-JSON documents, those of a place under `location.`; lists are joined by "; ". Text that a spreadsheet would take for a
-formula gets a leading apostrophe.
+Quoting follows RFC 4180. Control characters are escaped, so that each row is one line. Columns have the dotted names of
+the JSON documents, with `location.` for the values of a place; lists are joined by "; ". Text that a spreadsheet would
+take for a formula gets a leading apostrophe.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ COLUMNS: dict[View, tuple[str, ...]] = {
     View.INFO: ("dump", "field", "value"),
     View.SYMBOLS: ("dump", *_columns(SymbolsNeed, "symbols.")),
 }
-"""The columns of each view, in order. They never depend on the records, so that files from many runs can be joined."""
+"""The columns of each view, in order. They do not depend on the records, so that files of many runs can be joined."""
 
 _OWN: dict[View, tuple[str, ...]] = {
     View.FINDINGS: ("location.",),
@@ -71,7 +71,7 @@ _OWN: dict[View, tuple[str, ...]] = {
     View.ENVARS: ("variable.",),
     View.INFO: ("field", "value"),
 }
-"""How the columns begin that differ from row to row of one record; the others are the record's own."""
+"""How the names of those columns begin that differ between the rows of one record."""
 
 
 class CsvRenderer:
@@ -97,7 +97,7 @@ class CsvRenderer:
             )
 
     def close(self) -> None:
-        """Write the header where no record has done so, and flush."""
+        """Write the header if there was no record, and flush."""
         self._start()
         self._stream.flush()
 
@@ -114,7 +114,7 @@ class CsvRenderer:
 
 
 def cell(value: object) -> str:
-    """Return a JSON value as the text of a cell: numbers as they are, text printable and never a formula."""
+    """Return a JSON value as the text of a cell; text is made printable and is never a formula."""
     match value:
         case None:
             return ""

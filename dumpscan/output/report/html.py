@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from dumpscan._version import __version__
 from dumpscan.output.report.model import Report, build
-from dumpscan.output.report.rows import minute, shorten
+from dumpscan.output.report.rows import MAX_COMMAND_LINE, MAX_NAMES, MAX_PROBLEMS, minute, shorten
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = "templates"
 _BUFFERED = 256
-"""Pieces of the page (an expression or a table each) that are joined before they are written."""
+"""Pieces of the page (expressions, stretches of the template) that are written together."""
 
 
 def write_report(
@@ -49,10 +49,10 @@ def write_report(
         dumps: The inputs of the case.
         findings: Every finding once, in any order; pairs need not be made.
         stream: Where to write, UTF-8.
-        title: Its heading, e.g. the name of the case.
-        generated: Its time. Certificates are judged by it. Without a time zone it is taken as UTC.
-        version: Of dumpscan, for the record.
-        settings: What else ran how, for the record; those of the dumps are added.
+        title: The heading, e.g. the name of the case.
+        generated: The time of the report, which decides which certificates are valid. Without a zone it is UTC.
+        version: Version of dumpscan.
+        settings: Further settings, for the record; those of the dumps are added.
 
     Raises:
         OSError: The stream cannot take it.
@@ -85,9 +85,14 @@ def _environment(report: Report) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"minute": minute, "shorten": shorten, "shown": report.shown}
+    environment.globals |= {
+        "MAX_COMMAND_LINE": MAX_COMMAND_LINE,
+        "MAX_NAMES": MAX_NAMES,
+        "MAX_PROBLEMS": MAX_PROBLEMS,
+    }
     return environment
 
 
 def _shown(value: object) -> object:
-    """Return what an expression of the template shows: markup as it is, all else as printable text, to be escaped."""
+    """Return what an expression of the template shows: markup as it is, anything else as printable text."""
     return value if isinstance(value, Markup) else printable(str(value))

@@ -1,4 +1,4 @@
-"""All that the report says, put in order: the worst first, long lists cut into batches, nothing without a count."""
+"""Everything that the report says, in order: the worst first, long lists in batches, everything counted."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 HEAD = 20
-"""Rows of a list that are shown at once."""
+"""Rows of a list that are visible at once."""
 
 SPARE = 10
-"""So many rows more are shown too, if that is all of the list: they are not worth a click."""
+"""A list that is this much longer is visible as a whole: the rest is not worth a click."""
 
 BATCH = 250
-"""Rows that open together on demand."""
+"""Rows that one click opens."""
 
-MOST = 10_000
-"""Rows of one list that the report has at all; what is left out is counted, and the case file has it."""
+MAX_ROWS = 10_000
+"""Rows of one list in the report. The others are counted, and the case file has them."""
 
-CARDS = 40
-"""Private keys that are described in full; those after them are rows of a table."""
+MAX_CARDS = 40
+"""Private keys that are described in full; the others are rows of a table."""
 
-URGENT = 10
+MAX_URGENT = 10
 """Private keys that the summary names."""
 
 FEW = 3
@@ -58,7 +58,7 @@ _WORST = (Status.UNREADABLE, Status.PENDING, Status.DAMAGED, Status.OTHER, Statu
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[Row]):
-    """Rows that open together, and which of the list's rows they are: `21-270 of 1,000`."""
+    """Rows that one click opens, and which rows of the list they are: `21-270 of 1,000`."""
 
     rows: Sequence[Row]
     label: str
@@ -66,7 +66,7 @@ class Batch(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[Row]):
-    """A list of any length, made bearable: its first rows, the others in batches, the rest as a number."""
+    """A list of any length: its first rows, further rows in batches, and the total."""
 
     head: Sequence[Row]
     batches: tuple[Batch[Row], ...]
@@ -74,7 +74,7 @@ class Listing(Generic[Row]):
 
     @property
     def omitted(self) -> int:
-        """Rows that the report does not have."""
+        """The number of rows that the report does not have."""
         return self.total - len(self.head) - sum(len(batch.rows) for batch in self.batches)
 
 
@@ -118,8 +118,8 @@ class Report:
 
 
 def listing(rows: Sequence[Row], head: int = HEAD) -> Listing[Row]:
-    """Cut a list into what is shown at once, batches, and what is only counted."""
-    kept = rows[:MOST]
+    """Cut a list into visible rows, batches, and rows that are only counted."""
+    kept = rows[:MAX_ROWS]
     head = len(kept) if len(kept) <= head + SPARE else head
     starts = range(head, len(kept), BATCH)
     batches = tuple(
@@ -138,15 +138,15 @@ def build(
     version: str,
     settings: Mapping[str, object],
 ) -> Report:
-    """Put everything in order.
+    """Arrange a case for the report.
 
     Args:
         dumps: The inputs.
-        findings: What was found in them; the first pass over it is the only one.
-        title: Of the report.
-        generated: Its time, with a time zone: what "valid" means in it.
-        version: Of dumpscan.
-        settings: What else ran how, for the record.
+        findings: What was found in them; iterated over once.
+        title: The heading of the report.
+        generated: The time of the report, with a time zone. It decides which certificates are valid.
+        version: Version of dumpscan.
+        settings: Further settings, for the record.
     """
     records = sorted(dumps, key=lambda dump: dump.path)
     names = file_names(dump.path for dump in records)
@@ -188,9 +188,9 @@ def build(
         gaps=_gaps(records),
         figures=_figures(keys, certificates.values(), containers, others, records),
         severities=tuple((severity, counts[severity]) for severity in Severity),
-        urgent=tuple(keys[:URGENT]),
-        cards=tuple(keys[:CARDS]),
-        keys=listing(keys[CARDS:]),
+        urgent=tuple(keys[:MAX_URGENT]),
+        cards=tuple(keys[:MAX_CARDS]),
+        keys=listing(keys[MAX_CARDS:]),
         timeline=Timeline.of(ordered, generated),
         exposed=frozenset(row.thumbprint for row in groups[0][2]),
         certificates=tuple(Group(name, note, listing(rows)) for name, note, rows in groups if rows),
@@ -225,7 +225,7 @@ def _keys(
 def _certificate_groups(
     rows: Iterable[CertificateRow], key_ids: set[str]
 ) -> list[tuple[str, str, list[CertificateRow]]]:
-    """Sort certificates into those that matter and the others; each group by name."""
+    """Sort certificates into groups by how much they matter, each group by name."""
     groups: list[tuple[str, str, list[CertificateRow]]] = [
         ("With an exposed private key", "Whoever has the dump can act as these.", []),
         ("Of servers, clients and people", "Their private keys were not found in the inputs.", []),
@@ -242,7 +242,7 @@ def _certificate_groups(
 def _process_groups(
     records: Sequence[DumpRecord], holders: set[tuple[str, int | None]], shown: Callable[[str], str]
 ) -> tuple[Group[ProcessRow], ...]:
-    """Return a list for each dump of many processes, after one list for all dumps of few; key holders first."""
+    """Return one list for all dumps of few processes, then a list for each other dump; key holders come first."""
     few: list[ProcessRow] = []
     many: list[tuple[bool, Group[ProcessRow]]] = []
     for dump in records:
@@ -260,7 +260,7 @@ def _process_groups(
     few.sort(key=lambda row: not row.holds_keys)
     many.sort(key=lambda item: item[0])
     own = (Group("Dumps of one process or a few", "", listing(few)),) if few else ()
-    return (*own, *(group for _, group in many[:MOST]))
+    return (*own, *(group for _, group in many[:MAX_ROWS]))
 
 
 def _headline(keys: Sequence[KeyRow], containers: Sequence[ObjectRow]) -> str:
@@ -283,7 +283,7 @@ def _scope(keys: Sequence[KeyRow], holders: set[tuple[str, int | None]]) -> str:
 
 
 def _gaps(records: Sequence[DumpRecord]) -> str:
-    """Say what is not known because inputs could not be read."""
+    """Say what remains unknown because inputs could not be read."""
     states = Counter(dump.status for dump in records)
     lost = states[Status.UNREADABLE] + states[Status.PENDING]
     parts = []
@@ -301,7 +301,7 @@ def _figures(
     others: Sequence[ObjectRow],
     inputs: Sequence[DumpRecord],
 ) -> tuple[tuple[str, int, str], ...]:
-    """Return the summary's figures: what, how many, what of them."""
+    """Return the figures of the summary: name, number, remark."""
     states = Counter(row.state for row in certificates)
     live = sum(key.severity is Severity.CRITICAL for key in keys)
     kinds = Counter(row.kind for row in others)
@@ -320,7 +320,7 @@ def _figures(
 
 
 def _settings(records: Iterable[DumpRecord], settings: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    """Return every setting with all its values; of the dumps, those that any of them was read with."""
+    """Return every setting with all the values that it had for any of the dumps."""
     values: dict[str, dict[str, None]] = {}
     given: list[Mapping[str, Any]] = [settings, *(dump.settings for dump in records)]
     for mapping in given:

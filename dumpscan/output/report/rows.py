@@ -1,6 +1,6 @@
-"""What the report shows of one finding, place or process: short texts, chosen and cut to length; no markup.
+"""What the report shows of one finding, place or process: short texts without markup.
 
-Text from dumps is unescaped here. The template's environment makes everything printable and escapes it.
+Text from dumps is unescaped here. The environment of the template makes everything printable and escapes it.
 """
 
 from __future__ import annotations
@@ -26,19 +26,22 @@ if TYPE_CHECKING:
         SymmetricKey,
     )
 
-PLACES = 12
-"""Places that are listed for one key; the rest is counted."""
+MAX_PLACES = 12
+"""Places that are listed for one key; the others are counted."""
 
-PROCESSES = 8
-"""Processes that are described for one key; the rest is counted."""
+MAX_PROCESSES = 8
+"""Processes that are described for one key; the others are counted."""
 
-NAMES = 6
-"""Alternative names that are listed for one certificate."""
+MAX_NAMES = 6
+"""Alternative names that are listed for one certificate, and notes for one process."""
 
-LONG = 400
+MAX_PROBLEMS = 12
+"""Problems that are listed for one input."""
+
+MAX_TEXT = 400
 """Characters of a name that are shown."""
 
-COMMAND_LINE = 2000
+MAX_COMMAND_LINE = 2000
 """Characters of a command line that are shown."""
 
 
@@ -58,7 +61,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class CertificateRow:
-    """A certificate. `since` and `until` are its period (UTC), `state` where the report's time stands to it."""
+    """A certificate. `since` and `until` are its validity period (UTC), `state` its validity at the report's time."""
 
     name: str
     subject: str
@@ -78,12 +81,12 @@ class CertificateRow:
 
     @property
     def period(self) -> str:
-        """Return its period as two days."""
+        """Its validity period as two days."""
         return f"{day(self.since) or '?'} – {day(self.until) or '?'}"  # noqa: RUF001 - an en dash, between two dates
 
     @property
     def order(self) -> tuple[str, str]:
-        """By name; by thumbprint where names are equal."""
+        """Its place in the order: by name, then by thumbprint."""
         return (self.name.casefold(), self.thumbprint)
 
 
@@ -102,7 +105,7 @@ class ProcessRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A private key, with all that a reader needs to act: whose it is, where it lay, how it was proven."""
+    """A private key and what a reader needs to act: whose it is, where it lay, how it was proven."""
 
     severity: Severity
     name: str
@@ -122,12 +125,12 @@ class KeyRow:
 
     @property
     def anchor(self) -> str:
-        """Return the id of its place in the report."""
+        """The id of its place in the report."""
         return "key-" + "".join(c for c in self.key_id if c.isalnum())[:64]
 
     @property
     def certificate(self) -> CertificateRow | None:
-        """Return the certificate that is valid the longest."""
+        """The certificate that is valid the longest."""
         return self.certificates[0] if self.certificates else None
 
     @property
@@ -137,7 +140,7 @@ class KeyRow:
 
     @property
     def until(self) -> str:
-        """Return until when its certificate is valid, in words."""
+        """Until when its certificate is valid, in words."""
         certificate = self.certificate
         if certificate is None:
             return "no certificate found"
@@ -148,7 +151,7 @@ class KeyRow:
 
     @property
     def order(self) -> tuple[int, bool, float, str, str]:
-        """The worst first: by severity, authorities before others, the longest valid first."""
+        """Its place in the order: the worst first, authorities before others, the longest valid first."""
         certificate = self.certificate
         until = certificate.until if certificate else None
         return (self.severity, not self.is_ca, -(until.timestamp() if until else 0.0), self.name, self.key_id)
@@ -167,35 +170,35 @@ class ObjectRow:
 
     @property
     def order(self) -> tuple[str, str, str]:
-        """By kind, then by label."""
+        """Its place in the order: by kind, then by label."""
         return (self.kind, self.label, self.identity)
 
 
-def shorten(text: str | None, limit: int = LONG) -> str:
-    """Return a text, cut where it is longer than any honest one, and said to be."""
+def shorten(text: str | None, limit: int = MAX_TEXT) -> str:
+    """Return a text; one that is longer than any honest one is cut, and its length is given."""
     if text is None:
         return ""
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters in all)"
 
 
-def joined(texts: Sequence[str], limit: int = NAMES) -> str:
-    """Return a list in one line; of a long one its beginning and a count."""
+def joined(texts: Sequence[str], limit: int = MAX_NAMES) -> str:
+    """Return a list in one line; of a long list, the beginning and a count."""
     more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
-    return ", ".join(shorten(text, LONG // 2) for text in texts[:limit]) + more
+    return ", ".join(shorten(text, MAX_TEXT // 2) for text in texts[:limit]) + more
 
 
 def day(moment: datetime | None) -> str:
-    """Return a time's day in UTC, empty if there is no time."""
+    """Return the day of a time in UTC; empty if there is no time."""
     return "" if moment is None else _utc(moment).date().isoformat()
 
 
 def minute(moment: datetime | None) -> str:
-    """Return a time to the minute, in UTC and said to be; empty if there is none (for a case: the year 1)."""
+    """Return a time to the minute, in UTC; empty if there is none (a case has the year 1 instead)."""
     return "" if moment is None or moment.year == 1 else f"{_utc(moment).isoformat(' ', 'minutes')[:16]} UTC"
 
 
 def process_label(name: str | None, pid: object) -> str:
-    """Return `w3wp.exe (5120)`, or what is known of it."""
+    """Return `w3wp.exe (5120)`, or what is known of the process."""
     if name:
         return f"{shorten(name, 80)} ({pid})" if pid not in (None, "") else shorten(name, 80)
     return f"process {pid}" if pid not in (None, "") else ""
@@ -272,16 +275,16 @@ def key_row(
         name=found[0].name if found else shorten(named[0], 160) if named else f"{label} key, no certificate found",
         key=label,
         key_id=key.key_id,
-        certificates=tuple(found[:NAMES]),
-        named=tuple(shorten(subject) for subject in named[:NAMES]),
-        processes=tuple(ProcessRow(shown(file), owner) for (file, _), owner in list(owners.items())[:PROCESSES]),
+        certificates=tuple(found[:MAX_NAMES]),
+        named=tuple(shorten(subject) for subject in named[:MAX_NAMES]),
+        processes=tuple(ProcessRow(shown(file), owner) for (file, _), owner in list(owners.items())[:MAX_PROCESSES]),
         process_count=len(owners),
-        dumps=dumps[:PROCESSES],
+        dumps=dumps[:MAX_PROCESSES],
         dump_count=len(dumps),
         proof=joined(key.proof, 12),
         encodings=joined(key.encodings, 12),
         notes=_object_notes(key),
-        places=tuple(place_of(location, shown) for location in key.locations[:PLACES]),
+        places=tuple(place_of(location, shown) for location in key.locations[:MAX_PLACES]),
         place_count=key.place_count,
     )
 
@@ -322,9 +325,9 @@ def _first_place(finding: Finding, shown: Callable[[str], str]) -> Place | None:
 
 
 def _object_notes(key: PrivateKey) -> str:
-    """Return what a library's key object says of parts that are missing or do not fit."""
+    """Return which parts of a library's key object are missing or do not belong to the key."""
     notes: dict[str, None] = {}
-    for location in key.locations[:PLACES]:
+    for location in key.locations[:MAX_PLACES]:
         held = location.key_object
         if held is not None and held.missing_parts:
             notes[f"not in memory: {joined(held.missing_parts)}"] = None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Severity(IntEnum):
-    """The smaller, the worse, so that sorting puts the worst first. The first three are private keys by exposure."""
+    """Sorting puts the worst first. The first three are those of private keys, by exposure."""
 
     CRITICAL = 1
     HIGH = 2
@@ -23,17 +23,17 @@ class Severity(IntEnum):
 
     @property
     def label(self) -> str:
-        """Return it as a word."""
+        """The severity as a word."""
         return self.name.capitalize()
 
     @property
     def meaning(self) -> str:
-        """Return what earns it."""
+        """What has this severity."""
         return _MEANINGS[self]
 
     @property
     def action(self) -> str:
-        """Return what to do about it."""
+        """What to do about it."""
         return _ACTIONS[self]
 
 

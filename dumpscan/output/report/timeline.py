@@ -1,4 +1,4 @@
-"""Where certificates' periods lie on a time line, in per cent of its width. No markup."""
+"""Where the validity periods of certificates lie on a time line, in per cent of its width."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
     from dumpscan.output.report.rows import CertificateRow
 
-BARS = 30
-"""Certificates on the time line; the tables have them all."""
+MAX_BARS = 30
+"""Certificates on the time line; the tables have all of them."""
 
-_REACH = timedelta(days=3653)
-"""How far before and after the report's time it goes at most; what goes further is cut, and shown to be."""
+_MAX_REACH = timedelta(days=3653)
+"""How far it reaches at most before and after the report's time; periods that go further are cut, visibly."""
 
-_LEAST = timedelta(days=183)
-"""How far it goes in both directions at least."""
+_MIN_REACH = timedelta(days=183)
+"""How far it reaches at least in both directions."""
 
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
@@ -26,12 +26,12 @@ _LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 _STEPS = (1, 2, 5)
 """Years between two ticks."""
 
-_TICKS = 11
+_MAX_TICKS = 11
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A certificate's period: its left edge and width, and whether it goes on beyond an edge of the time line."""
+    """A validity period: its left edge and width, and whether it goes on beyond an edge of the time line."""
 
     row: CertificateRow
     left: float
@@ -42,7 +42,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The whole: bars, the ticks of its years as (position, label), the report's time."""
+    """The time line: bars, ticks for years as (position, label), and the report's time."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[tuple[float, str], ...]
@@ -51,12 +51,12 @@ class Timeline:
 
     @classmethod
     def of(cls, rows: Sequence[CertificateRow], now: datetime) -> Self:
-        """Lay out the first rows that have a period; those whose end comes before their beginning have none."""
+        """Lay out the first rows that have a period, which a certificate that ends before it begins has not."""
         dated = [row for row in rows if row.since and row.until and row.since <= row.until]
-        shown = dated[:BARS]
-        low = max(min((row.since for row in shown if row.since), default=now), _shift(now, -_REACH))
-        high = min(max((row.until for row in shown if row.until), default=now), _shift(now, _REACH))
-        low, high = min(low, _shift(now, -_LEAST)), max(high, _shift(now, _LEAST))
+        shown = dated[:MAX_BARS]
+        low = max(min((row.since for row in shown if row.since), default=now), _shift(now, -_MAX_REACH))
+        high = min(max((row.until for row in shown if row.until), default=now), _shift(now, _MAX_REACH))
+        low, high = min(low, _shift(now, -_MIN_REACH)), max(high, _shift(now, _MIN_REACH))
         span = (high - low).total_seconds()
 
         def position(moment: datetime) -> float:
@@ -75,7 +75,7 @@ class Timeline:
 
 def _ticks(low: datetime, high: datetime, left: float, right: float) -> tuple[tuple[float, str], ...]:
     years = range(low.year + 1, high.year + 1)
-    step = next((step for step in _STEPS if len(years) <= _TICKS * step), _STEPS[-1])
+    step = next((step for step in _STEPS if len(years) <= _MAX_TICKS * step), _STEPS[-1])
     span = (high - low).total_seconds()
     return tuple(
         (round(left + (right - left) * (datetime(year, 1, 1, tzinfo=UTC) - low).total_seconds() / span, 2), str(year))
@@ -85,7 +85,7 @@ def _ticks(low: datetime, high: datetime, left: float, right: float) -> tuple[tu
 
 
 def _shift(moment: datetime, by: timedelta) -> datetime:
-    """Return a moment moved, as far as a calendar of the years 1 to 9999 goes."""
+    """Return a moment moved within the years 1 to 9999."""
     try:
         return moment + by
     except OverflowError:

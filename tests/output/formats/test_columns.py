@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from dumpscan.output.formats.table.columns import ALIGNED, Column, Layout, lay_out, say
+from dumpscan.output.formats.table.columns import MAX_ALIGNED, Column, Layout, lay_out, say
 
 if TYPE_CHECKING:
     from dumpscan.output.records import Record
@@ -48,7 +48,7 @@ def test_without_a_width_every_column_is_whole_and_nothing_trails() -> None:
 
 def test_a_very_long_text_does_not_push_the_others_aside() -> None:
     lines = list(lay_out(COLUMNS, [row(), row("a" * 5000)], None).lines())
-    assert len(lines[1]) == ALIGNED + 2 + 4 + 2 + 16
+    assert len(lines[1]) == MAX_ALIGNED + 2 + 4 + 2 + 16
     assert "a" * 5000 in lines[2]
 
 

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 
 from dumpscan.findings import CertificateRef, InputStatus, Process
 from dumpscan.output.formats.render import View
-from dumpscan.output.formats.table.renderer import MOST_ROWS, TableRenderer
+from dumpscan.output.formats.table.renderer import MAX_ROWS, TableRenderer
 from dumpscan.output.records import Record, finding_record, info_record, process_record
 from support import output_samples as samples
 
@@ -167,10 +167,10 @@ def test_a_kind_that_the_tables_do_not_know_is_shown_all_the_same() -> None:
 
 
 def test_a_terminal_is_not_flooded_and_a_pipe_has_everything() -> None:
-    info = info_record("minidump", "a.dmp", {"ranges": [{"start": number} for number in range(MOST_ROWS + 7)]})
+    info = info_record("minidump", "a.dmp", {"ranges": [{"start": number} for number in range(MAX_ROWS + 7)]})
     assert "... and 7 more" in table(View.INFO, info, width=80)
-    assert hex(MOST_ROWS + 6) not in table(View.INFO, info, width=80)
-    assert hex(MOST_ROWS + 6) in table(View.INFO, info)
+    assert hex(MAX_ROWS + 6) not in table(View.INFO, info, width=80)
+    assert hex(MAX_ROWS + 6) in table(View.INFO, info)
 
 
 @pytest.mark.parametrize("view", list(View))

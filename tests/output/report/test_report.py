@@ -23,7 +23,7 @@ from dumpscan.findings import PrivateKey, Process, Status
 from dumpscan.output.report import model as report_model
 from dumpscan.output.report.html import write_report
 from dumpscan.output.report.rows import certificate_row
-from dumpscan.output.report.timeline import BARS, Timeline
+from dumpscan.output.report.timeline import MAX_BARS, Timeline
 from support import output_samples as samples
 from support import report_samples as cases
 
@@ -306,7 +306,7 @@ def test_many_private_keys_are_rows_after_the_first() -> None:
     keys = [dataclasses.replace(base, key_id=hashlib.sha256(f"{n}".encode()).hexdigest()) for n in range(500)]
     text = report(findings=keys)
     page = Page(text)
-    assert page.tags.count("article") == report_model.CARDS
+    assert page.tags.count("article") == report_model.MAX_CARDS
     assert "The 10 worst of 500 private keys" in page.text
     assert all(key.key_id in text for key in keys)
 
@@ -323,7 +323,7 @@ def test_places_are_capped_with_their_count() -> None:
 
 
 def test_what_is_left_out_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_model, "MOST", 50)
+    monkeypatch.setattr(report_model, "MAX_ROWS", 50)
     text = Page(report(findings=cases.certificates(80))).text
     assert "30 further certificates are not in this report" in text
     assert "21-50 of 80" in text
@@ -347,7 +347,7 @@ def test_the_time_line_stays_within_its_bounds(
     line = Timeline.of(rows, now)
     good = [row for row in rows if row.since and row.until and row.since <= row.until]
     assert line.total == len(good)
-    assert len(line.bars) == min(len(good), BARS)
+    assert len(line.bars) == min(len(good), MAX_BARS)
     assert 0 <= line.now <= 100
     for bar in line.bars:
         assert bar.left >= 0

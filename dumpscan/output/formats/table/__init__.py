@@ -1,1 +1,1 @@
-"""Floor 6: tables for people."""
+"""Tables for people."""

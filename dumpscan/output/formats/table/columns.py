@@ -1,7 +1,7 @@
 """Tables that fit: which columns a width has room for, and how wide each of them is.
 
-On a terminal every column that fits is shown, long text is folded rather than cut, what is left out is named.
-Elsewhere (a pipe, a file) there is no width: every column, every row on one line, no decoration.
+On a terminal, every column that fits is shown, long text is folded rather than cut, and the table names the columns
+that were left out. A pipe or a file has no width: it gets every column, each row on one line, without decoration.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 GAP = 2
 """Blank cells between two columns."""
 
-ALIGNED = 120
-"""Where no width is given, columns are aligned up to this many cells; longer text pushes its own row aside only."""
+MAX_ALIGNED = 120
+"""Without a width, columns are aligned up to this many cells; longer text moves only its own row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Column:
 
     Attributes:
         header: Its heading.
-        cell: What a record has there; an empty text for nothing. A column with nothing in any row is not shown.
-        rank: 0 for a column that is always shown; the higher, the sooner it makes room for others.
-        least: Cells down to which it may be narrowed, its text then folded; 0 if its text is never folded.
-        short: Characters of its text that are enough (the opening of a hash) where there is little room; 0 if none are.
-        justify: On which side its text stands.
+        cell: Returns the text of a record's cell. A column without text in any row is not shown.
+        rank: 0 for a column that is always shown; columns of a higher rank make room for others first.
+        least: Cells down to which the column may be narrowed by folding its text; 0 if its text is never folded.
+        short: Characters that suffice (the beginning of a hash) when there is little room; 0 if all are needed.
+        justify: The side on which its text stands.
     """
 
     header: str
@@ -52,9 +52,9 @@ class Column:
 
 @dataclass(slots=True)
 class _Laid:
-    """A column over its records, and the width that their cells want.
+    """A column with its records, and the width of their cells.
 
-    Cells are made anew whenever they are asked for: what is written as plain lines need not fit into memory.
+    Cells are made whenever they are asked for and not kept: the text of a large table may not fit into memory.
     """
 
     column: Column
@@ -65,7 +65,7 @@ class _Laid:
 
     @property
     def whole(self) -> int:
-        """Cells for its text as it is, or shortened where that was decided."""
+        """Cells for its text, shortened or not."""
         if self.shortened:
             return max(cell_len(self.column.header), min(self.natural, self.column.short))
         return self.natural
@@ -84,7 +84,7 @@ class _Laid:
 
 
 def say(value: object, style: str = "") -> Text:
-    """Return anything from a dump as text for a terminal: printable, and never read as markup."""
+    """Return anything from a dump as text for a terminal: printable, and never interpreted as markup."""
     text = "" if value is None else printable(str(value))
     return Text(overflow="fold").append(text, style)  # as a span: what is appended later does not inherit the style
 
@@ -101,12 +101,12 @@ def at(path: str, style: str = "") -> Callable[[Record], Text]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table made ready for a width.
+    """A table prepared for a width.
 
     Attributes:
-        columns: What is shown.
-        rows: How many rows there are.
-        hidden: Headings of columns that the width has no room for.
+        columns: The columns that are shown.
+        rows: The number of rows.
+        hidden: Headings of the columns that did not fit.
     """
 
     columns: tuple[_Laid, ...]
@@ -114,7 +114,7 @@ class Layout:
     hidden: tuple[str, ...]
 
     def table(self) -> Table:
-        """Return it as rich's table, its columns of fixed width."""
+        """Return it as a table of rich, with columns of fixed width."""
         table = Table(
             box=box.SIMPLE_HEAD,
             show_edge=False,
@@ -130,7 +130,7 @@ class Layout:
         return table
 
     def lines(self) -> Iterator[str]:
-        """Yield it as plain lines: the header if there is one, then one line a row, without trailing blanks."""
+        """Yield it as plain lines without trailing blanks: the header if there is one, then a line for each row."""
         if self._headed:
             yield self._line([laid.column.header for laid in self.columns])
         for row in range(self.rows):
@@ -152,8 +152,8 @@ def lay_out(columns: Sequence[Column], records: Sequence[Record], width: int | N
     """Choose columns and widths.
 
     Args:
-        columns: The columns in their order from left to right.
-        records: A row each.
+        columns: The columns from left to right.
+        records: The rows.
         width: Cells across; None for no limit.
     """
     laid = [item for item in (_measure(column, records) for column in columns) if item is not None]
@@ -173,7 +173,7 @@ def lay_out(columns: Sequence[Column], records: Sequence[Record], width: int | N
 
 
 def _measure(column: Column, records: Sequence[Record]) -> _Laid | None:
-    """Return a column ready to be laid out; None if no record has anything there."""
+    """Return a column ready to be laid out; None if it has no text in any row."""
     natural = max((cell_len(column.cell(record).plain) for record in records), default=0)
     return _Laid(column, records, max(natural, cell_len(column.header))) if natural else None
 
@@ -184,7 +184,7 @@ def _total(widths: Iterator[int]) -> int:
 
 
 def _lengthen(laid: list[_Laid], width: int) -> None:
-    """Give shortened columns their whole text back where it fits without folding anything else."""
+    """Restore the whole text of shortened columns if it fits without folding anything else."""
     for item in laid:
         if item.shortened:
             item.shortened = False
@@ -193,9 +193,9 @@ def _lengthen(laid: list[_Laid], width: int) -> None:
 
 
 def _share(laid: list[_Laid], width: int | None) -> None:
-    """Set widths: what each column needs, the rest evenly among those that could use it."""
+    """Set widths: give each column what it needs, and share the rest evenly among those that can use it."""
     for item in laid:
-        item.width = min(item.whole, ALIGNED) if width is None else item.need
+        item.width = min(item.whole, MAX_ALIGNED) if width is None else item.need
     if width is None:
         return
     spare = width - _total(item.width for item in laid)

@@ -1,4 +1,4 @@
-"""What a dump says of itself, whatever that is: names and values, then a table for each list of records in it."""
+"""A dump's description of itself, whatever it holds: names and values, then a table for each list of records."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _IN_HEX = frozenset(
         *("parameters", "pc", "peb", "pointer", "protect", "rva", "sp", "stack", "start", "state", "teb", "type"),
     }
 )
-"""Last words of names whose numbers are read in hexadecimal."""
+"""Last words of the names of numbers that are shown in hexadecimal."""
 
 _ABBREVIATIONS = frozenset({"cpu", "guid", "id", "os", "pdb", "peb", "pid", "rva", "teb", "uuid"})
 _FIRST = frozenset({"name", "type_name", "path", "version"})
-"""Columns that stay whatever has to go."""
+"""Columns that are always shown."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
-    """Yield the sections of each dump: first its own plain values, then what is nested in it."""
+    """Yield the sections of each dump: its plain values first, then what is nested in it."""
     for record in records:
         yield from _described(record[record["kind"]], scope.file(record["dump"]))
 
 
 def _described(value: Record, name: str) -> Iterator[Section]:
-    """Yield a section for a document's plain values, then those of its dicts and its lists of dicts."""
+    """Yield a section for a document's plain values, then sections for its dicts and its lists of dicts."""
     given = {field: item for field, item in value.items() if item not in (None, [], {})}
     nested = {field: item for field, item in given.items() if _is_nested(item)}
     rows = [row for field, item in given.items() if field not in nested for row in _rows(field, item)]
@@ -52,7 +52,7 @@ def _described(value: Record, name: str) -> Iterator[Section]:
 
 
 def _rows(field: str, item: Any) -> Iterator[Record]:  # noqa: ANN401 - JSON's own types
-    """Yield the lines of one plain value: one for each text of a list, otherwise one."""
+    """Yield the lines of one plain value: a line for each text of a list, otherwise one line."""
     name = _words(field)
     if isinstance(item, list) and any(isinstance(text, str) for text in item):
         for number, text in enumerate(item):
@@ -72,7 +72,7 @@ def _value(row: Record) -> Text:
 
 
 def _columns(rows: list[Record]) -> list[Column]:
-    """Return a column for every field of any row; with little room the names stay, then the first ones."""
+    """Return a column for every field of any row; when there is little room, names stay, then the first fields."""
     names = dict.fromkeys(name for row in rows for name in row)
 
     def cell(name: str) -> Callable[[Record], Text]:
@@ -117,6 +117,6 @@ def _size(size: int) -> str:
 
 
 def _words(name: str) -> str:
-    """Return a field's name as a heading; it may be a key from the dump, so it is made printable."""
+    """Return a field's name as a heading. The name may come from the dump, so it is made printable."""
     words = " ".join(word.upper() if word in _ABBREVIATIONS else word for word in printable(name).split("_"))
     return words[:1].upper() + words[1:]

@@ -1,4 +1,4 @@
-"""Records as tables for people: adapted to the terminal's width, or undecorated and whole where there is none."""
+"""Records as tables for people: adapted to the width of the terminal, or whole and undecorated without one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from dumpscan.output.records import Record
 
 
-MOST_ROWS = 2000
-"""Rows of a table on a terminal: nobody scrolls through more. Elsewhere there is no limit."""
+MAX_ROWS = 2000
+"""Rows of a table on a terminal: nobody scrolls through more. A pipe or a file gets all of them."""
 
 MAX_CELLS = 120
-"""Characters of a value in the answer of a query; the other formats have all of it."""
+"""Characters of a value in the answer of a query; other formats show all of them."""
 
 
 _SECTIONS = {
@@ -64,13 +64,13 @@ class TableRenderer:
         self._inputs: list[str] = []
         self._records: list[Record] = []
         console = Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
-        if console.legacy_windows:  # a console that takes no escape sequences: what is captured must hold none
+        if console.legacy_windows:  # a console without escape sequences: the captured text must not hold any
             console = Console(file=stream, width=width, markup=False, highlight=False, emoji=False, color_system=None)
         self._console = console
         self._width = width or (console.width if console.is_terminal else None)
 
     def add_input(self, status: InputStatus) -> None:
-        """Take note that there is such an input: several are told apart by a column."""
+        """Remember an input: if there are several, a column tells them apart."""
         self._inputs.append(status.file)
 
     def add(self, record: Record) -> None:
@@ -110,19 +110,19 @@ class TableRenderer:
                 self._console.print()
             for line in section.heading:
                 self._console.print(line)
-            layout = lay_out(section.columns, section.records[:MOST_ROWS], width)
+            layout = lay_out(section.columns, section.records[:MAX_ROWS], width)
             layouts.append(layout)
             if section.records:
                 self._console.print(layout.table())
-            if len(section.records) > MOST_ROWS:
-                more = f"... and {len(section.records) - MOST_ROWS} more, in a pipe and --format json."
+            if len(section.records) > MAX_ROWS:
+                more = f"... and {len(section.records) - MAX_ROWS} more, shown in a pipe and with --format json."
                 self._console.print(Text(more, "yellow"))
         remarks = []
         if any(record.get("location_count", 1) > 1 for record in self._records):
-            remarks.append("+N: so many more, each with its place in --format json or csv.")
+            remarks.append("+N: N more; --format json and csv show all of them.")
         hidden = dict.fromkeys(header for layout in layouts for header in layout.hidden)
         if hidden:
-            remarks.append(f"No room for: {', '.join(hidden)}. A pipe and --format json have everything.")
+            remarks.append(f"No room for: {', '.join(hidden)}. A pipe and --format json show everything.")
         for number, remark in enumerate(remarks):
             self._console.print(Text(remark if number else f"\n{remark}", "dim"))
 
