@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.case.records import Exposure
 from dumpscan.findings import Status
+from dumpscan.output.labels import size_label
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 _SHOWN = {Exposure.LIVE: 8, Exposure.PAIRED: 4, Exposure.ALONE: 3}
 _FILES_SHOWN = 4
 _ID_SHOWN = 16
-_UNIT = 1024
 _HEADINGS = {
     Exposure.LIVE: "Private keys with a certificate that is valid now",
     Exposure.PAIRED: "Private keys with certificates, none of them valid now",
@@ -61,7 +61,7 @@ def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence
     files = sum(summary.dumps.values())
     parts = ", ".join(f"{count} {_STATUSES[status]}" for status, count in summary.dumps.items())
     processes = f"{summary.processes} {'process' if summary.processes == 1 else 'processes'}"
-    lines.append(f"Files: {files}: {parts or 'none'}. {processes}, {_size(summary.bytes)} of dumps.")
+    lines.append(f"Files: {files}: {parts or 'none'}. {processes}, {size_label(summary.bytes)} of dumps.")
     lines += [
         f"  {printable(record.path)}: {printable('; '.join(record.problems[:1]))}" for record in bad[:_FILES_SHOWN]
     ]
@@ -89,11 +89,3 @@ def _keys(exposure: Exposure, keys: list[ExposedKey]) -> Iterator[str]:
         yield "  " + printable("  ".join(parts))
     if len(keys) > _SHOWN[exposure]:
         yield f"  … and {len(keys) - _SHOWN[exposure]} more"
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < _UNIT:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= _UNIT
-    return f"{size:.1f} TiB"

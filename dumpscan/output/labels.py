@@ -1,4 +1,4 @@
-"""Short names for people: of keys, containers, processes and files, the same in tables, summaries and reports."""
+"""Short names for people: of keys, containers, sizes and files, the same in tables, summaries and reports."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CONTAINER_NAMES = {
-    "pkcs8": "PKCS#8",
-    "pkcs12": "PKCS#12",
-    "pem": "PEM",
-    "openssh": "OpenSSH",
-    "jks": "JKS",
-    "jceks": "JCEKS",
-    "bks": "BKS",
-    "uber": "UBER",
-    "pvk": "PVK",
-    "putty": "PuTTY",
-    "openpgp": "OpenPGP",
+_UNIT = 1024
+
+CONTAINERS = {
+    "pkcs8": ("PKCS#8", "p8"),
+    "pkcs12": ("PKCS#12", "p12"),
+    "pem": ("PEM", "pem"),
+    "openssh": ("OpenSSH", "pem"),
+    "jks": ("JKS", "jks"),
+    "jceks": ("JCEKS", "jceks"),
+    "bks": ("BKS", "bks"),
+    "uber": ("UBER", "ubr"),
+    "pvk": ("PVK", "pvk"),
+    "putty": ("PuTTY", "ppk"),
+    "openpgp": ("OpenPGP", "pgp"),
 }
-"""Names of the encrypted containers."""
+"""Encrypted containers: their names, and how the names of their files end."""
 
 
 def algorithm_label(name: str | None, size: object) -> str:
@@ -29,6 +31,20 @@ def algorithm_label(name: str | None, size: object) -> str:
     if name is None:
         return ""
     return name if size is None or any(character.isdigit() for character in name) else f"{name} {size}"
+
+
+def container_label(container: str) -> str:
+    """Return the name of an encrypted container's format: `PKCS#12`."""
+    return CONTAINERS[container][0] if container in CONTAINERS else container
+
+
+def size_label(size: float) -> str:
+    """Return a number of bytes as people read it: `54.1 MiB`."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < _UNIT:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= _UNIT
+    return f"{size:.1f} TiB"
 
 
 def file_names(paths: Iterable[str]) -> dict[str, str]:

@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from dumpscan.exceptions import ExportError
 from dumpscan.findings import SCHEMA_VERSION, Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 from dumpscan.output.exports.directory import PrivateDirectory
+from dumpscan.output.labels import CONTAINERS
 from dumpscan.output.records import document, location_record
 
 if TYPE_CHECKING:
@@ -52,19 +53,6 @@ MAX_NAME = 80
 """Characters of a certificate's name in the name of a file."""
 
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")
-_CONTAINER_SUFFIX = {
-    "pkcs8": "p8",
-    "pkcs12": "p12",
-    "pem": "pem",
-    "openssh": "pem",
-    "jks": "jks",
-    "jceks": "jceks",
-    "bks": "bks",
-    "uber": "ubr",
-    "pvk": "pvk",
-    "putty": "ppk",
-    "openpgp": "pgp",
-}
 _UNFIT = (ValueError, TypeError, UnsupportedAlgorithm, OverflowError)
 """What `cryptography` raises for keys and certificates that it refuses."""
 
@@ -224,8 +212,9 @@ def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[
                     f"{finding.container} {finding.sha256[:16]}: not exported: what it holds is not encrypted"
                 )
             case EncryptedContainer():
+                _label, suffix = CONTAINERS.get(finding.container, ("", "bin"))
                 state = "encrypted" if finding.is_encrypted else "open"
-                name = f"{safe_name(finding.sha256)}_{state}.{_CONTAINER_SUFFIX.get(finding.container, 'bin')}"
+                name = f"{safe_name(finding.sha256)}_{state}.{suffix}"
                 file = ExportedFile(name=name, kind=finding.kind, encrypted=finding.is_encrypted)
                 yield _Item(file, finding.data, (finding,))
             case PrivateKey():

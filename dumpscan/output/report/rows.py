@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.findings import PrivateKey, Validity
-from dumpscan.output.labels import CONTAINER_NAMES, algorithm_label
+from dumpscan.output.labels import algorithm_label, container_label
 from dumpscan.output.report.severity import Severity, key_severity
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def container_row(container: EncryptedContainer, shown: Callable[[str], str]) ->
     parts = [container.kdf, container.cipher, container.mac and f"MAC {container.mac}"]
     if container.iterations is not None:
         parts.insert(1, f"{container.iterations} iterations" if container.iterations < 1 << 63 else "absurd iterations")
-    label = CONTAINER_NAMES.get(container.container, shorten(container.container, 80))
+    label = shorten(container_label(container.container), 80)
     detail = ", ".join(shorten(part, 120) for part in parts if part) or "protection unknown"
     return _object_row(container, label, detail, container.sha256, shown)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from dumpscan.findings import NOT_ENCRYPTED, Validity, validity
 from dumpscan.output.formats.table.columns import Column, at, say
 from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
-from dumpscan.output.labels import CONTAINER_NAMES, algorithm_label
+from dumpscan.output.labels import algorithm_label, container_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -179,8 +179,7 @@ def _paired(keys: Iterable[Record]) -> str:
 
 
 def _container(record: Record) -> str:
-    name: str = record["container"]["type"]
-    return CONTAINER_NAMES.get(name, name)
+    return container_label(record["container"]["type"])
 
 
 def _protection(record: Record) -> Text:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpscan.output.formats.table.columns import Column, say
 from dumpscan.output.formats.table.sections import Scope, Section, title
+from dumpscan.output.labels import size_label
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ _ABBREVIATIONS = frozenset({"cpu", "guid", "id", "os", "pdb", "peb", "pid", "rva
 _FIRST = frozenset({"name", "type_name", "path", "version"})
 """Columns that are always shown."""
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_LARGE = 1024
+"""Bytes from which on a size is also shown in a larger unit."""
 
 
 def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
@@ -58,7 +60,7 @@ def _rows(field: str, item: Any) -> Iterator[Record]:  # noqa: ANN401 - JSON's o
         for number, text in enumerate(item):
             yield {"field": "" if number else name, "value": _shown(field, text)}
     elif isinstance(item, int) and field.rsplit("_", 1)[-1] in {"bytes", "size"}:
-        yield {"field": name, "value": _size(item)}
+        yield {"field": name, "value": f"{item} ({size_label(item)})" if item >= _LARGE else str(item)}
     else:
         yield {"field": name, "value": _shown(field, item)}
 
@@ -108,12 +110,6 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401 - JSON's own types
             return ", ".join(f"{_words(field).lower()} {_shown(field, item)}" for field, item in value.items())
         case _:
             return str(value)
-
-
-def _size(size: int) -> str:
-    """Return a number of bytes, with a round figure for the eye where it is large: `56767561 (54.1 MiB)`."""
-    power = max(size.bit_length() - 1, 0) // 10
-    return f"{size} ({size / (1 << 10 * power):.1f} {_UNITS[power]})" if 0 < power < len(_UNITS) else str(size)
 
 
 def _words(name: str) -> str:
