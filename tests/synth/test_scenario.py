@@ -11,6 +11,7 @@ import pytest
 from dumpscan.exceptions import ScenarioError
 from dumpscan.synth.objects import catalogue as objects
 from dumpscan.synth.objects import keys
+from dumpscan.synth.objects.carriers import CARRIERS
 from dumpscan.synth.objects.decoys import DECOYS
 from dumpscan.synth.scenario import parse_common, parse_process
 from dumpscan.synth.toml_table import load_scenario
@@ -188,3 +189,17 @@ def test_readme_names_every_word_of_the_format() -> None:
     assert words.issuperset(objects.ENCODINGS["encrypted_container"])
     assert words.issuperset(DECOYS)
     assert words.issuperset(objects.ENCODINGS)
+
+
+def test_readme_names_every_carrier_and_key_form() -> None:
+    words = set(re.findall(r"`([^`\s]+)`", (SAMPLES / "README.md").read_text()))
+    assert words.issuperset(CARRIERS)
+    assert words.issuperset(objects.ENCODINGS["certificate"])
+
+
+def test_carriers_are_read_in_order(tmp_path: Path) -> None:
+    text = GOOD.replace('encoding = "sec1"', 'encoding = "pem"\ncarriers = ["json", "base64"]')
+    common, _ = parse(tmp_path / "a.toml", text)
+    assert common.objects["leaf-key"].carriers == ("json", "base64")
+    with pytest.raises(ScenarioError, match=r"\[objects.leaf-key\] carriers: 'zip': expected one of base64, "):
+        parse(tmp_path / "a.toml", text.replace('"json"', '"zip"'))

@@ -15,6 +15,7 @@ from dumpscan.artifacts.symcrypt.rsa import ENCODING as SYMCRYPT
 from dumpscan.exceptions import ScenarioError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
 from dumpscan.synth.objects import containers
+from dumpscan.synth.objects.carriers import carry
 from dumpscan.synth.objects.certificates import certificate_der, key_of, parse_name
 from dumpscan.synth.objects.decoys import DECOYS, GARBLED
 from dumpscan.synth.objects.keys import make_symmetric_key, symmetric_key_id
@@ -59,12 +60,24 @@ def make(spec: ObjectSpec, seed: str) -> PlantedObject:
     encoding = spec.encoding or known[0]
     if encoding not in known:
         raise ScenarioError(f"unknown encoding {encoding!r} of a {spec.kind}; expected one of {', '.join(known)}")
-    return _MAKERS[spec.kind](replace(spec, encoding=encoding), seed)
+    made = _MAKERS[spec.kind](replace(spec, encoding=encoding), seed)
+    if not spec.carriers:
+        return made
+    if made.library is not None:
+        raise ScenarioError(f"an object with encoding {encoding!r} has no carriers: its bytes depend on its address")
+    way = "+".join((*reversed(spec.carriers), made.encoding))
+    return replace(made, data=carry(made.data, spec.carriers), encoding=way)
 
 
 def _facts(key: KeyPair) -> dict[str, Any]:
     """Return what every finding with this key says of it."""
     return {"algorithm": key.algorithm, "bits": key.bits, "curve": key.curve, "key_id": key.key_id}
+
+
+def _certificate_facts(der: bytes) -> dict[str, Any]:
+    """Return what identifies a certificate in a finding."""
+    thumbprint = sha1(der).hexdigest().upper()  # noqa: S324 -- a thumbprint is SHA-1 by definition
+    return {"der_sha256": sha256(der).hexdigest(), "thumbprint": thumbprint}
 
 
 def _certificate(spec: ObjectSpec, seed: str) -> PlantedObject:
@@ -75,8 +88,7 @@ def _certificate(spec: ObjectSpec, seed: str) -> PlantedObject:
         data=_CERTIFICATES[spec.encoding](der),
         **_facts(key_of(spec, seed)),
         der=der,
-        der_sha256=sha256(der).hexdigest(),
-        thumbprint=sha1(der).hexdigest().upper(),  # noqa: S324 -- a thumbprint is SHA-1 by definition
+        **_certificate_facts(der),
         subject=parse_name(spec.subject).rfc4514_string(),
         issuer=parse_name((spec.issuer or spec).subject).rfc4514_string(),
     )
@@ -125,6 +137,7 @@ def _container(spec: ObjectSpec, seed: str) -> PlantedObject:
         kdf=container.kdf,
         cipher=container.cipher,
         iterations=container.iterations,
+        **(_certificate_facts(certificate) if container.open_certificate else {}),
     )
 
 

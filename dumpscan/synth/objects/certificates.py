@@ -204,4 +204,4 @@ def _sign(signer: KeyPair, body: bytes) -> bytes:
             r, s = dsa_signature((group.p, group.q, group.g), numbers.x, digest, source)
             return der.sequence(der.integer(r), der.integer(s))
         case _:
-            raise TypeError(signer.algorithm)  # `_signature_algorithm` has refused it
+            raise ScenarioError("an RSA key with more than two primes cannot sign: name an issuer")

@@ -1,4 +1,4 @@
-"""Encrypted containers of private keys, with salts from a seed: PKCS#8 and PKCS#12.
+"""Encrypted containers of private keys, with salts from a seed: PKCS#8, PKCS#12 and Java key stores.
 
 Sources: RFC 5958 and RFC 8018 (PKCS#8 under PBES2), RFC 7292 (PKCS#12). `cryptography` draws every salt at random, so
 only its ciphers and its PBKDF2 are used here.
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from dumpscan.synth.alignment import align
 from dumpscan.synth.objects import der
+from dumpscan.synth.objects.keystore import jks
 from dumpscan.synth.objects.pem import pem
 from dumpscan.synth.seeded import SeededBytes
 
@@ -133,6 +134,7 @@ class KeyContainer:
         encoding: As in `Location.encoding`.
         write: Returns the container from its contents, a password and a seed.
         has_certificate: Whether it holds the key's certificate.
+        open_certificate: Whether the certificate is not encrypted.
         kdf: As in `EncryptedContainer`, like `cipher` and `iterations`.
     """
 
@@ -140,6 +142,7 @@ class KeyContainer:
     encoding: str
     write: Callable[[Contents, str, str], bytes]
     has_certificate: bool = False
+    open_certificate: bool = False
     kdf: str | None = "PBKDF2-HMAC-SHA256"
     cipher: str | None = "AES-256-CBC"
     iterations: int | None = ITERATIONS
@@ -153,11 +156,25 @@ def _pkcs12(contents: Contents, password: str, seed: str) -> bytes:
     return pkcs12(contents.pkcs8, contents.certificate, password, seed, contents.name)
 
 
+def _jks(contents: Contents, password: str, seed: str) -> bytes:
+    return jks(contents.pkcs8, contents.certificate, password, seed, contents.name)
+
+
 CONTAINERS = {
     "pkcs8-encrypted": KeyContainer(name="pkcs8", encoding="der", write=_pkcs8),
     "pem-encrypted": KeyContainer(
         name="pkcs8", encoding="pem", write=lambda *given: pem("ENCRYPTED PRIVATE KEY", _pkcs8(*given))
     ),
     "pkcs12": KeyContainer(name="pkcs12", encoding="der", write=_pkcs12, has_certificate=True),
+    "jks": KeyContainer(
+        name="jks",
+        encoding="jks",
+        write=_jks,
+        has_certificate=True,
+        open_certificate=True,
+        kdf=None,
+        cipher=None,
+        iterations=None,
+    ),
 }
 """The containers by the name that a scenario gives as an encoding."""

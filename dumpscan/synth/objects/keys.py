@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from math import lcm, prod
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.exceptions import ScenarioError
-from dumpscan.synth.seeded import SeededBytes, seeded_dsa_group, seeded_rsa_primes
+from dumpscan.synth.seeded import SeededBytes, seeded_dsa_group, seeded_prime, seeded_rsa_primes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
+@dataclass(frozen=True, slots=True)
+class MultiPrimeKey:
+    """An RSA key with more than two primes (RFC 8017), which `cryptography` cannot hold."""
+
+    primes: tuple[int, ...] = field(repr=False)
+
+    @property
+    def d(self) -> int:
+        """The private exponent."""
+        return pow(RSA_EXPONENT, -1, lcm(*(prime - 1 for prime in self.primes)))
+
+    def public_key(self) -> rsa.RSAPublicKey:
+        """Return the public key."""
+        return rsa.RSAPublicNumbers(RSA_EXPONENT, prod(self.primes)).public_key()
+
+
 PrivateKeyObject = (
     rsa.RSAPrivateKey
+    | MultiPrimeKey
     | dsa.DSAPrivateKey
     | ec.EllipticCurvePrivateKey
     | ed25519.Ed25519PrivateKey
@@ -28,6 +47,8 @@ PrivateKeyObject = (
 
 RSA_EXPONENT = 65537
 RSA_BITS = (512, 768, 1024, 1536, 2048, 3072, 4096)
+MULTI_PRIME = {"rsa-2048-3-primes": (2048, 3), "rsa-4096-4-primes": (4096, 4)}
+"""The algorithms of RSA keys with more than two primes: bits of the modulus, and number of primes."""
 DSA_BITS = {1024: 160, 2048: 256}
 """Bits of p, and of q, of the DSA groups (FIPS 186-4, 4.2)."""
 
@@ -48,6 +69,7 @@ _RAW: dict[str, tuple[str, int, int, Callable[[bytes], PrivateKeyObject]]] = {
 
 ALGORITHMS = (
     *(f"rsa-{bits}" for bits in RSA_BITS),
+    *MULTI_PRIME,
     *(f"ec-{name}" for name in CURVES),
     *_RAW,
     *(f"dsa-{bits}" for bits in DSA_BITS),
@@ -95,6 +117,9 @@ def make_key(algorithm: str, seed: str) -> KeyPair:
     _check_algorithm(algorithm, ALGORITHMS)
     source = SeededBytes("key", algorithm, seed)
     family, _, variant = algorithm.partition("-")
+    if algorithm in MULTI_PRIME:
+        bits, count = MULTI_PRIME[algorithm]
+        return KeyPair("RSA", bits, None, _multi_prime(source, bits, count))
     if family == "rsa":
         return KeyPair("RSA", int(variant), None, _rsa(source, int(variant)))
     if family == "dsa":
@@ -131,6 +156,14 @@ def _rsa(source: SeededBytes, bits: int) -> rsa.RSAPrivateKey:
     d = rsa.rsa_recover_private_exponent(RSA_EXPONENT, p, q)
     crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
     return rsa.RSAPrivateNumbers(p, q, d, *crt, rsa.RSAPublicNumbers(RSA_EXPONENT, p * q)).private_key()
+
+
+def _multi_prime(source: SeededBytes, bits: int, count: int) -> MultiPrimeKey:
+    while True:
+        sizes = [bits // count + (number < bits % count) for number in range(count)]
+        primes = tuple(seeded_prime(source, size, coprime_to=RSA_EXPONENT) for size in sizes)
+        if prod(primes).bit_length() == bits and len(set(primes)) == count:
+            return MultiPrimeKey(primes)
 
 
 def _dsa(source: SeededBytes, bits: int) -> dsa.DSAPrivateKey:

@@ -21,7 +21,7 @@ class PlantedObject:
 
     Attributes:
         kind: As in `ObjectSpec`.
-        encoding: As in `Location.encoding`; for a decoy, the name of its flaw.
+        encoding: As in `Location.encoding`, behind its carriers: `json+base64+pem`. For a decoy, its flaw.
         data: The bytes to plant, if they are the same at any address.
         library: In place of `data`: an object of a library, whose bytes hold addresses.
         der: A certificate in DER, whatever its encoding.
@@ -31,8 +31,8 @@ class PlantedObject:
         key_id: SHA-256 (hex) of the key's SubjectPublicKeyInfo, or as in `SymmetricKey.key_id`.
         layout: As in `KeyObject.layout`.
         architecture: As in `KeyObject.architecture`.
-        der_sha256: SHA-256 (hex) of `der`.
-        thumbprint: SHA-1 (upper-case hex) of `der`.
+        der_sha256: SHA-256 (hex) of `der`, or of the certificate that a container holds in the clear.
+        thumbprint: SHA-1 (upper-case hex) of the same.
         subject: RFC 4514 distinguished name of a certificate.
         issuer: RFC 4514 distinguished name of its issuer.
         container: As in `EncryptedContainer`, like `kdf`, `cipher` and `iterations`.

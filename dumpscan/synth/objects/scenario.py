@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dumpscan.findings import Certificate, EncryptedContainer, SymmetricKey
+from dumpscan.synth.objects.carriers import CARRIERS
 from dumpscan.synth.objects.catalogue import ENCODINGS
 from dumpscan.synth.objects.keys import ALGORITHMS, SYMMETRIC
 from dumpscan.synth.objects.planted import DECOY
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dumpscan.synth.toml_table import Table
 
 _MAX_CHAIN = 32
-_WITH_CERTIFICATE = ("pkcs12", "truncated-certificate", "garbled-certificate")
+_WITH_CERTIFICATE = ("pkcs12", "jks", "truncated-certificate", "garbled-certificate")
 """Encodings and flaws of other kinds of objects that need the fields of a certificate."""
 
 
@@ -73,7 +74,11 @@ def _parse_object(table: Table, algorithms: dict[str, str], resolve: Callable[[s
     key = table.choice("key", [name for name, algorithm in algorithms.items() if (algorithm in SYMMETRIC) == symmetric])
     known = ENCODINGS[kind]
     encoding = table.choice("flaw", known) if kind == DECOY else table.choice("encoding", known, known[0])
-    spec = ObjectSpec(kind=kind, algorithm=algorithms[key], key=key, encoding=encoding)
+    carriers = table.texts("carriers")
+    for carrier in carriers:
+        if carrier not in CARRIERS:
+            raise table.error("carriers", f"{carrier!r}: expected one of {', '.join(CARRIERS)}")
+    spec = ObjectSpec(kind=kind, algorithm=algorithms[key], key=key, encoding=encoding, carriers=carriers)
     if encoding.endswith(tuple(BUILDS)) and not symmetric:
         spec = replace(spec, wrapped=table.flag("wrapped"))
     if kind == EncryptedContainer.kind:

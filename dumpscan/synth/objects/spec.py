@@ -29,6 +29,7 @@ class ObjectSpec:
         ca: Basic constraints of the certificate.
         password: Of an encrypted container.
         wrapped: Whether the provider's handle follows SymCrypt's key.
+        carriers: Carriers of the object, one in the other, the innermost first (`carriers.CARRIERS`).
     """
 
     kind: str
@@ -45,3 +46,4 @@ class ObjectSpec:
     ca: bool = False
     password: str = field(default="dumpscan", repr=False)
     wrapped: bool = False
+    carriers: tuple[str, ...] = ()

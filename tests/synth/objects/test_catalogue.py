@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from hashlib import sha1, sha256
@@ -77,7 +78,7 @@ def test_same_specification_and_seed_same_bytes(spec: ObjectSpec) -> None:
     assert make(spec, "other").data != planted.data
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS["encrypted_container"])
+@pytest.mark.parametrize("encoding", ["pkcs8-encrypted", "pem-encrypted", "pkcs12"])
 def test_container_truth(encoding: str) -> None:
     planted = make(ObjectSpec(kind="encrypted_container", algorithm="ec-p256", encoding=encoding), "seed")
     truth = planted.truth()
@@ -85,6 +86,25 @@ def test_container_truth(encoding: str) -> None:
     assert (truth["kdf"], truth["cipher"], truth["iterations"]) == ("PBKDF2-HMAC-SHA256", "AES-256-CBC", 2048)
     assert truth["encoding"] == ("pem" if encoding == "pem-encrypted" else "der")
     assert "key_id" not in truth  # nobody knows it without the password
+
+
+def test_key_store_truth() -> None:
+    spec = ObjectSpec(kind="encrypted_container", algorithm="ec-p256", encoding="jks", subject="CN=held")
+    planted = make(spec, "seed")
+    truth, certificate = planted.truth(), make(replace(spec, kind="certificate", encoding="der"), "seed")
+    assert (truth["container"], truth["encoding"]) == ("jks", "jks")
+    assert truth["thumbprint"] == certificate.thumbprint
+    assert certificate.data in planted.data
+    assert not {"key_id", "kdf", "cipher", "iterations"} & truth.keys()
+
+
+def test_carriers_are_told_from_the_outermost_to_the_innermost() -> None:
+    spec = ObjectSpec(kind="private_key", algorithm="ec-p256", encoding="pem", carriers=("json", "base64"))
+    planted, plain = make(spec, "seed"), make(replace(spec, carriers=()), "seed")
+    assert planted.encoding == "base64+json+pem"
+    assert json.loads(base64.b64decode(planted.data)) == plain.data.decode()
+    assert (planted.key_id, planted.kind) == (plain.key_id, plain.kind)
+    assert planted.sha256 == sha256(planted.data).hexdigest() != plain.sha256
 
 
 def test_decoys_open_like_the_real_thing_and_are_none() -> None:
@@ -124,6 +144,13 @@ def test_truth_is_json_without_key_material() -> None:
         (ObjectSpec(kind="certificate", algorithm="ed25519", version=2), "version 2"),
         (ObjectSpec(kind="certificate", algorithm="x25519"), "cannot sign"),
         (ObjectSpec(kind="decoy", encoding="nonsense"), "unknown encoding"),
+        (ObjectSpec(kind="private_key", encoding="ppk-2", algorithm="x25519"), "cannot hold"),
+        (ObjectSpec(kind="private_key", encoding="ppk-3", algorithm="ec-secp256k1"), "cannot hold .* secp256k1"),
+        (ObjectSpec(kind="private_key", encoding="pkcs1-stale-qi", algorithm="rsa-2048-3-primes"), "cannot hold"),
+        (ObjectSpec(kind="certificate", algorithm="rsa-2048-3-primes"), "more than two primes cannot sign"),
+        (ObjectSpec(kind="certificate", algorithm="ed25519", carriers=("json",)), "carrier 'json' carries text"),
+        (ObjectSpec(kind="certificate", algorithm="ed25519", carriers=("zip",)), "unknown carrier 'zip'"),
+        (ObjectSpec(kind="public_key", algorithm="ec-p256", carriers=("hex",)), "has no carriers"),
         (ObjectSpec(kind="decoy", algorithm="ed25519", encoding="broken-modulus"), "RSA key"),
     ],
 )

@@ -15,7 +15,8 @@ from dumpscan.synth.objects import keys
 from dumpscan.synth.objects.pem import pem
 from dumpscan.synth.objects.private_keys.writers import WRITERS, write_key
 
-QUICK = [name for name in keys.ALGORITHMS if name not in ("rsa-3072", "rsa-4096", "dsa-2048")]
+SLOW = ("rsa-3072", "rsa-4096", "dsa-2048", *keys.MULTI_PRIME)
+QUICK = [name for name in keys.ALGORITHMS if name not in SLOW]
 LOADABLE = ("pkcs8", "pkcs1", "sec1", "pem", "pem-traditional", "pem-utf16")
 
 
