@@ -30,6 +30,17 @@ def minidump(scenario: Scenario, output: Directory = Path(), quiet: Quiet = Fals
     return 0
 
 
+@app.command()
+def core(scenario: Scenario, output: Directory = Path(), quiet: Quiet = False) -> int:
+    """Build the core of a Linux process and its ground truth (JSON) from a scenario."""
+    from dumpscan.synth.core.build import build_core
+
+    for path in build_core(scenario, output):
+        if not quiet:
+            typer.echo(path)
+    return 0
+
+
 class Container(StrEnum):
     """Formats of a kernel image."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,20 @@ if TYPE_CHECKING:
 
     from dumpscan.synth.filler import Content
     from dumpscan.synth.scenario import RegionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRange:
+    """A memory range in the file: virtual address, size in bytes, file offset."""
+
+    address: int
+    size: int
+    file_offset: int
+
+    @property
+    def end(self) -> int:
+        """Address past the last byte."""
+        return self.address + self.size
 
 
 class HeldRange(Protocol):

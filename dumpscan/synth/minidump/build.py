@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from dumpscan.synth.minidump.ranges import PlacedRange
     from dumpscan.synth.minidump.scenario import MinidumpScenario
     from dumpscan.synth.objects.planted import PlantedObject
+    from dumpscan.synth.regions import PlacedRange
     from dumpscan.synth.scenario import ModuleSpec, RegionSpec
 
 _GRANULARITY = 0x10000

@@ -16,7 +16,7 @@ from dumpscan.model.c_minidump import SIGNATURE, VERSION, c_minidump
 from dumpscan.model.windows.c_paging import PAGE_SIZE
 from dumpscan.synth.filler import Given
 from dumpscan.synth.minidump import streams
-from dumpscan.synth.minidump.ranges import MemoryRange, PlacedRange, placed32, placed64
+from dumpscan.synth.minidump.ranges import MemoryRange, placed32, placed64
 from dumpscan.synth.minidump.records import (
     ARCHITECTURES,
     ExceptionRecord,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dumpscan.synth.filler import Content
+    from dumpscan.synth.regions import PlacedRange
 
 MemoryList = Literal["memory64", "memory"]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import ScenarioError
+from dumpscan.synth.regions import PlacedRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,20 +30,6 @@ class MemoryRange:
     def end(self) -> int:
         """Address past the last byte."""
         return self.address + self.content.size
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedRange:
-    """A memory range in the file: virtual address, size in bytes, file offset."""
-
-    address: int
-    size: int
-    file_offset: int
-
-    @property
-    def end(self) -> int:
-        """Address past the last byte."""
-        return self.address + self.size
 
 
 def placed64(ranges: Sequence[MemoryRange], start: int) -> tuple[PlacedRange, ...]:

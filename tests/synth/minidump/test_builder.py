@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dumpscan.synth.minidump.builder import MemoryList
-    from dumpscan.synth.minidump.ranges import PlacedRange
+    from dumpscan.synth.regions import PlacedRange
 
 # `minidump` splits an environment wrongly after an entry that ends with a non-ASCII character.
 ENVIRONMENT = ["=C:=C:\\", "PATH=C:\\Windows", "NAME=λ, and more"]

@@ -1,0 +1,1 @@
+"""Cores of Linux processes from a scenario."""
