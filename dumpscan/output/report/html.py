@@ -16,12 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dumpscan._version import __version__
-from dumpscan.output.report.model import Report, build
+from dumpscan.output.report.model import build
 from dumpscan.output.report.rows import MAX_COMMAND_LINE, MAX_NAMES, MAX_PROBLEMS, minute, shorten
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from typing import TextIO
 
@@ -62,7 +62,7 @@ def write_report(
     style = resources.files("dumpscan.output.report").joinpath(_TEMPLATES, "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     page = (
-        _environment(report)
+        _environment(report.shown)
         .get_template("report.html.j2")
         .stream(
             report=report,
@@ -75,7 +75,7 @@ def write_report(
         write_text(stream, piece)
 
 
-def _environment(report: Report) -> Environment:
+def _environment(shown: Callable[[str], str]) -> Environment:
     environment = Environment(
         loader=PackageLoader("dumpscan.output.report", _TEMPLATES),
         autoescape=True,
@@ -84,7 +84,7 @@ def _environment(report: Report) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"minute": minute, "shorten": shorten, "shown": report.shown}
+    environment.filters |= {"minute": minute, "shorten": shorten, "shown": shown}
     environment.globals |= {
         "MAX_COMMAND_LINE": MAX_COMMAND_LINE,
         "MAX_NAMES": MAX_NAMES,

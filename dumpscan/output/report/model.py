@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, Status, SymmetricKey, Validity
@@ -87,36 +88,6 @@ class Group(Generic[Row]):
     rows: Listing[Row]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything that the template shows. `shown` gives the name under which a dump's path is shown."""
-
-    shown: Callable[[str], str]
-    title: str
-    generated: str
-    version: str
-    worst: Severity | None
-    headline: str
-    scope: str
-    gaps: str
-    figures: tuple[tuple[str, int, str], ...]
-    severities: tuple[tuple[Severity, int], ...]
-    urgent: tuple[KeyRow, ...]
-    cards: tuple[KeyRow, ...]
-    keys: Listing[KeyRow]
-    timeline: Timeline
-    exposed: frozenset[str]
-    certificates: tuple[Group[CertificateRow], ...]
-    certificate_count: int
-    containers: Listing[ObjectRow]
-    other_keys: Listing[ObjectRow]
-    processes: tuple[Group[ProcessRow], ...]
-    process_count: int
-    faulty: Listing[DumpRecord]
-    inputs: Listing[DumpRecord]
-    settings: tuple[tuple[str, str], ...]
-
-
 def listing(rows: Sequence[Row], head: int = HEAD) -> Listing[Row]:
     """Cut a list into visible rows, batches, and rows that are only counted."""
     kept = rows[:MAX_ROWS]
@@ -137,8 +108,8 @@ def build(
     generated: datetime,
     version: str,
     settings: Mapping[str, object],
-) -> Report:
-    """Arrange a case for the report.
+) -> SimpleNamespace:
+    """Return everything that the template shows, by name.
 
     Args:
         dumps: The inputs.
@@ -177,7 +148,7 @@ def build(
     counts = Counter(key.severity for key in keys)
     counts[Severity.LOW] = len(containers)
     counts[Severity.NOTICE] = len(others) + len(certificates)
-    return Report(
+    return SimpleNamespace(
         shown=shown,
         title=title,
         generated=minute(generated),
