@@ -17,6 +17,11 @@ from typing import IO, TYPE_CHECKING, Self
 
 from dumpscan.exceptions import ExportError, reason
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
 
 PRIVATE = 0o600
 """Mode of a file that only its owner may read."""
+
+PRIVATE_DIRECTORY = 0o700
+"""Mode of a directory that only its owner may list."""
 
 PUBLIC = 0o666
 """Mode of an ordinary file, before the process's mask."""
@@ -81,6 +89,23 @@ class Directory:
     def open(self, name: str) -> int:
         """Open a file for reading, but no symbolic link, and without waiting for the writer of a pipe."""
         return os.open(self._at(name), os.O_RDONLY | _FLAGS | _NONBLOCK, dir_fd=self.descriptor)
+
+    @contextlib.contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep others out who lock the directory too, for as long as the block lasts.
+
+        On systems without advisory locks, and on file systems that refuse them, nobody is kept out.
+        """
+        descriptor = None
+        if fcntl is not None and self.descriptor is not None:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(".", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0), dir_fd=self.descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
 
     @contextlib.contextmanager
     def write(self, name: str, *, replace: bool = False, mode: int = PRIVATE) -> Generator[IO[bytes]]:
@@ -144,6 +169,22 @@ class Directory:
         return name if self.descriptor is not None else str(self.path / name)
 
 
+def make_private(path: Path) -> None:
+    """Make a directory and those above it that are missing, each for its owner alone under any process mask.
+
+    Raises:
+        OSError: One of them cannot be made. A directory that exists already is no error.
+    """
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for each in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            each.mkdir(mode=PRIVATE_DIRECTORY)
+            if hasattr(os, "fchmod"):
+                each.chmod(PRIVATE_DIRECTORY)  # the mask may have taken away the owner's own rights
+
+
 @contextlib.contextmanager
 def whole_file(path: Path, *, mode: int = PUBLIC) -> Generator[IO[bytes]]:
     """Give a file to write to, which replaces any earlier one when the block ends without an error.
@@ -156,7 +197,10 @@ def whole_file(path: Path, *, mode: int = PUBLIC) -> Generator[IO[bytes]]:
         ExportError: It cannot be written; nothing half-written is left.
     """
     with _refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if mode == PRIVATE:
+            make_private(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with Directory(path.parent) as directory:
             directory.status(path.name)  # a name that cannot be one is refused before any work is done
             with directory.write(path.name, replace=True, mode=mode) as file:

@@ -215,10 +215,12 @@ def _search(request: Request, search: Search) -> int:
     shown = what.shown(found)
     if not shown and run.readable:
         run.note(what.nothing)
-    run.add_findings(shown, dropped=collector.dropped)
-    code = run.finish()
-    if request.output is not None:
-        run.export(with_certificates(shown, found), request.output, password)
+    try:
+        run.add_findings(shown, dropped=collector.dropped)
+        code = run.finish()
+    finally:  # what was asked for as files is written, also when nobody reads the table to its end
+        if request.output is not None:
+            run.export(with_certificates(shown, found), request.output, password)
     return code
 
 

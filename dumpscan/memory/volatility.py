@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.exceptions import DumpscanError
+from dumpscan.files import make_private
 from dumpscan.memory.user_dirs import cache_directory
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def load(cache: Path | None = None) -> Volatility:
         return sys.modules["volatility3.framework"]
     directory = cache or cache_directory()
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
         writable = os.access(directory, os.W_OK)
     except OSError:
         writable = False

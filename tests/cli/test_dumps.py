@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 
 from dumpscan.cli.app import app
 from dumpscan.exceptions import NoSuchProcessError
-from support.corpus import SAMPLES
+from support.corpus import ROOT, SAMPLES
 from support.kernel_images import build_lab
 
 if TYPE_CHECKING:
@@ -106,3 +108,13 @@ def test_pslist_without_a_group(lab: Lab) -> None:
     told = document("pslist", SAMPLE, lab.image, "--symbols", lab.symbols)
     assert {5120, 5200} <= {each["process"]["pid"] for each in told["findings"]}
     assert "No such command" in run("minidump", "pslist", SAMPLE).stderr
+
+
+@pytest.mark.parametrize("output_format", ["csv", "jsonl", "table"])
+def test_what_is_exported_is_exported_though_nobody_reads(tmp_path: Path, output_format: str) -> None:
+    command = [sys.executable, "-m", "dumpscan", "keys", SAMPLE, "-o", tmp_path / "out", "--format", output_format]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.wait(timeout=120)
+    assert (tmp_path / "out" / "manifest.jsonl").exists()

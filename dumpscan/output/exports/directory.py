@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 from typing import TYPE_CHECKING, Self
 
 from dumpscan.exceptions import ExportError, reason
-from dumpscan.files import Directory
+from dumpscan.files import Directory, make_private
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
-
-_MODE = 0o700
 
 
 class PrivateDirectory:
@@ -36,9 +34,7 @@ class PrivateDirectory:
         self.path = path
         self.warnings: list[str] = []
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                path.mkdir(mode=_MODE)
+            make_private(path)
             if path.is_symlink() and path.lstat().st_uid != os.geteuid():
                 raise ExportError(f"{path}: is a symbolic link that another user made")
             self._directory = Directory(path)
@@ -99,6 +95,10 @@ class PrivateDirectory:
         except OSError as error:
             raise self._error(name, f"could not be written: {reason(error)}") from error
         return True
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other exports out for as long as the block lasts (see `dumpscan.files.Directory.locked`)."""
+        return self._directory.locked()
 
     def replace(self, name: str, content: bytes) -> None:
         """Replace a file by a new version of itself: there is always one of both, whole.

@@ -139,7 +139,7 @@ def export(findings: Iterable[Finding], directory: Path, password: bytes | None)
     # Keys and certificates of a dump may be deprecated; `cryptography` need not say so.
     with PrivateDirectory(directory) as target, warnings.catch_warnings(action="ignore"):
         remarks += target.warnings
-        manifest = _read_manifest(target)
+        _read_manifest(target)  # what is no manifest is refused before anything is written
         try:
             for item in _items(every, password, remarks):
                 try:
@@ -149,11 +149,20 @@ def export(findings: Iterable[Finding], directory: Path, password: bytes | None)
                     continue
                 files.append(file)
                 lines.append(_manifest_line(file, item))
-        except BaseException:  # a full disk, an interrupt: the manifest lists what was written until then
-            with contextlib.suppress(ExportError):
-                _extend_manifest(target, manifest, lines)
+        except ExportError as error:  # a full disk: the manifest lists what was written until then
+            try:
+                _extend_manifest(target, lines)
+            except ExportError as other:
+                raise ExportError(f"{error}; {_without_manifest(len(files), other)}") from error
             raise
-        _extend_manifest(target, manifest, lines)
+        except BaseException:  # an interrupt, likewise
+            with contextlib.suppress(ExportError):
+                _extend_manifest(target, lines)
+            raise
+        try:
+            _extend_manifest(target, lines)
+        except ExportError as error:
+            raise ExportError(_without_manifest(len(files), error)) from error
     if obstacles:
         raise ExportError("; ".join(obstacles))
     return ExportReport(directory, tuple(files), tuple(remarks))
@@ -353,8 +362,17 @@ def _read_manifest(target: PrivateDirectory) -> bytes:
     return manifest
 
 
-def _extend_manifest(target: PrivateDirectory, manifest: bytes, lines: list[Record]) -> None:
-    """Add lines to the manifest, except those that it holds already."""
+def _without_manifest(count: int, error: ExportError) -> str:
+    return f"{count} files were exported, but the manifest does not list them: {error}"
+
+
+def _extend_manifest(target: PrivateDirectory, lines: list[Record]) -> None:
+    """Add lines to the manifest, except those that it holds already; other exports wait meanwhile."""
+    with target.locked():
+        _replace_manifest(target, _read_manifest(target), lines)
+
+
+def _replace_manifest(target: PrivateDirectory, manifest: bytes, lines: list[Record]) -> None:
     known = set(manifest.splitlines())
     new = [line for line in (json.dumps(line).encode("ascii") for line in lines) if line not in known]
     if new:

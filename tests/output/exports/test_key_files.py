@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 from dumpscan.exceptions import ExportError
 from dumpscan.findings import NOT_ENCRYPTED, Certificate, EncryptedContainer, Finding, PrivateKey
+from dumpscan.output.exports.directory import PrivateDirectory
 from dumpscan.output.exports.key_files import MANIFEST, ExportReport, export, safe_name
 from support import output_samples as samples
 
@@ -396,3 +398,31 @@ def test_a_symmetric_key_leaves_as_its_bytes_and_never_under_a_password(tmp_path
     assert report.files == ()
     assert len(report.warnings) == 1
     assert not list((tmp_path / "locked").glob("*.key"))
+
+
+def test_parents_are_private_under_any_mask(tmp_path: Path) -> None:
+    before = os.umask(0o777)
+    try:
+        export(samples.findings(), tmp_path / "a" / "b" / "out", None)
+    finally:
+        os.umask(before)
+    for directory in ("a", "a/b", "a/b/out"):
+        assert stat.S_IMODE((tmp_path / directory).stat().st_mode) == 0o700
+
+
+def test_two_exports_at_once_lose_no_line_of_the_manifest(tmp_path: Path) -> None:
+    found = samples.findings()
+    parts = [found[number::4] for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda part: export(part, tmp_path / "out", None), parts))
+    names = [json.loads(line)["name"] for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert {file.name for report in reports for file in report.files} == set(names)
+
+
+def test_a_manifest_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_self: object, name: str, _content: bytes) -> None:
+        raise ExportError(f"{name}: could not be written: No space left on device")
+
+    monkeypatch.setattr(PrivateDirectory, "replace", full)
+    with pytest.raises(ExportError, match=r"files were exported, but the manifest does not list them: .*No space left"):
+        export(samples.findings(), tmp_path / "out", None)
