@@ -6,6 +6,7 @@ dumpscan reads are named by `_OTHERS`, so that a user learns what they hold in t
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -217,12 +218,18 @@ _OTHERS = (
 )
 """Files that are no dump."""
 _UNREAD_DUMPS = (
-    (b"PMDM", "a big-endian minidump"),
-    (b"USERDUMP", "a user dump from before Windows XP"),
-    (b"HIBR", "a Windows hibernation file"),
-    (b"hibr", "a Windows hibernation file"),
+    # First bytes, as a regular expression, and what begins so.
+    (rb"PMDM", "a big-endian minidump"),
+    (rb"USERDUMP", "a user dump from before Windows XP"),
+    (rb"HIBR|hibr", "a Windows hibernation file"),
+    (rb"(?s)\xcf\xfa\xed\xfe.{8}\x04\x00\x00\x00", "a Mach-O core of a macOS process"),
+    (rb"\x19\x43\x56\x54|\x40\x59\x10\x55", "an image of a CRIU checkpoint"),
 )
 """Dump formats that dumpscan recognises but cannot read."""
+
+
+def _unread_dump(head: bytes) -> str | None:
+    return next((name for signature, name in _UNREAD_DUMPS if re.match(signature, head)), None)
 
 
 def recognise(head: bytes) -> str | None:
@@ -230,9 +237,8 @@ def recognise(head: bytes) -> str | None:
     for form in FORMATS:
         if head.startswith(form.signature) and form.accepts is None:
             return form.name if form.may_be_other else f"{form.name}: use `dumpscan {form.kind}`"
-    for signature, name in _UNREAD_DUMPS:
-        if head.startswith(signature):
-            return name
+    if name := _unread_dump(head):
+        return name
     for signature, name, advice in _OTHERS:
         if head.startswith(signature):
             return f"{name}: {advice}" if advice else name
@@ -357,9 +363,8 @@ def format_of(path: Path, head: bytes) -> DumpFormat:
     for form in FORMATS:
         if form.fits(path, head):
             return form
-    for signature, name in _UNREAD_DUMPS:
-        if head.startswith(signature):
-            raise InputError(path, f"is {name}, which cannot be read", offset=0)
+    if name := _unread_dump(head):
+        raise InputError(path, f"is {name}, which cannot be read", offset=0)
     other = recognise(head)
     if other and any(head):
         raise NoDumpError(f"is {other}")

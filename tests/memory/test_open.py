@@ -100,3 +100,17 @@ def test_a_file_of_another_kind_is_named(lab: Lab) -> None:
         open_dump(SAMPLE, kind=KERNEL)
     with pytest.raises(InputError, match="expected the signature MDMP"):
         open_dump(lab.image, kind=MINIDUMP)
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (bytes.fromhex("cffaedfe070000010300000004000000"), "a Mach-O core of a macOS process"),
+        (bytes.fromhex("19435654") + bytes(60), "an image of a CRIU checkpoint"),
+    ],
+)
+def test_dumps_that_are_not_read_are_named(tmp_path: Path, head: bytes, name: str) -> None:
+    path = tmp_path / "core"
+    path.write_bytes(head + bytes(4096))
+    with pytest.raises(InputError, match=name):
+        open_dump(path)
