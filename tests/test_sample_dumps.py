@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +16,9 @@ from dumpscan.search.pairs import with_pairs
 from dumpscan.search.scanner import Scanner, source_of
 from dumpscan.synth.minidump.build import build_minidump
 from support.corpus import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAMPLES = ROOT / "sample_dumps"
 SCENARIOS = [path for path in sorted(SAMPLES.glob("*.toml")) if "[[process]]" not in path.read_text()]

@@ -92,7 +92,7 @@ typedef struct {
     uint32  encrypted;          /* 0 no, 1 RC4 */
     uint32  saltlen;
     uint32  keylen;
-} PVK_HEADER;                   /* salt (saltlen), PUBLICKEYSTRUC, and what follows that, encrypted or not: keylen in all */
+} PVK_HEADER;                   /* salt (saltlen), PUBLICKEYSTRUC, then the rest, encrypted or not: keylen in all */
 """
 
 c_keyblob = cstruct().load(keyblob_def)

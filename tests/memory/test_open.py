@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import lzma
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,8 @@ from support.corpus import ROOT
 from support.kernel_images import build_lab
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.kernel_images import Lab
 
 SAMPLE = ROOT / "sample_dumps" / "webserver.dmp"

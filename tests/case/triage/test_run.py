@@ -13,12 +13,10 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dumpscan.case.records import DumpRecord
 from dumpscan.case.store.reader import Case
 from dumpscan.case.store.writer import CaseWriter
 from dumpscan.case.triage.run import TriageOutcome, TriageProgress, triage
@@ -30,7 +28,9 @@ from support.kernel_images import build_lab
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from dumpscan.case.records import DumpRecord
     from dumpscan.findings import Finding
 
 SAMPLE = ROOT / "sample_dumps" / "webserver.dmp"

@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,8 @@ from support.corpus import ROOT, corpus_dumps
 from support.kernel_images import build_lab, planted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dumpscan.case.store.writer import DumpResult
 
 SAMPLE = ROOT / "sample_dumps" / "webserver.dmp"
