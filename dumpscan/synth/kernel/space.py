@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpscan.model.windows import c_paging as paging
@@ -28,7 +27,6 @@ NONPAGED = "nonpaged pool"
 PAGED = "paged pool"
 SESSION = "session space"
 DRIVERS = "driver images"
-_IMAGE = "kernel image"
 
 # Index in the top table of each kind of memory. Windows 7 and 8.1 fix them [doc: Windows Internals, 6th edition]; later
 # versions draw most of them at boot.
@@ -44,7 +42,6 @@ _FIXED_SLOTS = {
     "boot loader": 0x1F9,
     "hardware abstraction layer": 0x1FF,
 }
-_SHARED_DATA_SLOT = 0x1EF
 _IMAGE_SLOT = 0x1F0
 _MAX_IMAGE = 1 << 28
 KERNEL_BASES = range(
@@ -53,13 +50,6 @@ KERNEL_BASES = range(
 """Where the image of the kernel may lie. volatility3's quick scan begins here."""
 _RANDOM_SLOTS = range(0x104, 0x1EC)
 _DRAWN = (NONPAGED, PAGED, SESSION, "system cache", "system page table entries", "page frame database")
-
-
-@dataclass(slots=True)
-class _Area:
-    """A growing area of system space: the address of its next page."""
-
-    next: int
 
 
 class KernelSpace:
@@ -99,17 +89,17 @@ class KernelSpace:
         self.symbols = symbols
         self.profile = profile
         self.space = PageTables(memory, root, self_map)
-        self._areas = {
-            name: _Area(paging.canonical(slot * _SLOT_SIZE) + source.below(1 << 12) * paging.LARGE_PAGE_SIZE)
+        self._next = {  # the next free address of each area
+            name: paging.canonical(slot * _SLOT_SIZE) + source.below(1 << 12) * paging.LARGE_PAGE_SIZE
             for name, slot in slots.items()
         }
         if base is None:
             base = KERNEL_BASES.start + (source.below(1 << 16) + 1) * paging.LARGE_PAGE_SIZE
         self.base = base
         self._pool: dict[str, tuple[int, int]] = {NONPAGED: (0, 0), PAGED: (0, 0)}
-        for area in self._areas.values():  # processes copy the entries of the top table, so all must be there
-            self.space.map_pages(area.next, memory.take(1), KERNEL_DATA)
-            area.next += PAGE_SIZE
+        for area in self._next:  # processes copy the entries of the top table, so all must be there
+            self.space.map_pages(self._next[area], memory.take(1), KERNEL_DATA)
+            self._next[area] += PAGE_SIZE
         self.shared_data_frame = memory.take(1)
         memory.clear(int(self.shared_data_frame[0]))
         self.space.map_pages(paging.KUSER_SHARED_DATA_KERNEL, self.shared_data_frame, KERNEL_DATA & ~paging.WRITABLE)
@@ -129,12 +119,11 @@ class KernelSpace:
         """Return the virtual address of a symbol."""
         return self.base + self.symbols.rva(name)
 
-    def pages(self, area: str, count: int, flags: int = KERNEL_DATA, *, gap: int = 1) -> int:
-        """Map new pages in an area and return their address. `gap` pages before them are not mapped."""
-        grown = self._areas[area]
-        address = grown.next + gap * PAGE_SIZE
-        grown.next = address + count * PAGE_SIZE
-        self.space.map_pages(address, self.memory.take(count), flags)
+    def pages(self, area: str, count: int) -> int:
+        """Map new pages in an area and return their address. The page before them is not mapped."""
+        address = self._next[area] + PAGE_SIZE
+        self._next[area] = address + count * PAGE_SIZE
+        self.space.map_pages(address, self.memory.take(count), KERNEL_DATA)
         return address
 
     def allocate(self, tag: bytes, size: int, *, pool: str = NONPAGED) -> int:

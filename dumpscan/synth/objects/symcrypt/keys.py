@@ -1,12 +1,13 @@
-"""SymCrypt keys to plant: what lies together in memory for one key, for the address at which it is to lie.
+"""SymCrypt keys to plant, with everything that belongs to a key, made for the address at which they lie.
 
-An object of this kind holds pointers, so its bytes depend on its address. The key's own allocation comes first; behind
-it come, each aligned, what it points to (curve or group) and what points to it (the provider's handle).
+The bytes of such an object depend on its address, because it holds pointers. The key's own allocation comes first. What
+it points to (its curve or group) and what points to it (the provider's handle) follow, each aligned.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa, x25519
@@ -22,6 +23,7 @@ from dumpscan.artifacts.keys.rsa import (
 )
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_symcrypt import ABIS, FLAG_AGREEMENT, FLAG_SIGNATURE
+from dumpscan.synth.alignment import align, pad
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from dumpscan.synth.objects.symcrypt.curves import CURVES
 from dumpscan.synth.seeded import SeededBytes
@@ -32,26 +34,25 @@ if TYPE_CHECKING:
     from dumpscan.model.c_symcrypt import Abi
     from dumpscan.synth.objects.keys import KeyPair
 
+    Build = Callable[[int], list[bytes]]  # the allocations of an object at an address
+
 BUILDS = {f"symcrypt-{abi.architecture}{'' if abi.layout == '102+' else '-old'}": abi for abi in ABIS}
-"""By the name that a scenario gives a key's encoding: `symcrypt-x64`, `symcrypt-x64-old`, `symcrypt-arm64` ..."""
-
+"""The builds by the name that a scenario gives as an encoding: `symcrypt-x64`, `symcrypt-x64-old` ..."""
 ALIGNMENT = 32
-"""Every build's objects may lie at multiples of this, which is 16 on x86 alone."""
-
-
+"""An object may lie at any multiple of this. On x86, 16 would do."""
 KEY_STRUCTURE = "key structure"
 CURVE = "curve"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a key, as `KeyObject.missing_parts` names it.
+    """A part of a key, as in `KeyObject.missing_parts`.
 
     Attributes:
-        name: Its name.
-        start: Offset of its first byte from the object's address.
-        end: Past the last byte without which it cannot be read.
-        value: Offset of its number, which ends with it; None where it is no number.
+        name: Name of the part.
+        start: Offset of its first byte in the object.
+        end: Offset past the last byte that is needed to read it.
+        value: Offset of its number, which extends to `end`; None if it is no number.
     """
 
     name: str
@@ -62,13 +63,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SymcryptObject:
-    """A key with all that belongs to it.
+    """A key with everything that belongs to it.
 
     Attributes:
         abi: Build.
-        key_size: Bytes of the key's own allocation, which begins at the object's address: the length of a finding.
+        key_size: Bytes of the key's own allocation, which is the length of a finding.
         size: Bytes of everything.
-        wrapper: Offset of the provider's handle; None without one.
+        wrapper: Offset of the provider's handle; None if there is none.
         parts: Parts that can be missing by themselves, in the order in which findings name them.
     """
 
@@ -76,25 +77,25 @@ class SymcryptObject:
     key_size: int
     size: int
     wrapper: int | None
-    _build: Callable[[int], list[bytes]] = field(repr=False)
+    _build: Build = field(repr=False)
     parts: tuple[Part, ...] = ()
 
     @property
     def alignment(self) -> int:
-        """What its address must be a multiple of."""
+        """The address must be a multiple of this."""
         return ALIGNMENT
 
     def parts_in(self, holes: Sequence[tuple[int, int]]) -> tuple[str, ...]:
-        """Name the parts that are not whole where some bytes, as (first offset, past the last), are not there."""
+        """Return the names of the parts that have bytes in holes: (first offset, offset past the last)."""
         return tuple(
             part.name for part in self.parts if any(low < part.end and part.start < high for low, high in holes)
         )
 
     def at(self, address: int) -> bytes:
-        """Return the bytes for an address, which must be a multiple of `ALIGNMENT` that a pointer can hold.
+        """Return the bytes for an address.
 
         Raises:
-            ScenarioError: If it is not.
+            ScenarioError: If it is no multiple of `ALIGNMENT`, or no pointer of the build can hold it.
         """
         if address % ALIGNMENT or not 0 <= address <= (1 << 8 * self.abi.pointer_size) - self.size:
             raise ScenarioError(f"a SymCrypt key of {self.abi.architecture} cannot lie at {address:#x}")
@@ -104,17 +105,17 @@ class SymcryptObject:
 def make_symcrypt(
     key: KeyPair, build: str, *, public_only: bool = False, wrapped: bool = False, seed: str = ""
 ) -> SymcryptObject:
-    """Lay out a key of RSA, DSA, X25519 or a NIST curve.
+    """Return an RSA, DSA or X25519 key, or one on a NIST curve, as an object of SymCrypt.
 
     Args:
         key: The key.
         build: One of `BUILDS`.
-        public_only: Leave its private half out (not for DSA, whose keys are found by that half).
-        wrapped: Add the provider's handle, which only RSA keys have.
-        seed: Decides on what does not matter: the projective coordinate of a public point.
+        public_only: Whether to leave out the private half. A DSA key needs it: only that half is searched for.
+        wrapped: Whether to add the provider's handle, which only RSA keys have.
+        seed: Determines the projective coordinate of a public point.
 
     Raises:
-        ScenarioError: If there is no such build, or such a key of it.
+        ScenarioError: If there is no such build, or it cannot hold such a key.
     """
     if build not in BUILDS:
         raise ScenarioError(f"unknown build {build!r}; expected one of {', '.join(BUILDS)}")
@@ -127,8 +128,9 @@ def make_symcrypt(
     if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in CURVES:
         numbers = private.private_numbers()
         point = numbers.public_numbers.x, numbers.public_numbers.y
-        scalar = None if public_only else numbers.private_value
-        return _with_ec_parts(_object(abi, _ec(abi, private.curve.name, point, scalar, seed)))
+        return _with_ec_parts(
+            _object(abi, _ec(abi, private.curve.name, point, None if public_only else numbers.private_value, seed))
+        )
     if isinstance(private, x25519.X25519PrivateKey):
         u = int.from_bytes(private.public_key().public_bytes_raw(), "little")
         scalar = None if public_only else _clamped(private.private_bytes_raw()) // 8
@@ -139,10 +141,10 @@ def make_symcrypt(
 
 
 def make_aes(key: bytes, build: str) -> SymcryptObject:
-    """Lay out an AES key of 16, 24 or 32 bytes.
+    """Return an AES key of 16, 24 or 32 bytes as an object of SymCrypt.
 
     Raises:
-        ScenarioError: If there is no such build, or no such key.
+        ScenarioError: If there is no such build, or the key has another size.
     """
     if build not in BUILDS or len(key) not in (16, 24, 32):
         raise ScenarioError(f"an AES key of {len(key) * 8} bits in {build!r} cannot be made")
@@ -151,7 +153,7 @@ def make_aes(key: bytes, build: str) -> SymcryptObject:
 
 
 def garbled(made: SymcryptObject, seed: str) -> SymcryptObject:
-    """Return the same object with noise in place of its numbers: tags, sizes and pointers stay right."""
+    """Return an object with noise in place of its numbers. Tags, sizes and pointers stay right."""
 
     def build(address: int) -> list[bytes]:
         data = bytearray(made.at(address))
@@ -164,24 +166,23 @@ def garbled(made: SymcryptObject, seed: str) -> SymcryptObject:
 
 
 def _rsa_parts(abi: Abi, data: bytes) -> tuple[Part, ...]:
-    """Find the parts of a key whose bytes are those for address 0, so that its pointers are offsets."""
+    """Return the parts of a key made for address 0, whose pointers are offsets."""
     structure = 0, abi.sizeof("SYMCRYPT_RSAKEY")
     key = abi.c.SYMCRYPT_RSAKEY(data)
 
     def number(name: str, start: int, value: int, digits: int) -> Part:
-        return Part(name, start, start + value + digits * abi.digit, start + value)
+        return Part(name, int(start), int(start) + value + int(digits) * abi.digit, int(start) + value)
 
-    modulus = number(MODULUS, int(key.pmModulus), abi.modulus_value, int(key.nDigitsOfModulus))
-    parts = [Part(KEY_STRUCTURE, *structure), modulus]
-    if not key.nPrimes:
-        return tuple(parts)
-    parts.append(Part(EXPONENT, *structure))
-    digits = [int(count) for count in key.nDigitsOfPrimes]
-    for name, start, count in zip((PRIME_1, PRIME_2), key.pmPrimes, digits, strict=True):
-        parts.append(number(name, int(start), abi.modulus_value, count))
-    parts.append(number(PRIVATE_EXPONENT, int(key.piPrivExps[0]), abi.int_value, int(key.nDigitsOfModulus)))
-    for name, start, count in zip((CRT_EXPONENT_1, CRT_EXPONENT_2), key.piCrtPrivExps, digits, strict=True):
-        parts.append(number(name, int(start), abi.int_value, count))
+    bits = key.nDigitsOfModulus
+    parts = [Part(KEY_STRUCTURE, *structure), number(MODULUS, key.pmModulus, abi.modulus_value, bits)]
+    if key.nPrimes:
+        digits = list(key.nDigitsOfPrimes)
+        primes = zip((PRIME_1, PRIME_2), key.pmPrimes, digits, strict=True)
+        exponents = zip((CRT_EXPONENT_1, CRT_EXPONENT_2), key.piCrtPrivExps, digits, strict=True)
+        parts.append(Part(EXPONENT, *structure))
+        parts += [number(name, start, abi.modulus_value, count) for name, start, count in primes]
+        parts.append(number(PRIVATE_EXPONENT, key.piPrivExps[0], abi.int_value, bits))
+        parts += [number(name, start, abi.int_value, count) for name, start, count in exponents]
     return tuple(parts)
 
 
@@ -198,54 +199,51 @@ def _with_ec_parts(made: SymcryptObject) -> SymcryptObject:
     return replace(made, parts=parts)
 
 
-def _object(abi: Abi, build: Callable[[int], list[bytes]], *, wrapped: bool = False) -> SymcryptObject:
-    """Pad the parts, which must not change their sizes with the address, and measure them."""
+def _object(abi: Abi, build: Build, *, wrapped: bool = False) -> SymcryptObject:
+    """Return an object of padded allocations, whose sizes must not depend on the address."""
 
     def padded(address: int) -> list[bytes]:
-        return [part + bytes(-len(part) % ALIGNMENT) for part in build(address)]
+        return [pad(part, ALIGNMENT) for part in build(address)]
 
     sizes = [len(part) for part in padded(0)]
     wrapper = sum(sizes[:-1]) if wrapped else None
     return SymcryptObject(abi, len(build(0)[0]), sum(sizes), wrapper, padded)
 
 
-def _rsa(abi: Abi, key: rsa.RSAPrivateKey, *, public_only: bool, wrapped: bool) -> Callable[[int], list[bytes]]:
+def _rsa(abi: Abi, key: rsa.RSAPrivateKey, *, public_only: bool, wrapped: bool) -> Build:
     numbers = key.private_numbers()
 
     def build(address: int) -> list[bytes]:
         parts = [symcrypt.rsa_key(abi, address, numbers.public_numbers, None if public_only else numbers)]
-        if wrapped:
-            parts.append(symcrypt.rsa_wrapper(abi, address, key.key_size))
-        return parts
+        return [*parts, symcrypt.rsa_wrapper(abi, address, key.key_size)] if wrapped else parts
 
     return build
 
 
-def _ec(abi: Abi, name: str, point: tuple[int, int], scalar: int | None, seed: str) -> Callable[[int], list[bytes]]:
+def _ec(abi: Abi, name: str, point: tuple[int, int], scalar: int | None, seed: str) -> Build:
     curve = CURVES[name]
     z = SeededBytes("projective coordinate", seed, name, str(point[0])).below(curve.p - 1) + 1
     flags = FLAG_AGREEMENT if name == "curve25519" else FLAG_SIGNATURE
-
-    def build(address: int) -> list[bytes]:
-        def key_with(curve_address: int) -> bytes:
-            return symcrypt.ec_key(abi, address, curve_address, curve, public=point, scalar=scalar, z=z, flags=flags)
-
-        at_curve = address + -(-len(key_with(address)) // ALIGNMENT) * ALIGNMENT
-        return [key_with(at_curve), symcrypt.ec_curve(abi, at_curve, curve)]
-
-    return build
+    key = partial(symcrypt.ec_key, abi, curve=curve, public=point, scalar=scalar, z=z, flags=flags)
+    return _followed(key, lambda address: symcrypt.ec_curve(abi, address, curve))
 
 
-def _dsa(abi: Abi, key: dsa.DSAPrivateKey) -> Callable[[int], list[bytes]]:
+def _dsa(abi: Abi, key: dsa.DSAPrivateKey) -> Build:
     numbers = key.private_numbers()
     group = numbers.public_numbers.parameter_numbers
+    values = group.p, group.q, group.g
+    return _followed(
+        lambda address, at_group: symcrypt.dl_key(abi, address, at_group, values, numbers.x),
+        lambda address: symcrypt.dl_group(abi, address, *values),
+    )
+
+
+def _followed(key: Callable[[int, int], bytes], other: Callable[[int], bytes]) -> Build:
+    """Return what builds a key, which takes the address of another object behind it, and that object."""
 
     def build(address: int) -> list[bytes]:
-        def key_with(group_address: int) -> bytes:
-            return symcrypt.dl_key(abi, address, group_address, (group.p, group.q, group.g), numbers.x)
-
-        at_group = address + -(-len(key_with(address)) // ALIGNMENT) * ALIGNMENT
-        return [key_with(at_group), symcrypt.dl_group(abi, at_group, group.p, group.q, group.g)]
+        behind = address + align(len(key(address, address)), ALIGNMENT)
+        return [key(address, behind), other(behind)]
 
     return build
 
