@@ -27,9 +27,10 @@ from dumpscan.cli.options import (
     Quiet,
     Scratch,
     Symbols,
+    SysrootOption,
     ask_password,
 )
-from dumpscan.memory.open import OpenOptions, dumps_in
+from dumpscan.memory.open import CORE, OpenOptions, dumps_in
 from dumpscan.memory.packed.unpack import UnpackOptions
 from dumpscan.output.formats.registry import Format
 
@@ -59,6 +60,7 @@ class Request:
     aes: bool = False
     archive_password: str | None = None
     scratch: Path | None = None
+    sysroot: Path | None = None
     symbols: list[Path] | None = None
     offline: bool = True
     pids: list[int] | None = None
@@ -82,7 +84,9 @@ class Request:
     def over(self, run: Run, work: Callable[[int, Path, AnyDump], None]) -> None:
         """Work on each of the files (see `Run.over`)."""
         unpacking = UnpackOptions(password=self.archive_password, scratch=self.scratch)
-        options = OpenOptions(symbols=self.symbols or (), offline=self.offline, unpacking=unpacking)
+        options = OpenOptions(
+            symbols=self.symbols or (), offline=self.offline, unpacking=unpacking, sysroot=self.sysroot
+        )
         run.over(self._inputs(unpacking), self.kind, options, work)
 
     def _inputs(self, unpacking: UnpackOptions) -> Iterator[tuple[Path, bool]]:
@@ -233,6 +237,7 @@ _OPTIONS: dict[str, Any] = {
     "archive_password": ArchivePassword,
     "scratch": Scratch,
     "symbols": Symbols,
+    "sysroot": SysrootOption,
     "offline": Offline,
     "pids": Pids,
     "names": Names,
@@ -340,6 +345,7 @@ def _function(command: _Command, kind: DumpKind | None) -> Callable[..., int]:
         *command.options,
         *_UNPACKING,
         *(_SYMBOLS if many else ()),
+        *(("sysroot",) if kind in {None, CORE} else ()),
         *(_FILTERS if many and command.filters else ()),
         *_SHOWING,
     )

@@ -52,6 +52,18 @@ Scratch = Annotated[
         file_okay=False,
     ),
 ]
+SysrootOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--sysroot",
+        metavar="DIR",
+        help="Directory with the programs and libraries of a core's machine: what the core leaves out of them is read "
+        "there, if the build id agrees.",
+        show_default=False,
+        file_okay=False,
+        exists=True,
+    ),
+]
 Pids = Annotated[
     list[int] | None,
     typer.Option("--pid", metavar="N", help="Only this process; may be repeated.", show_default=False),

@@ -98,10 +98,12 @@ class OpenOptions:
         symbols: Directories (or files) of kernels' symbol tables, to be looked at before all others.
         offline: Whether to stay off the network.
         unpacking: How packed dumps are unpacked.
+        sysroot: Directory of the files that a process had mapped, for what its core leaves out.
     """
 
     symbols: Sequence[Path] = ()
     offline: bool = True
+    sysroot: Path | None = None
     unpacking: UnpackOptions = field(default_factory=UnpackOptions)
 
 
@@ -142,10 +144,10 @@ def _is_wiped_minidump(path: Path) -> bool:
     return is_wiped_minidump(path)
 
 
-def _open_core(path: Path, _options: OpenOptions) -> ProcessDump:
+def _open_core(path: Path, options: OpenOptions) -> ProcessDump:
     from dumpscan.memory.core.dump import Core  # noqa: PLC0415 - see above
 
-    return Core(path)
+    return Core(path, sysroot=options.sysroot)
 
 
 def _is_process_core(path: Path) -> bool:

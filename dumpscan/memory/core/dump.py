@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.core.modules import CoreModule, read_modules
 from dumpscan.memory.core.process import describe_process
 from dumpscan.memory.core.reader import CoreReader
 from dumpscan.memory.core.summary import describe
@@ -31,16 +30,11 @@ class Core(CoreReader):
     format = "ELF process core"
     overlays: tuple[Overlay, ...] = ()
 
-    def __init__(self, path: Path | str) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path | str, *, sysroot: Path | None = None) -> None:
+        super().__init__(path, sysroot=sysroot)
         if system := self.elf.foreign_system():
             self.close()
             raise InputError(self.path, f"is a process core of {system}; only those of Linux are read", offset=0)
-
-    @cached_property
-    def modules(self) -> tuple[CoreModule, ...]:
-        """Programs and libraries, by address."""
-        return read_modules(self)
 
     @cached_property
     def process(self) -> Process:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dumpscan.model.c_elf import (
     DT_GNU_HASH,
@@ -21,8 +21,8 @@ from dumpscan.model.c_elf import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.memory.core.notes import FileMapping
-    from dumpscan.memory.core.reader import CoreReader
+    from dumpscan.memory.core.elf import ElfCore
+    from dumpscan.memory.core.notes import CoreNotes, FileMapping
 
 _MAX_HEADERS = 64
 """Program headers of a library that are read; real ones have some ten."""
@@ -52,13 +52,39 @@ class CoreModule:
     build_id: str | None = None
 
 
+class ModuleMemory(Protocol):
+    """Where a module lies: a core, or its file."""
+
+    @property
+    def elf(self) -> ElfCore:
+        """Headers of the core, which say how its numbers are written."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return up to `size` bytes at an address."""
+
+
+class CoreMemory(ModuleMemory, Protocol):
+    """As much of a core as must be known to find modules and their symbols."""
+
+    @property
+    def notes(self) -> CoreNotes:
+        """What the notes say."""
+
+    @property
+    def pointer_size(self) -> int:
+        """Size of a pointer in bytes."""
+
+    def word_at(self, address: int) -> int | None:
+        """Return the word at an address; None if it is not there whole."""
+
+
 class _Header(NamedTuple):
     type: int
     address: int
     size: int
 
 
-def read_modules(reader: CoreReader) -> tuple[CoreModule, ...]:
+def read_modules(reader: CoreMemory) -> tuple[CoreModule, ...]:
     """List the programs and libraries, by address: mapped files whose first page is code's, or is not in the core."""
     found = []
     for mappings in _by_file(reader.notes.files):
@@ -66,7 +92,7 @@ def read_modules(reader: CoreReader) -> tuple[CoreModule, ...]:
         head = reader.read(first.start, len(MAGIC))
         if first.offset == 0 and (head == MAGIC or (not head and len(mappings) > 1)):
             size = mappings[-1].end - first.start
-            build_id = _build_id(reader, first.start) if head else None
+            build_id = read_build_id(reader, first.start) if head else None
             found.append(CoreModule(first.path, first.start, size, first.deleted, build_id))
     return tuple(found)
 
@@ -83,7 +109,7 @@ def _by_file(files: list[FileMapping]) -> Iterator[list[FileMapping]]:
         yield group
 
 
-def _headers(reader: CoreReader, base: int) -> tuple[list[_Header], int] | None:
+def _headers(reader: ModuleMemory, base: int) -> tuple[list[_Header], int] | None:
     """Return a module's program headers with their addresses in memory, and what must be added to its own addresses."""
     layouts = reader.elf.layouts
     head = reader.read(base, layouts.Ehdr.size)
@@ -100,7 +126,8 @@ def _headers(reader: CoreReader, base: int) -> tuple[list[_Header], int] | None:
     return [_Header(int(e.p_type), int(e.p_vaddr) + bias, int(e.p_filesz)) for e in entries], bias
 
 
-def _build_id(reader: CoreReader, base: int) -> str | None:
+def read_build_id(reader: ModuleMemory, base: int) -> str | None:
+    """Return the build id of a module at an address, in hex; None if it has none there."""
     read = _headers(reader, base)
     layout = reader.elf.layouts.Nhdr
     for header in read[0] if read else ():
@@ -117,7 +144,7 @@ def _build_id(reader: CoreReader, base: int) -> str | None:
     return None
 
 
-def find_symbol(reader: CoreReader, base: int, name: bytes) -> int | None:
+def find_symbol(reader: CoreMemory, base: int, name: bytes) -> int | None:
     """Look up a symbol in a module's own dynamic section, by its GNU hash table (System V gABI and binutils' format).
 
     Args:
@@ -146,7 +173,7 @@ def find_symbol(reader: CoreReader, base: int, name: bytes) -> int | None:
     return None
 
 
-def _dynamic(reader: CoreReader, header: _Header, base: int) -> dict[int, int]:
+def _dynamic(reader: CoreMemory, header: _Header, base: int) -> dict[int, int]:
     """Read a dynamic section. The loader of glibc has added the module's address to its pointers, that of musl not."""
     tags: dict[int, int] = {}
     for number in range(_MAX_DYNAMIC):
@@ -158,7 +185,7 @@ def _dynamic(reader: CoreReader, header: _Header, base: int) -> dict[int, int]:
     return tags
 
 
-def _candidates(reader: CoreReader, table: int, wanted: int) -> Iterator[int]:
+def _candidates(reader: CoreMemory, table: int, wanted: int) -> Iterator[int]:
     """Yield the indexes of symbols with a hash (but for its lowest bit, which ends a chain)."""
 
     def number(at: int) -> int:

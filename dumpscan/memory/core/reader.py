@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from dumpscan.memory.core.elf import read_elf
+from dumpscan.memory.core.modules import CoreModule, read_modules
 from dumpscan.memory.core.notes import CoreNotes, FileMapping, read_notes
+from dumpscan.memory.core.sysroot import Sysroot
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.records import exact_sum
 from dumpscan.memory.regions import ADDRESS_LIMIT, RegionTable, without_overlaps
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_MAX_REFUSED = 10
 _MAX_SHARING = 4
 """How often all of the file may serve as memory. Real cores hold each byte once."""
 
@@ -38,11 +41,16 @@ class CoreReader:
         size: Bytes in it.
         elf: Its headers.
 
+    Args:
+        path: The file.
+        sysroot: Directory of the files that the process had mapped, for what the core leaves out.
+
     Raises:
         InputError: The file cannot be opened, is not an ELF core, or is cut off before its first program header.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, sysroot: Path | None = None) -> None:
+        self._root = sysroot
         self._file = MappedFile(path)
         try:
             self.path = self._file.path
@@ -58,6 +66,8 @@ class CoreReader:
 
     def close(self) -> None:
         """Let go of the file. What was read from it stays; the memory itself can no longer be asked for."""
+        if self._root is not None and self.sysroot is not None:
+            self.sysroot.close()
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -108,8 +118,39 @@ class CoreReader:
         return exact_sum(np.maximum(self.elf.loads["p_memsz"], self.elf.loads["p_filesz"]).astype(np.uint64))
 
     def read(self, address: int, size: int) -> bytes:
-        """Return up to `size` bytes at `address`, across adjacent regions; fewer where the core ends."""
+        """Return up to `size` bytes at `address`, across adjacent regions; fewer where the core ends.
+
+        Where it ends and there is a sysroot, its files go on.
+        """
+        data = self._held(address, size)
+        while len(data) < size and self._root is not None:
+            at = address + len(data)
+            mapping = self.mapping_at(at)
+            more = self.sysroot.read(mapping, at, size - len(data)) if mapping and self.sysroot else b""
+            if not more:
+                break
+            data += more
+            data += self._held(address + len(data), size - len(data))
+        return data
+
+    def _held(self, address: int, size: int) -> bytes:
         return b"".join(self.buffer[at : at + length] for at, length in self.regions.extents(address, size))
+
+    @cached_property
+    def modules(self) -> tuple[CoreModule, ...]:
+        """Programs and libraries, by address."""
+        root, self._root = self._root, None  # build ids must come from the core itself
+        try:
+            return read_modules(self)
+        finally:
+            self._root = root
+
+    @cached_property
+    def sysroot(self) -> Sysroot | None:
+        """The files that go on where the core ends, if a directory of them is given."""
+        if self._root is None:
+            return None
+        return Sysroot(self._root, self.elf, {each.path: each.build_id for each in self.modules if each.build_id})
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
         """Where `size` bytes at `address` lie, as (file offset, length) pairs; stops where the core does."""
@@ -170,10 +211,14 @@ class CoreReader:
     def warnings(self) -> tuple[str, ...]:
         """Say how much of the process's memory the core does not hold."""
         absent = self.mapped_bytes - self.searchable_bytes
-        if absent <= 0:
-            return ()
-        whole = f"{absent} of the {self.mapped_bytes} bytes of memory that the process had mapped"
-        return (f"{whole} are not in the core: they were left out when it was written, or cut off",)
+        told = []
+        if absent > 0:
+            whole = f"{absent} of the {self.mapped_bytes} bytes of memory that the process had mapped"
+            told.append(f"{whole} are not in the core: they were left out when it was written, or cut off")
+        if self._root is not None and self.sysroot is not None:
+            refused = [f"{path} ({why})" for path, why in self.sysroot.refused.items()]
+            told += [f"not read from the sysroot: {each}" for each in refused[:_MAX_REFUSED]]
+        return tuple(told)
 
 
 def _regions(
