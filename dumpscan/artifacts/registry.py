@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.aes import searcher as aes
 from dumpscan.artifacts.containers import bouncycastle, java, pkcs, pvk
 from dumpscan.artifacts.keys import private_key
+from dumpscan.artifacts.keys.openpgp import armour as openpgp_armour
+from dumpscan.artifacts.keys.openpgp import secret_keys as openpgp
 from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty
 from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
@@ -34,6 +36,8 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *openssh.DETECTORS,
     *private_keys.DETECTORS,
     *putty.DETECTORS,
+    *openpgp.DETECTORS,
+    *openpgp_armour.DETECTORS,
     *pkcs.DETECTORS,
     *java.DETECTORS,
     *bouncycastle.DETECTORS,

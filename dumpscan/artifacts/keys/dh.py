@@ -67,6 +67,25 @@ def dh_key(*, p: int, g: int, x: int, y: int | None = None, q: int | None = None
     )
 
 
+def elgamal_key(*, p: int, g: int, x: int, y: int) -> PrivateKey:
+    """Prove an ElGamal key, whose numbers are those of Diffie-Hellman.
+
+    No standard writes such keys as PKCS#8; they get the form that Bouncy Castle and Crypto++ read.
+
+    Raises:
+        RefusedError: If the numbers do not belong together.
+    """
+    proof = dh_key(p=p, g=g, x=x, y=y).proof
+    algorithm = key_encode.elgamal_algorithm(p, g)
+    return key_encode.private_key(
+        "ElGamal",
+        p.bit_length(),
+        key_encode.public_info(algorithm, key_encode.integer_key(y)),
+        key_encode.pkcs8(algorithm, key_encode.integer_key(x)),
+        proof=proof,
+    )
+
+
 def _from_pkcs8(parameters: list[der.Element], private: bytes, public: bytes | None, *, has_q: bool) -> PrivateKey:
     """Prove the key of a PKCS#8 structure.
 

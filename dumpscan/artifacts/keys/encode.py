@@ -17,6 +17,7 @@ RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
 _DSA = bytes.fromhex("06072a8648ce380401")
 _DH = bytes.fromhex("06092a864886f70d010301")
 _DH_X942 = bytes.fromhex("06072a8648ce3e0201")
+_ELGAMAL = bytes.fromhex("06062b0e07020101")
 _EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
 _PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
 _SHORT_FORM = 0x80
@@ -40,6 +41,11 @@ def dh_algorithm(p: int, g: int) -> bytes:
 def x942_algorithm(p: int, q: int, g: int) -> bytes:
     """AlgorithmIdentifier of Diffie-Hellman keys in a group whose generator's order is given."""
     return tlv(0x30, _DH_X942, tlv(0x30, _integer(p), _integer(g), _integer(q)))
+
+
+def elgamal_algorithm(p: int, g: int) -> bytes:
+    """AlgorithmIdentifier of ElGamal keys in a group, as Bouncy Castle writes it (of OIW's security working group)."""
+    return tlv(0x30, _ELGAMAL, tlv(0x30, _integer(p), _integer(g)))
 
 
 def ec_parameters(*, p: int, a: int, b: int, generator: tuple[int, int], order: int, cofactor: int) -> bytes:
