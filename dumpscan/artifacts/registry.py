@@ -15,6 +15,7 @@ from dumpscan.artifacts.keys.openpgp import armour as openpgp_armour
 from dumpscan.artifacts.keys.openpgp import secret_keys as openpgp
 from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty
 from dumpscan.artifacts.keys.windows import capi, cng
+from dumpscan.artifacts.openssh import shielded
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
 from dumpscan.artifacts.text import pem
 from dumpscan.artifacts.x509 import certificate
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dumpscan.artifacts.decoded import Detector
-    from dumpscan.findings import Finding
+    from dumpscan.findings import Finding, Location
 
 X509_DETECTORS: tuple[Detector, ...] = (
     *certificate.DETECTORS,
@@ -45,7 +46,7 @@ X509_DETECTORS: tuple[Detector, ...] = (
 )
 """Certificates, keys and containers in the forms of files."""
 
-LIBRARY_DETECTORS: tuple[Detector, ...] = (*symcrypt.DETECTORS,)
+LIBRARY_DETECTORS: tuple[Detector, ...] = (*symcrypt.DETECTORS, *shielded.DETECTORS)
 """Keys as cryptographic libraries hold them."""
 
 AES_DETECTORS: tuple[Detector, ...] = (*aes.DETECTORS,)
@@ -60,7 +61,7 @@ class Search:
         name: As the command is called.
         detectors: What is looked for.
         kinds: The findings that are shown.
-        of_library: Whether only keys that lie in some place as a library's own object are shown.
+        of_library: Whether only keys that lie in some place as an object of SymCrypt are shown.
         nothing: What to say when nothing was found.
     """
 
@@ -76,12 +77,17 @@ class Search:
             finding
             for finding in findings
             if isinstance(finding, self.kinds)
-            and not (self.of_library and all(place.key_object is None for place in finding.locations))
+            and (not self.of_library or any(_is_of_symcrypt(place) for place in finding.locations))
         ]
 
     def with_aes(self) -> Self:
         """Return the search that looks for AES keys too."""
         return replace(self, detectors=(*self.detectors, *AES_DETECTORS))
+
+
+def _is_of_symcrypt(place: Location) -> bool:
+    """Say whether SymCrypt's own object lies at a place, or a schedule of which nobody knows whose it is."""
+    return place.key_object is not None and place.key_object.library in (None, "symcrypt")
 
 
 _ALL = (*X509_DETECTORS, *LIBRARY_DETECTORS)

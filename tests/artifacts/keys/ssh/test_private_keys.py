@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 import socket
 import struct
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from dumpscan.artifacts.keys.ssh import openssh, private_keys
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import all_keys, damaged, detect, detect_one, key_id, pem, pkcs8
+from support.ssh_samples import private_section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,18 +28,6 @@ KINDS = ("rsa1024", "rsa2048", "secp256r1", "secp384r1", "secp521r1", "ed25519")
 
 def _string(data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + data
-
-
-def _private_section(name: str) -> bytes:
-    """Return what OpenSSH's format holds of a key, without check numbers, comment and padding."""
-    text: bytes = all_keys()[name].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    blob = base64.b64decode(b"".join(text.splitlines()[1:-1]))
-    public = blob.index(b"\0\0\0\x01") + 4
-    private = public + 4 + int.from_bytes(blob[public : public + 4], "big") + 4
-    section = blob[private + 8 :]
-    while section[-1:] != b"\0":
-        section = section[:-1]
-    return section[:-4]
 
 
 def _file(*keys: bytes, count: int | None = None, check: int = 7) -> bytes:
@@ -60,7 +48,7 @@ SECURITY_EC = (
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_key_without_a_file_around_it(name: str) -> None:
-    decoded = detect_one(DETECTORS, _private_section(name))
+    decoded = detect_one(DETECTORS, private_section(name))
     assert decoded.encoding == "ssh"
     assert isinstance(decoded.finding, PrivateKey)
     assert (decoded.finding.key_id, decoded.finding.pkcs8) == (key_id(all_keys()[name]), pkcs8(all_keys()[name]))
@@ -69,7 +57,7 @@ def test_a_key_without_a_file_around_it(name: str) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_public_key_is_none(name: str) -> None:
     """A public key begins in the same way, with fewer numbers."""
-    section = _private_section(name)
+    section = private_section(name)
     assert not detect(DETECTORS, section[: len(section) // 2])
     if name.startswith("secp"):
         assert not detect(DETECTORS, section[:-36] + bytes(36))
@@ -77,7 +65,7 @@ def test_a_public_key_is_none(name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_damage_makes_no_other_key(name: str) -> None:
-    data = _private_section(name)
+    data = private_section(name)
     for copy in damaged(data):
         for decoded in detect(DETECTORS, copy):
             assert decoded.finding.identity == ("private_key", key_id(all_keys()[name]))
@@ -123,11 +111,11 @@ def _serve(server: socket.socket, received: list[bytes]) -> None:
 
 
 def test_a_file_with_several_keys() -> None:
-    data = _file(_private_section("ed25519"), SECURITY_KEY, _private_section("rsa1024"), SECURITY_EC)
+    data = _file(private_section("ed25519"), SECURITY_KEY, private_section("rsa1024"), SECURITY_EC)
     decoded = detect_one(openssh.DETECTORS, data)
     assert [one.finding.identity[1] for one in decoded] == [key_id(all_keys()[name]) for name in ("ed25519", "rsa1024")]
     assert {(one.address, one.length, one.encoding) for one in decoded} == {(decoded.address, len(data), "openssh")}
-    twice = detect_one(openssh.DETECTORS, _file(*[_private_section("ed25519")] * 2))
+    twice = detect_one(openssh.DETECTORS, _file(*[private_section("ed25519")] * 2))
     assert not twice.others
 
 
@@ -137,13 +125,13 @@ def test_a_file_with_several_keys() -> None:
         _file(SECURITY_KEY),
         _file(SECURITY_EC),
         _file(),
-        _file(_private_section("ed25519"), count=0),
-        _file(_private_section("ed25519"), count=2),
-        _file(_private_section("ed25519"), count=1 << 31),
-        _file(_private_section("ed25519"), check=8),
-        _file(_private_section("ed25519"), SECURITY_KEY[:-1]),
-        _file(_private_section("ed25519"), _string(b"ssh-unknown")),
-        _file(_private_section("ed25519").replace(b"ssh-ed25519", b"ssh-ed25518")),
+        _file(private_section("ed25519"), count=0),
+        _file(private_section("ed25519"), count=2),
+        _file(private_section("ed25519"), count=1 << 31),
+        _file(private_section("ed25519"), check=8),
+        _file(private_section("ed25519"), SECURITY_KEY[:-1]),
+        _file(private_section("ed25519"), _string(b"ssh-unknown")),
+        _file(private_section("ed25519").replace(b"ssh-ed25519", b"ssh-ed25518")),
     ],
 )
 def test_files_that_give_no_key(data: bytes) -> None:
@@ -161,7 +149,7 @@ def test_a_key_of_a_real_security_key_file() -> None:
 
 @given(st.sampled_from(KINDS), st.integers(0, 300), st.binary(max_size=40))
 def test_any_damage_is_survived(name: str, at: int, noise: bytes) -> None:
-    data = _private_section(name)
+    data = private_section(name)
     for copy in (data[:at] + noise + data[at + len(noise) :], data[:at] + noise):
         for decoded in detect(DETECTORS, copy):
             assert decoded.finding.identity == ("private_key", key_id(all_keys()[name]))
@@ -170,7 +158,7 @@ def test_any_damage_is_survived(name: str, at: int, noise: bytes) -> None:
 
 def test_only_what_is_stored_is_proven() -> None:
     """OpenSSH stores the coefficient of the CRT values and not its exponents."""
-    found = detect_one(DETECTORS, _private_section("rsa1024")).finding
+    found = detect_one(DETECTORS, private_section("rsa1024")).finding
     assert isinstance(found, PrivateKey)
     assert "q*qinv = 1 mod p" in found.proof
     assert not [relation for relation in found.proof if relation.startswith("dp")]
