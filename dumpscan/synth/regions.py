@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dumpscan.synth.filler import filler
 from dumpscan.synth.placement import Area
@@ -28,22 +28,6 @@ class PlacedRange:
     def end(self) -> int:
         """Address past the last byte."""
         return self.address + self.size
-
-
-class HeldRange(Protocol):
-    """A memory range that a dump holds."""
-
-    @property
-    def address(self) -> int:
-        """Virtual address of the first byte."""
-
-    @property
-    def end(self) -> int:
-        """Virtual address past the last byte."""
-
-    @property
-    def file_offset(self) -> int:
-        """Offset of the first byte in the file."""
 
 
 def region_ranges(region: RegionSpec, start: int, seed: str) -> Iterator[tuple[int, Content]]:
@@ -86,7 +70,7 @@ def missing_parts(ranges: Iterable[tuple[int, int]], address: int, size: int) ->
     return [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low < high]
 
 
-def file_extents(ranges: Iterable[HeldRange], address: int, size: int) -> list[list[int]]:
+def file_extents(ranges: Iterable[PlacedRange], address: int, size: int) -> list[list[int]]:
     """Return the [offset, length] pairs at which `size` bytes at `address` lie in the file.
 
     The ranges are in ascending order. Parts that are adjacent in the file make one pair.

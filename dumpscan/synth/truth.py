@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.findings import Certificate, PrivateKey
-from dumpscan.synth.objects.planted import DECOY
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from dumpscan.synth.objects.planted import PlantedObject
     from dumpscan.synth.scenario import ProcessSpec
 
 TRUTH_FORMAT = 1
@@ -34,45 +29,6 @@ def process_truth(process: ProcessSpec, architecture: str) -> dict[str, Any]:
         "wow64": process.wow64,
         "created": timestamp(process.created),
     }
-
-
-def object_truths(
-    objects: Mapping[str, PlantedObject], locations: Iterable[tuple[str, dict[str, Any]]]
-) -> dict[str, list[dict[str, Any]]]:
-    """Return `objects` and `decoys`: what a scanner must find, and what it must not.
-
-    Args:
-        objects: By name.
-        locations: (name of the object, where it lies) pairs.
-    """
-    places = defaultdict(list)
-    for name, location in locations:
-        places[name].append(location)
-    truths = [
-        {"name": name, **planted.truth(), "locations": places[name]}
-        for name, planted in objects.items()
-        if places[name]
-    ]
-    return {
-        "objects": [truth for truth in truths if truth["kind"] != DECOY],
-        "decoys": [truth for truth in truths if truth["kind"] == DECOY],
-    }
-
-
-def pairs(objects: Iterable[PlantedObject]) -> list[dict[str, Any]]:
-    """Return the private keys among `objects` that have certificates there too."""
-    keys: dict[str, None] = {}
-    certificates = defaultdict(set)
-    for planted in objects:
-        if planted.key_id is not None and planted.kind == PrivateKey.kind:
-            keys[planted.key_id] = None
-        if planted.key_id is not None and planted.kind == Certificate.kind:
-            certificates[planted.key_id].add(planted.thumbprint)
-    return [
-        {"key_id": key_id, "certificates": sorted(filter(None, certificates[key_id]))}
-        for key_id in keys
-        if certificates[key_id]
-    ]
 
 
 def timestamp(moment: datetime) -> str:

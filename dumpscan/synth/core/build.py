@@ -8,11 +8,11 @@ from dumpscan.files import whole_file
 from dumpscan.synth.alignment import align
 from dumpscan.synth.core.builder import HEAP_BASE, LIBRARY_BASE, PAGE, PROGRAM_BASE, CoreBuilder
 from dumpscan.synth.core.scenario import ARCHITECTURES, load_core_scenario
-from dumpscan.synth.objects.catalogue import make
 from dumpscan.synth.placement import Placer, place
-from dumpscan.synth.regions import file_extents, missing_parts, region_areas, region_ranges
+from dumpscan.synth.planting import make_planted, object_truths
+from dumpscan.synth.regions import region_areas, region_ranges
 from dumpscan.synth.seeded import SeededBytes
-from dumpscan.synth.truth import object_truths, pairs, process_truth, truth_bytes
+from dumpscan.synth.truth import TRUTH_FORMAT, process_truth, truth_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +41,7 @@ def build_core(scenario_path: Path, output_dir: Path) -> tuple[Path, Path]:
     """
     scenario = load_core_scenario(scenario_path)
     common, process = scenario.common, scenario.process
-    objects = {}
-    for plant in process.plants:
-        with plant.table.blamed("object"):
-            objects[plant.object] = make(common.objects[plant.object], common.seed)
+    objects = make_planted(process.plants, common)
     with scenario.table.blamed():
         builder, areas = _assemble(scenario)
     placements = place(process.plants, objects, Placer(areas, SeededBytes("places", common.seed), avoid_seams=True))
@@ -92,23 +89,11 @@ def _truth(
     """Return everything that a reader of the core must find."""
     process = scenario.process
     ranges = sorted(placed, key=lambda entry: entry.address)
-    spans = [(entry.address, entry.end) for entry in ranges]
-
-    def location(placement: Placement) -> dict[str, Any]:
-        planted, address = objects[placement.object], placement.address
-        return {
-            "virtual_address": address,
-            "length": planted.length,
-            "extents": file_extents(ranges, address, planted.length),
-            "across_seam": placement.spec.across_seam,
-            **planted.truth_at(address, missing_parts(spans, address, planted.size)),
-        }
-
     told = process_truth(process, scenario.core.architecture)
     if scenario.core.title is not None:
         told |= {"command_line": scenario.core.title, "environment": []}
-    ordered = sorted(placements, key=lambda placement: placement.address)
     return {
+        "format": TRUTH_FORMAT,
         "scenario": scenario.common.name,
         "description": scenario.common.description,
         "dump": f"{scenario.common.name}.core",
@@ -117,6 +102,5 @@ def _truth(
         "threads": [{"id": thread} for thread in builder.threads],
         "modules": [module.path for module in process.modules],
         "memory": {"ranges": [[entry.address, entry.size, entry.file_offset] for entry in ranges]},
-        **object_truths(objects, [(placement.object, location(placement)) for placement in ordered]),
-        "pairs": pairs(objects.values()),
+        **object_truths(objects, placements, ranges),
     }

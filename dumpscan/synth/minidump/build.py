@@ -12,11 +12,11 @@ from dumpscan.synth.alignment import align
 from dumpscan.synth.filler import filler
 from dumpscan.synth.minidump.builder import MinidumpBuilder
 from dumpscan.synth.minidump.scenario import load_minidump_scenario
-from dumpscan.synth.objects.catalogue import make
 from dumpscan.synth.placement import Area, Placement, Placer, place
-from dumpscan.synth.regions import file_extents, held_parts, missing_parts, region_areas, region_ranges
+from dumpscan.synth.planting import make_planted, object_truths
+from dumpscan.synth.regions import held_parts, region_areas, region_ranges
 from dumpscan.synth.seeded import SeededBytes
-from dumpscan.synth.truth import TRUTH_FORMAT, object_truths, pairs, process_truth, timestamp, truth_bytes
+from dumpscan.synth.truth import TRUTH_FORMAT, process_truth, timestamp, truth_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ def build_minidump(scenario_path: Path, output_dir: Path) -> tuple[Path, Path]:
     """
     scenario = load_minidump_scenario(scenario_path)
     common, dump, process = scenario.common, scenario.dump, scenario.process
-    objects = _make_objects(scenario)
+    objects = make_planted(process.plants, common)
     with scenario.table.blamed():
         builder, areas = _assemble(scenario)
     placer = Placer(areas, SeededBytes("places", common.seed), avoid_seams=True)
@@ -65,16 +65,6 @@ def build_minidump(scenario_path: Path, output_dir: Path) -> tuple[Path, Path]:
         placed = builder.write(dump_path, memory_list=dump.memory_list, scatter=dump.scatter)
         truth_file.write(truth_bytes(_truth(scenario, objects, placements, placed)))
     return dump_path, truth_path
-
-
-def _make_objects(scenario: MinidumpScenario) -> dict[str, PlantedObject]:
-    """Return the objects to plant, by name."""
-    objects = {}
-    for plant in scenario.process.plants:
-        if plant.object not in objects:
-            with plant.table.blamed("object"):
-                objects[plant.object] = make(scenario.common.objects[plant.object], scenario.common.seed)
-    return objects
 
 
 def _assemble(scenario: MinidumpScenario) -> tuple[MinidumpBuilder, list[Area]]:
@@ -168,19 +158,6 @@ def _truth(
     """Return everything that a reader of the dump must find."""
     dump, process = scenario.dump, scenario.process
     ranges = sorted(placed, key=lambda entry: entry.address)
-    spans = [(entry.address, entry.end) for entry in ranges]
-
-    def location(placement: Placement) -> dict[str, Any]:
-        planted, address = objects[placement.object], placement.address
-        return {
-            "virtual_address": address,
-            "length": planted.length,
-            "extents": file_extents(ranges, address, planted.length),
-            "across_seam": placement.spec.across_seam,
-            **planted.truth_at(address, missing_parts(spans, address, planted.size)),
-        }
-
-    ordered = sorted(placements, key=lambda placement: placement.address)
     return {
         "format": TRUTH_FORMAT,
         "scenario": scenario.common.name,
@@ -195,6 +172,5 @@ def _truth(
             "list": dump.memory_list,
             "ranges": [[entry.address, entry.size, entry.file_offset] for entry in ranges],
         },
-        **object_truths(objects, [(placement.object, location(placement)) for placement in ordered]),
-        "pairs": pairs(objects.values()),
+        **object_truths(objects, placements, ranges),
     }

@@ -163,24 +163,15 @@ class MinidumpBuilder:
         pdb: tuple[str, bytes, int] | None = None,
     ) -> Self:
         """Add a loaded module. `pdb` is (file name, the 16 bytes of the GUID in memory order, age)."""
-        self._modules.append(self._module(name, base, size, version, pdb))
+        self._check_span(base, size)
+        self._modules.append(ModuleRecord(name, base, size, DEFAULT_TIMESTAMP, version, pdb))
         return self
 
     def add_unloaded_module(self, name: str, base: int, size: int) -> Self:
         """Add a module that was unloaded before the dump was written."""
-        self._unloaded.append(self._module(name, base, size))
-        return self
-
-    def _module(
-        self,
-        name: str,
-        base: int,
-        size: int,
-        version: tuple[int, int, int, int] = (0, 0, 0, 0),
-        pdb: tuple[str, bytes, int] | None = None,
-    ) -> ModuleRecord:
         self._check_span(base, size)
-        return ModuleRecord(name=name, base=base, size=size, timestamp=DEFAULT_TIMESTAMP, version=version, pdb=pdb)
+        self._unloaded.append(ModuleRecord(name, base, size, DEFAULT_TIMESTAMP))
+        return self
 
     def add_handle(self, handle: int, type_name: str, object_name: str | None = None) -> Self:
         """Add an open handle."""

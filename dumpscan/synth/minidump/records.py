@@ -57,7 +57,7 @@ class ThreadRecord:
     name: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ModuleRecord:
     """A loaded or unloaded module. The version has four parts. The PDB is (file name, 16 GUID bytes, age)."""
 
