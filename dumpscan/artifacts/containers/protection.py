@@ -15,29 +15,13 @@ PARSER_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, Ov
 """What `asn1crypto` raises for structures that are not what they should be; it parses late, at any access."""
 
 _MOST_ITERATIONS = 1 << 32
-_UNLISTED = {
-    "1.3.6.1.4.1.11591.4.11": "scrypt",
-    "1.2.840.113549.1.5.14": "PBMAC1",
-    "1.2.840.113549.2.6": "MD5",
-    "1.2.156.10197.1.401.2": "SM3",
-    "1.2.156.10197.1.401.3.1": "SM3",
-}
+_UNLISTED = {"1.3.6.1.4.1.11591.4.11": "scrypt", "1.2.840.113549.1.5.14": "PBMAC1"}
 _CIPHERS = {
     "des": "DES-CBC",
     "tripledes_3key": "3DES-CBC",
     "rc2": "RC2-CBC",
     "rc4": "RC4",
     "rc5": "RC5-CBC",
-    "1.2.392.200011.61.1.1.1.2": "CAMELLIA-128-CBC",
-    "1.2.392.200011.61.1.1.1.3": "CAMELLIA-192-CBC",
-    "1.2.392.200011.61.1.1.1.4": "CAMELLIA-256-CBC",
-    "1.2.410.200046.1.1.2": "ARIA-128-CBC",
-    "1.2.410.200046.1.1.7": "ARIA-192-CBC",
-    "1.2.410.200046.1.1.12": "ARIA-256-CBC",
-    "1.2.410.200004.1.4": "SEED-CBC",
-    "1.2.156.10197.1.104.2": "SM4-CBC",
-    "1.3.6.1.4.1.3029.1.2": "BLOWFISH-CBC",
-    "1.2.840.113533.7.66.10": "CAST5-CBC",
 }
 _OWN_CIPHERS = {
     "pbes1_md2_des": "DES-CBC",
@@ -55,10 +39,7 @@ _OWN_CIPHERS = {
 }
 """Of the schemes whose identifier names key derivation and cipher together, by the library's names."""
 _OWN_KDFS = {"pbes1": "PBKDF1", "pkcs12": "PKCS12-KDF"}
-_BLOCKS = {
-    **dict.fromkeys(("AES", "CAMELLIA", "ARIA", "SEED", "SM4"), 16),
-    **dict.fromkeys(("DES", "3DES", "RC2", "BLOWFISH", "CAST5"), 8),
-}
+_BLOCKS = {"AES": 16, "DES": 8, "3DES": 8, "RC2": 8}
 """Bytes of a cipher's block, by the first part of its name."""
 
 

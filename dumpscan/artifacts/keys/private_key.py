@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
-from dumpscan.artifacts.keys import dh, pkcs1
+from dumpscan.artifacts.keys import pkcs1
 from dumpscan.artifacts.keys import proof as key_proof
+from dumpscan.artifacts.keys.algorithms import dh, ml_pkcs8
 from dumpscan.artifacts.keys.finding import read_from
-from dumpscan.artifacts.keys.postquantum import pkcs8 as postquantum
 from dumpscan.artifacts.opening import opening
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ _CURVES: dict[bytes, ec.EllipticCurve] = {
 
 _OTHERS: dict[bytes, Callable[[list[der.Element], bytes, bytes | None], PrivateKey]] = {
     **dh.PKCS8_ALGORITHMS,
-    **postquantum.PKCS8_ALGORITHMS,
+    **ml_pkcs8.PKCS8_ALGORITHMS,
 }
 """Algorithms with a module of their own: what proves a key of its parameters, its private and its public value."""
 
@@ -248,7 +248,7 @@ def _detectors(kind: str, patterns: dict[str, str], decoder: BytesDecoder) -> tu
 
 DETECTORS: tuple[Detector, ...] = (
     *_detectors("integers", _INTEGERS, BytesDecoder(_extract, parse_integers, parse_integers_head)),
-    *_detectors("pkcs8", _PKCS8 | dh.PKCS8_OPENINGS | postquantum.PKCS8_OPENINGS, BytesDecoder(_extract, parse_pkcs8)),
+    *_detectors("pkcs8", _PKCS8 | dh.PKCS8_OPENINGS | ml_pkcs8.PKCS8_OPENINGS, BytesDecoder(_extract, parse_pkcs8)),
     *_detectors("sec1", _SEC1, BytesDecoder(_extract, parse_sec1)),
     *pkcs1.DETECTORS,
 )

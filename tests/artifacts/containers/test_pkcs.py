@@ -74,9 +74,7 @@ def test_pkcs8(key: object) -> None:
         (["-scrypt", "-scrypt_N", "1024", "-scrypt_r", "8", "-scrypt_p", "1"], "scrypt", "AES-256-CBC", None),
         (["-v1", "PBE-SHA1-3DES", "-iter", "77"], "PKCS12-KDF-SHA1", "3DES-CBC", 77),
         (["-v1", "PBE-MD5-DES", "-provider", "legacy", "-provider", "default"], "PBKDF1-MD5", "DES-CBC", 2048),
-        (["-v2", "camellia-256-cbc"], "PBKDF2-HMAC-SHA256", "CAMELLIA-256-CBC", 2048),
-        (["-v2", "aria-128-cbc"], "PBKDF2-HMAC-SHA256", "ARIA-128-CBC", 2048),
-        (["-v2", "aes-256-cbc", "-v2prf", "hmacWithMD5"], "PBKDF2-HMAC-MD5", "AES-256-CBC", 2048),
+        (["-v2", "camellia-256-cbc"], "PBKDF2-HMAC-SHA256", "1.2.392.200011.61.1.1.1.4", 2048),
         (
             ["-v1", "PBE-SHA1-RC4-128", "-provider", "legacy", "-provider", "default"],
             "PKCS12-KDF-SHA1",

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
-from dumpscan.artifacts.keys.dh import elgamal_key
+from dumpscan.artifacts.keys.algorithms.dh import elgamal_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
-from dumpscan.artifacts.keys import dh
 from dumpscan.artifacts.keys import proof as key_proof
+from dumpscan.artifacts.keys.algorithms import dh
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.private_key import on_some_curve
 from dumpscan.artifacts.keys.windows.blob import Numbers, read_header

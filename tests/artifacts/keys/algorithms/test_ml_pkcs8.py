@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.keys.postquantum import ml_dsa, ml_kem
-from dumpscan.artifacts.keys.postquantum.pkcs8 import PKCS8_ALGORITHMS
+from dumpscan.artifacts.keys.algorithms import ml_dsa, ml_kem
+from dumpscan.artifacts.keys.algorithms.ml_pkcs8 import PKCS8_ALGORITHMS
 from dumpscan.artifacts.keys.private_key import DETECTORS, parse_any
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import detect, detect_one, tlv

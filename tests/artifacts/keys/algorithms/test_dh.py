@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.keys import dh
+from dumpscan.artifacts.keys.algorithms import dh
 from dumpscan.artifacts.keys.private_key import DETECTORS
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import damaged, detect, detect_one, openssl, parts_of, pem, tlv

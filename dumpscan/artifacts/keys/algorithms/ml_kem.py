@@ -11,10 +11,10 @@ import numpy as np
 
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.effort import charge
-from dumpscan.artifacts.keys.postquantum.polynomials import DEGREE, Transform, first_below, pack, unpack
+from dumpscan.artifacts.keys.algorithms.polynomials import DEGREE, Transform, first_below, pack, unpack
 
 if TYPE_CHECKING:
-    from dumpscan.artifacts.keys.postquantum.polynomials import Coefficients
+    from dumpscan.artifacts.keys.algorithms.polynomials import Coefficients
 
 Q = 3329
 SEED_SIZE = 64

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys import encode as key_encode
-from dumpscan.artifacts.keys.postquantum import ml_dsa, ml_kem
+from dumpscan.artifacts.keys.algorithms import ml_dsa, ml_kem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
