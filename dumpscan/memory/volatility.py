@@ -1,6 +1,6 @@
-"""volatility3 as a library: loaded once, kept from the network and from printing, and its words caught for our user.
+"""volatility3 as a library: loaded once, kept off the network, its warnings collected instead of printed.
 
-Nothing here imports volatility3 at the top: it takes a tenth of a second, and only kernel images need it.
+No module imports volatility3 at the top: that takes a tenth of a second, and only kernel images need it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     Volatility = Any  # modules and objects of volatility3, whose type hints do not hold under `mypy --strict`
 
 OLDEST = (2, 28)
-"""Oldest release of volatility3 whose plugins and layers behave as is expected here."""
+"""Oldest release of volatility3 whose plugins and layers behave as dumpscan expects."""
 
+_MAX_WORDS = 200
+"""Characters of an error of volatility3 that are passed on."""
 _REMOTE_LAYERS = {"leechcore", "cloudstorage"}
-"""Layers that open devices or reach into networks. dumpscan reads the files that it is given."""
+"""Layers that open devices or use the network. dumpscan reads only the files that it is given."""
 
 
 class _Ear(logging.Handler):
-    """Writes down what volatility3 logs, for whoever is listening at the moment."""
+    """Collects what volatility3 logs in the list of the innermost `listening` block."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -46,7 +48,7 @@ class _Ear(logging.Handler):
 
 _ear = _Ear()
 _substitutes: list[tempfile.TemporaryDirectory[str]] = []
-"""Stands in for a cache directory that cannot be made; removed when the program ends."""
+"""Replacement for a cache directory that cannot be made; removed when the program ends."""
 
 
 def _note(heard: list[str], message: str) -> None:
@@ -77,12 +79,12 @@ def listening(heard: list[str]) -> Iterator[None]:
 
 
 def load(cache: Path | None = None) -> Volatility:
-    """Import volatility3's framework and set it up: our cache directory, no network.
+    """Import volatility3's framework and set it up: dumpscan's cache directory, no network.
 
-    When it is loaded already (we are called from one of its plugins) it is left as it is.
+    If it is loaded already, because dumpscan runs in one of its plugins, it is left as it is.
 
     Args:
-        cache: Directory for its cache; by default one in ours.
+        cache: Directory for its cache; by default one in dumpscan's.
 
     Returns:
         The package `volatility3.framework`.
@@ -98,8 +100,8 @@ def load(cache: Path | None = None) -> Volatility:
         writable = os.access(directory, os.W_OK)
     except OSError:
         writable = False
-    # Importing its constants makes a cache directory at once, and fails where it cannot: below a home that is not
-    # writable, as on many a forensic workstation. Both names below are where it looks for the directory's parent.
+    # Importing its constants makes a cache directory at once, and fails below a home directory that is not writable,
+    # as on many forensic workstations. It takes the directory's parent from one of the variables below.
     if not writable:
         _substitutes.append(tempfile.TemporaryDirectory(prefix="dumpscan-"))
     parent = str(directory) if writable else _substitutes[-1].name
@@ -129,10 +131,15 @@ def load(cache: Path | None = None) -> Volatility:
 
 
 def plugins_directory() -> Path:
-    """Return the directory of our plugins, for `vol -p`: in the installed package, or beside it in a checkout."""
+    """Return the directory of the plugins for `vol -p`: in the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "volatility_plugins"
     return installed if installed.is_dir() else package.parent / "plugins"
+
+
+def words(error: Exception) -> str:
+    """Put an error of volatility3 into one line of bounded length."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_WORDS]
 
 
 def module(name: str) -> Volatility:
@@ -141,7 +148,7 @@ def module(name: str) -> Volatility:
 
 
 def load_layers() -> None:
-    """Import every layer that reads an image format, so that its stacker is known."""
+    """Import every layer that reads an image format, so that volatility3 knows its stacker."""
     layers = module("framework.layers")
     for found in pkgutil.iter_modules(layers.__path__):
         if found.name not in _REMOTE_LAYERS and not found.ispkg:

@@ -8,6 +8,7 @@ only say what lies where; all bytes are read from the mapped file. Windows crash
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -42,6 +43,9 @@ _WHY_UNREAD = (
     (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
 )
 """Why a file that begins like an image cannot be read when volatility3 does not take it."""
+
+_VMWARE_MEMORY = ".vmem"
+_VMWARE_SNAPSHOTS = (".vmss", ".vmsn")
 
 _MAX_READS = 100_000
 _BYTES_PER_READ = 8 * PAGE_SIZE
@@ -82,9 +86,9 @@ def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
     head = bytes(file.buffer[:16])
     if head.startswith(c_crash_dump.SIGNATURE):
         return open_crash_dump(file)
+    _require_files_beside(file.path)
     volatility.load()
-    with volatility.listening(heard):
-        context, layer = _stack(file)
+    with volatility.listening(heard), _stack(file) as (context, layer):
         if layer is None:
             for signature, reason in _WHY_UNREAD:
                 if head.startswith(signature):
@@ -103,8 +107,18 @@ def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
         return _unpacked(file, layer, image_format)
 
 
-def _stack(file: MappedFile) -> tuple[Volatility, Volatility]:
-    """Let volatility3 put its layers on the file; return the context and the topmost layer, or None if none fits."""
+def _require_files_beside(path: Path) -> None:
+    """Refuse VMware memory beside which something else than a file has a snapshot's name: volatility3 opens it."""
+    if path.suffix != _VMWARE_MEMORY:
+        return
+    for beside in (path.with_suffix(suffix) for suffix in _VMWARE_SNAPSHOTS):
+        if beside.exists() and not beside.is_file():
+            raise InputError(path, f"its snapshot {beside.name} is not a file")
+
+
+@contextmanager
+def _stack(file: MappedFile) -> Iterator[tuple[Volatility, Volatility]]:
+    """Let volatility3 put its layers on the file; give the context and the topmost layer, or None if none fits."""
     from dumpscan.memory.physical.volatility_layers import MappedLayer  # noqa: PLC0415 - it imports volatility3
 
     volatility.load_layers()
@@ -123,7 +137,11 @@ def _stack(file: MappedFile) -> tuple[Volatility, Volatility]:
     if base.reads_left < 0:
         raise InputError(file.path, "the list of its runs of memory does not end: it is damaged", offset=0)
     base.reads_left = file.size
-    return context, context.layers[names[0]] if names[0] != base.name else None
+    try:
+        yield context, context.layers[names[0]] if names[0] != base.name else None
+    finally:
+        for layer in context.layers.values():  # files beside the image that volatility3 has opened
+            layer.destroy()
 
 
 def _runs(path: Path, context: Volatility, name: str) -> Iterator[tuple[int, int, int]]:

@@ -87,7 +87,9 @@ class PhysicalImage:
         whole = past > first
         self._first, self._past = first[whole], past[whole]
         self._offset = (offsets + (first << PAGE_SHIFT) - starts)[whole]
-        self.frames = int((self._past - self._first).sum())
+        counts = self._past - self._first
+        self._before = np.cumsum(counts) - counts
+        self.frames = int(counts.sum())
         self.end = int((starts + sizes).max()) if len(starts) else 0
         self._bytes: Bytes = np.frombuffer(file.buffer, np.uint8)
         self._read_since_release = 0
@@ -202,6 +204,18 @@ class PhysicalImage:
         """Return which frames the image holds whole."""
         return np.asarray(self.offsets(frames) >= 0)
 
+    def ordinals(self, frames: Frames) -> Frames:
+        """Number frames that the image holds whole in ascending order, without holes: 0 up to `frames` - 1."""
+        run = np.searchsorted(self._first, frames, side="right") - 1
+        numbers: Frames = self._before[run] + frames - self._first[run]
+        return numbers
+
+    def frames_at(self, ordinals: Frames) -> Frames:
+        """Return the frames that have some numbers; the inverse of `ordinals`."""
+        run = np.searchsorted(self._before, ordinals, side="right") - 1
+        frames: Frames = self._first[run] + ordinals - self._before[run]
+        return frames
+
     def gather(self, frames: Frames, first: int | Frames, size: int) -> Bytes:
         """Copy the same bytes out of many frames.
 
@@ -233,10 +247,9 @@ class PhysicalImage:
         """
         edges = np.empty((len(tails), 2 * size), np.uint8)
         order = np.argsort(heads)
-        last = max(int(tails[-1]), int(heads[order[-1]])) if len(tails) else -1
-        bounds = np.arange(0, last + 1 + _FRAMES_AT_ONCE, _FRAMES_AT_ONCE)
-        tail_bounds = np.searchsorted(tails, bounds)
-        head_bounds = np.searchsorted(heads, bounds, sorter=order)
+        bounds = np.arange(0, self.frames + _FRAMES_AT_ONCE, _FRAMES_AT_ONCE)
+        tail_bounds = np.searchsorted(self.ordinals(tails), bounds)
+        head_bounds = np.searchsorted(self.ordinals(heads), bounds, sorter=order)
 
         def copy(step: int) -> None:
             first, past = tail_bounds[step : step + 2]

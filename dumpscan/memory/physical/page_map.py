@@ -1,7 +1,7 @@
-"""The reverse page map: which processes see a page frame, and at which virtual address.
+"""The reverse page map: which processes map a page frame, and at which virtual address.
 
-All tables of all processes are walked once. Pages are kept in one array by (owner, virtual page), which reads virtual
-memory, and through one order by frame, which answers what a physical hit means. A page takes 21 bytes here.
+All page tables of all processes are walked once. The pages are kept in an array ordered by owner and virtual page, to
+read virtual memory, and in a second order by frame, to tell who sees a physical address. A page takes 21 bytes.
 """
 
 from __future__ import annotations
@@ -37,19 +37,22 @@ if TYPE_CHECKING:
     Frames = NDArray[np.int64]
 
 MAX_PAGES = 16 << 20
-"""Pages listed at most: 64 GiB of mapped memory in 4 KiB pages, for which the map takes 340 MB."""
+"""Pages listed, at most: 64 GiB of mapped memory in 4 KiB pages, for which the map takes 340 MB."""
+_FIRST_PAGES = 1 << 20
+_PAGES_PER_FRAME = 8
+"""Pages listed of a small image: so many, and so many for each frame. Of real frames, most are mapped once or twice."""
 
 _VPN_MASK = (1 << VPN_BITS) - 1
 
 MAX_MAPPINGS = 1 << 14
-"""Places listed of one frame. Real ones are mapped once or twice by each process."""
+"""Mappings listed of one frame. A real frame is mapped once or twice by each process."""
 
 _HEADS_OF_A_TAIL = 8
-"""Frames that follow the same frame in different places: in real memory one, or a few."""
+"""Different frames that follow the same frame in virtual memory: in real memory one, or a few."""
 _TOLERATED = 0.005
-"""Part of the pages of processes that may lie outside of an image without a word: graphics memory, for one."""
+"""Share of the pages of processes that may lie outside of an image without a warning, such as graphics memory."""
 _FEW_PAGES = 16
-"""As many pages are looked up one by one; for more, an array pays off."""
+"""Up to so many pages are looked up one by one; for more, an array pays off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Owner:
     """Whose virtual memory it is.
 
     Attributes:
-        process: The process; for the kernel's half a record of its own.
+        process: The process; the kernel's half has a record of its own.
         root: Frame of its top-level page table.
         kernel: Whether it is the kernel's half.
     """
@@ -69,7 +72,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One place where a physical byte is seen.
+    """One place where a physical byte is mapped.
 
     Attributes:
         owner: Index into `PageMap.owners`.
@@ -81,21 +84,21 @@ class Mapping:
 
 
 class PageMap:
-    """Virtual memory of a number of owners, to be read forwards and backwards.
+    """Virtual memory of several owners: translates virtual to physical addresses and back.
 
     Args:
         image: Physical memory.
-        owners: Whose tables to walk: their first half for processes, the second for the kernel. Of several kernel
-            owners, the first is walked whole; the others only where their top-level entries differ from its own.
-        self_index: Index of the top-level entry that points to its own table; what it maps are the tables themselves.
+        owners: Whose tables to walk: their first half for processes, the second for the kernel. The first kernel owner
+            is walked whole, the others only where their top-level entries differ from its entries.
+        self_index: Index of the top-level entry that points to its own table; it maps the tables themselves.
         kernel_indices: Which entries of the kernel's half to follow; by default all.
-        most: Pages to list, at most.
+        most: Pages to list, at most; by default as many as an image of this size can really have.
 
     Attributes:
         image: As given.
         owners: As given.
         problems: What is wrong with the tables, a sentence each.
-        walk: The numbers that the walk gathered, without its pages.
+        walk: The walk's statistics, without its pages.
         through_prototypes: Pages found through prototype entries.
     """
 
@@ -106,19 +109,20 @@ class PageMap:
         *,
         self_index: int | None = None,
         kernel_indices: Sequence[int] = range(KERNEL_HALF, ENTRIES_PER_TABLE),
-        most: int = MAX_PAGES,
+        most: int | None = None,
     ) -> None:
         self.owners = tuple(owners)
         self.problems: list[str] = []
         self.image = image
         roots = np.array([owner.root for owner in owners], np.int64)
+        most = min(most or MAX_PAGES, _FIRST_PAGES + _PAGES_PER_FRAME * image.frames)
         walk = Walker(image, most).walk(
             roots, self._indices(roots, [index for index in kernel_indices if index != self_index])
         )
         self._key, self._frame, self._span = walk.key, walk.frame, walk.span
         self.through_prototypes = self._resolve_prototypes(walk)
         self._orders = [self._by_frame(span) for span in SPANS]
-        # Its pages are in the arrays above; the numbers remain.
+        # Its pages are in the arrays above.
         self.walk = replace(walk, key=walk.key[:0], frame=walk.frame[:0], span=walk.span[:0], prototypes=None)
         self._complain(walk, most)
 
@@ -143,7 +147,7 @@ class PageMap:
         return chosen
 
     def _resolve_prototypes(self, walk: Walk) -> int:
-        """Add the pages whose prototype entries lie in the kernel's memory and have a frame; return their number."""
+        """Add the pages whose prototype entries are in the kernel's memory and have a frame; return their number."""
         if walk.prototypes is None:
             return 0
         root, vpn, address = walk.prototypes
@@ -170,7 +174,7 @@ class PageMap:
     def _by_frame(self, span: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Order the pages of one size by frame; return their frames in that order, and their indexes."""
         chosen = np.flatnonzero(self._span == span).astype(np.uint64)
-        # Frame above index in one number: to sort these takes a tenth of what sorting through an index does.
+        # With frame and index in one number, sorting takes a tenth of the time of sorting through an index.
         both = (self._frame[chosen].astype(np.uint64) << np.uint64(32)) | chosen
         both.sort()
         return (both >> np.uint64(32)).astype(np.uint32), both.astype(np.uint32)
@@ -178,7 +182,12 @@ class PageMap:
     def _complain(self, walk: Walk, most: int) -> None:
         if walk.truncated:
             self.problems.append(f"page tables list more than {most} pages: the others are not known to any process")
-        # The kernel maps devices, which no image holds; processes hardly do.
+        if walk.too_many_tables:
+            self.problems.append(
+                "page tables of processes lead to more tables than the image can hold: what the others map is "
+                "not known to any process"
+            )
+        # The kernel maps devices, which are in no image; processes hardly do.
         users = np.array([not owner.kernel for owner in self.owners], np.bool_)
         tables, absent = int(walk.absent_tables[users].sum()), int(walk.absent[users].sum())
         pages = int((np.bincount(walk.key >> ROOT_SHIFT, minlength=len(users))[users]).sum()) + absent
@@ -199,7 +208,7 @@ class PageMap:
         return self._frame, self._span
 
     def seen(self, physical: Frames, most: int = MAX_MAPPINGS) -> tuple[Frames, NDArray[np.int32], NDArray[np.uint64]]:
-        """Find out where physical bytes are seen.
+        """Find where physical bytes are mapped.
 
         Args:
             physical: Physical addresses, shape (n,).
@@ -207,7 +216,7 @@ class PageMap:
 
         Returns:
             Indexes into `physical`, owners (indexes into `owners`) and virtual addresses of every mapping, ordered by
-            index, owner and address; a byte that nobody maps does not occur.
+            index, owner and address, each of shape (m,). A byte that nobody maps does not occur.
         """
         which: list[Frames] = []
         keys: list[Frames] = []
@@ -228,12 +237,12 @@ class PageMap:
         return index, owner, addresses
 
     def mappings(self, physical: int) -> list[Mapping]:
-        """List every place where a physical byte is seen, by owner and address."""
+        """List every place where a physical byte is mapped, by owner and address."""
         _, owner, address = self.seen(np.array([physical], np.int64))
         return [Mapping(*pair) for pair in zip(owner.tolist(), address.tolist(), strict=True)]
 
     def mapped(self, frames: Frames) -> NDArray[np.bool_]:
-        """Say which frames some owner maps."""
+        """Return which frames some owner maps."""
         found = np.zeros(len(frames), np.bool_)
         for span, (known, _) in zip(SPANS, self._orders, strict=True):
             base = (frames >> span << span).astype(np.uint32)
@@ -268,7 +277,7 @@ class PageMap:
         return int(self._frame[index]) + inside if inside < 1 << int(self._span[index]) else -1
 
     def span_frames(self, owner: int, address: int, size: int) -> tuple[int, ...]:
-        """Return the frames behind `size` bytes at a virtual address, one for each page touched, -1 where none is."""
+        """Return the frames of `size` bytes at a virtual address, one for each page, -1 where nothing is mapped."""
         first = (address >> PAGE_SHIFT) & _VPN_MASK
         count = ((address & (PAGE_SIZE - 1)) + max(size, 1) + PAGE_SIZE - 1) >> PAGE_SHIFT
         if count <= _FEW_PAGES:
@@ -276,7 +285,7 @@ class PageMap:
         return tuple(self.frames(owner, first + np.arange(count)).tolist())
 
     def region(self, owner: int, address: int) -> tuple[int, int]:
-        """Return (start, size in bytes) of the run of mapped pages that holds an address; (address, 0) if none does."""
+        """Return (start, size in bytes) of the mapped pages around an address; (address, 0) if it is unmapped."""
         key = (owner << ROOT_SHIFT) | page_number(address)
         index = int(np.searchsorted(self._key, key, side="right")) - 1
         if index < 0 or key - int(self._key[index]) >= 1 << int(self._span[index]):
@@ -295,13 +304,13 @@ class PageMap:
         return np.concatenate(([0], np.flatnonzero(~joined) + 1))
 
     def seams(self, most: int = 1 << 20) -> Iterator[tuple[Frames, Frames]]:
-        """Go through the pairs of frames that follow one another in some virtual memory but not in physical memory.
+        """Iterate over the pairs of frames that follow one another in some virtual memory but not in physical memory.
 
         Args:
             most: Pairs in one step, at most.
 
         Yields:
-            Frames, and the frames that follow them; each pair once.
+            Frames that the image holds, and the frames that follow them; each pair once.
         """
         size = (
             1 << self._span[:-1].astype(np.int64) if self._span.any() else np.ones(max(len(self._key) - 1, 0), np.int64)
@@ -309,10 +318,10 @@ class PageMap:
         follows = np.flatnonzero(self._key[1:] - self._key[:-1] == size)
         tail = self._frame[follows].astype(np.int64) + (size[follows] - 1)
         head = self._frame[follows + 1].astype(np.int64)
-        seam = head != tail + 1
-        tail, head = tail[seam], head[seam]
-        # Shared memory gives the same pair for each process. Of the pairs with one tail, one after the other is taken,
-        # with all that are equal to it, which is far less work than sorting them; but not for ever.
+        seam = (head != tail + 1) & self.image.present(tail) & self.image.present(head)
+        tail, head = self.image.ordinals(tail[seam]), head[seam]
+        # Shared memory gives the same pair for each process. Each round takes one pair for every tail and drops those
+        # equal to it, which is far less work than sorting all pairs; what is left after some rounds is sorted.
         chosen = np.empty(int(tail.max()) + 1 if len(tail) else 0, np.int64)
         for _ in range(_HEADS_OF_A_TAIL):
             chosen.fill(-1)
@@ -320,7 +329,7 @@ class PageMap:
             tails = np.flatnonzero(chosen >= 0)
             for first in range(0, len(tails), most):
                 step = tails[first : first + most]
-                yield step, chosen[step]
+                yield self.image.frames_at(step), chosen[step]
             others = chosen[tail] != head
             tail, head = tail[others], head[others]
             if not len(tail):
@@ -328,20 +337,21 @@ class PageMap:
         pairs = np.unique((tail << 32) | head)
         for first in range(0, len(pairs), most):
             step = pairs[first : first + most]
-            yield step >> 32, step & 0xFFFFFFFF
+            yield self.image.frames_at(step >> 32), step & 0xFFFFFFFF
 
-    def pages(self, most: int = 1 << 20) -> Iterator[tuple[NDArray[np.uint64], Frames]]:
-        """Go through all mapped pages, large ones cut into those of 4 KiB, that the image holds.
+    def pages(self, most: int = 1 << 20, *, limit: int | None = None) -> Iterator[tuple[NDArray[np.uint64], Frames]]:
+        """Iterate over all mapped pages that the image holds; large pages are cut into pages of 4 KiB.
 
         Args:
-            most: Pages of 4 KiB in one step, at most, or those of one large page.
+            most: Pages of 4 KiB in one step, at most; a large page is not divided.
+            limit: Mapped pages of 4 KiB after which to stop, whether the image holds them or not.
 
         Yields:
             Virtual addresses and frames.
         """
         ends = np.cumsum(1 << self._span.astype(np.int64))
         first, done = 0, 0
-        while first < len(ends):
+        while first < len(ends) and (limit is None or done < limit):
             past = max(int(np.searchsorted(ends, done + most, side="right")), first + 1)
             step = slice(first, past)
             sizes = 1 << self._span[step].astype(np.int64)
@@ -354,5 +364,5 @@ class PageMap:
 
 
 def _canonical(pages: Frames) -> NDArray[np.uint64]:
-    """Turn virtual page numbers into addresses: bit 47 is carried on upwards, by a shift to the top and back."""
+    """Return the addresses of virtual pages; shifting to the top and back extends bit 47."""
     return ((pages << (64 - VPN_BITS)) >> (64 - VPN_BITS - PAGE_SHIFT)).view(np.uint64)

@@ -1,8 +1,7 @@
-"""Windows x64 page tables: what an entry says, and a walk over many tables at once.
+"""Windows x64 page tables: what an entry means, and a walk over many tables at once.
 
-The bits are those of `model.windows.c_paging`; the rest of a prototype entry is MMPTE_PROTOTYPE of Windows' public
-symbols. As volatility3 does, an entry counts that is valid or in transition (trimmed from a working
-set, its frame still untouched), and a table of 512 equal entries counts as unmapped.
+Source: docs/memory-layouts.md, "x64 page tables". As in volatility3, an entry counts if it is valid or in transition
+(trimmed from a working set, its frame still untouched), and a table of 512 equal entries counts as unmapped.
 """
 
 from __future__ import annotations
@@ -39,24 +38,29 @@ if TYPE_CHECKING:
 VPN_BITS = 36
 """Bits of a virtual page number: 48-bit addresses of 4 KiB pages."""
 ROOT_SHIFT = VPN_BITS + 1
-"""The spare bit keeps the last page below one root from seeming to be followed by the first one below the next."""
+"""A spare bit, so that the last page below one root does not precede the first page below the next."""
 _FRAME_BITS = FRAME_BITS_WINDOWS - PAGE_SHIFT
 _NO_PROTOTYPE = 0xFFFF_FFFF_0000_0000
-"""From here on, what stands in place of a prototype entry's address says that the VAD knows."""
+"""From here on, the address of a prototype entry is a mark: the VAD knows the page."""
 
 _TABLES_AT_ONCE = 1024
+_MAX_NEW = 1 << 21
+"""Entries of the upper levels that are collected before those that lead to known tables are dropped."""
+_FIRST_TABLES = 1 << 12
+"""Tables that a walk reads: so many, and one for each frame of the image. In real images, the tables of different
+processes are different frames; a forged one can give the same tables to a thousand processes."""
 _SMALL, _MEDIUM, _HUGE = 0, 9, 18
 SPANS = (_SMALL, _MEDIUM, _HUGE)
 """Pages come in these sizes: 4 KiB, 2 MiB, 1 GiB, as powers of two of 4 KiB."""
 
 
 def canonical(vpn: int) -> int:
-    """Turn a virtual page number into the address of its first byte, sign-extended from bit 47."""
+    """Return the address of a virtual page's first byte, sign-extended from bit 47."""
     return canonical_address(vpn << PAGE_SHIFT)
 
 
 def page_number(address: int) -> int:
-    """Turn a virtual address into its page number; the inverse of `canonical`."""
+    """Return the number of the page that holds a virtual address; the inverse of `canonical`."""
     return (address >> PAGE_SHIFT) & ((1 << VPN_BITS) - 1)
 
 
@@ -66,13 +70,13 @@ def entry_frame(entry: int) -> int:
 
 
 def counts(entries: Entries) -> NDArray[np.bool_]:
-    """Say which of many entries lead anywhere (see `is_present`)."""
+    """Return which of many entries lead anywhere (see `is_present`)."""
     transition = entries & np.uint64(TRANSITION | PROTOTYPE) == np.uint64(TRANSITION)
     return np.asarray(transition | (entries & np.uint64(VALID) != 0))
 
 
 def frames_of(entries: Entries) -> Frames:
-    """Return the frames that many entries point to; none that is there for those past the limit of frames."""
+    """Return the frames that many entries point to; `FRAME_LIMIT`, which no image has, for those beyond it."""
     frames = (entries >> np.uint64(PAGE_SHIFT)) & np.uint64((1 << _FRAME_BITS) - 1)
     limited: Frames = np.minimum(frames, np.uint64(FRAME_LIMIT)).astype(np.int64)
     return limited
@@ -104,18 +108,19 @@ def translate(image: PhysicalImage, root: int, address: int) -> int | None:
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk found: pages of all sizes, by root and then by address.
+    """What a walk found: pages of all sizes, ordered by root and address.
 
     Attributes:
-        key: Which of the roots a page belongs to (its index, above `ROOT_SHIFT` bits), and the virtual page number of
-            its first 4 KiB.
-        frame: Physical frame of its first 4 KiB, uint32.
-        span: Its size as in `SPANS`, uint8.
+        key: The index of the root that a page belongs to, shifted by `ROOT_SHIFT`, and the virtual page number of its
+            first 4 KiB; shape (n,).
+        frame: Physical frame of its first 4 KiB, uint32, shape (n,).
+        span: Its size as in `SPANS`, uint8, shape (n,).
         transition: How many of the pages are in transition.
         absent: For each root, the pages whose frames the image does not hold.
         absent_tables: For each root, the tables below it that the image does not hold.
-        looped: Entries above the last level that point to a table walked already for the same root.
-        truncated: Whether the walk was broken off at the limit of pages.
+        looped: Entries above the last level that point to a table that was walked before for the same root.
+        truncated: Whether the walk was ended by the limit of pages.
+        too_many_tables: Whether it was ended by the limit of tables.
         prototypes: (root, vpn, address of the prototype entry) of pages that only the kernel's tables can resolve.
     """
 
@@ -127,6 +132,7 @@ class Walk:
     absent_tables: Frames = field(default_factory=lambda: np.empty(0, np.int64))
     looped: int = 0
     truncated: bool = False
+    too_many_tables: bool = False
     prototypes: tuple[NDArray[np.int32], Frames, Entries] | None = None
 
 
@@ -142,21 +148,22 @@ class _Level:
 class Walker:
     """Walks the tables of many roots together, level by level, a thousand tables in one step.
 
-    Work is bounded by the tables: each counts once for a root, so that loops end, and no more than `most` pages are
-    listed.
+    The work is bounded: each table is read once for a root, so that loops end; the number of tables is limited by the
+    size of the image, and the number of pages by the caller.
 
     Args:
         image: Physical memory.
-        most: Pages to list, at most.
+        most: Pages and prototype entries to list, at most.
     """
 
     def __init__(self, image: PhysicalImage, most: int) -> None:
         self._image = image
         self._most = most
-        self._seen = np.empty(0, np.int64)
+        self._seen = np.empty(0, np.int64)  # (root, frame) of every table met, in ascending order
         self._pages: list[tuple[Frames, NDArray[np.uint32], int]] = []
         self._prototypes: list[tuple[NDArray[np.int32], Frames, Entries]] = []
         self._count = 0
+        self._tables_left = _FIRST_TABLES + image.frames
 
     def walk(self, roots: Frames, indices: list[NDArray[np.int64]]) -> Walk:
         """List every page below chosen entries of top-level tables.
@@ -177,7 +184,7 @@ class Walker:
             keys, frames, spans = zip(*self._pages, strict=True)
             result.key, result.frame = np.concatenate(keys), np.concatenate(frames)
             result.span = np.repeat(np.array(spans, np.uint8), [len(page) for page in keys])
-            # Pages of one size come in order; only those of several sizes are to be merged.
+            # Pages of one size come in order; pages of several sizes must be merged.
             if not (result.key[1:] > result.key[:-1]).all():
                 order = np.argsort(result.key, kind="stable")
                 result.key, result.frame, result.span = result.key[order], result.frame[order], result.span[order]
@@ -205,10 +212,13 @@ class Walker:
     def _descend(self, level: _Level, span: int, result: Walk) -> _Level:
         """Read tables whose entries stand for pages of one size, or for the next level's tables; return those."""
         following: list[_Level] = []
+        new: list[_Level] = []  # those of them that have not been compared with the tables read before
         for first in range(0, len(level.frame), _TABLES_AT_ONCE):
-            if self._count >= self._most:
-                result.truncated = True
+            result.truncated |= self._count >= self._most
+            result.too_many_tables |= self._tables_left <= 0
+            if result.truncated or result.too_many_tables:
                 break
+            self._tables_left -= _TABLES_AT_ONCE
             step = slice(first, first + _TABLES_AT_ONCE)
             tables = self._image.tables(level.frame[step])
             useful = (tables != tables[:, :1]).any(axis=1)
@@ -226,11 +236,16 @@ class Walker:
             large = entries & np.uint64(LARGE | VALID) == np.uint64(LARGE | VALID)
             base = frames_of(entries[large]) >> span << span
             self._list(entry_root[large], vpn[large] << span, base, span, result)
-            following.append(_Level(entry_root[~large], vpn[~large], frames_of(entries[~large])))
-        return self._unseen(_merged(following), result)
+            new.append(_Level(entry_root[~large], vpn[~large], frames_of(entries[~large])))
+            if sum(len(part.frame) for part in new) > _MAX_NEW:
+                following.append(self._unseen(_merged(new), result))
+                new.clear()
+                if sum(len(part.frame) for part in following) > self._tables_left:
+                    break  # some of these will not be read either
+        return _merged([*following, self._unseen(_merged(new), result)])
 
     def _list(self, root: NDArray[np.int32], vpn: Frames, frame: Frames, span: int, result: Walk) -> None:
-        """Add pages whose frames are there; large pages count when their first frame or their last one is."""
+        """Add pages whose frames are in the image; of a large page, the first or the last frame suffices."""
         there = self._image.present(frame)
         if span:
             there |= self._image.present(frame + (1 << span) - 1)
@@ -240,30 +255,34 @@ class Walker:
         self._count += int(np.count_nonzero(there))
 
     def _list_prototypes(self, root: NDArray[np.int32], prefix: Frames, tables: Entries) -> None:
-        """Add entries that hold the address of a prototype entry (in bits 16 to 63) instead of a frame."""
+        """Add entries that have the address of a prototype entry (in bits 16 to 63) instead of a frame."""
         rows, columns = np.nonzero(tables & np.uint64(VALID | PROTOTYPE) == np.uint64(PROTOTYPE))
         address = (tables[rows, columns].view(np.int64) >> 16).view(np.uint64)
         kernel = (address >= np.uint64(KERNEL_SPACE)) & (address < np.uint64(_NO_PROTOTYPE))
         rows, columns = rows[kernel], columns[kernel]
+        self._count += len(rows)
         if len(rows):
             self._prototypes.append((root[rows], (prefix[rows] << INDEX_BITS) | columns, address[kernel]))
 
     def _unseen(self, level: _Level, result: Walk) -> _Level:
-        """Drop tables that are not in the image, and those that were met before below the same root."""
+        """Drop tables that are not in the image, and those that were read before for the same root."""
         there = self._image.present(level.frame)
         result.absent_tables += np.bincount(level.root[~there], minlength=len(result.absent_tables))
         root, prefix, frame = level.root[there], level.prefix[there], level.frame[there]
         key = (root.astype(np.int64) << _FRAME_BITS) | frame
-        first = np.zeros(len(key), np.bool_)
-        first[np.unique(key, return_index=True)[1]] = True
-        first &= ~np.isin(key, self._seen)
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        known = np.searchsorted(self._seen, key)
+        first = self._seen[np.minimum(known, len(self._seen) - 1)] != key
+        first[1:] &= key[1:] != key[:-1]
         result.looped += int(np.count_nonzero(~first))
-        self._seen = np.concatenate((self._seen, key[first]))
-        return _Level(root[first], prefix[first], frame[first])
+        self._seen = np.sort(np.concatenate((self._seen, key[first])), kind="stable")
+        kept = np.sort(order[first])
+        return _Level(root[kept], prefix[kept], frame[kept])
 
 
 def _merged(parts: list[_Level]) -> _Level:
-    """Make one level of several parts."""
+    """Join the parts of a level."""
     if not parts:
         return _Level(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
     return _Level(
@@ -276,7 +295,7 @@ def _merged(parts: list[_Level]) -> _Level:
 def _joined(
     parts: list[tuple[NDArray[np.int32], Frames, Entries]],
 ) -> tuple[NDArray[np.int32], Frames, Entries] | None:
-    """Make one table of several parts; None if there are none."""
+    """Join the parts of a table; return None if there are none."""
     if not parts:
         return None
     root, vpn, address = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -1,4 +1,4 @@
-"""Virtual memory read through a page map: one owner's bytes, frame by frame, and where they lie in the file."""
+"""One owner's virtual memory, read through a page map frame by frame."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from dumpscan.memory.physical.page_map import PageMap
 
 _MAX_READ = 64 << 20
-"""Bytes that one read hands out, at most."""
+"""Bytes that one read returns, at most."""
 
 
 class VirtualMemory:
-    """One owner's memory, as decoders take it (a `Memory`).
+    """One owner's memory (a `Memory`, as decoders take it).
 
     Args:
-        page_map: Who maps what.
+        page_map: The page map.
         owner: Index into its owners.
     """
 
@@ -30,11 +30,11 @@ class VirtualMemory:
 
     @property
     def pointer_size(self) -> int:
-        """8 bytes, also for 32-bit processes: it is what the tables are of."""
+        """8 bytes, also for 32-bit processes, which have the same page tables."""
         return 8
 
     def read(self, address: int, size: int) -> bytes:
-        """Return up to `size` bytes at a virtual address; fewer where a page is missing, b"" where the first is."""
+        """Return up to `size` bytes at a virtual address; fewer if a page is missing, b"" if it is the first."""
         parts: list[bytes] = []
         for physical, length in self._pieces(address, min(size, _MAX_READ)):
             if physical is None:
@@ -53,7 +53,7 @@ class VirtualMemory:
         )
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
-        """Where bytes at a virtual address lie in the file, as (file offset, length) pairs, up to the first gap."""
+        """Return where bytes at a virtual address lie in the file, as (file offset, length) pairs, up to a gap."""
         found: list[tuple[int, int]] = []
         for physical, length in self._pieces(address, min(size, _MAX_READ)):
             if physical is None:
@@ -66,7 +66,7 @@ class VirtualMemory:
         return tuple(found)
 
     def _pieces(self, address: int, size: int) -> Iterator[tuple[int | None, int]]:
-        """Cut a virtual range where it is not contiguous in physical memory.
+        """Cut a virtual range into pieces that are contiguous in physical memory.
 
         Yields:
             The physical address (None where nothing is mapped) and the length in bytes of each piece.

@@ -85,6 +85,13 @@ def test_vmware_memory_beside_its_snapshot(tmp_path: Path) -> None:
     assert heard == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_in_place_of_a_snapshot_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "machine.vmss")
+    with pytest.raises(InputError, match=r"its snapshot machine\.vmss is not a file"):
+        open_image(write(tmp_path, bytes(PAGE), "machine.vmem"), [])
+
+
 def test_volatilitys_warnings_are_heard_and_not_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     heard: list[str] = []
     with open_image(write(tmp_path, bytes(PAGE), "machine.vmem"), heard) as image:

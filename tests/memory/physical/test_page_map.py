@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumpscan.memory.physical.page_map import Mapping, PageMap
-from dumpscan.memory.physical.page_statistics import MapStatistics, map_statistics
+from dumpscan.memory.physical.page_statistics import MapStatistics, _count_frames, map_statistics
 from dumpscan.memory.physical.page_tables import page_number
 from support.page_table_images import PAGE, PAGED_OUT, PRESENT, TRANSITION, TableImage, owner
 
@@ -285,3 +286,56 @@ def test_forwards_and_backwards_agree(
         for (number, page), frame in mapped.items()
         if (number, page + 1) in mapped and mapped[number, page + 1] != frame + 1
     }
+
+
+HIGH = (1 << 44) - 64 * PAGE
+"""Physical address of the last frames that are read: their numbers do not fit into 31 bits."""
+
+
+def test_memory_at_the_end_of_physical_addresses(tmp_path: Path) -> None:
+    """What is kept for each frame is kept for frames that are there, not for all below the highest."""
+    memory = TableImage(256)
+    root, high = memory.root(), HIGH >> 12
+    for number, frame in enumerate((3, high + 3, 4, high + 1, high, 5)):
+        memory.map(root, FIRST + number * PAGE, frame)
+    image = memory.open(tmp_path, [(0, 256 * PAGE, 0), (HIGH, 64 * PAGE, 0)])
+    tracemalloc.start()
+    try:
+        page_map = PageMap(image, [owner(root)])
+        assert seams(page_map) == {(3, high + 3), (high + 3, 4), (4, high + 1), (high + 1, high), (high, 5)}
+        edges = [image.gather_edges(tails, heads, 8) for tails, heads in page_map.seams()]
+        assert sum(map(len, edges)) == 5
+        assert map_statistics(page_map).frames == 6
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_frames_are_numbered_without_holes(tmp_path: Path) -> None:
+    image = TableImage(16).open(tmp_path, [(0, 4 * PAGE, 0), (HIGH, 3 * PAGE, 4 * PAGE), (100 * PAGE, PAGE, 9 * PAGE)])
+    frames = np.array([0, 3, 100, HIGH >> 12, (HIGH >> 12) + 2])
+    assert image.ordinals(frames).tolist() == [0, 3, 4, 5, 7]
+    assert image.frames_at(np.arange(8))[[0, 3, 4, 5, 7]].tolist() == frames.tolist()
+
+
+@given(
+    small=st.lists(st.integers(0, 3000), max_size=30),
+    large=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([9, 18])), max_size=6),
+)
+def test_frames_of_large_pages_are_counted_as_ranges(small: list[int], large: list[tuple[int, int]]) -> None:
+    pages = [(frame, 0) for frame in small] + [(number << span, span) for number, span in large]
+    expected = {frame + inside for frame, span in pages for inside in range(1 << span)}
+    columns = np.array(pages, np.int64).reshape(-1, 2)
+    assert _count_frames(columns[:, 0], columns[:, 1].astype(np.uint8)) == len(expected)
+
+
+def test_large_pages_outside_of_the_image_take_no_time(tmp_path: Path) -> None:
+    """Pages of 1 GiB at the highest addresses: only the first frame of each is in the image."""
+    memory = TableImage(256)
+    root = memory.root()
+    for number in range(100):
+        memory.map(root, number << 30, 0, level=3)
+    page_map = PageMap(memory.open(tmp_path), [owner(root)])
+    steps = list(page_map.pages(1 << 18, limit=1 << 19))
+    assert len(steps) == 2
+    assert map_statistics(page_map).frames == 1 << 18

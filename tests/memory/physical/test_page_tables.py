@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dumpscan.memory.physical.page_map import PageMap
 from dumpscan.memory.physical.page_tables import ROOT_SHIFT, SPANS, Walk, Walker, canonical, page_number, translate
-from support.page_table_images import LARGE, PAGE, PAGED_OUT, PRESENT, TRANSITION, TableImage
+from support.page_table_images import LARGE, PAGE, PAGED_OUT, PRESENT, TRANSITION, TableImage, open_bytes, owner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,6 +155,35 @@ def test_the_number_of_pages_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     found = walk(memory.open(tmp_path), root, most=10)
     assert found.truncated
     assert len(found.key) == 10
+
+
+def test_the_number_of_tables_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every frame a table full of entries that lead to all the others: each root reaches all of them."""
+    monkeypatch.setattr("dumpscan.memory.physical.page_tables._FIRST_TABLES", 100)
+    monkeypatch.setattr("dumpscan.memory.physical.page_tables._TABLES_AT_ONCE", 16)
+    monkeypatch.setattr("dumpscan.memory.physical.page_tables._MAX_NEW", 1000)
+    frames = np.random.default_rng(1).integers(1, 64, (64, 512)).astype("<u8")
+    image = open_bytes(tmp_path, ((frames << 12) | PRESENT).tobytes())
+    read: list[int] = []
+    tables = image.tables
+    monkeypatch.setattr(image, "tables", lambda wanted: read.append(len(wanted)) or tables(wanted))
+    found = walk(image, *range(1, 60), most=1 << 40)
+    assert found.too_many_tables
+    assert 100 + 64 <= sum(read) - 59 <= 100 + 64 + 16
+    page_map = PageMap(image, [owner(root, root) for root in range(1, 60)])
+    assert any("more tables than the image can hold" in problem for problem in page_map.problems)
+
+
+def test_prototype_entries_count_as_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.memory.physical.page_tables._TABLES_AT_ONCE", 1)
+    memory = TableImage(512)
+    root = memory.root()
+    for number in range(64):
+        memory.raw(root, number << 21, (0xFFFF_A80F_1234_5678 & (1 << 48) - 1) << 16 | 1 << 10)
+    found = walk(memory.open(tmp_path), root, most=10)
+    assert found.truncated
+    assert found.prototypes is not None
+    assert len(found.prototypes[0]) == 10
 
 
 def test_prototype_entries_give_the_address_of_theirs(tmp_path: Path) -> None:
