@@ -1,26 +1,22 @@
-"""Which processes are meant by `--pid` and `--name`, and which of them have page tables that can be walked."""
+"""Selects processes by id and by name, for `--pid` and `--name`."""
 
 from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dumpscan.exceptions import NoSuchProcessError
 from dumpscan.memory.dump import name_matches
-from dumpscan.memory.physical.page_tables import entry_frame
-from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, LARGE, VALID, is_present
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from dumpscan.memory.kernel.windows.processes import ListedProcess
-    from dumpscan.memory.physical.image import PhysicalImage
+    from dumpscan.memory.kernel.profile import ListedProcess
 
 _NEAR = 5
+"""Processes that an error message suggests."""
 _SHORT_NAME = 14
-"""The kernel keeps so many characters of a name; what is as long as this may go on."""
+"""Windows keeps 14 characters of a process's name, Linux 15. A name that long may be cut short."""
 
 
 def select(
@@ -29,16 +25,16 @@ def select(
     names: Sequence[str],
     executable: Callable[[ListedProcess], str | None],
 ) -> list[ListedProcess]:
-    """Choose processes by id and by name; by either, where both are given.
+    """Return the processes that have one of some ids or match one of some names; all, if neither is given.
 
     Args:
         listed: All processes.
         pids: Ids.
-        names: Patterns of shell style; case does not count.
-        executable: Returns the path of a process's image, asked for where the kernel's name for it may be cut short.
+        names: Shell patterns; case does not count.
+        executable: Returns the path of a process's image; called if the kernel's name for the process may be cut short.
 
     Raises:
-        NoSuchProcessError: An id or a pattern fits no process.
+        NoSuchProcessError: No process has one of the ids, or matches one of the patterns.
     """
     if not pids and not names:
         return list(listed)
@@ -62,7 +58,7 @@ def _fits(entry: ListedProcess, pattern: str, executable: Callable[[ListedProces
     if len(name) < _SHORT_NAME:
         return False
     path = executable(entry)
-    return bool(path) and name_matches(str(path).rpartition("\\")[2], pattern)
+    return bool(path) and name_matches(str(path).replace("\\", "/").rpartition("/")[2], pattern)
 
 
 def _near_ids(listed: Sequence[ListedProcess], pid: int) -> str:
@@ -77,59 +73,3 @@ def _near_names(listed: Sequence[ListedProcess], pattern: str) -> str:
     plain = pattern.lower().strip("*?")
     near = difflib.get_close_matches(plain, names, n=_NEAR, cutoff=0.5) or sorted(names)[:_NEAR]
     return f"near it are: {', '.join(names[name] for name in near)}" if near else "there are no processes at all"
-
-
-def with_tables(
-    image: PhysicalImage, entries: Sequence[ListedProcess], kernel_root: int, problems: list[str]
-) -> Iterator[tuple[ListedProcess, int]]:
-    """Choose the processes whose page tables can be walked.
-
-    Every top-level table of Windows has the kernel's half in common with the kernel's own. A page that does not has
-    most likely been put to another use: that of a process which has ended is passed over, that of one which runs is
-    believed if its entries all lead into the image. Where a process that has ended names the same table as one that
-    runs, it is that one's.
-
-    Args:
-        image: Physical memory.
-        entries: Processes.
-        kernel_root: Frame of the kernel's own top-level table.
-        problems: What is wrong with the table of a process that runs is appended here.
-
-    Yields:
-        A process and the frame of its table.
-    """
-    running = {entry.root for entry in entries if not entry.ended}
-    _, kernel = _halves(image, kernel_root) or ([], [])
-    for entry in entries:
-        if entry.root is None or (entry.ended and entry.root in running):
-            continue
-        halves = _halves(image, entry.root)
-        if halves is None:
-            continue  # which the list of processes has told already
-        if {entry_frame(number) for number in halves[1]} & {entry.root, *map(entry_frame, kernel)}:
-            yield entry, entry.root
-        elif not entry.ended:
-            if _leads_into(image, halves[0]):
-                yield entry, entry.root
-                continue
-            process = entry.process
-            problems.append(
-                f"process {process.pid} ({process.name}): what lies where its page tables were, at frame "
-                f"{entry.root:#x}, is none: its memory is not known"
-            )
-
-
-def _halves(image: PhysicalImage, root: int) -> tuple[list[int], list[int]] | None:
-    """Return the entries of a top-level table that lead anywhere, by halves; None if the image lacks the table."""
-    frame = np.array([root], np.int64)
-    if not image.present(frame)[0]:
-        return None
-    entries = image.tables(frame)[0].tolist()
-    user, kernel = entries[:KERNEL_HALF], entries[KERNEL_HALF:ENTRIES_PER_TABLE]
-    return [entry for entry in user if is_present(entry)], [entry for entry in kernel if is_present(entry)]
-
-
-def _leads_into(image: PhysicalImage, entries: list[int]) -> bool:
-    """Say whether entries of a top-level table are all such as there can be, and lead to tables in the image."""
-    frames = np.array([entry_frame(entry) for entry in entries], np.int64)
-    return bool(image.present(frames).all()) and not any(entry & VALID and entry & LARGE for entry in entries)

@@ -14,7 +14,7 @@ from dumpscan.memory.symbols.files import MAX_FILE_BYTES, add_tables
 from dumpscan.memory.symbols.store import SYMBOL_SERVER, user_store
 
 if TYPE_CHECKING:
-    from dumpscan.memory.kernel.windows.finder import PdbRecord
+    from dumpscan.memory.symbols.pdb import PdbRecord
 
 _TIMEOUT = 30.0
 """Seconds without any answer."""

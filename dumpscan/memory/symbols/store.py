@@ -26,7 +26,7 @@ from dumpscan.memory.user_dirs import cache_directory, data_directory
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dumpscan.memory.kernel.windows.finder import PdbRecord
+    from dumpscan.memory.symbols.pdb import PdbRecord
 
 VARIABLE = "DUMPSCAN_SYMBOLS"
 """Environment variable: directories of symbol tables, separated as in PATH. `symbols add` writes into the first."""

@@ -146,10 +146,12 @@ def test_a_table_of_the_wrong_kernel_under_the_right_name_shows(lab: Lab, tmp_pa
 
 def test_a_second_command_starts_from_what_is_remembered(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     with lab.open() as image:
-        first = image.kernels
-    monkeypatch.setattr("dumpscan.memory.kernel.image.find_kernels", lambda _image: pytest.fail("searched again"))
+        first = image.profile.kernels
+    monkeypatch.setattr(
+        "dumpscan.memory.kernel.windows.profile.find_kernels", lambda _image: pytest.fail("searched again")
+    )
     with lab.open() as image:
-        assert image.kernels == first
+        assert image.profile.kernels == first
         assert len(image.processes()) == len(lab.listed())
 
 
@@ -233,7 +235,7 @@ LATER = 1 << 60
 
 def test_remains_of_another_kernel_are_said(lab: Lab, tmp_path: Path) -> None:
     with remains(lab, tmp_path, clock=1, guid=b"\xaa" * 16).open() as image:
-        assert image.kernel.base == lab.truth["kernel_base"]
+        assert image.profile.kernel.base == lab.truth["kernel_base"]
         assert len(image.processes()) == len(lab.listed())
         sentence = f"the one at {lab.truth['kernel_base']:#x} is used, not {OTHER_BASE:#x} ({'AA' * 16})"
         assert image.warnings == [f"remains of 2 kernels: {sentence}"]
@@ -249,8 +251,8 @@ def test_a_kernel_without_processes_is_not_the_one(lab: Lab, tmp_path: Path) -> 
     guid = bytes.fromhex(lab.truth["pdb"]["guid"])
     mixed = guid[3::-1] + guid[5:3:-1] + guid[7:5:-1] + guid[8:]
     with remains(lab, tmp_path, clock=LATER, guid=mixed).open() as image:
-        assert [kernel.base for kernel in image.kernels] == [OTHER_BASE, lab.truth["kernel_base"]]
-        assert image.kernel.base == lab.truth["kernel_base"]
+        assert [kernel.base for kernel in image.profile.kernels] == [OTHER_BASE, lab.truth["kernel_base"]]
+        assert image.profile.kernel.base == lab.truth["kernel_base"]
         assert len(image.processes()) == len(lab.listed())
 
 
@@ -260,16 +262,16 @@ def test_which_table_is_needed(lab: Lab, tmp_path: Path) -> None:
         assert (state.state, state.table, state.problem) == ("present", lab.table, None)
         assert state.server_path == f"ntkrnlmp.pdb/{lab.truth['pdb']['guid']}1/ntkrnlmp.pdb"
     with lab.open(symbols=()) as image:
-        assert image.symbols_state().state == "missing"
+        assert image.symbols_states()[0].state == "missing"
     path = tmp_path / "zeros.raw"
     path.write_bytes(bytes(PAGE))
     with KernelImage(path, cache_dir=tmp_path) as image:
-        state = image.symbols_state()
+        state = image.symbols_states()[0]
         assert (state.state, state.pdb, state.server_path) == ("unknown", None, None)
         assert "no Windows kernel" in str(state.problem)
     path.write_bytes(bytes(100) + b"RSDS" + b"\xaa" * 16 + struct.pack("<I", 3) + b"ntkrnlmp.pdb\0")
     with KernelImage(path, cache_dir=tmp_path) as image:
-        state = image.symbols_state()
+        state = image.symbols_states()[0]
         assert (state.state, state.pdb and state.pdb.age) == ("missing", 3)
         assert state.problem == "found in memory, but no page tables with it"
 

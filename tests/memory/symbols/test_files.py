@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from dumpscan.exceptions import DumpscanError, ExportError, InputError
 from dumpscan.files import write_whole
-from dumpscan.memory.kernel.windows.finder import PdbRecord
 from dumpscan.memory.symbols import json_limits
 from dumpscan.memory.symbols.files import add_tables, identify, read_table
+from dumpscan.memory.symbols.pdb import PdbRecord
 from dumpscan.memory.symbols.store import SymbolStore
 from support.corpus import SYMBOLS
 from support.pdb_bytes import GUID as PDB_GUID

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.memory.kernel.windows.finder import PdbRecord
+from dumpscan.memory.symbols.pdb import PdbRecord
 from dumpscan.memory.symbols.server import download
 from support.pdb_bytes import GUID, build_pdb
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.kernel.windows.finder import PdbRecord
+from dumpscan.memory.symbols.pdb import PdbRecord
 from dumpscan.memory.symbols.store import SymbolsMissingError, SymbolsState, SymbolStore, user_store
 
 GUID = "0123456789ABCDEF0123456789ABCDEF"

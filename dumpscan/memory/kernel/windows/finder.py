@@ -1,15 +1,14 @@
-"""Finds the Windows kernel in physical memory: its page tables, its base address, and the symbol table it wants.
+"""Finds the Windows kernel in physical memory: its page tables, its base address, and the PDB that it names.
 
-Sources: volatility3's automagic, which looks for the same marks (a top-level page table that points to itself once,
-KUSER_SHARED_DATA at its two fixed addresses, `MZ` and an RSDS record of the kernel's PDB); Microsoft's PE format
-(debug directory) and the RSDS record. Here the kernel's own tables are walked, so that only the memory where kernels
-lie is searched, and not all of the image.
+The marks are those that volatility3's automagic looks for: a top-level page table that points to itself once,
+KUSER_SHARED_DATA at its two fixed addresses, `MZ`, and an RSDS record with the name of a kernel's PDB (sources:
+docs/memory-layouts.md, "Windows kernel images"). Unlike volatility3, this module walks the kernel's own page tables, so
+that it searches only the memory where kernels are loaded, not all of the image.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -21,6 +20,8 @@ from dumpscan.findings import Process
 from dumpscan.memory.physical.page_map import Owner, PageMap
 from dumpscan.memory.physical.page_tables import translate
 from dumpscan.memory.physical.virtual_memory import VirtualMemory
+from dumpscan.memory.symbols.pdb import PdbRecord
+from dumpscan.memory.windows.values import windows_guid
 from dumpscan.model.windows.c_kernel import DEBUG_DIRECTORY, DEBUG_TYPE_CODEVIEW, PE32_PLUS, c_kernel
 from dumpscan.model.windows.c_paging import (
     ENTRIES_PER_TABLE,
@@ -40,14 +41,14 @@ if TYPE_CHECKING:
 
 _SYSTEM_TIME = 0x14
 _NT_MAJOR_VERSION = 0x26C
-"""Offsets in KUSER_SHARED_DATA, the same in every version (`model.windows.layouts`)."""
+"""Offsets in KUSER_SHARED_DATA, the same in every version (docs/memory-layouts.md, "KUSER_SHARED_DATA")."""
 _MAJOR_VERSIONS = {3, 4, 5, 6, 10}
 
 _SELF_MASK = 0x3FFFFFFFFFF000
 _LOW_END = 0x6000000
-"""Windows puts the first top-level table of a boot low (volatility3 looks up to here); elsewhere only when none is."""
+"""Windows puts the first top-level table of a boot below this address, and volatility3 looks no further."""
 _LOW_RANGES = ((0x150000, 0x2A0000), (0x550000, 0x6F0000), (0x900000, 0xA00000))
-"""Where it is most often."""
+"""Where that table is most often."""
 _SPAN = 2048
 _LOWEST_32BIT = 0x30000 >> PAGE_SHIFT
 _SPAN_32BIT = 0x1000000 >> PAGE_SHIFT
@@ -59,45 +60,23 @@ _PDB_NAMES = rb"ntkrnlmp|ntoskrnl|ntkrnlpa|ntkrpamp"
 _RSDS = re.compile(rb"RSDS(.{16})(.{4})((?:" + _PDB_NAMES + rb")\.pdb)\0", re.DOTALL)
 _RSDS_LENGTH = 4 + 16 + 4 + 13
 _RECORD_WITHIN = 4 << 20
-"""The record lies this near to the kernel's base (in volatility3's words: its PDB's largest distance)."""
+"""The record lies within this distance of the kernel's base, according to volatility3."""
+_MAX_RECORD_SEARCH = 512 << 20
+"""Bytes searched for that record behind the bases of modules. The kernel is among the lowest ones."""
 _MAX_TABLES = 256
 _MAX_KERNELS = 8
 _TRIES = 2
-"""Top-level tables of processes all lead to the same kernel. Where two do not, nor will the others with the same page
-of KUSER_SHARED_DATA."""
+"""Top-level tables of all processes lead to the same kernel. If two do not, the others with the same page of
+KUSER_SHARED_DATA will not either."""
 _MAX_SEARCHES = 16
 _MAX_PAGES = 4 << 20
-"""Pages of the kernel's half in which a program's header is looked for: 16 GiB, of which drivers take some 100 MB."""
+"""Pages of the kernel's half that are searched for a program's header: 16 GiB, while drivers take some 100 MB."""
 _MAX_MODULES = 8192
 """Windows loads a few hundred; the kernel is among the lowest."""
 
 
 X64_LAYER = "WindowsIntel32e"
-
-
-@dataclass(frozen=True, slots=True)
-class PdbRecord:
-    """Which symbol file belongs to a program, as the program itself says.
-
-    Attributes:
-        name: File name, e.g. `ntkrnlmp.pdb`.
-        guid: 32 upper-case hexadecimal digits, in the order in which symbol servers write them.
-        age: The build counter that goes with it.
-    """
-
-    name: str
-    guid: str
-    age: int
-
-    @property
-    def server_path(self) -> str:
-        """Path of the file below a symbol server's address."""
-        return f"{self.name}/{self.guid}{self.age:X}/{self.name}"
-
-    @property
-    def table_name(self) -> str:
-        """Name of the symbol table's file without its extensions, in the way that volatility3 has it."""
-        return f"{self.guid}-{self.age}"
+"""volatility3's layer for x64 page tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +88,7 @@ class Kernel:
         self_index: Index of the entry in that table that points to the table; None if it has none.
         base: Virtual address at which the kernel is loaded.
         pdb: Its symbol file.
-        system_time: KUSER_SHARED_DATA's clock, 100 ns since 1601: which of several kernels ran last.
+        system_time: KUSER_SHARED_DATA's clock, 100 ns since 1601; it tells which of several kernels ran last.
         layer: Name of volatility3's layer for its kind of page tables.
     """
 
@@ -127,7 +106,7 @@ class TopTable:
 
     Attributes:
         frame: Its page frame.
-        index: Index of the entry that does so.
+        index: Index of the entry that points to the table.
     """
 
     frame: int
@@ -137,13 +116,13 @@ class TopTable:
 def find_kernels(image: PhysicalImage) -> list[Kernel]:
     """Find the kernels whose page tables are in the image, the likeliest first.
 
-    Of several, that one is likeliest whose clock is latest: remains of an earlier boot have stopped.
+    The kernel whose clock is latest is the likeliest: clocks of an earlier boot have stopped.
 
     Args:
         image: Physical memory.
 
     Returns:
-        Each kernel once; none if there is no Windows x64 kernel, or its tables are damaged.
+        Each kernel once; none if there is no Windows x64 kernel or its page tables are damaged.
     """
     found: list[Kernel] = []
     low = sorted(
@@ -160,8 +139,8 @@ def top_tables(image: PhysicalImage, first: int, past: int | None) -> Iterator[T
 
     Args:
         image: Physical memory.
-        first: Frame from which to look.
-        past: Frame before which to stop; None for the end.
+        first: First frame to look at.
+        past: Frame before which to stop; None for the end of the image.
     """
     mask = np.uint64(_SELF_MASK | VALID)
     impossible = np.uint64(VALID | LARGE)
@@ -172,7 +151,6 @@ def top_tables(image: PhysicalImage, first: int, past: int | None) -> Iterator[T
             if start >= past:
                 return
             tables = tables[: past - start]  # noqa: PLW2901 - the rest does not matter
-        # An unaligned run is compared through numpy's buffers; the result is the same.
         numbers = np.arange(start, start + len(tables), dtype=np.uint64)
         wanted = (numbers << np.uint64(PAGE_SHIFT)) | np.uint64(VALID)
         rows, columns = np.nonzero((tables[:, KERNEL_HALF : ENTRIES_PER_TABLE - 1] & mask) == wanted[:, None])
@@ -187,10 +165,10 @@ def top_tables(image: PhysicalImage, first: int, past: int | None) -> Iterator[T
 
 
 def may_have_other_kernel(image: PhysicalImage) -> bool:
-    """Say whether there is a reason to let volatility3 search, which takes seconds.
+    """Return whether there is a reason to let volatility3 search, which takes seconds.
 
-    There is if a 32-bit system's page directory may be there (its own reference at index 0x300, with PAE at 3; such a
-    directory lies low), or an x64 system's top-level table although no kernel was found below it.
+    There is one if the image may have a 32-bit system's page directory (it points to itself at index 0x300, with PAE at
+    3, and lies low), or an x64 system's top-level table below which no kernel was found.
     """
     for start, tables in image.spans(_SPAN):
         if start >= _LOWEST_32BIT + _SPAN_32BIT:
@@ -210,12 +188,12 @@ def may_have_other_kernel(image: PhysicalImage) -> bool:
 
 
 def self_reference(image: PhysicalImage, root: int) -> int | None:
-    """Return the index of the entry in a top-level table (its frame) that points to the table; None if none does."""
+    """Return the index of the entry in a top-level table, given by its frame, that points to the table, or None."""
     return next((top.index for top in top_tables(image, root, root + 1)), None)
 
 
 def scan_records(image: PhysicalImage) -> list[PdbRecord]:
-    """Look for kernels' PDB records in all of physical memory: what can be said when no page tables are found."""
+    """Search all of physical memory for PDB records of kernels; used if no page tables are found."""
     found: dict[PdbRecord, None] = {}
     step = 64 << 20
     for region in image.regions:
@@ -231,7 +209,7 @@ def scan_records(image: PhysicalImage) -> list[PdbRecord]:
 
 
 def _kernels_of(image: PhysicalImage, tables: Iterable[TopTable]) -> list[Kernel]:
-    """Find the kernel behind each top-level table; processes share theirs, and it is listed once."""
+    """Find the kernel behind each top-level table. Processes share their kernel, which is listed once."""
     found: dict[tuple[int, int | None], Kernel] = {}
     tried: Counter[int] = Counter()
     searches = 0
@@ -255,14 +233,14 @@ def _in_low_range(frame: int) -> bool:
 
 
 def _is_kuser(image: PhysicalImage, root: int, kuser: int) -> bool:
-    """Test whether a page is KUSER_SHARED_DATA: processes see it too, or it names a version of Windows."""
+    """Return whether a page is KUSER_SHARED_DATA: it is mapped for processes too, or has a version of Windows."""
     if translate(image, root, KUSER_SHARED_DATA_USER) == kuser:
         return True
     return int.from_bytes(image.read(kuser + _NT_MAJOR_VERSION, 4), "little") in _MAJOR_VERSIONS
 
 
 def _kernel_of(image: PhysicalImage, table: TopTable, kuser: int) -> Kernel | None:
-    """Find the kernel that a top-level table maps: where drivers lie first, then in the whole of the kernel's half."""
+    """Find the kernel that a top-level table maps, first where drivers lie, then in all of the kernel's half."""
     for indices in ((_KERNEL_INDEX,), tuple(i for i in range(KERNEL_HALF, ENTRIES_PER_TABLE) if i != _KERNEL_INDEX)):
         owner = Owner(Process(), table.frame, kernel=True)
         mapped = PageMap(image, [owner], self_index=table.index, kernel_indices=indices, most=_MAX_PAGES)
@@ -278,14 +256,10 @@ def _kernel_of(image: PhysicalImage, table: TopTable, kuser: int) -> Kernel | No
 def _modules(image: PhysicalImage, mapped: PageMap) -> list[int]:
     """List the addresses of pages that begin with `MZ`, in ascending order."""
     found: list[int] = []
-    looked_at = 0
-    for addresses, frames in mapped.pages():
+    for addresses, frames in mapped.pages(limit=_MAX_PAGES):
         heads = image.gather(frames, 0, 2)
         image.release()
         found += addresses[(heads[:, 0] == ord("M")) & (heads[:, 1] == ord("Z"))].tolist()
-        looked_at += len(frames)
-        if looked_at >= _MAX_PAGES:
-            break
     return sorted(found)[:_MAX_MODULES]
 
 
@@ -299,7 +273,7 @@ def _by_debug_directory(space: VirtualMemory, modules: list[int]) -> tuple[int, 
 
 
 def _debug_record(space: VirtualMemory, base: int) -> PdbRecord | None:
-    """Read a module's PDB record through its PE headers; None if it is no kernel's, or not there."""
+    """Read a module's PDB record through its PE headers; return None if it is absent or not a kernel's."""
     header = space.read(base, PAGE_SIZE)
     try:
         pe = c_kernel.IMAGE_NT_HEADERS64(header[c_kernel.IMAGE_DOS_HEADER(header).e_lfanew :])
@@ -319,18 +293,18 @@ def _debug_record(space: VirtualMemory, base: int) -> PdbRecord | None:
 
 
 def _by_record(space: VirtualMemory, modules: list[int]) -> tuple[int, PdbRecord] | None:
-    """Find the module behind whose base, before the next one's, a kernel's PDB record lies."""
+    """Find the module that has a kernel's PDB record between its base and the next module's."""
+    left = _MAX_RECORD_SEARCH
     for base, end in pairwise([*modules, 1 << 64]):
-        match = _RSDS.search(space.read_padded(base, min(end - base, _RECORD_WITHIN)))
+        size = min(end - base, _RECORD_WITHIN, left)
+        left -= size
+        match = _RSDS.search(space.read_padded(base, size))
         if match:
             return base, _record(match)
     return None
 
 
 def _record(match: re.Match[bytes]) -> PdbRecord:
-    """Turn an RSDS record into names and numbers; a GUID's first three fields are little-endian."""
+    """Decode an RSDS record."""
     guid, age, name = match.groups()
-    a, b, c = struct.unpack_from("<IHH", guid)
-    return PdbRecord(
-        name.decode("ascii"), f"{a:08X}{b:04X}{c:04X}{guid[8:].hex().upper()}", int.from_bytes(age, "little")
-    )
+    return PdbRecord(name.decode("ascii"), windows_guid(guid).replace("-", ""), int.from_bytes(age, "little"))

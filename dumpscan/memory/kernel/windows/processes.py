@@ -1,17 +1,20 @@
-"""Processes of a kernel image, as volatility3's plugins list them, in our own records.
+"""Processes of a Windows kernel image, as volatility3's plugins list them.
 
-`windows.pslist` gives the rows, its column `Offset` the EPROCESS, from which the rest is read. Command lines are read
-as `windows.cmdline` does, environments as `windows.envars` does, but on where those give up: a page that is not there
-costs what lies in it and no more, and names that begin with `=` are kept.
+`windows.pslist` yields the rows; its column `Offset` is the EPROCESS, from which the rest is read. Command lines and
+environments are read as `windows.cmdline` and `windows.envars` do, but where these give up, reading goes on: a missing
+page costs only what lies in it. Environment variables whose names begin with `=` are kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dumpscan.findings import Process
+from dumpscan.memory import volatility
+from dumpscan.memory.kernel.budget import TextBudgets
+from dumpscan.memory.kernel.profile import ListedProcess
 from dumpscan.memory.kernel.windows.session import ADDRESS_MASK
 from dumpscan.memory.physical.page_tables import translate
 from dumpscan.memory.records import decode_utf16
@@ -25,65 +28,50 @@ if TYPE_CHECKING:
     from dumpscan.memory.physical.image import PhysicalImage
 
 MAX_PROCESSES = 1 << 14
-"""A busy terminal server runs a few thousand; a list that is longer than this does not end."""
+"""A busy terminal server runs a few thousand processes; a longer list does not end."""
+_FIRST_PROCESSES = 256
+_MEMORY_PER_PROCESS = 1 << 16
+"""Processes that an image may have: so many, and one more for so many bytes of physical memory. A real process takes
+more; in a forged list, entries can overlap."""
 
 _SYSTEM = 4
 _MAX_ENVIRONMENT_BYTES = 4 << 20
-"""Real blocks have a few KiB; larger ones are read as far as this."""
+"""Real blocks have a few KiB; larger ones are read up to this size."""
 _FIRST_ENVIRONMENT_BYTES = 64 << 10
-"""Read of a block whose size is not recorded."""
+"""Bytes that are read of a block whose size is not recorded."""
 _MIN_ADDRESS = 0x10000
 """Windows never maps anything below."""
+_END = b"\0\0\0\0"
+"""End of an environment block: the NUL of its last entry, and an empty entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedProcess:
-    """A process, and where its memory is.
-
-    Attributes:
-        process: The record, without command line and environment.
-        root: Frame of its top-level page table; None if it has none any more.
-        peb: Address of its process environment block; 0 if it has none.
-        offset: Virtual address of its EPROCESS, without sign extension.
-    """
-
-    process: Process
-    root: int | None
-    peb: int
-    offset: int
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has exited."""
-        return self.process.exited is not None
-
-
-def list_processes(session: KernelSession, problems: list[str]) -> Iterator[ListedProcess]:
+def list_processes(session: KernelSession, memory_size: int, problems: list[str]) -> Iterator[ListedProcess]:
     """List the processes that `windows.pslist` shows, in its order.
 
     Args:
         session: The kernel.
+        memory_size: Bytes of physical memory; they limit how many processes there can be.
         problems: What is damaged is appended here, a sentence each.
     """
     table_base = session.offset("_EPROCESS", "Pcb") + session.offset("_KPROCESS", "DirectoryTableBase")
     peb = session.offset("_EPROCESS", "Peb")
     rows = session.rows(session.plugin("windows.pslist", "PsList"))
+    most = min(MAX_PROCESSES, _FIRST_PROCESSES + memory_size // _MEMORY_PER_PROCESS)
     count = 0
     while True:
         try:
             row = next(rows)
         except StopIteration:
             break
-        except Exception as error:  # noqa: BLE001 - whatever damaged lists make volatility3 raise
-            reason = " ".join(str(error).split())[:200]
-            problems.append(f"the list of processes breaks off after {count}: {type(error).__name__}: {reason}")
+        except Exception as error:  # noqa: BLE001 - damaged lists make volatility3 raise anything
+            problems.append(f"the list of processes breaks off after {count}: {volatility.words(error)}")
             break
-        if count == MAX_PROCESSES:
+        if count == most:
             problems.append(f"the list of processes does not end: only the first {count} are taken")
             break
         count += 1
-        offset = _number(row[3]) or 0
-        root = session.number(offset + table_base)
+        address = _number(row[3]) or 0
+        root = session.number(address + table_base)
         yield ListedProcess(
             Process(
                 pid=_number(row[0]),
@@ -96,18 +84,18 @@ def list_processes(session: KernelSession, problems: list[str]) -> Iterator[List
                 exited=_time(row[9]),
             ),
             (root & CR3_FRAME_MASK) >> PAGE_SHIFT or None if root is not None else None,
-            session.number(offset + peb) or 0,
-            offset,
+            session.number(address + peb) or 0,
+            address,
         )
 
 
 def count_broken_links(session: KernelSession, listed: Sequence[ListedProcess]) -> int:
-    """Count the processes whose neighbours in the list do not point back: there it was cut, or was changing."""
+    """Count the processes whose neighbours in the list do not point back: it was cut there, or was changing."""
     link = session.offset("_EPROCESS", "ActiveProcessLinks")
     size = 4 if session.is_32bit else 8
     broken = 0
     for entry in listed:
-        own = (entry.offset + link) & ADDRESS_MASK
+        own = (entry.address + link) & ADDRESS_MASK
         following, before = session.number(own) or 0, session.number(own + size) or 0
         back = session.number((following & ADDRESS_MASK) + size), session.number(before & ADDRESS_MASK)
         broken += any(pointer is None or pointer & ADDRESS_MASK != own for pointer in back)
@@ -115,13 +103,13 @@ def count_broken_links(session: KernelSession, listed: Sequence[ListedProcess]) 
 
 
 def is_plausible(process: Process) -> bool:
-    """Say whether a record could be that of a process: it has a name, and it began (System may not know when)."""
+    """Return whether a record can be a process: it has a name and a start time (which System may lack)."""
     named = bool(process.name) and (process.name or "").isprintable() and "\ufffd" not in (process.name or "")
     return named and (process.created is not None or process.pid == _SYSTEM)
 
 
 def _number(value: object) -> int | None:
-    """Return a cell's number; volatility3 has objects of its own for what is absent."""
+    """Return a cell's number; volatility3 has its own objects for absent values."""
     return int(value) if isinstance(value, int) else None
 
 
@@ -129,23 +117,26 @@ def _time(value: object) -> datetime | None:
     return value.astimezone(UTC) if isinstance(value, datetime) else None
 
 
-def describe_process(image: PhysicalImage, listed: ListedProcess, *, environment: bool) -> Process:
+def describe_process(
+    image: PhysicalImage, listed: ListedProcess, budgets: TextBudgets | None = None, *, environment: bool
+) -> Process:
     """Add to a process what its own memory says: image path, command line, and the environment if wanted.
 
     Args:
         image: Physical memory.
         listed: The process.
+        budgets: Limits on the text of all processes together; by default, this process has them to itself.
         environment: Whether to read the environment too.
 
     Returns:
-        The record; its notes say what is missing or partial. A process without a block of its own (System, and others
-        that are the kernel's) has none of it, and no note.
+        The record; its notes say what is missing or partial. A process without a process environment block, such as
+        System, gets no notes.
     """
-    if not listed.peb:
+    if not listed.user_block:
         return listed.process
     if listed.root is None:
         return replace(listed.process, notes=("no command line and no environment: it has no page tables any more",))
-    reader = _ParameterReader(image, listed.root, listed.peb)
+    reader = _ParameterReader(image, listed.root, listed.user_block, budgets or TextBudgets(image.size))
     found = replace(
         listed.process,
         executable=reader.string("ImagePathName", "image path"),
@@ -156,11 +147,12 @@ def describe_process(image: PhysicalImage, listed: ListedProcess, *, environment
 
 
 class _ParameterReader:
-    """Reads the process parameters through the process's own page tables, and says what is not there."""
+    """Reads process parameters through the process's own page tables, and notes what is missing."""
 
-    def __init__(self, image: PhysicalImage, root: int, peb: int) -> None:
+    def __init__(self, image: PhysicalImage, root: int, peb: int, budgets: TextBudgets) -> None:
         self._image = image
         self._root = root
+        self._budgets = budgets
         self.notes: list[str] = []
         self._parameters = None
         block = c_process.PEB64
@@ -177,7 +169,7 @@ class _ParameterReader:
             self._parameters = layout(data)
 
     def _pages(self, address: int, size: int) -> Iterator[tuple[bytes, int]]:
-        """Read page by page: the bytes, none where the page is missing, and how many belong there."""
+        """Read page by page; yield the bytes that are there and how many there should be."""
         while size > 0:
             length = min(PAGE_SIZE - (address & (PAGE_SIZE - 1)), size)
             physical = translate(self._image, self._root, address)
@@ -186,7 +178,7 @@ class _ParameterReader:
             size -= length
 
     def _read(self, address: int, size: int) -> bytes | None:
-        """Read bytes that must all be there."""
+        """Read bytes, or return None if any is missing."""
         data = b"".join(part for part, _ in self._pages(address, size))
         return data if len(data) == size else None
 
@@ -198,6 +190,11 @@ class _ParameterReader:
         size, address = int(descriptor.Length) & ~1, int(descriptor.Buffer)
         if not size or address < _MIN_ADDRESS:
             return None
+        budget = self._budgets.command_lines
+        if size > budget.left:
+            budget.cut += 1
+            self.notes.append(f"partial: the {what} is left out: those of all processes together are too large")
+            return None
         data = b""
         for part, length in self._pages(address, size):
             data += part
@@ -205,12 +202,13 @@ class _ParameterReader:
                 there = f"{len(data)} of {size} bytes" if data else "nothing"
                 self.notes.append(f"partial: of the {what} at {address:#x}, the image holds {there}")
                 break
+        budget.spend(len(data))
         return decode_utf16(data).split("\0", 1)[0] or None
 
     def environment(self) -> tuple[str, ...]:
         """Read the environment block: strings that end with a NUL each, up to an empty one.
 
-        Entries that lie wholly or partly in pages that are not there are left out, and named as far as they are known.
+        Entries that lie wholly or partly in missing pages are left out; their names are noted as far as they are known.
         """
         if self._parameters is None:
             return ()
@@ -220,40 +218,85 @@ class _ParameterReader:
         size = min(recorded or _FIRST_ENVIRONMENT_BYTES, _MAX_ENVIRONMENT_BYTES) & ~1
         if recorded > _MAX_ENVIRONMENT_BYTES:
             self.notes.append(f"partial: an environment of {recorded} bytes is read only as far as {size}")
-        entries: list[str] = []
-        cut: list[str] = []
-        data, missing, after_hole = b"", 0, False
+        budget = self._budgets.environments
+        wanted, size = size, min(size, budget.left)
+        block = _EnvironmentBlock()
         for part, length in self._pages(address, size):
-            data += part
-            if len(part) == length:
-                continue
-            missing += length - len(part)
-            ended = _take(data, entries, cut, after_hole=after_hole, before_hole=True)
-            data, after_hole = b"", True
-            if ended:
+            budget.spend(length)
+            if block.ends_with(part, length):
                 break
-        else:
-            _take(data, entries, cut, after_hole=after_hole, before_hole=False)
-        if missing:
-            names = f"; cut short: {', '.join(cut)}" if cut else ""
-            self.notes.append(f"partial: {missing} of {size} bytes of the environment are not in the image{names}")
-        elif cut:
-            self.notes.append(f"partial: the environment has no end within {size} bytes; cut short: {', '.join(cut)}")
-        return tuple(entries)
+        block.finish()
+        if size < wanted and not block.ended:
+            budget.cut += 1
+            self.notes.append(
+                f"partial: {size} of {wanted} bytes of the environment are read: those of all processes together are "
+                "too large"
+            )
+        names = f"cut short: {', '.join(block.cut)}"
+        if block.missing:
+            held = f"{block.missing} of {size} bytes of the environment are not in the image"
+            self.notes.append(f"partial: {held}{f'; {names}' if block.cut else ''}")
+        elif block.cut:
+            self.notes.append(f"partial: the environment has no end within {size} bytes; {names}")
+        return tuple(block.entries)
+
+
+class _EnvironmentBlock:
+    """Takes the entries out of an environment block that comes page by page, with holes.
+
+    Attributes:
+        entries: Whole entries.
+        cut: Names of entries that are cut short.
+        missing: Bytes in holes.
+        ended: Whether the block's end has been found.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[str] = []
+        self.cut: list[str] = []
+        self.missing = 0
+        self.ended = False
+        self._stretch = bytearray()
+        self._after_hole = False
+
+    def ends_with(self, part: bytes, length: int) -> bool:
+        """Add the next `length` bytes, of which only `part` is there; return whether the block ends in them."""
+        unsearched = max(len(self._stretch) - len(_END), 0) & ~1
+        self._stretch += part
+        if len(part) < length:
+            self.missing += length - len(part)
+            self._take(before_hole=True)
+            self._after_hole = True
+            return self.ended
+        at = self._stretch.find(_END, unsearched)
+        while at >= 0 and at % 2:  # two NULs begin at an even offset
+            at = self._stretch.find(_END, at + 1)
+        return at >= 0
+
+    def finish(self) -> None:
+        """Take what is left when the last part has been added."""
+        if not self.ended:
+            self._take(before_hole=False)
+
+    def _take(self, *, before_hole: bool) -> None:
+        self.ended = _take(
+            bytes(self._stretch), self.entries, self.cut, after_hole=self._after_hole, before_hole=before_hole
+        )
+        self._stretch.clear()
 
 
 def _take(data: bytes, entries: list[str], cut: list[str], *, after_hole: bool, before_hole: bool) -> bool:
-    """Take the entries out of a stretch of an environment block that is there without a gap.
+    """Take the entries out of a stretch of an environment block that is there without a hole.
 
     Args:
         data: The stretch.
         entries: Whole entries are appended here.
-        cut: Names of entries that go on in the hole behind are appended here.
-        after_hole: The stretch begins in the middle of an entry, most likely.
-        before_hole: The stretch ends there.
+        cut: Names of entries that go on in the hole behind the stretch are appended here.
+        after_hole: Whether there is a hole before the stretch, so that it most likely begins within an entry.
+        before_hole: Whether there is a hole behind it.
 
     Returns:
-        Whether the block's end is in it.
+        Whether the block's end is in the stretch.
     """
     text = decode_utf16(data)
     if after_hole:

@@ -1,7 +1,7 @@
-"""A volatility3 session over an image: its layers, symbol table and kernel module put together by hand.
+"""A volatility3 session over an image: a context with layers, symbol table and kernel module.
 
-volatility3's automagic would search the image for what we know already. Its plugins do not see the difference: they
-get a context with a kernel module in it.
+They are put together here, because volatility3's automagic would search the image for what is known already. Its
+plugins see no difference.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from urllib.request import url2pathname
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
-from dumpscan.memory.kernel.windows.finder import Kernel, PdbRecord, self_reference
+from dumpscan.memory.kernel.windows.finder import Kernel, self_reference
+from dumpscan.memory.symbols.pdb import PdbRecord
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, canonical
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.volatility import Volatility
 
 ADDRESS_MASK = (1 << 48) - 1
-"""volatility3 keeps x64 addresses without their sign extension."""
+"""volatility3 stores x64 addresses without their sign extension."""
 
 _MODULE = "kernel"
 
@@ -47,7 +48,7 @@ class KernelSession:
 
     @classmethod
     def build(cls, image: PhysicalImage, kernel: Kernel, table: Path) -> KernelSession:
-        """Put a session together from what was found.
+        """Make a session from what was found.
 
         Args:
             image: Physical memory.
@@ -55,7 +56,7 @@ class KernelSession:
             table: File of its symbol table.
 
         Raises:
-            Exception: Whatever volatility3 raises for a table that is none.
+            Exception: Anything; volatility3 raises all kinds of errors if the file is not a symbol table.
         """
         contexts = volatility.module("framework.contexts")
         context = contexts.Context()
@@ -63,7 +64,7 @@ class KernelSession:
         layer = _add_translation(context, kernel)
         symbols = volatility.module("framework.symbols.windows").WindowsKernelIntermedSymbols
         name = context.symbol_space.free_table_name("kernel_symbols")
-        # The schema's check costs as much as all the rest, and a table that is none shows soon enough.
+        # Validating the schema costs as much as all the rest, and a file that is not a table shows soon enough.
         url = table.absolute().as_uri()
         context.symbol_space.append(symbols(context, "dumpscan.symbols", name, isf_url=url, validate=False))
         base = kernel.base & ADDRESS_MASK
@@ -88,30 +89,30 @@ class KernelSession:
         return made(self.context, path)
 
     def rows(self, plugin: Volatility) -> Iterator[tuple[object, ...]]:
-        """Run a plugin and hand out its rows as they come, without their indentation."""
-        # A tree grid collects all rows before it gives out any, and an endless list of processes has many.
+        """Run a plugin and yield its rows as they come, without their indentation."""
+        # A tree grid collects all rows before it returns any; an endless list of processes would fill the memory.
         for _, row in plugin.run()._generator:  # noqa: SLF001 - see above
             yield tuple(row)
 
     def offset(self, structure: str, field: str) -> int:
-        """Look up where a field lies in a structure, in bytes."""
+        """Return the offset of a field in a structure, in bytes."""
         kind = self.context.symbol_space.get_type(f"{self.module.symbol_table_name}!{structure}")
         return int(kind.relative_child_offset(field))
 
     def has(self, structure: str, field: str) -> bool:
-        """Say whether the symbol table has a field."""
+        """Return whether the symbol table has a field."""
         name = f"{self.module.symbol_table_name}!{structure}"
         return bool(
             self.context.symbol_space.has_type(name) and self.context.symbol_space.get_type(name).has_member(field)
         )
 
     def number(self, address: int) -> int | None:
-        """Read a pointer-sized number at a virtual address of the kernel; None if it is not there."""
+        """Read a pointer-sized number at a virtual address of the kernel; return None if it is absent."""
         data = self.bytes(address, 4 if self.is_32bit else 8)
         return int.from_bytes(data, "little") if data else None
 
     def bytes(self, address: int, size: int) -> bytes:
-        """Read bytes at a virtual address of the kernel; none if any is missing."""
+        """Read bytes at a virtual address of the kernel; return b"" if any is absent."""
         absent = volatility.module("framework.exceptions").InvalidAddressException
         try:
             return bytes(self.context.layers.read(self.module.layer_name, address, size))
@@ -119,7 +120,7 @@ class KernelSession:
             return b""
 
     def has_processes(self) -> bool:
-        """Say whether the list of processes has a beginning that makes sense: its first entry points back to it."""
+        """Return whether the list of processes begins sensibly: its first entry points back to its head."""
         head = self.symbol("PsActiveProcessHead")
         first = self.number(head) if head is not None else None
         if not first or head is None:
@@ -133,17 +134,17 @@ class KernelSession:
         return int(self.context.layers[self.module.layer_name].bits_per_register) < 64  # noqa: PLR2004
 
     def symbol(self, name: str) -> int | None:
-        """Look up the virtual address of a symbol; None if the table does not have it."""
+        """Return the virtual address of a symbol, or None if the table does not have it."""
         if not self.module.has_symbol(name):
             return None
         return int(self.module.offset + self.module.get_symbol(name).address) & ADDRESS_MASK
 
 
 def image_path(session: KernelSession) -> Path:
-    """Return the file that a session's layers read in the end.
+    """Return the file that the lowest of a session's layers reads.
 
     Raises:
-        InputError: It is no local file.
+        InputError: It is not a local file.
     """
     layers = session.context.layers
     layer = layers[session.module.layer_name]
@@ -156,7 +157,7 @@ def image_path(session: KernelSession) -> Path:
 
 
 def adopted_kernel(session: KernelSession, image: PhysicalImage) -> Kernel:
-    """Describe the kernel that volatility3 has found by itself."""
+    """Return the kernel that volatility3 has found."""
     layer = session.context.layers[session.module.layer_name]
     root = int(layer.config["page_map_offset"])
     pdb = getattr(session.context.symbol_space[session.module.symbol_table_name].metadata, "pdb_guid", None)
@@ -170,10 +171,10 @@ def adopted_kernel(session: KernelSession, image: PhysicalImage) -> Kernel:
 
 
 def search(image: PhysicalImage) -> Kernel | None:
-    """Let volatility3's automagic look for a kernel: 32-bit ones, and those whose marks we do not know.
+    """Let volatility3's automagic look for a kernel that `finder` does not find, such as a 32-bit one.
 
     Returns:
-        The kernel; None if it finds none either.
+        The kernel, or None if there is none.
     """
     volatility.load_layers()
     context = volatility.module("framework.contexts").Context()
@@ -204,7 +205,7 @@ def _add_memory(context: Volatility, image: PhysicalImage) -> Volatility:
 
 
 def _add_translation(context: Volatility, kernel: Kernel) -> Volatility:
-    # The names are those that volatility3 gives its layers, and `windows.info` shows.
+    # volatility3 gives its layers the same names, which `windows.info` shows.
     path = "dumpscan.layer_name"
     context.config[f"{path}.memory_layer"] = "memory_layer"
     context.config[f"{path}.page_map_offset"] = kernel.root

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dumpscan.memory.kernel.cache import KernelCache
-from dumpscan.memory.kernel.windows.finder import Kernel, PdbRecord
+from dumpscan.memory.kernel.windows.cache import KernelCache
+from dumpscan.memory.kernel.windows.finder import Kernel
+from dumpscan.memory.symbols.pdb import PdbRecord
 from support.page_table_images import PAGE, TableImage
 
 if TYPE_CHECKING:

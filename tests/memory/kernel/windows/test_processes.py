@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.findings import Process
-from dumpscan.memory.kernel.windows.processes import ListedProcess, _take, describe_process
+from dumpscan.memory.kernel.budget import TextBudgets
+from dumpscan.memory.kernel.profile import ListedProcess
+from dumpscan.memory.kernel.windows.processes import _take, describe_process
 from dumpscan.model.c_process import c_process
 from support.corpus import SYMBOLS
 from support.kernel_images import Lab, build_lab
@@ -210,6 +212,7 @@ def process_with(
     recorded: int | None = None,
     absent: tuple[int, ...] = (),
     length: int | None = None,
+    budgets: TextBudgets | None = None,
 ) -> Process:
     """Make a process with these parameters, some of whose pages are absent, and read it."""
     memory = TableImage(128)
@@ -237,7 +240,7 @@ def process_with(
     if environment:
         put(BLOCK, environment)
     with memory.open(directory) as image:
-        return describe_process(image, ListedProcess(Process(pid=8), root, PEB, 0), environment=True)
+        return describe_process(image, ListedProcess(Process(pid=8), root, PEB, 0), budgets, environment=True)
 
 
 def block(*entries: str) -> bytes:
@@ -273,6 +276,69 @@ def test_an_environment_whose_first_page_is_absent(tmp_path: Path) -> None:
     process = process_with(tmp_path, environment=block(*entries), absent=(0x21_0000,))
     assert process.environment == ("A=1", "B=2")
     assert f"partial: 2048 of {len(block(*entries))} bytes" in process.notes[0]
+
+
+def test_all_environments_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.memory.kernel.budget._AT_FIRST", 2 * PAGE)
+    monkeypatch.setattr("dumpscan.memory.kernel.budget._IMAGE_PER_TEXT", 1 << 40)
+    budgets = TextBudgets(1 << 30)
+    data = block(*(f"N{number:04}={number}" for number in range(1000)))
+    process = process_with(tmp_path, environment=data, budgets=budgets)
+    assert process.environment[0] == "N0000=0"
+    assert len(process.environment) < 1000
+    note = (
+        f"partial: 8192 of {len(data)} bytes of the environment are read: those of all processes together are too large"
+    )
+    assert process.notes[0] == note
+    process = process_with(tmp_path, environment=block("A=1"), command_line=b"a\0", budgets=budgets)
+    assert (process.environment, process.command_line) == ((), "a")
+    assert budgets.problems == ("2 environments are cut or left out: together they are larger than 0 MiB",)
+
+
+def test_an_environment_that_ends_early_costs_only_what_was_read(tmp_path: Path) -> None:
+    budgets = TextBudgets(0)
+    before = budgets.environments.left
+    process = process_with(tmp_path, environment=block("A=1").ljust(20 * PAGE, b"x"), recorded=0, budgets=budgets)
+    assert process.environment == ("A=1",)
+    assert before - budgets.environments.left <= PAGE
+    assert budgets.problems == ()
+
+
+def test_zeros_that_are_no_end_do_not_end_an_environment(tmp_path: Path) -> None:
+    """An entry that ends before a character whose low byte is zero: four zero bytes, but no empty string."""
+    entries = ("A=" + "x" * 10, "\u0100B=2", "C=" + "y" * 5000, "D=4")
+    process = process_with(tmp_path, environment=block(*entries))
+    assert process.environment == entries
+
+
+def test_all_command_lines_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.memory.kernel.budget._AT_FIRST", 10)
+    budgets = TextBudgets(0)
+    assert process_with(tmp_path, command_line=b"a\0b\0c\0", budgets=budgets).command_line == "abc"
+    process = process_with(tmp_path, command_line=b"a\0b\0c\0", budgets=budgets)
+    assert process.command_line is None
+    assert process.notes == ("partial: the command line is left out: those of all processes together are too large",)
+    assert budgets.problems == ("1 command lines are cut or left out: together they are larger than 0 MiB",)
+
+
+def test_what_is_left_out_of_an_image_is_damage(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.memory.kernel.budget._AT_FIRST", 0)
+    monkeypatch.setattr("dumpscan.memory.kernel.budget._IMAGE_PER_TEXT", 1 << 40)
+    with lab.open() as image:
+        processes = image.processes(environment=True)
+        assert all(process.environment == () and process.command_line is None for process in processes)
+        assert [problem.partition(" ")[2].split(":")[0] for problem in image.damage] == [
+            "command lines are cut or left out",
+            "environments are cut or left out",
+        ]
+
+
+def test_an_image_has_only_so_many_processes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.memory.kernel.windows.processes._FIRST_PROCESSES", 2)
+    monkeypatch.setattr("dumpscan.memory.kernel.windows.processes._MEMORY_PER_PROCESS", lab.image.stat().st_size)
+    found, damage = pids(lab)
+    assert len(found) == 3
+    assert "the list of processes does not end: only the first 3 are taken" in damage
 
 
 def test_an_environment_without_an_end_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

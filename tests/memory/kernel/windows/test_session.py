@@ -78,7 +78,7 @@ def test_volatilitys_own_search_finds_the_same_kernel(physical: PhysicalImage) -
 
 
 def test_where_we_find_nothing_volatilitys_search_steps_in(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dumpscan.memory.kernel.image.find_kernels", lambda _image: [])
+    monkeypatch.setattr("dumpscan.memory.kernel.windows.profile.find_kernels", lambda _image: [])
     with lab.open(cache_dir=lab.cache / "other") as image:
         assert [process.pid for process in image.processes()] == [process["pid"] for process in lab.listed()]
         assert len(image.page_map()) > 1000
@@ -102,12 +102,12 @@ def test_an_adopted_image_uses_what_is_known(lab: Lab, session: KernelSession, m
     def search_again(_image: object) -> None:
         pytest.fail("what volatility3 has found is looked for again")
 
-    monkeypatch.setattr("dumpscan.memory.kernel.image.find_kernels", search_again)
+    monkeypatch.setattr("dumpscan.memory.kernel.windows.profile.find_kernels", search_again)
     layer: Any = session.context.layers["memory_layer"]
     layer.location = lab.image.as_uri()
     with KernelImage.adopt(session.context, session.module_name) as image:
-        assert [kernel.base for kernel in image.kernels] == [lab.truth["kernel_base"]]
-        assert image.session.context is session.context
+        assert [kernel.base for kernel in image.profile.kernels] == [lab.truth["kernel_base"]]
+        assert image.profile.session.context is session.context
         assert [process.pid for process in image.processes()] == [process["pid"] for process in lab.listed()]
 
 

@@ -1,0 +1,125 @@
+"""What the facade of a kernel image asks of an operating system: the seam behind which each has a folder.
+
+A profile knows one operating system: how its kernel is found in physical memory, where its symbols come from, how its
+processes are listed and described, and which page tables are whose. It finds everything when it is first asked for. A
+new operating system is a folder beside `windows/` and an entry in `dumpscan.memory.kernel.systems`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dumpscan.findings import Process
+    from dumpscan.memory.kernel.budget import TextBudgets
+    from dumpscan.memory.physical.image import PhysicalImage
+    from dumpscan.memory.physical.page_map import PageMap
+    from dumpscan.memory.symbols.store import SymbolsState
+
+
+@dataclass(slots=True, kw_only=True)
+class ImageContext:
+    """An opened image, and what its user wants; shared by the facade and the profile.
+
+    Attributes:
+        path: The image, by the name that it goes by.
+        physical: Its physical memory.
+        symbols: Directories (or files) of symbol tables that the user named.
+        offline: Whether to stay off the network.
+        cache_dir: Directory for what is remembered of images; None for the platform's.
+        warnings: What a user should know, a sentence each; a profile adds to it.
+        damage: What is damaged or was left out, a sentence each; a profile adds to it.
+    """
+
+    path: Path
+    physical: PhysicalImage
+    symbols: tuple[Path, ...] = ()
+    offline: bool = True
+    cache_dir: Path | None = None
+    warnings: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+    def warn(self, sentence: str) -> None:
+        """Add a warning, once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedProcess:
+    """A process in the kernel's list.
+
+    Attributes:
+        process: The record, without command line and environment.
+        root: Frame of its top-level page table; None if it has none any more.
+        user_block: Address in its own memory from where its command line is read (Windows: the process environment
+            block); 0 if it has none.
+        address: Virtual address of the kernel's structure for it (Windows: EPROCESS), without sign extension.
+    """
+
+    process: Process
+    root: int | None
+    user_block: int
+    address: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has exited."""
+        return self.process.exited is not None
+
+
+class KernelProfile(Protocol):
+    """A kernel of one operating system in one image. It is constructed from an `ImageContext`."""
+
+    def is_found(self) -> bool:
+        """Return whether a kernel of this system is in the image, or the remains of one."""
+
+    def describe(self) -> dict[str, object]:
+        """Return the parts `kernel`, `system` and `symbols` of the image's description, as plain values.
+
+        What needs a symbol table that is missing is left out, with a warning.
+
+        Raises:
+            InputError: There is no kernel. Its text says what was looked for.
+        """
+
+    def symbols_states(self) -> list[SymbolsState]:
+        """Return which symbol tables the image needs; none if its symbols are in the image itself.
+
+        This must not take long. If nothing is known, there is one state that says why.
+        """
+
+    def list_processes(self) -> tuple[ListedProcess, ...]:
+        """List all processes in the kernel's order.
+
+        Raises:
+            InputError: There is no kernel, or its list cannot be read.
+            SymbolsMissingError: Its symbol table is not there.
+        """
+
+    def describe_process(self, listed: ListedProcess, budgets: TextBudgets, *, environment: bool) -> Process:
+        """Return a listed process with its image path and command line, and its environment if wanted.
+
+        Args:
+            listed: From `list_processes`.
+            budgets: Limits on the text of all processes together; what is left out is noted in the process.
+            environment: Whether to read the environment.
+        """
+
+    def walk(self, chosen: Sequence[ListedProcess]) -> PageMap:
+        """Walk the page tables of some processes, and those of the kernel.
+
+        Raises:
+            InputError: There is no kernel, or its page tables are of a kind that is not understood.
+        """
+
+    def walk_unlisted(self) -> PageMap:
+        """Walk the page tables that are found in memory, without knowing whose they are.
+
+        Raises:
+            InputError: As for `walk`.
+        """
