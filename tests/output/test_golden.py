@@ -13,7 +13,7 @@ import pytest
 
 from dumpscan import __version__
 from dumpscan.findings import InputStatus, Process, Status
-from dumpscan.memory.kernel.windows.finder import PdbRecord
+from dumpscan.memory.symbols.pdb import PdbRecord
 from dumpscan.memory.symbols.store import SymbolsState
 from dumpscan.output.formats.registry import make_renderer
 from dumpscan.output.formats.render import View

@@ -64,7 +64,7 @@ class Rereading:
         return str(table) != missing.refused
 
     def _find_table(self, pdb: str, guid: str, age: int) -> Path | None:
-        from dumpscan.memory.kernel.windows.finder import PdbRecord  # noqa: PLC0415 - needed where a table was missing
+        from dumpscan.memory.symbols.pdb import PdbRecord  # noqa: PLC0415 - needed where a table was missing
         from dumpscan.memory.symbols.store import SymbolStore  # noqa: PLC0415 - see above
 
         return SymbolStore([Path(each) for each in self._settings.symbols]).find(PdbRecord(pdb, guid, age))
