@@ -211,7 +211,9 @@ class ProcessBuilder:
             entries = self._kernel.memory.take(pages) << np.uint64(PAGE_SHIFT) | np.uint64(USER_DATA)
             for page in (page for block, page in process.absent if names.get(address) == block):
                 if page >= pages:
-                    raise ScenarioError(f"pid {spec.pid}: its {names[address]} has {pages} pages, no page {page}")
+                    raise ScenarioError(
+                        f"pid {spec.pid}: its {names[address]} has {pages} pages; there is no page {page}"
+                    )
                 entries[page] = (0x4000 + page) << paging.PAGEFILE_OFFSET_SHIFT | software
             built.space.set_entries(address, entries)
             built.space.write(address, data)

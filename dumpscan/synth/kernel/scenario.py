@@ -314,7 +314,7 @@ def _check_process(table: Table, process: KernelProcess) -> None:
     spec = process.spec
     for key, text in (("name", spec.name), ("executable", spec.executable)):
         if "\0" in text or (not text and (key == "name" or process.user_space)):
-            raise table.error(key, "expected the name of an executable")
+            raise table.error(key, "expected the name of an executable, without NUL")
     for region in spec.regions:
         if region.splits:
             raise table.error("regions", f"{region.name!r} has splits; a kernel image has pages instead")
@@ -348,7 +348,7 @@ def _parse_paging(table: Table, region: RegionSpec, shared: tuple[str, ...]) -> 
         raise table.error("shared", "what several processes map is paged out by way of prototype entries only")
     if paging.page_size != PAGE_SIZE:
         if special or paging.shared or paging.resident != _PERCENT:
-            raise table.error("pages", "large pages are neither shared nor ever absent")
+            raise table.error("pages", "large pages are neither shared nor absent")
         if region.size % paging.page_size or (region.address or 0) % paging.page_size:
             raise table.error("pages", "the region's address and size must be multiples of its pages")
     return paging

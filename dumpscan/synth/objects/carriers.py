@@ -52,14 +52,14 @@ _ENCODINGS = {
     "utf-32be": "utf-32-be",
 }
 CARRIERS = (*_BINARY, *_TEXT, *_ENCODINGS)
-"""The carriers by the name that a scenario gives. Those that are not base64 or hex carry text."""
+"""The carriers by the name that a scenario gives. All except base64 and hex need text."""
 
 
 def carry(content: bytes, carriers: tuple[str, ...]) -> bytes:
     """Return `content` in one carrier after another.
 
     Raises:
-        ScenarioError: If a carrier is unknown, or carries text and is given other bytes.
+        ScenarioError: If a carrier is unknown, or needs text and gets binary content.
     """
     for name in carriers:
         if name in _BINARY:
@@ -68,7 +68,7 @@ def carry(content: bytes, carriers: tuple[str, ...]) -> bytes:
         if name not in CARRIERS:
             raise ScenarioError(f"unknown carrier {name!r}; expected one of {', '.join(CARRIERS)}")
         if not content.isascii() or b"\0" in content:
-            raise ScenarioError(f"carrier {name!r} carries text, and these bytes are not; give base64 or hex before it")
+            raise ScenarioError(f"carrier {name!r} needs text, but the object is binary; put base64 or hex before it")
         text = content.decode("ascii")
         content = text.encode(_ENCODINGS[name]) if name in _ENCODINGS else _TEXT[name](text).encode()
     return content

@@ -148,8 +148,8 @@ def alternative_name(text: str) -> x509.GeneralName:
             case "URI":
                 return x509.UniformResourceIdentifier(value)
     except ValueError as error:
-        raise ScenarioError(f"{text!r} is no alternative name: {error}") from error
-    raise ScenarioError(f"{text!r} is no alternative name; expected DNS:, IP:, email: or URI: with a value")
+        raise ScenarioError(f"{text!r} is not an alternative name: {error}") from error
+    raise ScenarioError(f"{text!r} is not an alternative name; expected DNS:, IP:, email: or URI: with a value")
 
 
 def _time(moment: datetime) -> bytes:
@@ -162,7 +162,7 @@ def _time(moment: datetime) -> bytes:
 def _extensions(fields: CertificateFields) -> list[bytes]:
     if fields.version < 3:  # noqa: PLR2004 -- extensions came with version 3
         if fields.alternative_names or fields.ca:
-            raise ScenarioError("a version 1 certificate has no extensions: no alternative names, no ca")
+            raise ScenarioError("a version 1 certificate has no extensions; leave out alternative_names and ca")
         return []
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=fields.ca, path_length=None), True),
@@ -184,7 +184,7 @@ def _signature_algorithm(signer: KeyPair) -> bytes:
     if signer.algorithm == "EC":
         return _ECDSA[signer.bits][0]
     if signer.algorithm not in _ALGORITHMS:
-        raise ScenarioError(f"a key of algorithm {signer.algorithm} cannot sign: name an issuer")
+        raise ScenarioError(f"a key of algorithm {signer.algorithm} cannot sign; give an issuer")
     return _ALGORITHMS[signer.algorithm]
 
 
@@ -204,4 +204,4 @@ def _sign(signer: KeyPair, body: bytes) -> bytes:
             r, s = dsa_signature((group.p, group.q, group.g), numbers.x, digest, source)
             return der.sequence(der.integer(r), der.integer(s))
         case _:
-            raise ScenarioError("an RSA key with more than two primes cannot sign: name an issuer")
+            raise ScenarioError("an RSA key with more than two primes cannot sign; give an issuer")

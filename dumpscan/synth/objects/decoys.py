@@ -33,7 +33,7 @@ def _garbled_certificate(spec: ObjectSpec, seed: str) -> bytes:
 def _broken_modulus(spec: ObjectSpec, seed: str) -> bytes:
     key = key_of(spec, seed).private
     if not isinstance(key, RSAPrivateKey):
-        raise ScenarioError(f"this decoy is made of an RSA key, not of {spec.algorithm!r}")
+        raise ScenarioError(f"this decoy needs an RSA key, not {spec.algorithm!r}")
     members = rsa_members(key)
     return pkcs1(members | {"n": members["n"] + 2})
 

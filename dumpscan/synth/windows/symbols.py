@@ -71,7 +71,7 @@ class KernelSymbols:
         except (KeyError, TypeError, ValueError) as error:
             raise MissingSymbolError(f"the symbol table is not one of a Windows kernel: {error} is missing") from error
         if not _GUID.fullmatch(self.pdb_guid) or not 0 <= self.pdb_age < 1 << 32:
-            raise MissingSymbolError(f"{self.pdb_guid!r}, {self.pdb_age} is no GUID and age of a PDB")
+            raise MissingSymbolError(f"{self.pdb_guid!r} and {self.pdb_age} are not the GUID and age of a PDB")
         self._fields: dict[tuple[str, str], StructField] = {}
 
     def has(self, structure: str, path: str = "") -> bool:
@@ -92,7 +92,7 @@ class KernelSymbols:
         except (KeyError, TypeError, ValueError) as error:
             raise MissingSymbolError(f"the symbol table has no {structure}") from error
         if not 0 < size <= _MAX_STRUCTURE:
-            raise MissingSymbolError(f"the symbol table says that {structure} has {size} bytes")
+            raise MissingSymbolError(f"the symbol table gives {structure} {size} bytes; expected 1 to {_MAX_STRUCTURE}")
         return size
 
     def has_symbol(self, name: str) -> bool:
@@ -106,7 +106,9 @@ class KernelSymbols:
         except (KeyError, TypeError, ValueError) as error:
             raise MissingSymbolError(f"the symbol table has no symbol {name}") from error
         if not 0 < rva < _MAX_IMAGE:
-            raise MissingSymbolError(f"the symbol table says that {name} lies at {rva:#x} in the kernel's image")
+            raise MissingSymbolError(
+                f"the symbol table puts {name} at {rva:#x}; expected an address below {_MAX_IMAGE:#x}"
+            )
         return rva
 
     def field(self, structure: str, path: str) -> StructField:
@@ -122,7 +124,7 @@ class KernelSymbols:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise MissingSymbolError(f"the symbol table has no {structure}.{path}") from error
             if found.offset < 0 or found.offset + found.size > self.size(structure) or found.end_bit > 8 * found.size:
-                raise MissingSymbolError(f"the symbol table says that {structure}.{path} lies outside {structure}")
+                raise MissingSymbolError(f"the symbol table puts {structure}.{path} outside {structure}")
         return found
 
     def _walk(self, structure: str, names: list[str]) -> StructField:

@@ -70,7 +70,7 @@ def load_table(path: Path, default: Profile) -> SymbolTable:
         for name in _NEEDED:
             symbols.rva(name)
     except (lzma.LZMAError, ValueError, RecursionError) as error:
-        raise InputError(path, f"no symbol table (.json or .json.xz): {error}") from error
+        raise InputError(path, f"not a symbol table (.json or .json.xz): {error}") from error
     except MissingSymbolError as error:
         raise InputError(path, str(error)) from error
     packed = content if text is not content else lzma.compress(content, preset=6)

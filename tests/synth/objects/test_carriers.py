@@ -76,5 +76,5 @@ def test_binary_content_needs_a_binary_carrier_first() -> None:
     content = bytes(range(256))
     assert bytes.fromhex(json.loads(carry(content, ("hex", "json")))) == content
     for carriers in (("json",), ("utf-16le",), ("hex", "utf-16le", "json")):
-        with pytest.raises(ScenarioError, match="carries text"):
+        with pytest.raises(ScenarioError, match="needs text"):
             carry(content, carriers)

@@ -148,7 +148,7 @@ def test_truth_is_json_without_key_material() -> None:
         (ObjectSpec(kind="private_key", encoding="ppk-3", algorithm="ec-secp256k1"), "cannot hold .* secp256k1"),
         (ObjectSpec(kind="private_key", encoding="pkcs1-stale-qi", algorithm="rsa-2048-3-primes"), "cannot hold"),
         (ObjectSpec(kind="certificate", algorithm="rsa-2048-3-primes"), "more than two primes cannot sign"),
-        (ObjectSpec(kind="certificate", algorithm="ed25519", carriers=("json",)), "carrier 'json' carries text"),
+        (ObjectSpec(kind="certificate", algorithm="ed25519", carriers=("json",)), "carrier 'json' needs text"),
         (ObjectSpec(kind="certificate", algorithm="ed25519", carriers=("zip",)), "unknown carrier 'zip'"),
         (ObjectSpec(kind="public_key", algorithm="ec-p256", carriers=("hex",)), "has no carriers"),
         (ObjectSpec(kind="decoy", algorithm="ed25519", encoding="broken-modulus"), "RSA key"),

@@ -121,7 +121,7 @@ def make_symcrypt(
         raise ScenarioError(f"unknown build {build!r}; expected one of {', '.join(BUILDS)}")
     abi, private = BUILDS[build], key.private
     if wrapped and not isinstance(private, rsa.RSAPrivateKey):
-        raise ScenarioError("only RSA keys have a handle of this kind")
+        raise ScenarioError("only an RSA key has a provider's handle; leave out wrapped")
     if isinstance(private, rsa.RSAPrivateKey):
         made = _object(abi, _rsa(abi, private, public_only=public_only, wrapped=wrapped), wrapped=wrapped)
         return replace(made, parts=_rsa_parts(abi, made.at(0)))
@@ -137,7 +137,7 @@ def make_symcrypt(
         return _with_ec_parts(_object(abi, _ec(abi, "curve25519", (u, 0), scalar, seed)))
     if isinstance(private, dsa.DSAPrivateKey) and not public_only:
         return _object(abi, _dsa(abi, private))
-    raise ScenarioError(f"SymCrypt holds no such {key.algorithm} key")
+    raise ScenarioError(f"SymCrypt has no such {key.algorithm} key; expected RSA, DSA, X25519 or a NIST curve")
 
 
 def make_aes(key: bytes, build: str) -> SymcryptObject:
@@ -147,7 +147,8 @@ def make_aes(key: bytes, build: str) -> SymcryptObject:
         ScenarioError: If there is no such build, or the key has another size.
     """
     if build not in BUILDS or len(key) not in (16, 24, 32):
-        raise ScenarioError(f"an AES key of {len(key) * 8} bits in {build!r} cannot be made")
+        expected = f"expected 128, 192 or 256 bits and one of {', '.join(BUILDS)}"
+        raise ScenarioError(f"an AES key of {len(key) * 8} bits as {build!r}; {expected}")
     abi = BUILDS[build]
     return _object(abi, lambda address: [symcrypt.aes_key(abi, address, key)])
 
