@@ -11,7 +11,7 @@ import pytest
 from support.corpus import ROOT
 
 FLOORS = (
-    {"_version", "exceptions", "findings", "files", "model"},
+    {"_version", "exceptions", "findings", "files", "model", "scratch"},
     {"memory"},
     {"scan"},
     {"artifacts"},

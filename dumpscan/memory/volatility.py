@@ -10,7 +10,6 @@ import logging
 import os
 import pkgutil
 import sys
-import tempfile
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dumpscan.exceptions import DumpscanError
 from dumpscan.files import make_private
 from dumpscan.memory.user_dirs import cache_directory
+from dumpscan.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class _Ear(logging.Handler):
 
 
 _ear = _Ear()
-_substitutes: list[tempfile.TemporaryDirectory[str]] = []
+_substitutes: list[ScratchDirectory] = []
 """Replacement for a cache directory that cannot be made; removed when the program ends."""
 
 
@@ -103,7 +103,7 @@ def load(cache: Path | None = None) -> Volatility:
     # Importing its constants makes a cache directory at once, and fails below a home directory that is not writable,
     # as on many forensic workstations. It takes the directory's parent from one of the variables below.
     if not writable:
-        _substitutes.append(tempfile.TemporaryDirectory(prefix="dumpscan-"))
+        _substitutes.append(ScratchDirectory())
     parent = str(directory) if writable else _substitutes[-1].name
     names = ("XDG_CACHE_HOME", "APPDATA")
     before = {name: os.environ.get(name) for name in names}

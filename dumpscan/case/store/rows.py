@@ -147,7 +147,7 @@ def _read_details(row: Row, cls: type, names: Iterable[str]) -> dict[str, Any]:
     """Undo `_details`; case files of version 1 have none."""
     if "details" not in row:
         return {}
-    details = row.object("details")
+    details = row.nested("details")
     return _read(details, cls, [name for name in names if name in details])
 
 
@@ -245,7 +245,7 @@ def location_of(row: Row, file: str, process: Process | None) -> Location:
         region=None if region_start is None else (region_start, row.number("region_size")),
         module=row.optional(row.text, "module"),
         process=process,
-        key_object=row.optional(lambda column: _key_object_of(row.object(column)), "key_object"),
+        key_object=row.optional(lambda column: _key_object_of(row.nested(column)), "key_object"),
     )
 
 

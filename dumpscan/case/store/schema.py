@@ -332,10 +332,13 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
         if triggers is not None:
             raise CaseError(f"{path}: the case file was changed: it has a trigger, which dumpscan never makes")
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        orphan = connection.execute("SELECT * FROM pragma_foreign_key_check LIMIT 1").fetchone()
     except (sqlite3.Error, UnicodeError) as error:
         raise CaseError(f"{path}: the case file is damaged: {error}") from error
     if problem != "ok":
         raise CaseError(f"{path}: the case file is damaged: {' '.join(str(problem).split())}")
+    if orphan is not None:
+        raise CaseError(f"{path}: the case file is damaged: a row of {orphan[0]} belongs to no row of {orphan[2]}")
 
 
 def _objects(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:

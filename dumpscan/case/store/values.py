@@ -169,10 +169,8 @@ class Row:
     def choice(self, column: str, choices: type[Choice]) -> Choice:
         """Return a member of an enumeration."""
         value = self._value(column)
-        try:
-            return choices(value)
-        except ValueError:
-            return self.refuse(column, f"one of {', '.join(choices)}")
+        found = next((choice for choice in choices if choice == value), None)
+        return self.refuse(column, f"one of {', '.join(choices)}") if found is None else found
 
     def texts(self, column: str) -> tuple[str, ...]:
         """Return a list of texts."""
@@ -195,7 +193,7 @@ class Row:
             return tuple((offset, length) for offset, length in values)
         return self.refuse(column, "a JSON list of pairs of an offset and a length")
 
-    def object(self, column: str) -> Row:
+    def nested(self, column: str) -> Row:
         """Return a JSON object."""
         value = self.json(column)
         if isinstance(value, dict):

@@ -12,6 +12,7 @@ from dumpscan.case.triage.inputs import list_inputs
 from dumpscan.case.triage.task import Task
 from dumpscan.case.triage.workers import Pool
 from dumpscan.findings import PrivateKey, Status
+from dumpscan.scratch import remove_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +88,8 @@ def triage(
         CaseError: The case cannot be written, or the workers cannot be reached.
         DumpscanError: Something that a URL needs is not installed.
     """
+    for directory in {settings.scratch, None}:
+        remove_abandoned(directory)
     known = writer.known()
     rereading = Rereading(settings)
     statuses: dict[str, Status] = {}

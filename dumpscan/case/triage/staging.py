@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.exceptions import DumpscanError, InputError, reason
 from dumpscan.memory.open import HEAD_SIZE, format_of
+from dumpscan.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,16 +66,23 @@ def staged(path: str, size: int | None, scratch: str | None, limit: int) -> Iter
     if size is not None and size > limit:
         raise InputError(path, f"has {size} bytes; no more than {limit} may be fetched (--scratch-limit)")
     system, name = file_system(path)
-    with tempfile.TemporaryDirectory(prefix="dumpscan-", dir=scratch) as directory:
-        target = Path(directory) / "dump"
+    with _scratch(path, scratch) as directory:
+        target = directory.path / "dump"
         try:
             with system.open(name, "rb") as source, target.open("wb") as out:
-                _copy(path, source, out, limit, directory)
+                _copy(path, source, out, limit, directory.name)
         except DumpscanError:
             raise
         except Exception as error:  # whatever a protocol's library raises
             raise InputError(path, f"cannot be fetched: {type(error).__name__}: {error}") from error
         yield target
+
+
+def _scratch(path: str, parent: str | None) -> ScratchDirectory:
+    try:
+        return ScratchDirectory(parent)
+    except OSError as error:
+        raise InputError(path, f"cannot be fetched: no scratch directory can be made: {reason(error)}") from error
 
 
 def _copy(path: str, source: Any, out: Any, limit: int, directory: str) -> None:  # noqa: ANN401 - fsspec has no types

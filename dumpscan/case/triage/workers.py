@@ -12,9 +12,12 @@ import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing.connection import wait as wait_for_any
 from typing import TYPE_CHECKING, Any, Protocol
+
+from dumpscan.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -30,6 +33,8 @@ _MOST_PROCESSES = 61 if os.name == "nt" else 1024
 """Windows cannot wait for more (`ProcessPoolExecutor`'s documentation)."""
 _UNIT = "dumpscan.case.triage.unit"
 """Module that reads a file."""
+_MAX_SOCKET_DIRECTORY = 80
+"""Characters: names of sockets end at 104 on some systems, and `multiprocessing` adds one of its own."""
 _AHEAD = 2
 """Files that are handed out for each process: one to read, one so that it need not wait."""
 
@@ -122,15 +127,46 @@ def _finished(running: dict[Future[DumpResult], Task], poll: Callable[[], None])
 
 
 def _context() -> SpawnContext | ForkServerContext:
-    """Return how processes are started: never forked from us, since that inherits locks and threads in any state.
+    """Return how processes are started: never forked from this one, since that inherits locks and threads in any state.
 
     Where there is a fork server, it imports once what all of them need.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker  # noqa: PLC0415 - not on Windows
+
+    _keep_sockets_in_scratch()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_UNIT])
+    resource_tracker.ensure_running()  # first: it unblocks interrupts when it is done
+    with _without_interrupts():
+        forkserver.ensure_running()
     return context
+
+
+def _keep_sockets_in_scratch() -> None:
+    """Let `multiprocessing` use a directory that the next run removes if this one is killed."""
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way
+    if "tempdir" not in config:
+        with suppress(OSError):
+            directory = _sockets()
+            if len(directory.name) <= _MAX_SOCKET_DIRECTORY:
+                config["tempdir"] = directory.name
+
+
+@cache
+def _sockets() -> ScratchDirectory:
+    return ScratchDirectory()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach; the coordinator is interrupted, and ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

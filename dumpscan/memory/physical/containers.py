@@ -7,10 +7,8 @@ only say what lies where; all bytes are read from the mapped file. Windows crash
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dumpscan.exceptions import InputError, reason
@@ -20,9 +18,11 @@ from dumpscan.memory.physical.crash_dump import open_crash_dump
 from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage
 from dumpscan.model.windows import c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SIZE
+from dumpscan.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from dumpscan.memory.volatility import Volatility
 
@@ -168,8 +168,11 @@ def _runs(path: Path, context: Volatility, name: str) -> Iterator[tuple[int, int
 
 def _unpacked(file: MappedFile, layer: Volatility, image_format: str) -> PhysicalImage:
     """Write a compressed image's memory into a temporary file, sparse where it is zero, and map that file instead."""
-    directory = tempfile.TemporaryDirectory(prefix="dumpscan-")
-    target = Path(directory.name) / "physical.raw"
+    try:
+        directory = ScratchDirectory()
+    except OSError as error:
+        raise InputError(file.path, f"cannot be unpacked: {reason(error)}") from error
+    target = directory.path / "physical.raw"
     try:
         with target.open("wb") as out:
             runs = _unpack(file, layer, out)

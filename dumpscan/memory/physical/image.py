@@ -19,13 +19,13 @@ from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
-    from tempfile import TemporaryDirectory
     from types import TracebackType
 
     from numpy.typing import NDArray
 
     from dumpscan.findings import Process
     from dumpscan.memory.mapped_file import MappedFile
+    from dumpscan.scratch import ScratchDirectory
 
     Frames = NDArray[np.int64]
     Bytes = NDArray[np.uint8]
@@ -72,7 +72,7 @@ class PhysicalImage:
         image_format: str,
         path: Path,
         in_file: bool = True,
-        unpacked_in: TemporaryDirectory[str] | None = None,
+        unpacked_in: ScratchDirectory | None = None,
     ) -> None:
         self._file = file
         self._unpacked_in = unpacked_in

@@ -14,7 +14,6 @@ import json
 import lzma
 import re
 import tarfile
-import tempfile
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
 from dumpscan.files import write_whole
 from dumpscan.memory import volatility
 from dumpscan.memory.symbols.json_limits import JsonLimits
+from dumpscan.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -295,8 +295,8 @@ def _convert(name: str, data: bytes) -> bytes:
     _require_sound_container(name, data)
     volatility.load()
     heard: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="dumpscan-") as directory, volatility.listening(heard):
-        path = Path(directory) / "symbols.pdb"
+    with ScratchDirectory() as directory, volatility.listening(heard):
+        path = directory.path / "symbols.pdb"
         path.write_bytes(data)
         try:
             table, pdb = _table_of(path)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError
 from dumpscan.memory.symbols.files import MAX_FILE_BYTES, add_tables
 from dumpscan.memory.symbols.store import SYMBOL_SERVER, user_store
+from dumpscan.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dumpscan.memory.symbols.pdb import PdbRecord
 
 _TIMEOUT = 30.0
@@ -40,8 +41,8 @@ def download(pdb: PdbRecord, *, server: str = SYMBOL_SERVER) -> Path:
             data = answer.read(MAX_FILE_BYTES + 1)
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise DumpscanError(f"{address}: cannot be fetched: {getattr(error, 'reason', error)}") from error
-    with tempfile.TemporaryDirectory(prefix="dumpscan-") as directory:
-        path = Path(directory) / pdb.name
+    with ScratchDirectory() as directory:
+        path = directory.path / pdb.name
         path.write_bytes(data)
         added, _ = add_tables(path, user_store())
     found = added[0]

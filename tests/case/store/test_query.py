@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dumpscan.case.records import CaseError
-from dumpscan.case.store.query import query
+from dumpscan.case.store.query import _answer, query
 from support import output_samples as samples
 from support.case_samples import result, write_case
 
@@ -91,3 +96,60 @@ def test_answers_are_bounded(case: Path) -> None:
     assert not query(case, f"{counting} LIMIT 10", most_rows=10).cut
     with pytest.raises(CaseError, match="takes more than"):
         query(case, counting.replace("SELECT i FROM", "SELECT sum(i) FROM"), seconds=0.2)
+
+
+def test_one_function_that_takes_hours_is_ended(case: Path) -> None:
+    # SQLite's own way to interrupt a question is not tried within a function: 4 MB are looked for in 8 MB.
+    hours = "SELECT instr(hex(printf('%.*c', 4000000, 'x')), hex(printf('%.*c', 2000000, 'x')) || '1')"
+    with pytest.raises(CaseError, match="takes more than"):
+        query(case, hours, seconds=0.5)
+
+
+def test_a_view_without_an_end_is_ended(case: Path) -> None:
+    with closing(sqlite3.connect(case)) as connection:
+        connection.execute("ALTER TABLE dumps RENAME TO kept")
+        connection.execute(
+            "CREATE VIEW dumps AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+        )
+    with pytest.raises(CaseError, match="takes more than"):
+        query(case, "SELECT count(*) FROM dumps", seconds=0.5)
+
+
+def test_memory_is_bounded(case: Path) -> None:
+    sql = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) "
+        "SELECT printf('%.*c', 1000000, 'x') || i AS x FROM n ORDER BY x DESC"
+    )
+    request = {"path": str(case), "sql": sql, "most_rows": 1, "seconds": 250}
+    program = "from dumpscan.case.store import query; query._MAX_HEAP_BYTES = 32 << 20; query.main()"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, check=True)
+    assert b"too much memory" in done.stdout
+
+
+def test_an_answer_that_is_too_large_is_cut(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.case.store.query.MAX_ANSWER_BYTES", 1000)
+    columns, rows, cut = _answer(case, "SELECT printf('%.*c', 300, 'x') FROM locations", 100)
+    assert (columns, len(rows), cut) == (("printf('%.*c', 300, 'x')",), 2, True)  # type: ignore[arg-type]
+
+
+def test_nothing_of_the_current_directory_is_run(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("sqlite3", "json", "dumpscan", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("import os; os._exit(3)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert query(case, "SELECT 1").rows == ((1,),)
+
+
+def test_a_process_that_answers_ends_when_nobody_waits_for_it(case: Path) -> None:
+    sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
+    request = {"path": str(case), "sql": sql, "most_rows": 1, "seconds": -1.5}
+    command = [sys.executable, "-c", "from dumpscan.case.store.query import main; main()"]
+    done = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == b"\n"
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1e300])
+def test_any_time_limit(case: Path, seconds: float) -> None:
+    assert query(case, "SELECT 1", seconds=seconds).rows == ((1,),)

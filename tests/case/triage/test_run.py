@@ -23,6 +23,7 @@ from dumpscan.case.triage.run import TriageOutcome, TriageProgress, triage
 from dumpscan.case.triage.task import ReadSettings
 from dumpscan.case.triage.workers import Here
 from dumpscan.findings import Status
+from dumpscan.synth.minidump.builder import MinidumpBuilder
 from support.corpus import ROOT, corpus_dumps
 from support.kernel_images import build_lab
 
@@ -276,3 +277,70 @@ def test_show_and_query(tmp_path: Path) -> None:
     assert table[0].split() == ["path", "size"]
     assert table[1].split() == [str(SAMPLE), str(SAMPLE.stat().st_size)]
     assert dumpscan("case", "query", case, "SELECT '=1+1' AS x", "--format", "csv").stdout == "x\n'=1+1\n"
+
+
+def test_environments_are_announced_masked_or_left_out(tmp_path: Path) -> None:
+    dump, case = tmp_path / "a.dmp", tmp_path / "case.db"
+    builder = MinidumpBuilder("x64", pid=1)
+    builder.add_thread(1)
+    builder.add_process(
+        command_line="a.exe", environment=["NAME=value", "DB_PASSWORD=hunter2hunter2"], image_path="C:\\a.exe"
+    )
+    builder.write(dump)
+    said = "--no-environment leaves them out"
+    first = dumpscan("triage", dump, "-c", case)
+    assert first.stderr.count(said) == 1
+    assert first.stderr.startswith("dumpscan: note: environment variables")
+    assert said not in dumpscan("triage", dump, "-c", case).stderr  # nothing was read
+    assert said not in dumpscan("triage", dump, "-c", case, "--again", "-q").stderr
+    assert b"hunter2hunter2" in case.read_bytes()
+
+    masked = dumpscan("triage", dump, "-c", case, "--mask-environment")
+    assert "1 files read" in masked.stderr
+    assert said not in masked.stderr
+    with Case.open(case) as opened:
+        (record,) = opened.dumps()
+    assert record.settings["environment"] == "masked"
+    assert record.processes[0].environment == ("NAME=value", "DB_PASSWORD=[masked]")
+    assert b"hunter2hunter2" not in case.read_bytes()
+
+    left_out = dumpscan("triage", dump, "-c", case, "--no-environment")
+    assert said not in left_out.stderr
+    assert b"NAME=value" not in case.read_bytes()
+    with Case.open(case) as opened:
+        assert opened.dumps()[0].settings["environment"] == "left out"
+    assert dumpscan("triage", dump, "-c", case, "--no-environment", "--mask-environment").returncode == 2
+
+
+def test_an_unreadable_file_counts_more_than_a_damaged_one(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.dmp"
+    cut.write_bytes(SAMPLE.read_bytes()[:60_000])
+    for names in ((cut, tmp_path / "absent"), (tmp_path / "absent", cut), (tmp_path / "absent", cut, SAMPLE)):
+        assert dumpscan("triage", *names, "-c", tmp_path / "case.db").returncode == 1
+    assert dumpscan("triage", cut, SAMPLE, "-c", tmp_path / "case.db").returncode == 3
+
+
+def test_a_pipe_among_the_dumps_is_reported_and_not_waited_for(tmp_path: Path) -> None:
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    os.mkfifo(dumps / "pipe.dmp")
+    shutil.copy(SAMPLE, dumps / "a.dmp")
+    done = dumpscan("triage", dumps, "-c", tmp_path / "case.db")
+    assert done.returncode == 0
+    with Case.open(tmp_path / "case.db") as case:
+        statuses = {dump.path.rpartition(os.sep)[2]: (dump.status, dump.problems) for dump in case.dumps()}
+    assert statuses == {"a.dmp": (Status.OK, ()), "pipe.dmp": (Status.OTHER, ("no regular file",))}
+    named = dumpscan("triage", dumps / "pipe.dmp", "-c", tmp_path / "case.db")
+    assert named.returncode == 1
+    assert "no dump" in named.stderr
+
+
+@pytest.mark.parametrize("name", ["", "/", "a" * 300, "a" * 250])
+def test_a_case_that_cannot_have_this_name(tmp_path: Path, name: str) -> None:
+    case = name if name in {"", "/"} else tmp_path / name
+    for arguments in (("triage", SAMPLE, "-c", case), ("case", "show", case), ("report", case, "-o", tmp_path / "r")):
+        done = dumpscan(*arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith("dumpscan: error: ")
+        assert "directory" in done.stderr or "too long" in done.stderr or "no such case" in done.stderr
+    assert list(tmp_path.iterdir()) == []

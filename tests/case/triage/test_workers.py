@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +16,11 @@ from dumpscan.case.triage.task import ReadSettings, Task
 from dumpscan.case.triage.unit import read_dump
 from dumpscan.case.triage.workers import Here, Pool
 from dumpscan.findings import Status
+from dumpscan.scratch import remove_abandoned
 from support.corpus import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SAMPLE = ROOT / "sample_dumps" / "webserver.dmp"
 
@@ -59,7 +65,7 @@ def test_a_file_that_kills_its_reader_harms_no_other(tmp_path: Path, monkeypatch
 
 
 STUCK = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from dumpscan.case.triage import workers
 from dumpscan.case.triage.task import ReadSettings, Task
@@ -69,6 +75,7 @@ def stuck(task):
     time.sleep(600)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been started with SIGINT ignored
     workers._work = stuck
     task = Task(path=sys.argv[1], size=1, modified_ns=1, settings=ReadSettings())
     for _ in workers.Pool(1).results([task], lambda size: None):
@@ -84,10 +91,9 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_for(condition: object) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it never happened"
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait for as long as it takes: the suite's time limit ends a test that would wait for ever."""
+    while not condition():
         time.sleep(0.02)
 
 
@@ -101,8 +107,86 @@ def test_readers_end_with_their_coordinator(tmp_path: Path, sign: signal.Signals
         reader = int(said.read_text())
         assert alive(reader)
         coordinator.send_signal(sign)
-        coordinator.wait(60)
+        coordinator.wait()
     wait_for(lambda: not alive(reader))
+
+
+IGNORING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see who is alive")
+def test_readers_end_with_a_coordinator_that_was_started_with_sigint_ignored(tmp_path: Path) -> None:
+    script, said = tmp_path / "stuck.py", tmp_path / "pid"
+    script.write_text(STUCK)
+    command = [sys.executable, "-c", IGNORING, str(script), str(said)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as coordinator:
+        wait_for(lambda: said.exists() and said.read_text())
+        reader = int(said.read_text())
+        coordinator.send_signal(signal.SIGINT)
+        coordinator.wait()
+    wait_for(lambda: not alive(reader))
+
+
+INTERRUPTED = """
+import sys
+from dumpscan.case.triage import workers
+from dumpscan.case.triage.task import ReadSettings, Task
+
+if __name__ == "__main__":
+    workers._UNIT = "interrupted"
+    task = Task(path=sys.argv[1], size=1, modified_ns=1, settings=ReadSettings())
+    for result in workers.Pool(1).results([task], lambda size: None):
+        if result is not None:
+            print(result.record.status.value)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there is no fork server on Windows")
+def test_an_interrupt_while_processes_start_is_the_coordinators(tmp_path: Path) -> None:
+    """Ctrl-C reaches all processes of a terminal, also those that are still importing what they need."""
+    (tmp_path / "interrupted.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    done = subprocess.run(
+        [sys.executable, str(script), str(SAMPLE)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("ok\n", "")
+
+
+SPAWNS = """
+import os, sys, time
+from pathlib import Path
+from dumpscan.case.triage.workers import _context
+if __name__ == "__main__":
+    _context()
+    Path(sys.argv[1]).write_text("ready")
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_what_a_killed_coordinator_leaves_is_removed_by_the_next(tmp_path: Path) -> None:
+    script, said = tmp_path / "spawns.py", tmp_path / "said"
+    script.write_text(SPAWNS)
+    with TemporaryDirectory(prefix="t") as name:  # names of sockets are short
+        directory = Path(name)
+        environment = {**os.environ, "TMPDIR": name}
+        with subprocess.Popen([sys.executable, str(script), str(said)], env=environment) as coordinator:
+            wait_for(said.exists)
+            remove_abandoned(directory)
+            assert list(directory.iterdir())  # it lives
+            coordinator.kill()
+        assert list(directory.iterdir())
+        remove_abandoned(directory)
+        assert list(directory.iterdir()) == []
 
 
 def test_an_abandoned_pool_ends(tmp_path: Path) -> None:
