@@ -11,6 +11,7 @@ from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.effort import charge_power
 from dumpscan.artifacts.keys import encode as key_encode
+from dumpscan.artifacts.keys.randomness import looks_random
 
 if TYPE_CHECKING:
     from dumpscan.findings import PrivateKey
@@ -19,6 +20,8 @@ LEAST_BITS, MOST_BITS = 512, 8192
 """Of the prime: the largest group of RFC 7919 has 8192 bits, and a larger one would take seconds to prove."""
 MOST_BYTES = MOST_BITS // 8 + 1
 """Of an INTEGER in a key, with its sign."""
+_JUDGED = 64
+"""Bytes of a private value by which it is seen whether it is random; it may have as many as the prime."""
 
 _PKCS3, _X942 = bytes.fromhex("06092a864886f70d010301"), bytes.fromhex("06072a8648ce3e0201")
 
@@ -30,16 +33,18 @@ def dh_key(*, p: int, g: int, x: int, y: int | None = None, q: int | None = None
         p: The prime.
         g: The generator.
         x: The private value.
-        y: The public value, where it was stored; without it nothing proves x, and `proof` is empty.
+        y: The public value, where it was stored; without it nothing proves x, and the key's `proof` is empty.
         q: The order of g, where it was stored.
 
     Raises:
-        RefusedError: If the numbers do not belong together.
+        RefusedError: The numbers do not belong together, or there is no public value and x does not look random.
     """
     if not LEAST_BITS <= p.bit_length() <= MOST_BITS or not p & 1:
         raise RefusedError("no Diffie-Hellman group of a size in use")
     if not (1 < g < p - 1 and 1 < x < p - 1):
         raise RefusedError("a number out of the group's range")
+    if y is None and not looks_random(x.to_bytes((x.bit_length() + 7) // 8, "big")[:_JUDGED]):
+        raise RefusedError("nothing vouches for the private value, and it is not random")
     proof = []
     charge_power(p.bit_length(), x.bit_length())
     if q is not None:

@@ -14,6 +14,7 @@ from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys import encode as key_encode
 from dumpscan.artifacts.keys.algorithms import ml_dsa, ml_kem
+from dumpscan.artifacts.keys.randomness import looks_random
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ def read_key(
     private: bytes,
     public: bytes | None,
 ) -> PrivateKey:
-    """Prove a key by whatever is stored beside its seed; a seed alone has nothing to check, and its `proof` is empty.
+    """Prove a key by whatever is stored beside its seed. A seed alone has nothing to check; its `proof` is empty.
 
     Args:
         parameters: The parameter set.
@@ -42,12 +43,14 @@ def read_key(
         public: The public key, where it was stored.
 
     Raises:
-        RefusedError: If it is no such key, or its parts do not belong together.
+        RefusedError: It is no such key, its parts do not belong together, or a seed alone does not look random.
     """
     if others:
         raise RefusedError("parameters that the algorithm does not have")
     seed, expanded, behind = _parts(parameters, private)
     proof: list[str] = []
+    if not expanded and not public and not looks_random(seed):
+        raise RefusedError("nothing vouches for the seed, and it is not random")
     if seed:
         content = key_encode.tlv(_SEED, seed)
         made, derived = parameters.expand(seed)

@@ -90,6 +90,14 @@ def test_what_does_not_belong_together_is_no_key(data: bytes) -> None:
     assert not detect(DETECTORS, data)
 
 
+@pytest.mark.parametrize(
+    "x", [2, 1 << 500, int.from_bytes(b"the prefix is a constant, and this is text" * 2, "big"), int("ff" * 40, 16)]
+)
+def test_a_value_that_is_not_random_needs_its_public_value(x: int) -> None:
+    assert not detect(DETECTORS, _pkcs8(PKCS3, (DH.p, DH.g), x))
+    assert _key(_pkcs8(PKCS3, (DH.p, DH.g), x, pow(DH.g, x, DH.p))).proof
+
+
 def test_structures_that_are_none() -> None:
     whole = _pkcs8(PKCS3, (DH.p, DH.g), DH.x)
     version, (_, algorithm), private = parts_of(parts_of(whole)[0][1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from hashlib import sha256, sha512
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,7 +40,7 @@ LIBRARY = {
 
 
 def _seed(name: str) -> bytes:
-    return bytes(range(SETS[name][0].seed_size))
+    return sha512(name.encode()).digest()[: SETS[name][0].seed_size]
 
 
 def _pkcs8(identifier: bytes, content: bytes, public: bytes = b"") -> bytes:
@@ -101,7 +101,7 @@ def test_the_library_derives_the_same_public_key(name: str, round_number: int) -
 
 def test_ml_kem_512_by_the_example_of_its_rfc() -> None:
     """RFC 9935, appendix C, whose seeds are 00 01 02 ...; the hashes are of what kyber-py 1.2 makes of them, too."""
-    expanded, public = ml_kem.ML_KEM_512.expand(_seed("ML-KEM-512"))
+    expanded, public = ml_kem.ML_KEM_512.expand(bytes(range(64)))
     assert sha256(expanded).hexdigest() == "17fb29b8c4baf74fb81eea15ffd583b3e37f5a5b8dcf6db96c72c3b3751d6f17"
     assert public[:12].hex() == "3995815e597d104355cf29aa"
 
@@ -117,6 +117,20 @@ def test_one_changed_byte_of_the_expanded_key_is_seen(name: str) -> None:
         assert bool(detect(DETECTORS, _pkcs8(identifier, tlv(4, changed)))) == (at in free)
         both = tlv(0x30, tlv(4, _seed(name)), tlv(4, changed))
         assert not detect(DETECTORS, _pkcs8(identifier, both))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_seed_that_is_not_random_needs_something_beside_it(name: str) -> None:
+    """A program keeps the bytes before a seed as a constant; what lies behind that is no seed."""
+    parameters, identifier = SETS[name]
+    text = b"Invalid length of the private key given: expected a seed, found something"
+    for filler in (bytes(64), b"\xff" * 64, bytes(range(64)), text):
+        seed = filler[: parameters.seed_size]
+        expanded, public = parameters.expand(seed)
+        assert not detect(DETECTORS, _pkcs8(identifier, tlv(0x80, seed)))
+        assert not detect(DETECTORS, _pkcs8(identifier, seed))
+        assert _key(_pkcs8(identifier, tlv(0x80, seed), public)).proof
+        assert _key(_pkcs8(identifier, tlv(0x30, tlv(4, seed), tlv(4, expanded)))).proof
 
 
 @pytest.mark.parametrize("name", SETS)
