@@ -16,6 +16,7 @@ from dumpscan.artifacts.keys.openpgp import secret_keys as openpgp
 from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty
 from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.openssh import shielded
+from dumpscan.artifacts.openssl import detectors as big_numbers
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
 from dumpscan.artifacts.text import pem
 from dumpscan.artifacts.x509 import certificate
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
-    from dumpscan.artifacts.decoded import Detector
+    from dumpscan.artifacts.decoded import Detector, GroupDetector
     from dumpscan.findings import Finding, Location
 
 X509_DETECTORS: tuple[Detector, ...] = (
@@ -49,6 +50,9 @@ X509_DETECTORS: tuple[Detector, ...] = (
 LIBRARY_DETECTORS: tuple[Detector, ...] = (*symcrypt.DETECTORS, *shielded.DETECTORS)
 """Keys as cryptographic libraries hold them."""
 
+GROUP_DETECTORS: tuple[GroupDetector, ...] = (*big_numbers.GROUP_DETECTORS,)
+"""Keys that only several places of memory tell together: a pass of their own over memory."""
+
 AES_DETECTORS: tuple[Detector, ...] = (*aes.DETECTORS,)
 """AES keys by their schedules: a pass of their own over memory."""
 
@@ -63,6 +67,7 @@ class Search:
         kinds: The findings that are shown.
         of_library: Whether only keys that lie in some place as an object of SymCrypt are shown.
         nothing: What to say when nothing was found.
+        groups: What is looked for that only several places tell together.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Search:
     kinds: tuple[type[Finding], ...]
     of_library: bool
     nothing: str
+    groups: tuple[GroupDetector, ...] = ()
 
     def shown(self, findings: Iterable[Finding]) -> list[Finding]:
         """Return those of a scan's findings that the command shows."""
@@ -102,13 +108,21 @@ X509 = Search(
 SYMCRYPT = Search(
     "symcrypt", _ALL, (PrivateKey, PublicKey, SymmetricKey), of_library=True, nothing="no key of SymCrypt found"
 )
-KEYS = Search("keys", _ALL, (PrivateKey, SymmetricKey, EncryptedContainer), of_library=False, nothing="no key found")
+KEYS = Search(
+    "keys",
+    _ALL,
+    (PrivateKey, SymmetricKey, EncryptedContainer),
+    of_library=False,
+    nothing="no key found",
+    groups=GROUP_DETECTORS,
+)
 EVERYTHING = Search(
     "scan",
     _ALL,
     (Certificate, PrivateKey, PublicKey, SymmetricKey, EncryptedContainer),
     of_library=False,
     nothing="no certificate and no key found",
+    groups=GROUP_DETECTORS,
 )
 
 SEARCHES = {search.name: search for search in (X509, SYMCRYPT, KEYS, EVERYTHING)}

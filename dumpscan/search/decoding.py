@@ -13,9 +13,9 @@ from dumpscan.artifacts.effort import TooCostlyError, paid_by
 from dumpscan.findings import PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from dumpscan.artifacts.decoded import Decoded, Decoder, Parsed
+    from dumpscan.artifacts.decoded import Decoded, Decoder, GroupDecoder, Parsed
     from dumpscan.memory.space import Memory
     from dumpscan.scan.signature import Hit
 
@@ -137,6 +137,22 @@ class Decoding:
         if decoded is not None and _is_proven(decoded):
             self._patience = min(before, self._patience + cost + _FREE_PER_BYTE * decoded.length)
         return decoded
+
+    def decode_together(self, memory: Memory, decoder: GroupDecoder, hits: Iterable[Hit]) -> Iterator[Decoded]:
+        """Yield what the hits of a searcher in one address space make together, as long as the budget lasts."""
+        metered = _MeteredMemory(memory, _FREE + self._allowance)
+        found: list[Decoded] = []
+        try:
+            with paid_by(self._pay):
+                for decoded in decoder(metered, hits):
+                    found.append(decoded)  # noqa: PERF402 - what came before an error stays
+        except RefusedError:
+            pass
+        except TooCostlyError:
+            self.passed_over += 1
+        self.skipped += metered.exhausted
+        self._allowance -= max(metered.spent - _FREE, 0)
+        yield from found
 
     def _pay(self, microseconds: float) -> None:
         if self._patience < microseconds:

@@ -14,7 +14,7 @@ from dumpscan.search.scanner import Scanner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dumpscan.artifacts.decoded import Detector
+    from dumpscan.artifacts.decoded import Detector, GroupDetector
     from dumpscan.artifacts.registry import Search
     from dumpscan.memory.dump import ProcessDump
     from dumpscan.scan.searcher import Scannable
@@ -49,7 +49,7 @@ def search(
         NoSuchProcessError: A filter fits no process.
         InputError: A filter is given, and processes are not known.
     """
-    scanner = _scanner(what.detectors)
+    scanner = _scanner(what.detectors, what.groups)
     if isinstance(dump, PhysicalDump):
         problems = search_physical(dump, scanner, collector, options=options, order=order, progress=progress)
         memory: Scannable = dump.physical
@@ -79,15 +79,15 @@ def search(
 
 def search_size(dump: ProcessDump | PhysicalDump, what: Search) -> int:
     """Return how many bytes `search` reads, each pass over memory counted."""
-    return dump.searchable_bytes * len(_scanner(what.detectors).searchers)
+    return dump.searchable_bytes * _scanner(what.detectors, what.groups).passes
 
 
 _ready = threading.local()
 
 
-def _scanner(detectors: tuple[Detector, ...]) -> Scanner:
+def _scanner(detectors: tuple[Detector, ...], groups: tuple[GroupDetector, ...]) -> Scanner:
     """Return the scanner of these detectors, made once in each thread: it serves one search at a time."""
-    scanners: dict[tuple[Detector, ...], Scanner] = _ready.__dict__.setdefault("scanners", {})
-    if detectors not in scanners:
-        scanners[detectors] = Scanner(detectors)
-    return scanners[detectors]
+    scanners: dict[object, Scanner] = _ready.__dict__.setdefault("scanners", {})
+    if (detectors, groups) not in scanners:
+        scanners[detectors, groups] = Scanner(detectors, groups)
+    return scanners[detectors, groups]

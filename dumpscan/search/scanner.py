@@ -16,7 +16,7 @@ from dumpscan.search.merge import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dumpscan.artifacts.decoded import Decoded, Decoder, Detector
+    from dumpscan.artifacts.decoded import Decoded, Decoder, Detector, GroupDetector
     from dumpscan.memory.space import AddressSpace, Region
     from dumpscan.scan.searcher import Searcher
     from dumpscan.search.merge import Collector
@@ -34,14 +34,16 @@ class Scanner:
 
     Args:
         detectors: What to look for; at least one of them is a signature.
+        groups: What to look for that only several places tell together.
 
     Attributes:
         engine: Looks for all signatures in one pass.
         searchers: Everything that makes a pass over memory; the engine is the first.
         decoders: By the signatures' names.
+        groups: Searchers whose places are decoded together, with their decoders.
     """
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[Detector], groups: Sequence[GroupDetector] = ()) -> None:
         self.engine = Engine([finder for finder, _ in detectors if isinstance(finder, Signature)])
         others = [finder for finder, _ in detectors if not isinstance(finder, Signature)]
         self.searchers: tuple[Searcher, ...] = (self.engine, *others)
@@ -50,6 +52,12 @@ class Scanner:
             for finder, decoder in detectors
             for signature in ((finder,) if isinstance(finder, Signature) else finder.signatures)
         }
+        self.groups = tuple(groups)
+
+    @property
+    def passes(self) -> int:
+        """How often a scan reads all of memory."""
+        return len(self.searchers) + len(self.groups)
 
     def scan(
         self,
@@ -89,6 +97,11 @@ class Scanner:
                     decoded = decoding.decode(space, hit)
                     if decoded is not None:
                         collector.add(decoded, source)
+        for searcher, decoder in self.groups:
+            batches = searcher.batches(searched, threads=threads, progress=scanned)
+            found = [hit for matches in batches for hit in hits(searcher.signatures, matches)]
+            for decoded in decoding.decode_together(space, decoder, found):
+                collector.add(decoded, source)
         return decoding.problems
 
 

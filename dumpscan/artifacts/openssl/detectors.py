@@ -1,0 +1,99 @@
+"""Keys of OpenSSL, BoringSSL, mbedTLS, GMP and Go: all big numbers of a process, tied to keys by arithmetic.
+
+No number says which key it belongs to, so the numbers are gathered first (`dumpscan.artifacts.decoded.GroupDecoder`).
+A key is placed where its structure lies, or, where none is known, where its private number's header does.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+from dumpscan.artifacts.decoded import Decoded
+from dumpscan.artifacts.keys.finding import read_from
+from dumpscan.artifacts.openssl import headers
+from dumpscan.artifacts.openssl.ec import ec_keys
+from dumpscan.artifacts.openssl.near import Surroundings
+from dumpscan.artifacts.openssl.numbers import read_numbers
+from dumpscan.artifacts.openssl.rsa import rsa_keys
+from dumpscan.artifacts.openssl.structures import rsa_structures, scalar_structures
+from dumpscan.findings import KeyObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dumpscan.artifacts.decoded import GroupDetector
+    from dumpscan.artifacts.openssl.structures import Structure
+    from dumpscan.findings import PrivateKey
+    from dumpscan.memory.space import Memory
+    from dumpscan.scan.signature import Hit
+
+MAX_STRUCTURES = 64
+"""Places of one key that are told in one process."""
+
+
+class _Library(NamedTuple):
+    """How keys of a library are named.
+
+    Attributes:
+        name: As in `KeyObject.library`.
+        encoding: As in `Location.encoding`.
+    """
+
+    name: str
+    encoding: str
+
+
+_LIBRARIES = {
+    headers.OPENSSL.name: _Library("openssl", "openssl-bignum"),
+    headers.MBEDTLS.name: _Library("mbedtls", "mbedtls-mpi"),
+    headers.GMP.name: _Library("gmp", "gmp-mpz"),
+    headers.GO.name: _Library("go", "go-words"),
+}
+_BORINGSSL = _Library("boringssl", "boringssl-bignum")
+
+
+def decode_numbers(memory: Memory, hits: Iterable[Hit]) -> Iterator[Decoded]:
+    """Decode the keys that headers in one process make together.
+
+    Args:
+        memory: The memory of the process.
+        hits: Where headers may begin.
+
+    Yields:
+        Keys, one for each place where one lies.
+
+    Raises:
+        TooCostlyError: A step would cost more than is left.
+    """
+    numbers = read_numbers(memory, hits)
+    surroundings = Surroundings(memory)
+    for rsa in rsa_keys(numbers):
+        yield from _placed(memory, rsa.key, rsa_structures(numbers, surroundings, rsa), rsa.missing_parts)
+    for ec in ec_keys(numbers, surroundings):
+        yield from _placed(memory, ec.key, scalar_structures(numbers, surroundings, ec), ())
+
+
+def _placed(
+    memory: Memory, key: PrivateKey, structures: list[Structure], missing_parts: tuple[str, ...]
+) -> Iterator[Decoded]:
+    """Yield a key once for each of its places."""
+    for structure in structures[:MAX_STRUCTURES]:
+        data = memory.read(structure.address, structure.size)
+        library = (
+            _BORINGSSL if structure.boring and structure.kind == headers.OPENSSL.name else _LIBRARIES[structure.kind]
+        )
+        yield Decoded(
+            finding=read_from(key, data),
+            address=structure.address,
+            length=structure.size,
+            sha256=sha256(data).hexdigest(),
+            encoding=library.encoding,
+            missing=structure.size - len(data),
+            key_object=KeyObject(
+                library=library.name, structure=structure.name, has_private=True, missing_parts=missing_parts
+            ),
+        )
+
+
+GROUP_DETECTORS: tuple[GroupDetector, ...] = ((headers.HeaderSearcher(), decode_numbers),)

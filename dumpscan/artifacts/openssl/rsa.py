@@ -1,0 +1,123 @@
+"""RSA keys among big numbers: a modulus that two of the others make, and an exponent that goes with them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts import effort
+from dumpscan.artifacts.decoded import RefusedError
+from dumpscan.artifacts.keys.proof import LEAST_RSA_BITS, MOST_EXPONENT_BITS, MOST_RSA_BITS, rsa_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from dumpscan.artifacts.openssl.numbers import Numbers
+    from dumpscan.findings import PrivateKey
+
+COMMON_EXPONENTS = (65537, 3, 17, 5, 7, 257, 35, 37, 41)
+MAX_UNCOMMON = 32
+"""Private exponents from which a public one that is not common is computed, for each modulus."""
+_DIVISION_2048 = 2
+"""Microseconds of a division of 2048 bits by 1024."""
+
+
+@dataclass(frozen=True, slots=True)
+class RsaKey:
+    """A key, and which of its numbers were there.
+
+    Attributes:
+        key: The proven key.
+        modulus: n.
+        primes: p and q, in the order of the CRT coefficient where that is known.
+        private_exponent: d; None where it was not there.
+        missing_parts: Names of the numbers that were not there.
+    """
+
+    key: PrivateKey
+    modulus: int = field(repr=False)
+    primes: tuple[int, int] = field(repr=False)
+    private_exponent: int | None = field(repr=False)
+    missing_parts: tuple[str, ...]
+
+
+def rsa_keys(numbers: Numbers) -> Iterator[RsaKey]:
+    """Tie numbers to keys.
+
+    Raises:
+        TooCostlyError: There are too many numbers.
+    """
+    values = numbers.headers.keys()
+    for modulus, p, q in _products(numbers):
+        found = _key_of(values, modulus, p, q)
+        if found is not None:
+            yield found
+
+
+def _products(numbers: Numbers) -> Iterator[tuple[int, int, int]]:
+    """Yield (n, p, q) for each value that is the product of another one, half as long, and a third number."""
+    sizes = numbers.by_limbs()
+    primes = {limbs: [value for value in values if value & 1] for limbs, values in sizes.items()}
+    for limbs in sorted(sizes):
+        for modulus in sizes[limbs]:
+            bits = modulus.bit_length()
+            if not (modulus & 1 and LEAST_RSA_BITS <= bits <= MOST_RSA_BITS):
+                continue
+            half = (bits + 1) // 2
+            cost = _DIVISION_2048 * (bits / 2048) ** 2
+            for p in primes.get(-(-half // 64), ()):
+                if p.bit_length() not in (half, half - 1):
+                    continue
+                effort.charge(cost)
+                if modulus % p == 0 and p * p != modulus:
+                    yield modulus, p, modulus // p
+                    break
+
+
+def _key_of(values: Collection[int], modulus: int, p: int, q: int) -> RsaKey | None:
+    """Find the exponents of a modulus among the numbers; None if there are none."""
+    if math.gcd(p, q) > 1:
+        return None
+    if pow(p, -1, q) in values:  # the coefficient is that of the second prime
+        p, q = q, p
+    exponent, private = _exponents(values, modulus, p, q)
+    if exponent is None:
+        return None
+    right = pow(exponent, -1, p - 1), pow(exponent, -1, q - 1), pow(q, -1, p)
+    crt = tuple(value if value in values else None for value in right)
+    names = "private exponent", "CRT exponent 1", "CRT exponent 2", "CRT coefficient", "prime 2"
+    there = (private, *crt, q if q in values else None)
+    try:
+        key = rsa_key(
+            modulus=modulus, exponent=exponent, p=p, q=q, private_exponent=private, crt=(crt[0], crt[1], crt[2])
+        )
+    except RefusedError:
+        return None
+    missing = tuple(name for name, value in zip(names, there, strict=True) if value is None)
+    return RsaKey(key, modulus, (p, q), private, missing)
+
+
+def _exponents(values: Collection[int], modulus: int, p: int, q: int) -> tuple[int | None, int | None]:
+    """Return the public exponent and the private one; None for each that cannot be had."""
+    both = math.lcm(p - 1, q - 1)
+    product = (p - 1) * (q - 1)
+    usable = [exponent for exponent in COMMON_EXPONENTS if math.gcd(exponent, both) == 1]
+    for exponent in usable:
+        effort.charge_power(128, 1024)
+        for order in (product, both):
+            private = pow(exponent, -1, order)
+            if private in values:
+                return exponent, private
+    for exponent in usable:  # without d, either of its remainders tells the public exponent
+        if pow(exponent, -1, p - 1) in values or pow(exponent, -1, q - 1) in values:
+            return exponent, None
+    bits = modulus.bit_length()
+    others = [value for value in values if bits - 64 < value.bit_length() <= bits and value not in (modulus, product)]
+    for private in others[:MAX_UNCOMMON]:
+        effort.charge_power(256, 1024)
+        if math.gcd(private, both) == 1:
+            exponent = pow(private, -1, both)
+            if exponent.bit_length() <= MOST_EXPONENT_BITS:
+                return exponent, private
+    return None, None

@@ -1,0 +1,70 @@
+"""Layouts of the big numbers of libraries, and of the key structures that hold them, for 64-bit programs.
+
+Every number is a small header that points to its limbs: 64-bit words, the least significant first.
+
+Sources: OpenSSL 1.1.1 to 3.5 `crypto/bn/bn_local.h` (bignum_st), `crypto/rsa/rsa_local.h` (rsa_st),
+`crypto/ec/ec_local.h` (ec_key_st); BoringSSL `include/openssl/bn.h`; mbedTLS 2.28 `bignum.h`, `rsa.h`, `ecp.h`; GMP
+`gmp.h` (__mpz_struct); Go `reflect.SliceHeader`, `math/big`. Compared with real processes: see
+`docs/memory-layouts.md`, "Big numbers of libraries".
+"""
+
+from __future__ import annotations
+
+from dissect.cstruct import cstruct
+
+LIMB = 8
+"""Bytes of a limb, and of a pointer."""
+MIN_LIMBS = 4
+"""Limbs of the smallest private number that is looked for: the scalar of a curve over 256 bits."""
+MAX_LIMBS = 256
+"""Limbs of the largest number: an RSA modulus of 16384 bits."""
+MAX_DMAX = 512
+MAX_FLAGS = 0x1000F
+"""BN_FLG_MALLOCED 1, BN_FLG_STATIC_DATA 2, BN_FLG_CONSTTIME 4, BN_FLG_SECURE 8, BN_FLG_FIXED_TOP 0x10000."""
+FLAG_CONSTTIME = 4
+"""OpenSSL sets it on private numbers; BoringSSL does not have it."""
+MAX_POINTER = 1 << 48
+
+_DEFINITIONS = """
+struct bignum_st {              /* OpenSSL, BoringSSL */
+    uint64  d;
+    int32   top;
+    int32   dmax;
+    int32   neg;
+    int32   flags;
+};
+struct rsa_st_numbers {         /* within rsa_st: pointers to bignum_st */
+    uint64  n;
+    uint64  e;
+    uint64  d;
+    uint64  p;
+    uint64  q;
+    uint64  dmp1;
+    uint64  dmq1;
+    uint64  iqmp;
+};
+struct ec_key_st_numbers {      /* within ec_key_st: pointers */
+    uint64  group;
+    uint64  pub_key;            /* ec_point_st */
+    uint64  priv_key;           /* bignum_st */
+};
+struct mbedtls_mpi {            /* mbedTLS 2.28 */
+    int32   s;
+    int32   pad;
+    uint64  n;
+    uint64  p;
+};
+struct mpz_struct {             /* GMP */
+    int32   alloc;
+    int32   size;
+    uint64  d;
+};
+struct go_slice {
+    uint64  array;
+    int64   len;
+    int64   cap;
+};
+"""
+
+c_numbers = cstruct()
+c_numbers.load(_DEFINITIONS)

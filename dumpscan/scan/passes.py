@@ -1,0 +1,90 @@
+"""A pass over an address space by a function that sees blocks of plain bytes, in several threads."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpscan.scan.searcher import Matches
+from dumpscan.scan.stretches import FileStretches, Pieces, SeamWindows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from dumpscan.scan.searcher import Scannable
+    from dumpscan.scan.signature import Signature
+    from dumpscan.scan.stretches import Block, Line
+
+    Find = Callable[[memoryview, tuple[int, ...]], Matches]
+
+MAX_THREADS = 4
+ALIGNMENT = 8
+EVERY_PHASE = tuple(range(ALIGNMENT))
+
+
+def aligned_matches(
+    space: Scannable,
+    signatures: Sequence[Signature],
+    find: Find,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Matches]:
+    """Search for objects whose addresses are multiples of 8.
+
+    Args:
+        space: The mapped file and its regions.
+        signatures: What the matches announce, with their lengths.
+        find: Searches a buffer at offsets that are `phase` modulo 8, for each phase given; the places are offsets.
+        threads: Threads to search with; by default as many as there are processors, up to `MAX_THREADS`.
+        progress: Called with a number of bytes when that many more have been searched.
+
+    Yields:
+        Matches, as addresses, block by block.
+    """
+    pieces = Pieces.of(space.regions)
+    shifts = np.unique((pieces.starts - pieces.offsets.astype(np.uint64)) % np.uint64(ALIGNMENT)).astype(np.int64)
+    lengths = np.array([signature.length for signature in signatures], np.int64)
+    overlap = int(lengths.max()) - 1
+    lines: tuple[tuple[Line, NDArray[np.int64] | None], ...] = (
+        (FileStretches(space.buffer, pieces, overlap), shifts),
+        (SeamWindows(space.buffer, pieces, overlap), None),
+    )
+
+    def one(line: Line, shifts: NDArray[np.int64] | None, block: Block) -> Matches:
+        phases = EVERY_PHASE if shifts is None else tuple(set((-(block.first + shifts) % ALIGNMENT).tolist()))
+        found = find(line.data(block), phases)
+        starts = found.starts.astype(np.int64) + block.first
+        ends = starts + lengths[found.signatures]
+        own = np.flatnonzero(ends > block.begin)  # the others ended in the block before
+        index, address = line.locate(starts[own], ends[own])
+        kept = address % np.uint64(ALIGNMENT) == 0
+        return Matches(found.signatures[own[index[kept]]], address[kept])
+
+    waiting: deque[tuple[int, Future[Matches]]] = deque()
+
+    def first() -> Matches:
+        size, future = waiting.popleft()
+        found = future.result()
+        if progress is not None and size:
+            progress(size)
+        return found
+
+    threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="dumpscan-pass")
+    try:
+        for line, phases in lines:
+            for block in line.blocks():
+                waiting.append((block.size, pool.submit(one, line, phases, block)))
+                if len(waiting) > 2 * threads:
+                    yield first()
+        while waiting:
+            yield first()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,155 @@
+"""Keys as numbers of libraries, laid out by hand: found, named, and never found where the arithmetic does not hold."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
+from dumpscan.artifacts.openssl.headers import HeaderSearcher
+from dumpscan.artifacts.openssh.shielded import DETECTORS
+from dumpscan.findings import PrivateKey
+from dumpscan.search.merge import Collector
+from dumpscan.search.scanner import Scanner
+from support import number_samples as samples
+from support.artifact_samples import CURVES, Space, key_id, rsa_key
+from support.number_samples import Heap
+
+if TYPE_CHECKING:
+    from support.number_samples import Header
+
+HEADERS: dict[str, Header] = {
+    "openssl": samples.bignum,
+    "boringssl": samples.boring,
+    "gmp": samples.mpz,
+    "mbedtls": samples.mpi,
+    "go": samples.go_slice,
+}
+
+
+def _found(memory: Space) -> list[PrivateKey]:
+    collector = Collector()
+    Scanner(DETECTORS, GROUP_DETECTORS).scan(memory, collector)
+    return [finding for finding in collector.findings() if isinstance(finding, PrivateKey)]
+
+
+def _rsa(bits: int = 2048) -> list[int]:
+    numbers = rsa_key(bits).private_numbers()
+    public = numbers.public_numbers
+    return [public.n, public.e, numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp]
+
+
+@pytest.mark.parametrize("library", HEADERS)
+@pytest.mark.parametrize("bits", [1024, 2048])
+def test_an_rsa_key_is_found_by_its_numbers(library: str, bits: int) -> None:
+    heap = Heap()
+    for value in _rsa(bits):
+        heap.number(value, HEADERS[library])
+    (found,) = _found(heap.memory())
+    assert found.key_id == key_id(rsa_key(bits))
+    assert found.proof[:2] == ("n = p*q", "e*d = 1 mod lcm(p-1, q-1)")
+    (place,) = found.locations
+    assert place.key_object is not None
+    assert (place.key_object.library, place.key_object.missing_parts) == (library, ())
+
+
+@pytest.mark.parametrize("library", HEADERS)
+@pytest.mark.parametrize("curve", ["secp256r1", "secp384r1", "secp521r1", "secp256k1"])
+def test_an_ec_key_is_found_by_its_scalar_and_its_point(library: str, curve: str) -> None:
+    key = ec.derive_private_key(2 ** (CURVES[curve].key_size - 1) + 12345, CURVES[curve])
+    size = -(-key.curve.key_size // 64)
+    field = {
+        "secp256r1": 2**256 - 2**224 + 2**192 + 2**96 - 1,
+        "secp384r1": 2**384 - 2**128 - 2**96 + 2**32 - 1,
+        "secp521r1": 2**521 - 1,
+        "secp256k1": 2**256 - 2**32 - 977,
+    }[curve]
+    public = key.public_key().public_numbers()
+    scalar = key.private_numbers().private_value
+    heap = Heap()
+    header = HEADERS[library]
+    montgomery = [(part << 64 * size) % field for part in (public.x, public.y)]
+    heap.number(scalar, header)
+    if library == "boringssl":
+        heap.put(b"".join(part.to_bytes(8 * size, "little") for part in montgomery), 8)
+    else:
+        for part in montgomery if library == "openssl" else (public.x, public.y):
+            heap.number(part, header)
+    (found,) = _found(heap.memory())
+    assert (found.key_id, found.curve, found.proof) == (key_id(key), curve, ("Q = d*G",))
+    (place,) = found.locations
+    assert place.key_object is not None
+    assert place.key_object.library == library
+
+
+def test_the_structure_that_points_to_the_numbers_is_named() -> None:
+    heap = Heap()
+    pointers = [heap.number(value, samples.bignum) for value in _rsa()]
+    address = heap.put(bytes(40) + struct.pack("<8Q", *pointers)) + 40
+    (found,) = _found(heap.memory())
+    (place,) = found.locations
+    assert (place.virtual_address, place.length, place.encoding) == (address, 64, "openssl-bignum")
+    assert place.key_object is not None
+    assert place.key_object.structure == "rsa_st"
+
+
+def test_the_context_of_mbedtls_is_named() -> None:
+    heap = Heap()
+    address = heap.headers(_rsa(), samples.mpi)
+    (found,) = _found(heap.memory())
+    (place,) = found.locations
+    assert (place.virtual_address, place.length) == (address, 192)
+    assert place.key_object is not None
+    assert (place.key_object.library, place.key_object.structure) == ("mbedtls", "mbedtls_rsa_context")
+
+
+@pytest.mark.parametrize("missing", [2, 4, 5, 6, 7])
+def test_a_number_that_is_not_there_is_named(missing: int) -> None:
+    heap = Heap()
+    for number, value in enumerate(_rsa()):
+        if number != missing:
+            heap.number(value, samples.bignum)
+    (found,) = _found(heap.memory())
+    assert found.key_id == key_id(rsa_key(2048))
+    place = found.locations[0]
+    assert place.key_object is not None
+    names = {2: "private exponent", 4: "prime 2", 5: "CRT exponent 1", 6: "CRT exponent 2", 7: "CRT coefficient"}
+    assert {part.rstrip(" 12") for part in place.key_object.missing_parts} == {names[missing].rstrip(" 12")}
+
+
+def test_a_square_a_wrong_prime_and_missing_exponents_are_no_key() -> None:
+    n, e, d, p, q, dp, dq, coefficient = _rsa()
+    for values in ([p * p, e, d, p, dp], [n + 2, d, p, q, dp, dq], [n, e, p, q, coefficient], [n, d, p + 2, q - 2]):
+        heap = Heap()
+        for value in values:
+            heap.number(value, samples.bignum)
+        assert not _found(heap.memory())
+
+
+def test_a_scalar_without_its_point_is_no_key() -> None:
+    heap = Heap()
+    heap.number(2**255 + 12345, samples.bignum)
+    assert not _found(heap.memory())
+
+
+def test_numbers_across_regions_and_at_odd_file_offsets_are_found() -> None:
+    heap = Heap()
+    for value in _rsa():
+        heap.number(value, samples.bignum)
+    whole = bytes(heap.data)
+    pieces = {heap.base + at: whole[at : at + 0x28] for at in range(0, len(whole), 0x28)}
+    backwards = dict(sorted(pieces.items(), reverse=True))  # neighbours in the address space, not in the file
+    (found,) = _found(Space({0x1000: b"odd", **backwards}))
+    assert found.key_id == key_id(rsa_key(2048))
+
+
+def test_headers_are_found_in_any_buffer_once() -> None:
+    data = bytes(64) + samples.bignum(samples.HEAP, 32) + bytes(64)
+    for shift in range(8):
+        matches = HeaderSearcher().scan_buffer(bytes(shift) + data)
+        assert matches.starts.tolist() == [64 + shift]
+    long = bytes(8 * (32 << 10) - 8) + samples.bignum(samples.HEAP, 32)  # across the arrays that are taken at a time
+    assert HeaderSearcher().scan_buffer(long).starts.tolist() == [len(long) - 24]
