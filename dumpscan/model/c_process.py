@@ -1,9 +1,8 @@
 """Layouts of a Windows user process: thread and process environment blocks and process parameters.
 
-Only the fields that dumpscan reads or writes are named; the rest is padding, so that every offset stands where it is.
-Sources: Microsoft's public symbols of `ntdll.dll` (unchanged from Windows Vista on in all fields named here), and for
-x64 the real process dump of the field guide, section 6. A 32-bit process on 64-bit Windows (WoW64) has both sets: its
-64-bit TEB's `NtTib.ExceptionList` points to the 32-bit TEB, which lies 0x2000 bytes above it.
+Only the fields that dumpscan reads or writes are named; the rest is padding. Sources: Microsoft's public symbols of
+`ntdll.dll`; docs/memory-layouts.md, "Windows process blocks". A 32-bit process on 64-bit Windows (WoW64) has both sets:
+its 64-bit TEB's `NtTib.ExceptionList` points to the 32-bit TEB, which lies 0x2000 bytes above it.
 """
 
 from __future__ import annotations

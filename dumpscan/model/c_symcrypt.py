@@ -1,13 +1,11 @@
 """Layouts of SymCrypt, the library behind Windows' own cryptography: numbers, keys, groups, curves, AES schedules.
 
-Sources: the structures of `inc/symcrypt_internal.h` of SymCrypt 101.0 (`pre-102`) and 103.8 (`102+`), whose offsets
-were compiled for Windows x64, Windows x86, Linux ARM64 and Linux x64 (field guide, section 10; those of Windows and
-Linux agree), and for `102+` on x64 every byte of the real process dump (field guide, sections 1-4). The change came
-with SymCrypt 102 of May 2022: `pre-102` is in Windows 10 and in Windows 11 21H2, `102+` in Windows 11 22H2 and later.
+Source: `inc/symcrypt_internal.h` of SymCrypt 101.0 (`pre-102`) and 103.8 (`102+`). How it was checked, and which Windows
+has which layout, is told in docs/memory-layouts.md, "SymCrypt".
 
-A structure is declared once, with C's own alignment rules; pointer size, digit size and `SYMCRYPT_ASYM_ALIGN` make the
-six `Abi`s of it. Where a structure is followed by its contents, these begin at its size rounded up to that alignment.
-Offsets in comments are those of x64 in layout `102+`.
+A structure is declared once, with C's own alignment rules; pointer size, digit size and `SYMCRYPT_ASYM_ALIGN` make six
+`Abi`s of it. If contents follow a structure, they begin at its size rounded up to that alignment. Offsets in comments
+are those of x64 in layout `102+`.
 """
 
 from __future__ import annotations
@@ -29,12 +27,12 @@ DIVISOR_TAG = b"\x44\x67"
 MODULUS_TAG = b"\x4d\x6d"
 GENERIC_MODULUS_TAG = b"\x4d\x67"
 """Bytes 2 and 3 of the object. Bytes 0 and 1 are an offset in a table of functions and differ between builds.
-A generic modulus is one whose elements are not in Montgomery form: in the dump, every curve's order."""
+A generic modulus is one whose elements are not in Montgomery form, such as every curve's order."""
 
 WRAPPER_MAGIC = b"KRSM"
 
 MAX_DIGITS = 0x80
-"""The most digits of a number that is looked for: 65536 bits on x64, 16384 on x86."""
+"""Digits of the largest number that is looked for: 65536 bits on x64, 16384 on x86."""
 
 FLAG_NO_FIPS = 0x100
 FLAG_MINIMAL_VALIDATION = 0x200
@@ -214,7 +212,7 @@ typedef struct {
     int32   _unknown[2];
     void *  pAlgorithm;
     void *  pKey;               /* 0x20: the SYMCRYPT_RSAKEY */
-} MSBCRYPT_RSAKEY;              /* the provider's handle: field guide, section 2; on x86 inferred */
+} MSBCRYPT_RSAKEY;              /* the provider's handle */
 """
 
 _DLKEY_HEAD = {
@@ -224,7 +222,7 @@ _DLKEY_HEAD = {
 
 
 def _definitions(layout: str) -> str:
-    """Leave in the declarations what the layout has."""
+    """Return the declarations of a layout: without the fields that only the other one has."""
     absent = "102+ only" if layout == PRE_102 else "pre-102 only"
     lines = [line for line in symcrypt_def.splitlines() if absent not in line]
     return "\n".join(lines).replace("DLKEY_HEAD", _DLKEY_HEAD[layout])
@@ -254,7 +252,7 @@ class Abi:
         return cstruct(pointer=f"uint{self.pointer_size * 8}").load(_definitions(self.layout), align=True)
 
     def sizeof(self, structure: str) -> int:
-        """Bytes from the beginning of a structure to the contents behind it."""
+        """Return the bytes from the beginning of a structure to the contents behind it."""
         size = self._sizes.get(structure)
         if size is None:
             size = -(-len(getattr(self.c, structure)) // self.alignment) * self.alignment
@@ -262,11 +260,11 @@ class Abi:
         return size
 
     def offset(self, structure: str, field: str) -> int:
-        """Offset of a field in bytes."""
+        """Return the offset of a field in bytes."""
         return self._span(structure, field)[0]
 
     def number(self, data: bytes, structure: str, field: str) -> int:
-        """Value of one integer or pointer in a structure's bytes: for a first look, before all of it is taken apart."""
+        """Return one integer or pointer from a structure's bytes, without decoding the rest."""
         start, end = self._span(structure, field)
         return int.from_bytes(data[start:end], "little")
 
@@ -307,7 +305,7 @@ class Abi:
 
     @property
     def modulus_extras(self) -> int:
-        """Numbers behind the value of a MODULUS: R^2, and in `102+` the negated modulus [dump; `pre-102`: source]."""
+        """Numbers behind the value of a MODULUS: R^2, and in `102+` the negated modulus."""
         return 1 if self.layout == PRE_102 else 2
 
     @cached_property
@@ -317,19 +315,19 @@ class Abi:
         return -(-len(self.c.SYMCRYPT_AES_EXPANDED_KEY) // alignment) * alignment
 
     def digits(self, bits: int) -> int:
-        """Digits of a number of `bits` bits."""
+        """Return the digits of a number of `bits` bits."""
         return -(-bits // (self.digit * 8))
 
     def int_size(self, digits: int) -> int:
-        """`cbSize` of an INT."""
+        """Return `cbSize` of an INT."""
         return self.int_value + digits * self.digit
 
     def divisor_size(self, digits: int) -> int:
-        """`cbSize` of a DIVISOR."""
+        """Return `cbSize` of a DIVISOR."""
         return self.divisor_int + self.int_size(digits)
 
     def modulus_size(self, digits: int) -> int:
-        """`cbSize` of a MODULUS."""
+        """Return `cbSize` of a MODULUS."""
         return self.modulus_divisor + self.divisor_size(digits) + self.modulus_extras * digits * self.digit
 
 
@@ -344,7 +342,14 @@ ABIS = (X64, X64_OLD, ARM64, ARM64_OLD, X86, X86_OLD)
 
 
 def abis(pointer_size: int, digit: int | None = None) -> Iterator[Abi]:
-    """Those that can lie in memory with such pointers, `102+` first (32-bit code is in 64-bit processes too: WoW64)."""
+    """Yield the builds that can occur in memory with such pointers, `102+` first.
+
+    32-bit code occurs in 64-bit processes too (WoW64).
+
+    Args:
+        pointer_size: Bytes of the memory's pointers.
+        digit: Only builds whose digits have so many bytes.
+    """
     for abi in ABIS:
         if abi.pointer_size <= pointer_size and digit in (None, abi.digit):
             yield abi

@@ -1,8 +1,7 @@
 """What the one scan looks for to find SymCrypt's keys: tags of its big numbers, and the provider's RSA handle.
 
-The signatures are those of the field guide, section 2, widened to the digits of x86 (16 bytes) and ARM64 (32 bytes):
-the size of an INT is a multiple of 16 then. They cost the scan a few per cent, and hit a handful of times in a GiB of
-other memory.
+The signatures cover the digits of all architectures, so that the size of an INT is a multiple of 16. They slow the scan
+by a few per cent and match a handful of times in a GiB of other memory (docs/memory-layouts.md, "SymCrypt signatures").
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A key, its public point and its scalar lie in one allocation, in this order (`Sy
 says where the key would be, up to the number of coordinates of a point. The curve is an object of its own.
 
 The scalar is plain; it is stored divided by the cofactor, so that Q = (h*d)*G, and an X25519 key is 8*d as it goes
-over the wire (`SymCryptEckeySetValue`; true of the real key of the process dump). The point is in Montgomery form, and
+over the wire (`SymCryptEckeySetValue`; so it is in the Wine dump). The point is in Montgomery form, and
 not normalized; it is what proves the scalar.
 """
 

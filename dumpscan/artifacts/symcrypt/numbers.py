@@ -158,5 +158,5 @@ def montgomery_factors(modulus: int, size: int) -> Iterator[int]:
     """
     whole = 8 * size
     least = -(-modulus.bit_length() // 64) * 64
-    for bits in (whole, *range(least, whole, 64), 0):  # all digits of it [dump], or as few words as hold it
+    for bits in (whole, *range(least, whole, 64), 0):  # all digits, or as few words as hold it
         yield pow(2, bits, modulus)

@@ -89,7 +89,7 @@ class RsaAllocation:
 
     @property
     def public_size(self) -> int:
-        """Bytes of the allocation of a key without primes: it has room for a private exponent all the same [dump]."""
+        """Bytes of the allocation of a key without primes, which has room for a private exponent all the same."""
         return self.prime(0) + self.abi.int_size(self.digits) - self.key
 
 

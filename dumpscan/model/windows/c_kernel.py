@@ -1,7 +1,8 @@
 """Layouts of a Windows x64 system that no version changes: debugger data, the start block, PE headers.
 
 Sources: `KDDEBUGGER_DATA64` from Microsoft's `wdbgexts.h`; PE headers from `winnt.h`; the start block ("low stub") in
-the first MiB from volatility3's constants [vol]. Only what is read or written is named, the rest is padding.
+the first MiB from volatility3's constants (docs/memory-layouts.md, "Windows kernel images"). Only fields that are read
+or written are named; the rest is padding.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """x64 page tables, as the processor and as Windows read them: entry bits, spans, fixed addresses.
 
-Sources: Intel 64 SDM volume 3, 4.5 (4-level paging); Windows Internals 6th edition, part 2, chapter 10 (the software
-bits of an invalid entry); field guide, section 8, points 8 and 10 (what volatility3 makes of them).
+Sources: docs/memory-layouts.md, "x64 page tables".
 """
 
 from __future__ import annotations

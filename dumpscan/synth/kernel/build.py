@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from dumpscan.synth.kernel.built import BuiltProcess
 
 _ROOT_FIRST = 0x1AA
-"""First of the frames for the system's top page table. volatility3 looks there first (field guide, 8)."""
+"""First of the frames for the system's top page table. volatility3 looks there first (docs/memory-layouts.md,
+"Windows kernel images")."""
 _ROOT_CHOICES = 5
 _LOW_MEMORY = (0x1000, 0x9_F000)
 """(first byte, bytes) of the RAM below 1 MiB. Frame 0 stays zero, so that the image looks like no other file format."""

@@ -34,7 +34,7 @@ _NEAR_MISSES = (
     bytes.fromhex("30820a0d3082020930820305a0030201"),
 )
 """Openings whose lengths lead into noise: a scanner must look at them and drop them. There are about 1,200 in a GiB, as
-in ordinary memory (field guide, section 5)."""
+in ordinary memory (docs/memory-layouts.md, "Openings of certificates and keys")."""
 
 
 def fill(memory: PhysicalMemory, kind: str, density: int, seed: str) -> None:

@@ -20,7 +20,7 @@ FIRST_FREE = 0x10_0000
 """Frames below this physical address have fixed uses, like the start block and the firmware's memory on every PC."""
 TABLES_FROM = 0x100_0000
 """Physical address from which page tables lie. The system's own top table is the only one below: volatility3 takes the
-lowest that it finds (field guide, section 8, point 8)."""
+lowest that it finds (docs/memory-layouts.md, "Windows kernel images")."""
 _TABLE_SHARE = 10
 """One frame of this many above `TABLES_FROM` is kept for page tables."""
 

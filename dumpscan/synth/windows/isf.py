@@ -1,6 +1,6 @@
 """Symbol tables made from the layouts, in volatility3's intermediate symbol format (ISF).
 
-Format: volatility3's JSON schema 6.2.0 and what its `WindowsKernelIntermedSymbols` asks of a table [vol].
+Format: volatility3's JSON schema 6.2.0, and what its `WindowsKernelIntermedSymbols` asks of a table.
 A table made here has a GUID of its own, determined by its content, because no real kernel has these symbol addresses.
 """
 

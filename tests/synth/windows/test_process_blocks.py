@@ -1,4 +1,4 @@
-"""TEB, PEB and process parameters at the field guide's offsets, read without the layouts that wrote them."""
+"""TEB, PEB and process parameters at the documented offsets, read without the layouts that wrote them."""
 
 from __future__ import annotations
 

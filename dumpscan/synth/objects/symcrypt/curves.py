@@ -9,7 +9,9 @@ from dumpscan.model import c_symcrypt
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A curve's parameters as SymCrypt stores them: of a Montgomery curve, (A + 2) / 4 as `a`, and no `b` [dump].
+    """A curve's parameters as SymCrypt stores them: of a Montgomery curve, (A + 2) / 4 as `a`, and no `b`.
+
+    Source: docs/memory-layouts.md, "SymCrypt EC keys".
 
     Attributes:
         kind: As in `SYMCRYPT_ECURVE.type`.
