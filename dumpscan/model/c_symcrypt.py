@@ -1,7 +1,7 @@
 """Layouts of SymCrypt, the library behind Windows' own cryptography: numbers, keys, groups, curves, AES schedules.
 
-Source: `inc/symcrypt_internal.h` of SymCrypt 101.0 (`pre-102`) and 103.8 (`102+`). How it was checked, and which Windows
-has which layout, is told in docs/memory-layouts.md, "SymCrypt".
+Source: `inc/symcrypt_internal.h` of SymCrypt 101.0 (`pre-102`) and 103.8 (`102+`). See docs/memory-layouts.md,
+"SymCrypt", for how it was checked and which Windows has which layout.
 
 A structure is declared once, with C's own alignment rules; pointer size, digit size and `SYMCRYPT_ASYM_ALIGN` make six
 `Abi`s of it. If contents follow a structure, they begin at its size rounded up to that alignment. Offsets in comments
