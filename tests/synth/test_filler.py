@@ -1,4 +1,4 @@
-"""Filler: as many bytes as asked for, the same on every run, and of the kind asked for."""
+"""Filler has the given size and kind and is the same on every run."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_size_and_determinism(kind: str, size: int, seed: str) -> None:
 
 @pytest.mark.parametrize("kind", ["noise", "mixed"])
 def test_chunks_join_without_a_seam(kind: str) -> None:
-    """More than one chunk is written: the shorter one must be its beginning, the seed must matter."""
+    """Content of several chunks begins like content of one chunk, and depends on the seed."""
     long = content(kind, (4 << 20) + 5000, "seed")
     assert long[: 4 << 20] == content(kind, 4 << 20, "seed")
     assert content(kind, 5000, "other") != long[:5000]
 
 
 def test_filler_never_changes() -> None:
-    """Sample dumps in the repository depend on it: a change here changes every scenario's bytes."""
+    """A change here would change the bytes of every scenario, those of the committed dump included."""
     digests = {kind: sha256(content(kind, 100_000, "seed")).hexdigest()[:16] for kind in ("noise", "mixed")}
     assert digests == {"noise": "f2ab53b67897ce2e", "mixed": "ed8d0d8521ba2a4a"}
 

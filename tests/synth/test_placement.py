@@ -1,4 +1,4 @@
-"""Objects get places inside the areas, apart from one another, across seams exactly where that was asked for."""
+"""Objects get addresses in the areas, do not overlap, and lie across seams only if the plant asks for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dumpscan.synth.toml_table import Table
 
 @dataclass(frozen=True)
 class Bytes:
-    """So many bytes that may lie anywhere."""
+    """An object of this many bytes."""
 
     size: int
     alignment: int = 1
@@ -62,7 +62,7 @@ plants = st.lists(
 
 
 @given(plants, st.fixed_dictionaries({name: st.integers(2, 0xFFF).map(Bytes) for name in "abc"}), st.text(max_size=4))
-def test_places_are_free_and_as_asked_for(specs: list[PlantSpec], sizes: dict[str, Bytes], seed: str) -> None:
+def test_addresses_are_free_and_satisfy_the_plants(specs: list[PlantSpec], sizes: dict[str, Bytes], seed: str) -> None:
     def attempt() -> list[tuple[int, int, PlantSpec]]:
         placed = place(specs, sizes, Placer(AREAS, SeededBytes(seed), avoid_seams=True))
         return sorted(((p.address, sizes[p.object].size, p.spec) for p in placed), key=lambda entry: entry[0])

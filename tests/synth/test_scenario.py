@@ -1,4 +1,4 @@
-"""The vocabulary that scenarios share: what is read, and what is refused with which words."""
+"""The keys that all scenarios share: values that are read, and the errors for others."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_good_scenario_is_read(tmp_path: Path) -> None:
         ("seam_at = 3", 'seam_at = 3\n[[process.regions]]\nname = "heap"\nsize = 1', "2 regions named 'heap'"),
     ],
 )
-def test_every_mistake_is_said_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_every_error_names_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in GOOD
     path = tmp_path / "a.toml"
     with pytest.raises(ScenarioError, match=message) as caught:
@@ -168,7 +168,7 @@ def test_every_mistake_is_said_with_its_place(tmp_path: Path, old: str, new: str
 
 
 def test_long_chains_of_issuers_are_refused(tmp_path: Path) -> None:
-    """They would be a recursion as deep as the file is long."""
+    """Otherwise the recursion would be as deep as the file is long."""
     chain = "".join(
         f'[objects.c{n}]\nkind = "certificate"\nkey = "ca"\nsubject = "CN=c{n}"\nissuer = "c{n + 1}"\n'
         for n in range(5000)

@@ -1,4 +1,4 @@
-"""Seeded numbers: the same on every run, and really prime."""
+"""Seeded numbers are the same on every run, and primes are prime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_stream_is_determined_by_its_label_alone() -> None:
 
 
 def test_stream_never_changes() -> None:
-    """Sample dumps in the repository depend on it: a change here changes every scenario's bytes."""
+    """A change here would change the bytes of every scenario, those of the committed dump included."""
     digest = sha256(SeededBytes("key", "rsa-2048", "x").take(100)).hexdigest()
     assert digest == "f44f8c7bf3ad984bfc291cdeb7978573b39f051db83241b703a01fe56efd242f"
 
@@ -56,7 +56,7 @@ def test_sieve_gives_the_primes() -> None:
 
 
 @pytest.mark.parametrize("bits", [256, 512])
-def test_prime_has_the_bits_asked_for(bits: int) -> None:
+def test_a_prime_has_the_given_number_of_bits(bits: int) -> None:
     prime = seeded.seeded_prime(SeededBytes("p", str(bits)), bits, coprime_to=65537)
     assert prime.bit_length() == bits
     assert prime >> (bits - 2) == 3

@@ -1,4 +1,4 @@
-"""Every mistake in a scenario is a message that names the file, the table, the key and what was expected."""
+"""Every error in a scenario names the file, the table, the key and what was expected."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_any_value_is_taken_or_refused_with_a_message(getter: str, value: Any) -
 
 
 @pytest.mark.parametrize("getter", [name for name in GETTERS if name not in ("flag", "sizes", "texts", "tables")])
-def test_missing_keys_are_said(tmp_path: Path, getter: str) -> None:
+def test_missing_required_keys_are_errors(tmp_path: Path, getter: str) -> None:
     with pytest.raises(ScenarioError, match=r"\[process.regions #2\] key: missing; expected "):
         GETTERS[getter](table(tmp_path))
 

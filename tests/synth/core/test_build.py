@@ -38,7 +38,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return build(tmp_path_factory.mktemp("core"), text)
 
 
-def test_all_that_was_planted_and_nothing_else(built: tuple[Path, dict[str, Any]]) -> None:
+def test_all_planted_objects_and_nothing_else(built: tuple[Path, dict[str, Any]]) -> None:
     path, truth = built
     with dumpscan.open_dump(path) as core:
         found = dumpscan.search(core, "scan")
@@ -111,6 +111,6 @@ def test_more_segments_than_a_header_counts(tmp_path: Path) -> None:
         (('name = "shared"', 'name = "shared", address = 0x5555_5555_4000'), "overlap"),
     ],
 )
-def test_what_cannot_be_built_is_said(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+def test_values_that_cannot_be_built_are_refused(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     with pytest.raises(ScenarioError, match=said):
         build(tmp_path, SCENARIO.replace(*change))

@@ -1,4 +1,4 @@
-"""What the truth says of an image holds: page tables, objects' bytes, places; same scenario, same bytes."""
+"""Kernel images from scenarios: the truth about them holds, and the same scenario gives the same bytes."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_shared_objects_are_in_both_processes(image: Image) -> None:
         assert sha256(read).hexdigest() == shared["sha256"]
 
 
-def test_frames_are_handed_out_in_random_order(image: Image) -> None:
+def test_frames_are_given_out_in_random_order(image: Image) -> None:
     heap = next(region for region in image.process(5120)["regions"] if region["name"] == "heap")
     pages = range(heap["start"], heap["start"] + heap["size"], 4096)
     frames = [physical >> 12 for page in pages if (physical := image.walk(image.dtb(5120), page)[0]) is not None]
@@ -197,7 +197,7 @@ def test_processes_have_frames_of_their_own(image: Image) -> None:
     assert all(len(pids) == 1 for pids in users.values())
 
 
-def test_paging_states_are_as_asked_for(image: Image) -> None:
+def test_paging_states_are_those_of_the_scenario(image: Image) -> None:
     regions = {region["name"]: region for region in image.process(5120)["regions"]}
     sparse = [image.walk(image.dtb(5120), regions["sparse"]["start"] + (page << 12)) for page in range(64)]
     there = [physical is not None for physical, _ in sparse]
@@ -301,7 +301,7 @@ def test_one_gibibyte_pages(tmp_path: Path) -> None:
         (OBJECTS + '[[unmapped]]\nobject = "key"\noffset = 4090\n', "do not fit a frame from offset 4090"),
     ],
 )
-def test_what_cannot_be_built(tmp_path: Path, text: str, message: str) -> None:
+def test_images_that_cannot_be_built(tmp_path: Path, text: str, message: str) -> None:
     scenario = write_scenario(tmp_path, PREFIX + TINY + text)
     with pytest.raises(ScenarioError) as raised:
         build_kernel(scenario, tmp_path / "out")
@@ -315,7 +315,7 @@ def test_unknown_container(tmp_path: Path) -> None:
         build_kernel(write_scenario(tmp_path), tmp_path, container="zip")
 
 
-def test_a_table_that_is_none(tmp_path: Path) -> None:
+def test_files_that_are_no_symbol_table(tmp_path: Path) -> None:
     for content in (b"", b"{}", b"\xfd7zXZ\x00cut", b"[" * 100_000):
         table = tmp_path / "table.json"
         table.write_bytes(content)
@@ -325,7 +325,7 @@ def test_a_table_that_is_none(tmp_path: Path) -> None:
         build_kernel(write_scenario(tmp_path), tmp_path / "out", symbols=tmp_path / "absent.json")
 
 
-def test_a_full_disk_is_told_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_before_the_memory_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=MIB)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ExportError, match="MiB are wanted, 1 MiB are free"):

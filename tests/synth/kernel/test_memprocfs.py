@@ -1,4 +1,4 @@
-"""A second referee: MemProcFS lists the same processes and command lines on images that carry a real build's GUID.
+"""MemProcFS lists the same processes and command lines in images that have the GUID of a real build.
 
 It takes offsets from its own table of known builds, not from ours: an agreement says that the image is like Windows,
 not only like our symbol table.

@@ -1,4 +1,4 @@
-"""Where objects are planted: as asked, apart from one another, and told truly."""
+"""Objects planted in kernel images: their addresses, the space between them, and their truth."""
 
 from __future__ import annotations
 

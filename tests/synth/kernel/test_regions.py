@@ -1,4 +1,4 @@
-"""Regions: their addresses stay apart, their entries say what the scenario asks for."""
+"""Regions do not overlap, and their page table entries are those of the scenario."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_flags() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.data(), st.integers(0, 100))
-def test_pages_are_in_the_state_asked_for(data: st.DataObject, resident: int) -> None:
+def test_pages_are_in_the_states_of_the_scenario(data: st.DataObject, resident: int) -> None:
     states = data.draw(st.dictionaries(st.integers(0, 49), st.sampled_from(["transition", "paged_out", "prototype"])))
 
     def pages(state: str) -> tuple[int, ...]:

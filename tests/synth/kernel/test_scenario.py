@@ -1,4 +1,4 @@
-"""Scenarios of kernel images: what is read, what is filled in, and what is refused with file, table and key."""
+"""Scenarios of kernel images: values that are read, defaults, and errors with file, table and key."""
 
 from __future__ import annotations
 
@@ -120,6 +120,6 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_text_of_the_lab_takes_other_values() -> None:
-    """Lest a test build the default without noticing."""
+    """Otherwise a test could use the default without noticing."""
     assert 'version = "7sp1"' in scenario_text(version='"7sp1"')
     assert "holes = []" in scenario_text(holes="[]")

@@ -1,4 +1,4 @@
-"""System space: pool blocks that do not overlap, each behind its header; areas that differ with the seed."""
+"""System space: pool blocks do not overlap and have headers; areas depend on the seed."""
 
 from __future__ import annotations
 

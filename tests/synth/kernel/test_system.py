@@ -1,4 +1,4 @@
-"""What the kernel of an image says of its system, as its symbols and shared data have it."""
+"""The kernel of an image: its symbols, shared data, object types and modules."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_sessions_are_made_once() -> None:
 
 
 @pytest.mark.parametrize("present", [False, True])
-def test_what_can_be_left_out(*, present: bool) -> None:
+def test_optional_parts_can_be_left_out(*, present: bool) -> None:
     facts = SystemFacts(time=FACTS.time, boot=FACTS.boot, debugger_data=present, start_block=present)
     with kernel_space() as kernel:
         System(kernel, kernel.memory, facts, "seed")

@@ -1,4 +1,4 @@
-"""Trees of virtual address descriptors: sorted, balanced, and holding what they were given, on every version."""
+"""Trees of virtual address descriptors are sorted, balanced and complete in every version of Windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unmodified volatility3 reads the images, of every version and in every container, and finds the scenario's truth."""
+"""An unmodified volatility3 reads images of every version in every container and finds what the truth says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a scenario to a dump and its truth: the truth is true, every run gives the same bytes, mistakes are said."""
+"""Minidumps from scenarios: the truth holds, every run gives the same bytes, and every error names its place."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_no_key_material_in_the_truth(built: Built) -> None:
         ("pid = 8", f"pid = 8\ncommand_line = '{'x' * 40000}'", r"\[process\]: command line has 40000"),
     ],
 )
-def test_every_mistake_is_said_and_leaves_nothing(tmp_path: Path, old: str, new: str, message: str | None) -> None:
+def test_errors_name_their_place_and_leave_no_file(tmp_path: Path, old: str, new: str, message: str | None) -> None:
     assert old in SMALL
     text = SMALL.replace(old, new, 1)
     if message is None:  # too large for the older list only

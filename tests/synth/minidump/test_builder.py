@@ -1,4 +1,4 @@
-"""What the builder writes, read back by two parsers that are not ours (`minidump`, `udmp_parser`) and by our own."""
+"""Minidumps of the builder, read by two independent parsers (`minidump`, `udmp_parser`) and by our own."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ def test_huge_dump_takes_little_room(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_built_is_said(build: Any, message: str) -> None:  # noqa: ANN401 -- any callable
+def test_values_that_cannot_be_built_are_refused(build: Any, message: str) -> None:  # noqa: ANN401 -- any callable
     with pytest.raises(ScenarioError, match=message):
         build()
 

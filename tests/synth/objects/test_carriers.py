@@ -1,4 +1,4 @@
-"""Carriers, undone by the standard library's own readers of each form."""
+"""Carriers, undone by readers of the standard library."""
 
 from __future__ import annotations
 

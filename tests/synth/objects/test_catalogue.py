@@ -1,4 +1,4 @@
-"""Planted objects and the truth that they state, checked by `cryptography`."""
+"""Planted objects and their truth, checked by `cryptography`."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_key_store_truth() -> None:
     assert not {"key_id", "kdf", "cipher", "iterations"} & truth.keys()
 
 
-def test_carriers_are_told_from_the_outermost_to_the_innermost() -> None:
+def test_the_encoding_names_carriers_from_the_outermost_in() -> None:
     spec = ObjectSpec(kind="private_key", algorithm="ec-p256", encoding="pem", carriers=("json", "base64"))
     planted, plain = make(spec, "seed"), make(replace(spec, carriers=()), "seed")
     assert planted.encoding == "base64+json+pem"
@@ -107,7 +107,7 @@ def test_carriers_are_told_from_the_outermost_to_the_innermost() -> None:
     assert planted.sha256 == sha256(planted.data).hexdigest() != plain.sha256
 
 
-def test_decoys_open_like_the_real_thing_and_are_none() -> None:
+def test_decoys_look_like_the_real_thing_and_do_not_parse() -> None:
     made = {flaw: make(replace(RSA, encoding=flaw), "seed").data for flaw in DECOYS}
     real = make(replace(RSA, kind="certificate"), "seed").data
     assert made["truncated-certificate"] == real[: len(real) // 2]
@@ -154,6 +154,6 @@ def test_truth_is_json_without_key_material() -> None:
         (ObjectSpec(kind="decoy", algorithm="ed25519", encoding="broken-modulus"), "RSA key"),
     ],
 )
-def test_what_cannot_be_made_is_said(spec: ObjectSpec, message: str) -> None:
+def test_objects_that_cannot_be_made_are_refused(spec: ObjectSpec, message: str) -> None:
     with pytest.raises(ScenarioError, match=message):
         make(spec, "seed")

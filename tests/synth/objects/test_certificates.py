@@ -1,4 +1,4 @@
-"""Certificates put together here, checked by `cryptography`."""
+"""Certificates, checked by `cryptography`."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ def test_version_one_has_no_extensions() -> None:
 
 
 @pytest.mark.parametrize("text", ["CN=", "nonsense", "C=USA", "CN=" + "a" * 65, "=x"])
-def test_malformed_names_are_said(text: str) -> None:
+def test_malformed_names_are_refused(text: str) -> None:
     key = keys.make_key("ed25519", "leaf")
     with pytest.raises(ScenarioError, match="RFC 4514"):
         build_certificate(replace(FIELDS, subject=text), key, key)
 
 
 @pytest.mark.parametrize("text", ["", "DNS", "dns:x", "IP:1.2.3", "DNS:ü.example", "IP:", "email:ü@x"])
-def test_malformed_alternative_names_are_said(text: str) -> None:
+def test_malformed_alternative_names_are_refused(text: str) -> None:
     with pytest.raises(ScenarioError, match="alternative name"):
         alternative_name(text)

@@ -1,4 +1,4 @@
-"""Containers under a password, opened by `cryptography`."""
+"""Encrypted containers, opened by `cryptography`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The DER writer, read back by asn1crypto."""
+"""The DER writer, read by asn1crypto."""
 
 from __future__ import annotations
 

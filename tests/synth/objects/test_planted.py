@@ -1,4 +1,4 @@
-"""What is true of a planted object at its address, whole and with holes."""
+"""The truth about a planted object at its address, with and without holes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_plain_object_is_the_same_anywhere() -> None:
     assert PLAIN.truth_at(AT, [(3, 8), (100, 4000)]) == {"missing": 5 + len(PLAIN.data) - 100}
 
 
-def test_an_object_with_pointers_is_told_where_it_lies() -> None:
+def test_the_truth_of_an_object_with_pointers_depends_on_its_address() -> None:
     data = RSA.at(AT)
     assert data != RSA.at(AT + 32)
     assert len(data) == RSA.size > RSA.length

@@ -1,4 +1,4 @@
-"""Containers taken apart by their formats' descriptions: every byte of RAM is where the header says."""
+"""Image files, parsed by the descriptions of their formats: every byte of RAM is where the header says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filler of physical memory: as much as asked for, the same for the same seed, with headers that lead nowhere."""
+"""Filler of physical memory: its density, its dependence on the seed, and its misleading headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Page tables written and walked again; what the processor would make of them."""
+"""Page tables, walked as the processor walks them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_presence(entry: int, *, present: bool) -> None:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(page=USER_PAGES, count=st.integers(1, 40), data=st.data())
-def test_what_is_mapped_is_found(memory: PhysicalMemory, page: int, count: int, data: st.DataObject) -> None:
+def test_mapped_pages_are_found(memory: PhysicalMemory, page: int, count: int, data: st.DataObject) -> None:
     root = memory.take_table()
     space = PageTables(memory, root, SELF_MAP)
     frames = memory.take(count)

@@ -1,4 +1,4 @@
-"""Symbol tables made from the layouts: their form, what determines them, and mistakes in the notation."""
+"""Symbol tables made from the layouts: their form, their GUID, and errors in the notation."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_guid_follows_the_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @BY_PROFILE
-def test_what_minidumps_share_is_taken_from_their_layouts(profile: Profile) -> None:
+def test_structures_of_minidumps_have_the_offsets_of_their_layouts(profile: Profile) -> None:
     types = build_isf(profile)["user_types"]
     for name, shared in (
         ("_UNICODE_STRING", "UNICODE_STRING64"),

@@ -1,4 +1,4 @@
-"""The kernel model's layouts against the symbol tables of real kernels, field by field."""
+"""The layouts, compared with the symbol tables of real kernels field by field."""
 
 from __future__ import annotations
 

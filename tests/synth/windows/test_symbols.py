@@ -1,4 +1,4 @@
-"""Structures written and read by a symbol table; tables that lie are refused, never followed."""
+"""Structures written and read by a symbol table. Tables with impossible values are refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scalar_fields(structure: str) -> list[str]:
 
 
 @given(st.data(), st.sampled_from(sorted(ISF["user_types"])))
-def test_what_is_written_is_read(data: st.DataObject, structure: str) -> None:
+def test_written_fields_are_read(data: st.DataObject, structure: str) -> None:
     names = scalar_fields(structure)
     values = {}
     for name in names:

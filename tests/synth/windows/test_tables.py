@@ -1,4 +1,4 @@
-"""Symbol tables that images are built from: which version one fits, and tables that are none."""
+"""Symbol tables from files: the version of Windows to which one belongs, and files that are no symbol table."""
 
 from __future__ import annotations
 

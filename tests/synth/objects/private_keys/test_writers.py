@@ -1,4 +1,4 @@
-"""Keys from a seed, read back by `cryptography` and by their formats' own rules."""
+"""Keys from a seed in the standard forms and those of Windows, read by `cryptography` and by their formats' rules."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_curves_without_a_magic_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("algorithm", "encoding"), [("rsa-17", "pkcs8"), ("", "pkcs8"), ("ec-p256", "pfx")])
-def test_unknown_names_are_said(algorithm: str, encoding: str) -> None:
+def test_unknown_names_are_refused(algorithm: str, encoding: str) -> None:
     with pytest.raises(ScenarioError, match=r"unknown .* expected one of"):
         write_key(keys.make_key(algorithm, "one"), encoding)
 

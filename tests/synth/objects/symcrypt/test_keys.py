@@ -61,7 +61,7 @@ def test_an_aes_key_of_every_build(build: str, size: int) -> None:
 
 @EVERY_BUILD
 @pytest.mark.parametrize("algorithm", ["rsa-1024", "ec-p256", "x25519"])
-def test_a_garbled_key_has_the_tags_of_a_key_and_is_none(build: str, algorithm: str) -> None:
+def test_a_garbled_key_has_the_tags_of_a_key_and_is_not_found(build: str, algorithm: str) -> None:
     made = make_symcrypt(make_key(algorithm, "objects"), build)
     noise = garbled(made, "seed")
     memory = [Patches({AT: which.at(AT)}, made.abi.pointer_size) for which in (made, noise)]
@@ -91,7 +91,7 @@ def test_the_parts_of_a_key_follow_one_another_and_are_named_where_they_are_cut(
     assert made.parts_in([(prime.end, prime.end), (made.key_size, made.size)]) == ()
 
 
-def test_what_cannot_be_made_is_refused() -> None:
+def test_objects_that_cannot_be_made_are_refused() -> None:
     rsa_key, curve_key = make_key("rsa-1024", "objects"), make_key("ec-p256", "objects")
     with pytest.raises(ScenarioError, match="unknown build"):
         make_symcrypt(rsa_key, "symcrypt-mips")
