@@ -132,7 +132,17 @@ def _literals(positions: ByteSets) -> dict[bytes, int]:
             # One byte over and over (and zeros) is what rulers and padding look like: there, it is at every place.
             if len(run) == length and len({*run} - {0}) > 1:
                 found.setdefault(bytes(run), begin)
-    return found
+    return found or dict(_long_runs(sure))
+
+
+def _long_runs(sure: Sequence[int | None]) -> Iterator[tuple[bytes, int]]:
+    """Yield what must do where nothing better is there: four equal bytes, or five with two that differ and are not 0."""
+    for begin in range(len(sure)):
+        for size, different in ((4, 1), (5, 2)):
+            run = [value for value in sure[begin : begin + size] if value is not None]
+            enough = len({*run} - {0}) >= different and (different > 1 or 0 not in run)
+            if len(run) == size and enough:
+                yield bytes(run), begin
 
 
 def _choose(possible: Sequence[dict[bytes, int]]) -> list[bytes]:

@@ -187,16 +187,19 @@ def _looks_encrypted(block: bytes) -> bool:
     return len(block) == _BLOCK and len(set(block)) >= _LEAST_DIFFERENT
 
 
+_BKS, _UBER = BytesDecoder(_extract_bks, parse_bks), BytesDecoder(_extract_uber, parse_uber)
+_VERSIONS = ("01", "02")
+"""A signature for each: with either in one place there would be no sure bytes that are rare."""
 _SALT_PATTERN = " ".join([".."] * _SALT)
 DETECTORS: tuple[Detector, ...] = (
     # version, length of the salt, salt, iterations, tag and length of the alias
-    (
-        opening("bks", f"00 00 00 00-02 00 00 00 14 {_SALT_PATTERN} 00 00-10 .. .. 01-04 00-03"),
-        BytesDecoder(_extract_bks, parse_bks),
+    *(
+        (opening(f"bks-{version}", f"00 00 00 {version} 00 00 00 14 {_SALT_PATTERN} 00 00-10 .. .. 01-04 00-03"), _BKS)
+        for version in _VERSIONS
     ),
     # version, length of the salt, salt, iterations: 1024 and up to 1023 more
-    (
-        opening("uber", f"00 00 00 01|02 00 00 00 14 {_SALT_PATTERN} 00 00 04-07 .."),
-        BytesDecoder(_extract_uber, parse_uber),
+    *(
+        (opening(f"uber-{version}", f"00 00 00 {version} 00 00 00 14 {_SALT_PATTERN} 00 00 04-07 .."), _UBER)
+        for version in _VERSIONS
     ),
 )

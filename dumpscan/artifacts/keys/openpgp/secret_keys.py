@@ -19,6 +19,7 @@ from dumpscan.artifacts.opening import opening
 from dumpscan.findings import EncryptedContainer
 
 if TYPE_CHECKING:
+    from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.keys.openpgp.algorithms import PublicPart
     from dumpscan.artifacts.keys.openpgp.protection import Protection
     from dumpscan.findings import PrivateKey
@@ -111,28 +112,88 @@ def _extract(memory: Memory, address: int) -> Raw:
     return Raw(memory.read(address, length), length)
 
 
-_DECODER = BytesDecoder(_extract, parse)
-_HEADERS = {
-    # Of the old and of the new format; the length in one byte, in two, in four and in five
-    "1": "94|9c|c5|c7 20-ff",
-    "2": "95|9d|c5|c7 .. ..",
-    "4": "96|9e 00 00 .. ..",
-    "5": "c5|c7 ff 00 00 .. ..",
+PACKET = BytesDecoder(_extract, parse)
+"""Decodes the packet that begins at an address."""
+_HEADER_SIZES = (2, 3, 5, 6)
+_MODULUS_SIZES = range(64, 2049, 8)
+_MPI_HEAD = 2
+_RSA_ALGORITHMS = (1, 2, 3)
+
+
+def _at_content(memory: Memory, address: int) -> Decoded | None:
+    """Decode the packet whose content begins at an address, whichever header is before it."""
+    for size in _HEADER_SIZES:
+        if address < size:
+            continue
+        try:
+            head = header(memory.read(address - size, HEADER_SIZE))
+        except RefusedError:
+            continue
+        if head.size == size and head.tag in (SECRET_KEY, SECRET_SUBKEY):
+            return PACKET(memory, address - size)
+    return None
+
+
+def _decode_curve(memory: Memory, address: int) -> Decoded | None:
+    """Decode the packet whose algorithm and curve are at an address; from version 5 on, a size is between them."""
+    return _at_content(memory, address - 1 - _TIME)
+
+
+def _decode_rsa(memory: Memory, address: int) -> Decoded | None:
+    """Decode the packet whose public exponent is at an address: the modulus is before it, of a size that it tells."""
+    longest = _MODULUS_SIZES[-1] + _MPI_HEAD + 1 + _COUNT
+    begin = max(address - longest, 0)
+    before = memory.read(begin, address - begin)
+    if len(before) < address - begin:  # memory begins later: what is there ends at the address
+        begin, before = _tail(memory, begin, address)
+    for size in _MODULUS_SIZES:
+        at = len(before) - size - _MPI_HEAD
+        if at < 1:
+            break
+        bits = int.from_bytes(before[at : at + _MPI_HEAD], "big")
+        if -(-bits // 8) != size:
+            continue
+        for extra in (0, _COUNT):
+            where = at - 1 - extra
+            if where >= 0 and before[where] in _RSA_ALGORITHMS:
+                found = _at_content(memory, begin + where - 1 - _TIME)
+                if found is not None:
+                    return found
+    return None
+
+
+def _tail(memory: Memory, begin: int, address: int) -> tuple[int, bytes]:
+    """Read as much as there is right before an address, found by halves."""
+    data = b""
+    low, high = begin, address
+    while low < high:
+        middle = (low + high) // 2
+        read = memory.read(middle, address - middle)
+        if len(read) == address - middle:
+            high, data = middle, read
+        else:
+            low = middle + 1
+    return high, data
+
+
+_CURVES = {
+    "p256": "08 2a 86 48 ce 3d 03 01 07",
+    "p384-p521": "05 2b 81 04 00 22|23",
+    "secp256k1": "05 2b 81 04 00 0a",
+    "brainpool": "09 2b 24 03 03 02 08 01 01 07|0b|0d",
+    "ed25519": "09 2b 06 01 04 01 da 47 0f 01",
+    "curve25519": "0a 2b 06 01 04 01 97 55 01 05 01",
 }
-_TIMES = "28-7f .. .. .."
-"""From 1991, when the first keys were made, to 2037."""
-_CONTENTS = {
-    # RSA, ElGamal and DSA: the modulus has from 512 to 16384 bits
-    "numbers": f"04 {_TIMES} 01-03|10|11|14 02-40 ..",
-    # ECDH, ECDSA and EdDSA: an object identifier of 5 to 10 bytes
-    "curve": f"04 {_TIMES} 12|13|16 05-0a 2a|2b ..",
-    # X25519, X448, Ed25519 and Ed448: a public key, which is random
-    "bytes": f"04 {_TIMES} 19-1c",
-    # Version 5 or 6, with the size of the public part
-    "counted": f"05|06 {_TIMES} 01-1c 00 00 00-10 ..",
-}
-DETECTORS: tuple[Detector, ...] = tuple(
-    (opening(f"openpgp-{content}-{size}", f"{head} {pattern}"), _DECODER)
-    for content, pattern in _CONTENTS.items()
-    for size, head in _HEADERS.items()
+"""Object identifiers of curves, with their length (RFC 9580, 9.2)."""
+DETECTORS: tuple[Detector, ...] = (
+    # The public exponent 65537 as a multiprecision integer, and how the secret part is protected
+    (opening("openpgp-rsa", "00 11 01 00 01 00-14|fd-ff"), _decode_rsa),
+    # ECDH, ECDSA or EdDSA, then the curve; from version 5 on the size of the public part is between them
+    *((opening(f"openpgp-{name}", f"12|13|16 {pattern}"), _decode_curve) for name, pattern in _CURVES.items()),
+    *(
+        (opening(f"openpgp-{name}-counted", f"12|13|16 00 00 00 .. {pattern}"), _decode_curve)
+        for name, pattern in _CURVES.items()
+    ),
 )
+"""What packets of RSA keys and of keys on curves have in them: how a packet begins tells too little to be looked for.
+Packets of DSA and ElGamal keys, and those of keys that are random bytes alone, are read in armour only."""

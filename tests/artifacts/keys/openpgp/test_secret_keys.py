@@ -21,7 +21,22 @@ from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.openpgp import armour, secret_keys
 from dumpscan.artifacts.keys.openpgp.packets import header
 from dumpscan.findings import EncryptedContainer, PrivateKey
-from support.artifact_samples import all_keys, damaged, detect, detect_one, dsa_key, ec_key, key_id, raw_key, rsa_key
+from dumpscan.scan.signature import Signature
+from dumpscan.search.merge import Collector
+from dumpscan.search.scanner import Scanner
+from support.artifact_samples import (
+    BASE,
+    Space,
+    all_keys,
+    damaged,
+    detect,
+    detect_one,
+    dsa_key,
+    ec_key,
+    key_id,
+    raw_key,
+    rsa_key,
+)
 from support.blob_samples import dh_numbers, dsa_numbers
 
 if TYPE_CHECKING:
@@ -29,7 +44,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-DETECTORS = secret_keys.DETECTORS
+DETECTORS = ((Signature("packet", b".", 1), secret_keys.PACKET),)
+"""Decodes a packet where it begins; how one is found in memory is another question."""
 TIME = (1_700_000_000).to_bytes(4, "big")
 SUM_PROOF = "the checksum is that of the secret part"
 
@@ -460,3 +476,14 @@ def test_what_sequoia_makes(tmp_path: Path) -> None:
     (decoded,) = detect(armour.DETECTORS, path.read_bytes())
     assert len(list(decoded)) > 1
     assert {one.finding.kind for one in decoded} == {"private_key"}
+
+
+@pytest.mark.parametrize("name", [name for name in PARTS if name.startswith(("rsa", "legacy", "secp", "ec"))])
+@pytest.mark.parametrize("version", [4, 5, 6])
+@pytest.mark.parametrize("gap", [0, 100])
+def test_a_packet_is_found_in_memory(name: str, version: int, gap: int) -> None:
+    collector = Collector()
+    packet = _packet(_open(name, version))
+    Scanner(secret_keys.DETECTORS).scan(Space({BASE: bytes(gap) + packet + bytes(50)}), collector)
+    (found,) = collector.findings()
+    assert [(place.virtual_address, place.length) for place in found.locations] == [(BASE + gap, len(packet))]
