@@ -8,10 +8,10 @@ chance.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from dumpscan.scan.engine import Engine
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 MAX_KEYS = 1024
 """Keys whose public values are looked for in one dump."""
-_MIN_VALUE = 20
-"""Bytes of the shortest public value that is looked for."""
+_MIN_VALUE, _MAX_VALUE = 20, 64
+"""Bytes of the shortest public value that is looked for, and how many are enough of a long one."""
 
 
 def supported_keys(
@@ -64,16 +64,18 @@ def supported_keys(
 def _public_values(key: PrivateKey) -> list[bytes]:
     """Return the forms in which a key's public value may lie in memory; none if the library does not know the key."""
     try:
-        loaded = load_der_private_key(key.pkcs8, None)
+        with warnings.catch_warnings(action="ignore"):  # the library means to drop Diffie-Hellman
+            public: Any = load_der_private_key(key.pkcs8, None).public_key()
+            numbers: Any = public.public_numbers() if key.algorithm in ("EC", "DSA", "DH") else None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return []
-    match loaded:
-        case ec.EllipticCurvePrivateKey():
-            x = loaded.public_key().public_numbers().x
-            value = x.to_bytes((loaded.curve.key_size + 7) // 8, "big")
+    match key.algorithm:
+        case "RSA":
+            return []
+        case "EC" | "DSA" | "DH":
+            number = numbers.x if key.algorithm == "EC" else numbers.y
+            value = number.to_bytes((public.key_size + 7) // 8, "big")
             values = [value, value[::-1]]
-        case ed25519.Ed25519PrivateKey() | ed448.Ed448PrivateKey() | x25519.X25519PrivateKey() | x448.X448PrivateKey():
-            values = [loaded.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)]
         case _:
-            values = []
-    return [value for value in values if len(value) >= _MIN_VALUE]
+            values = [public.public_bytes(Encoding.Raw, PublicFormat.Raw)]
+    return [value[:_MAX_VALUE] for value in values if len(value) >= _MIN_VALUE]
