@@ -136,7 +136,7 @@ def _literals(positions: ByteSets) -> dict[bytes, int]:
 
 
 def _long_runs(sure: Sequence[int | None]) -> Iterator[tuple[bytes, int]]:
-    """Yield what must do where nothing better is there: four equal bytes, or five with two that differ and are not 0."""
+    """Yield what must do where nothing better is there: four equal bytes, or five with two that differ."""
     for begin in range(len(sure)):
         for size, different in ((4, 1), (5, 2)):
             run = [value for value in sure[begin : begin + size] if value is not None]
