@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_SCALARS = 4096
 """Numbers of one address space that are tried on each curve."""
+_LEAST_DISTINCT = 0.6
+"""Different bytes in a number, by its bytes. Random 32 bytes have 20 or more but once in 10^7, random 64 have 40."""
 MAX_COPIES = 4
 """Copies of a scalar around which its point is looked for."""
 
@@ -58,7 +60,7 @@ CURVES = (
     Curve(ec.SECP256R1(), NAMED_FIELDS[256], 4, 80),
     Curve(ec.SECP384R1(), NAMED_FIELDS[384], 6, 300),
     Curve(ec.SECP521R1(), NAMED_FIELDS[521], 9, 700),
-    Curve(ec.SECP256K1(), 2**256 - 2**32 - 977, 4, 80),
+    Curve(ec.SECP256K1(), 2**256 - 2**32 - 977, 4, 400),
 )
 
 
@@ -84,7 +86,8 @@ def ec_keys(numbers: Numbers, surroundings: Surroundings) -> Iterator[EcKey]:
         TooCostlyError: There are too many numbers.
     """
     sizes = numbers.by_limbs()
-    scalars = [(curve, scalar) for curve in CURVES for scalar in sizes.get(curve.limbs, ())[:MAX_SCALARS]]
+    random = {limbs: [value for value in values if looks_random(value, limbs)] for limbs, values in sizes.items()}
+    scalars = [(curve, scalar) for curve in CURVES for scalar in random.get(curve.limbs, ())[:MAX_SCALARS]]
     proven: set[int] = set()
     left: list[tuple[Curve, int, Point]] = []
     for curve, scalar in scalars:
@@ -109,6 +112,17 @@ def ec_keys(numbers: Numbers, surroundings: Surroundings) -> Iterator[EcKey]:
                 proven.add(scalar)
                 yield _key(curve, scalar, public, x)
                 break
+
+
+def looks_random(value: int, limbs: int) -> bool:
+    """Say whether a number may be a scalar: one in five thousand scalars of 256 bits does not look so.
+
+    The upper quarter of each limb has bits of both kinds, and few bytes occur twice.
+    """
+    data = value.to_bytes(limbs * LIMB, "little")
+    whole = data if value.bit_length() > 8 * (len(data) - LIMB // 4) else data[:-LIMB]
+    ends = {whole[at : at + 2] for at in range(LIMB - 2, len(whole), LIMB)}
+    return not ends & {b"\0\0", b"\xff\xff"} and len(set(whole)) >= _LEAST_DISTINCT * len(whole)
 
 
 def _key(curve: Curve, scalar: int, public: Point, x: int) -> EcKey:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dumpscan.scan.searcher import Scannable
 
     Words = NDArray[np.uint64]
+    Indexes = NDArray[np.int64]
     Found = NDArray[np.bool_]
 
 OPENSSL = Signature("bignum_st", b"", 24)
@@ -57,19 +58,12 @@ class HeaderSearcher:
 
 
 def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
-    parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    parts = []
     for phase in phases:
         count = (len(data) - phase) // LIMB
-        if count <= 0:
-            continue
-        words = np.frombuffer(data, "<u8", count, phase)
-        for begin in range(0, count, _CHUNK):
-            # a word before and two behind each, so that no header is cut
-            first = max(begin - 1, 0)
-            chunk = np.require(words[first : begin + _CHUNK + 2], requirements=("A",))
-            own = range(begin - first, min(_CHUNK, count - begin) + begin - first)
-            numbers, starts = _in_words(chunk, own)
-            parts.append((numbers, (starts + first) * LIMB + phase))
+        if count > 1:
+            numbers, starts = _in_words(np.frombuffer(data, "<u8", count, phase))
+            parts.append((numbers, starts * LIMB + phase))
     if not parts:
         return Matches(np.zeros(0, np.uint16), np.zeros(0, np.uint64))
     numbers, starts = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -77,39 +71,49 @@ def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
     return Matches(numbers[order].astype(np.uint16), starts[order].astype(np.uint64))
 
 
-def _in_words(words: Words, own: range) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _in_words(words: Words) -> tuple[Indexes, Indexes]:
     """Find headers among words: which kind, and the index of the first word of each.
 
-    Every header has a word whose lower half is a count of limbs and whose upper half is another one or zero. Few words
-    are such; the rest is tested on those alone.
+    Every header has a word whose lower half is a count of limbs and whose upper half is another one or zero. Three
+    words in a hundred are such; the rest is tested on those alone.
     """
+    at = np.concatenate([_counts(words[begin : begin + _CHUNK]) + begin for begin in range(0, len(words), _CHUNK)])
+    at = at[at < len(words) - 1]
+    value = words[at]
+    alone = value <= np.uint64(MAX_LIMBS)
+    alone &= at > 0
+    kinds = (*_pairs(words, at[value > _LOW]), *_single(words, at[alone], value[alone]))
+    numbers = [np.full(len(starts), number) for number, starts in enumerate(kinds)]
+    return np.concatenate(numbers), np.concatenate(kinds)
+
+
+def _counts(words: Words) -> Indexes:
+    """Find words whose lower half is a count and whose upper half is one or zero."""
     counts = words & _COUNTS
     counts -= np.uint64(MIN_LIMBS)
-    at = np.flatnonzero(counts < np.uint64(MAX_DMAX - MIN_LIMBS + 1))
-    at = at[(at >= own.start) & (at < own.stop) & (at + 1 < len(words))]
-    if not len(at):
-        return at, at
-    low, high = words[at] & _LOW, words[at] >> _HALF
-    before, after = words[np.maximum(at - 1, 0)], words[at + 1]
-    has_before = at > 0
-    pointer_before = _is_pointer(before) & has_before
-    pointer_after = _is_pointer(after)
+    return np.flatnonzero(counts < np.uint64(MAX_DMAX - MIN_LIMBS + 1))
+
+
+def _pairs(words: Words, at: Indexes) -> tuple[Indexes, Indexes]:
+    """Find headers that have two counts in one word: those of OpenSSL and of GMP."""
+    low, high, after = words[at] & _LOW, words[at] >> _HALF, words[at + 1]
     limit = np.uint64(MAX_LIMBS)
-    kinds = (
-        # d | top, dmax | neg, flags
-        (pointer_before & (low <= high) & (low <= limit) & (after & _LOW == 0) & (after >> _HALF <= MAX_FLAGS), 1),
-        # alloc, size | d
-        (pointer_after & (high <= low) & (high >= MIN_LIMBS) & (high <= limit), 0),
-        # s | n | p
-        (pointer_after & (high == 0) & (low <= limit) & (before & _LOW == 1) & has_before, 1),
-        # array | len | cap
-        (
-            pointer_before & (high == 0) & (low <= limit) & (after >= low) & (after <= 2 * low + np.uint64(_MAX_SPARE)),
-            1,
-        ),
-    )
-    numbers = [np.full(int(fits.sum()), number) for number, (fits, _) in enumerate(kinds)]
-    return np.concatenate(numbers), np.concatenate([at[fits] - ahead for fits, ahead in kinds])
+    # d | top, dmax | neg, flags
+    openssl = (low <= high) & (low <= limit) & (after & _LOW == 0) & (after >> _HALF <= np.uint64(MAX_FLAGS))
+    openssl &= _is_pointer(words[at - 1]) & (at > 0)
+    # alloc, size | d
+    gmp = (high <= low) & (high >= np.uint64(MIN_LIMBS)) & (high <= limit) & _is_pointer(after)
+    return at[openssl] - 1, at[gmp]
+
+
+def _single(words: Words, at: Indexes, count: Words) -> tuple[Indexes, Indexes]:
+    """Find headers that have one count in a word: those of mbedTLS and of Go."""
+    # s | n | p
+    mbedtls = at[words[at - 1] & _LOW == 1]
+    mbedtls = mbedtls[_is_pointer(words[mbedtls + 1])]
+    # array | len | cap, where a cap below len wraps round
+    go = at[words[at + 1] - count <= count + np.uint64(_MAX_SPARE)]
+    return mbedtls - 1, go[_is_pointer(words[go - 1])] - 1
 
 
 def _is_pointer(words: Words) -> Found:

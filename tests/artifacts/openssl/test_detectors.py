@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
+from hashlib import sha512
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from dumpscan.artifacts.openssh.shielded import DETECTORS
 from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
 from dumpscan.artifacts.openssl.headers import HeaderSearcher
-from dumpscan.artifacts.openssh.shielded import DETECTORS
 from dumpscan.findings import PrivateKey
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
@@ -56,10 +57,15 @@ def test_an_rsa_key_is_found_by_its_numbers(library: str, bits: int) -> None:
     assert (place.key_object.library, place.key_object.missing_parts) == (library, ())
 
 
+def _scalar(curve: str) -> int:
+    size = CURVES[curve].key_size
+    return int.from_bytes(sha512(curve.encode() * 2).digest() + b"12", "big") >> (528 - size + 1) | 1 << (size - 2)
+
+
 @pytest.mark.parametrize("library", HEADERS)
 @pytest.mark.parametrize("curve", ["secp256r1", "secp384r1", "secp521r1", "secp256k1"])
 def test_an_ec_key_is_found_by_its_scalar_and_its_point(library: str, curve: str) -> None:
-    key = ec.derive_private_key(2 ** (CURVES[curve].key_size - 1) + 12345, CURVES[curve])
+    key = ec.derive_private_key(_scalar(curve), CURVES[curve])
     size = -(-key.curve.key_size // 64)
     field = {
         "secp256r1": 2**256 - 2**224 + 2**192 + 2**96 - 1,
@@ -131,7 +137,7 @@ def test_a_square_a_wrong_prime_and_missing_exponents_are_no_key() -> None:
 
 def test_a_scalar_without_its_point_is_no_key() -> None:
     heap = Heap()
-    heap.number(2**255 + 12345, samples.bignum)
+    heap.number(_scalar("secp256r1"), samples.bignum)
     assert not _found(heap.memory())
 
 
