@@ -9,6 +9,7 @@ border of pages is looked for in the joined edges of pages that follow one anoth
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.decoded import Decoded, GroupDecoder
     from dumpscan.memory.dump import PhysicalDump
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
@@ -50,6 +51,8 @@ _MOST_ANSWERS = 32
 _SEAM_BYTES = 64 << 20
 """Joined edges of pages that are searched at once."""
 _MATCHES_AT_ONCE = 256
+MAX_SHARERS = 32
+"""Mappings of a frame whose places are decoded together: more than the workers of a server have after a fork."""
 
 
 def search_physical(
@@ -104,11 +107,15 @@ def search_physical(
         batches = searcher.batches(dump.physical, threads=options.threads, progress=scanned)
         for found in _joined(batches):
             resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
-        if page_map is None:
-            continue
         for found in _seam_matches(dump.physical, page_map, searcher, options.threads):
             decoding.scanned(PAGE_SIZE * len(found.starts))
             resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
+    for searcher, decoder in scanner.groups:
+        together = [
+            *searcher.batches(dump.physical, threads=options.threads, progress=scanned),
+            *_seam_matches(dump.physical, page_map, searcher, options.threads),
+        ]
+        resolver.resolve_together(searcher.signatures, together, decoder)
     return (*problems, *decoding.problems)
 
 
@@ -131,7 +138,7 @@ def _joined(batches: Iterator[Matches]) -> Iterator[Matches]:
 
 
 def _seam_matches(
-    physical: PhysicalImage, page_map: PageMap, searcher: Searcher, threads: int | None
+    physical: PhysicalImage, page_map: PageMap | None, searcher: Searcher, threads: int | None
 ) -> Iterator[Matches]:
     """Find matches that lie across a border of pages which follow one another in virtual memory only.
 
@@ -140,7 +147,7 @@ def _seam_matches(
     """
     lengths = np.array([signature.length for signature in searcher.signatures], np.int64)
     edge = int(lengths.max()) - 1
-    if not edge:
+    if not edge or page_map is None:
         return
     for tails, heads in page_map.seams(_SEAM_BYTES // (2 * edge)):
         joined = physical.gather_edges(tails, heads, edge)
@@ -265,6 +272,35 @@ class _Resolver:
                 self._resolve_mapped(signature, mapped[place])
             elif self._report_all:
                 self._resolve_free(signature, int(starts[place]))
+
+    def resolve_together(
+        self, signatures: Sequence[Signature], batches: Sequence[Matches], decoder: GroupDecoder
+    ) -> None:
+        """Decode what matches in each process's memory make together.
+
+        Memory that many processes share is left out: it is that of programs and files.
+
+        Args:
+            signatures: Those of the searcher.
+            batches: All that it found, as physical addresses.
+            decoder: What makes sense of them.
+        """
+        if self._map is None or not batches:
+            return
+        matches = Matches(*map(np.concatenate, zip(*batches, strict=True)))
+        index, owner, address = self._map.seen(matches.starts.astype(np.int64), MAX_SHARERS + 1)
+        seen = np.bincount(index, minlength=len(matches.starts))
+        private = np.array([not each.kernel for each in self._map.owners], np.bool_)
+        kept = np.flatnonzero(private[owner] & (seen[index] <= MAX_SHARERS))
+        kept = kept[np.lexsort((address[kept], owner[kept]))]
+        kinds = matches.signatures[index[kept]]
+        borders = np.flatnonzero(np.diff(owner[kept], prepend=-1, append=-1))
+        for begin, end in pairwise(borders.tolist()):
+            number = int(owner[kept[begin]])
+            places = zip(kinds[begin:end].tolist(), address[kept[begin:end]].tolist(), strict=True)
+            found = [Hit(signatures[kind], place) for kind, place in places]
+            for decoded in self._decoding.decode_together(self._memories[number], decoder, found):
+                self._collector.add(decoded, self._sources[number])
 
     def _resolve_mapped(self, signature: Signature, places: list[tuple[int, int]]) -> None:
         """Decode an object for each owner who sees its signature; the same frames give the same answer."""

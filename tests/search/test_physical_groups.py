@@ -1,0 +1,83 @@
+"""Keys that only several places tell, in physical memory: read through each process's pages, in any order of frames."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, cast
+
+from dumpscan.artifacts.openssh.shielded import DETECTORS
+from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
+from dumpscan.findings import PrivateKey
+from dumpscan.memory.physical.page_map import PageMap
+from dumpscan.search.merge import Collector
+from dumpscan.search.physical import search_physical
+from dumpscan.search.scanner import Scanner
+from support import number_samples as samples
+from support.artifact_samples import key_id, rsa_key
+from support.number_samples import Heap
+from support.page_table_images import PAGE, TableImage, owner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGES = 4
+FIRST = 16
+
+
+class _Dump:
+    """As much of a dump as the search needs."""
+
+    def __init__(self, page_map: PageMap) -> None:
+        self.physical = page_map.image
+        self._map = page_map
+
+    def best_page_map(self) -> PageMap:
+        return self._map
+
+
+def _heap() -> tuple[Heap, int]:
+    """Return a heap with a key whose structure lies across a border of pages, and the structure's address."""
+    heap = Heap(size=PAGES * PAGE)
+    numbers = rsa_key(2048).private_numbers()
+    n, e = numbers.public_numbers.n, numbers.public_numbers.e
+    values = [n, e, numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp]
+    pointers = [heap.number(value, samples.bignum) for value in values[:4]]
+    heap.used = PAGE - 8
+    data = samples.limbs(values[4])
+    place = heap.put(data)
+    heap.used = 2 * PAGE - 8  # a header across a border
+    pointers.append(heap.put(samples.bignum(place, len(data) // 8), 8))
+    pointers += [heap.number(value, samples.bignum) for value in values[5:]]
+    heap.used = 3 * PAGE - 24
+    return heap, heap.put(struct.pack("<8Q", *pointers), 8)
+
+
+def _found(directory: Path, owners: int) -> list[PrivateKey]:
+    heap, _ = _heap()
+    image = TableImage()
+    frames = [FIRST + 2 * (PAGES - page) for page in range(PAGES)]
+    for page, frame in enumerate(frames):
+        image.write(frame * PAGE, bytes(heap.data[page * PAGE : (page + 1) * PAGE]))
+    roots = [image.root() for _ in range(owners)]
+    for root in roots:
+        for page, frame in enumerate(frames):
+            image.map(root, heap.base + page * PAGE, frame)
+    with image.open(directory) as physical:
+        page_map = PageMap(physical, [owner(root, 8 + 4 * number) for number, root in enumerate(roots)])
+        collector = Collector()
+        search_physical(cast("Any", _Dump(page_map)), Scanner(DETECTORS, GROUP_DETECTORS), collector)
+    return [finding for finding in collector.findings() if isinstance(finding, PrivateKey)]
+
+
+def test_a_key_over_scattered_frames_is_found_in_each_process(tmp_path: Path) -> None:
+    (found,) = _found(tmp_path, 2)
+    _, address = _heap()
+    assert found.key_id == key_id(rsa_key(2048))
+    places = {(place.process.pid, place.virtual_address) for place in found.locations if place.process}
+    assert places == {(8, address), (12, address)}
+    assert {place.key_object.structure for place in found.locations if place.key_object} == {"rsa_st"}
+    assert all(len(place.extents) == 2 for place in found.locations)
+
+
+def test_memory_that_nobody_maps_holds_no_such_key(tmp_path: Path) -> None:
+    assert not _found(tmp_path, 0)
