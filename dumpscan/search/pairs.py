@@ -76,7 +76,7 @@ def _paired(
     return finding
 
 
-def _reference(certificate: Certificate, processes: frozenset[tuple[str, int]]) -> CertificateRef:
+def _reference(certificate: Certificate, processes: frozenset[tuple[str, int, datetime | None]]) -> CertificateRef:
     return CertificateRef(
         thumbprint=certificate.thumbprint,
         subject=certificate.subject or "",
@@ -86,10 +86,10 @@ def _reference(certificate: Certificate, processes: frozenset[tuple[str, int]]) 
     )
 
 
-def _processes(finding: Finding) -> frozenset[tuple[str, int]]:
-    """Return the processes in whose memory something lies, as (file, process id)."""
+def _processes(finding: Finding) -> frozenset[tuple[str, int, datetime | None]]:
+    """Return the processes in whose memory something lies, as (file, process id, start): ids are given out again."""
     return frozenset(
-        (place.file, place.process.pid)
+        (place.file, place.process.pid, place.process.created)
         for place in finding.locations
         if place.process is not None and place.process.pid is not None
     )

@@ -116,5 +116,5 @@ def test_what_is_exported_is_exported_though_nobody_reads(tmp_path: Path, output
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
     assert process.stdout is not None
     process.stdout.close()
-    process.wait(timeout=120)
+    process.wait()
     assert (tmp_path / "out" / "manifest.jsonl").exists()

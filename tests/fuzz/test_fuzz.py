@@ -39,8 +39,8 @@ def test_no_mutant_escapes(name: str, targets: dict[str, Target], tmp_path: Path
 )
 def test_errors_that_are_told_do_not_escape(command: tuple[str, ...], said: str, tmp_path: Path) -> None:
     target = Target(name="told", seeds={"a": b"x" * 64}, mutators=BYTES, commands=(command,))
-    assert said in str(fuzz(target, seed=1, seconds=5, directory=tmp_path, mutants=1).escaped)
-    assert fuzz(target, seed=1, seconds=5, directory=tmp_path, mutants=1).escaped == []
+    assert said in str(fuzz(target, seed=1, seconds=200, directory=tmp_path, mutants=1).escaped)
+    assert fuzz(target, seed=1, seconds=200, directory=tmp_path, mutants=1).escaped == []
 
 
 def test_a_fault_is_noticed_shrunk_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_a_fault_is_noticed_shrunk_and_saved(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("dumpscan.cli.app.run", fail)
     target = Target(name="fault", seeds={"a.bin": bytes(range(256)) * 4}, mutators=BYTES, commands=(("info", "{}"),))
-    outcome = fuzz(target, seed=1, seconds=20, directory=tmp_path, mutants=3)
+    outcome = fuzz(target, seed=1, seconds=200, directory=tmp_path, mutants=3)
     ((problem, path),) = outcome.escaped[:1]
     assert "ZeroDivisionError" in problem
     assert path.stat().st_size < 64

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_TIMEOUT = 120
-"""Seconds; all jobs of one call take about ten."""
-
 Rows = list[dict[str, Any]]
 
 
@@ -39,7 +36,6 @@ def run_volatility(jobs: Sequence[Sequence[str | Path]]) -> list[Rows]:
             check=True,
             encoding="utf-8",
             env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-            timeout=_TIMEOUT,
         )
     answers: list[Rows] = json.loads(done.stdout)
     for job, answer in zip(jobs, answers, strict=True):

@@ -82,6 +82,18 @@ def test_key_material_that_is_not_given_is_nowhere_in_the_file(tmp_path: Path) -
     assert key.pkcs8[100:200] not in with_secret.read_bytes()
 
 
+def test_key_material_that_is_dropped_is_overwritten(tmp_path: Path) -> None:
+    """Its page stays in the file, for others are still on it: SQLite would only forget where the key lies."""
+    _, key = certificate_and_key()
+    material = [bytes([65 + number]) * 200 for number in range(8)]
+    keys = [replace(key, key_id=f"{number:064x}", pkcs8=each) for number, each in enumerate(material)]
+    path = write_case(tmp_path / "case.db", *(result(f"/dumps/{number}", each) for number, each in enumerate(keys)))
+    assert all(each in path.read_bytes() for each in material)
+    write_case(path, result("/dumps/3"), result("/dumps/5"))
+    kept = path.read_bytes()
+    assert [number for number, each in enumerate(material) if each in kept] == [0, 1, 2, 4, 6, 7]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "case.db"

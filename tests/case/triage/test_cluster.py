@@ -65,8 +65,8 @@ def cluster(directory: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]
                 threading.Thread(target=worker.stderr.read, daemon=True).start()
             from distributed import Client  # noqa: PLC0415 - where it is installed
 
-            with Client(address, timeout=30, set_as_default=False) as client:
-                client.wait_for_workers(2, timeout=60)
+            with Client(address, timeout=250, set_as_default=False) as client:
+                client.wait_for_workers(2)
             yield address, [one, two, scheduler]
 
 

@@ -364,6 +364,23 @@ class TestMemory:
             assert list(dump.regions) == [Region(0x7000, 5, stack)]
             assert (dump.memory_range_count, dump.damage) == (0, ())
 
+    def test_stacks_beside_a_list_of_all_memory_are_not_read(self, tmp_path: Path) -> None:
+        """Past 4 GiB a stack's file offset, of 32 bits, is wrong; the list has the stack's bytes too."""
+        made = MinidumpBytes()
+        made.system()
+        wrong = made.add(b"wrong")
+        descriptor = c_minidump.MINIDUMP_MEMORY_DESCRIPTOR
+        threads = [
+            c_minidump.MINIDUMP_THREAD(Stack=descriptor(StartOfMemoryRange=start, Memory=location(wrong, 5))).dumps()
+            for start in (0x7000, 0x9000)
+        ]
+        made.stream("ThreadList", counted(threads))
+        made.memory64((0x7000, b"right"))
+        with open_bytes(tmp_path, made.finish()) as dump:
+            assert dump.read(0x7000, 100) == b"right"
+            assert [(region.start, region.size) for region in dump.regions] == [(0x7000, 5)]
+            assert (len(dump.threads), dump.damage) == (2, ())
+
     def test_past_four_gigabytes(self, tmp_path: Path) -> None:
         made = MinidumpBytes()
         made.system()

@@ -47,7 +47,7 @@ def listing(image: Path) -> dict[str, Any]:
     if subprocess.run([sys.executable, "-c", "import memprocfs"], capture_output=True, check=False).returncode:
         pytest.skip("memprocfs is not installed, or the libusb that it needs is not")
     done = subprocess.run(
-        [sys.executable, "-c", LISTING, str(image)], capture_output=True, encoding="utf-8", check=False, timeout=120
+        [sys.executable, "-c", LISTING, str(image)], capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

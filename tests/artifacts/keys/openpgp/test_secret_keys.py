@@ -399,7 +399,7 @@ def _gpg(algorithm: str, subkey: str, password: str = "") -> tuple[bytes, bytes,
         def run(*arguments: str, may_fail: bool = False) -> bytes:
             options = ["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", password]
             command = [program, *options, *arguments]
-            done = subprocess.run(command, capture_output=True, check=False, env=environment, timeout=120)
+            done = subprocess.run(command, capture_output=True, check=False, env=environment)
             if done.returncode and not may_fail:
                 pytest.skip(f"this gpg cannot make {algorithm}: {done.stderr.decode(errors='replace')[-200:]}")
             return done.stdout

@@ -88,12 +88,12 @@ def test_what_ssh_add_sends(name: str, options: list[str], tmp_path: Path) -> No
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(address))
         server.listen()
-        server.settimeout(30)
+        server.settimeout(250)
         agent = threading.Thread(target=_serve, args=(server, received), daemon=True)
         agent.start()
         environment = {"SSH_AUTH_SOCK": str(address)}
-        done = subprocess.run([program, *options, file], env=environment, capture_output=True, check=False, timeout=60)
-        agent.join(timeout=30)
+        done = subprocess.run([program, *options, file], env=environment, capture_output=True, check=False)
+        agent.join(timeout=250)
     assert done.returncode == 0, done.stderr
     (message,) = (each for each in received if each[:1] in (b"\x11", b"\x19"))
     (decoded,) = detect(DETECTORS, message[1:])
