@@ -34,11 +34,10 @@ _MICROSECONDS = 20
 """To pass an entry."""
 _MAX_CHAIN = 100
 _MAX_OBJECT = 64 << 10
-_MAX_TIME = 1 << 43
-"""Milliseconds: the year 2248."""
 _VERSION = 2
 _SALT = 20
-_MAX_ITERATIONS = 1 << 24
+_ITERATIONS = range(1024, 2048)
+"""`MIN_ITERATIONS`, and ten random bits more."""
 _MAC = 20
 _END, _CERTIFICATE, _KEY, _SECRET, _SEALED = range(5)
 _BLOCK = 16
@@ -69,9 +68,17 @@ class _Store:
     entries: int = 0
 
 
-def parse_bks(data: bytes) -> Parsed:
-    """Describe a BKS key store: how its keys are encrypted, if any are."""
-    store = _walk(_cursor(data))
+def parse(data: bytes) -> Parsed:
+    """Describe a key store of either kind."""
+    try:
+        store = _walk(_cursor(data))
+    except RefusedError:
+        return _describe_uber(data)
+    return _describe_bks(data, store)
+
+
+def _describe_bks(data: bytes, store: _Store) -> Parsed:
+    """Say how the keys in a BKS key store are encrypted, if any are."""
     container = EncryptedContainer(
         sha256=sha256(data).hexdigest(),
         size=len(data),
@@ -85,8 +92,8 @@ def parse_bks(data: bytes) -> Parsed:
     return Parsed(container, "bks")
 
 
-def parse_uber(data: bytes) -> Parsed:
-    """Describe an UBER key store, of which nothing but salt and iterations can be read."""
+def _describe_uber(data: bytes) -> Parsed:
+    """Say what can be said of an UBER key store, of which nothing but salt and iterations can be read."""
     container = EncryptedContainer(
         sha256=sha256(data).hexdigest(),
         size=len(data),
@@ -110,12 +117,12 @@ def _take_header(cursor: Cursor) -> int:
 
 
 def _take_salt(cursor: Cursor) -> int:
-    if cursor.integer(most=_SALT) != _SALT:
-        raise RefusedError("a salt of another size")
-    cursor.skip(_SALT)
-    iterations = cursor.integer(most=_MAX_ITERATIONS)
-    if not iterations:
-        raise RefusedError("no iterations")
+    """Pass a salt, and return the iterations behind it."""
+    if cursor.integer(most=_SALT) != _SALT or not _looks_encrypted(cursor.take(_SALT)[:_BLOCK]):
+        raise RefusedError("no salt")
+    iterations = cursor.integer(most=_ITERATIONS[-1])
+    if iterations not in _ITERATIONS:
+        raise RefusedError("a number of iterations that is never chosen")
     return iterations
 
 
@@ -129,8 +136,7 @@ def _walk(cursor: Cursor) -> _Store:
             break
         store.entries += 1
         cursor.text()
-        if not 0 <= cursor.time() <= _MAX_TIME:
-            raise RefusedError("a time that no key was made at")
+        cursor.time()
         for _ in range(cursor.integer(most=_MAX_CHAIN)):
             _pass_certificate(cursor)
         if tag == _CERTIFICATE:
@@ -156,12 +162,15 @@ def _walk(cursor: Cursor) -> _Store:
 
 def _pass_certificate(cursor: Cursor) -> None:
     cursor.text()
-    cursor.skip(cursor.integer(most=_MAX_OBJECT))
+    cursor.object(most=_MAX_OBJECT)
 
 
-def _extract_bks(memory: Memory, address: int) -> Raw:
+def _extract(memory: Memory, address: int) -> Raw:
     cursor = Cursor(lambda offset, size: memory.read(address + offset, size), MAX_BYTES)
-    _walk(cursor)
+    try:
+        _walk(cursor)
+    except RefusedError:
+        return _extract_uber(memory, address)
     return Raw(memory.read(address, cursor.offset), cursor.offset)
 
 
@@ -169,8 +178,6 @@ def _extract_uber(memory: Memory, address: int) -> Raw:
     """Read an UBER key store: its end is where the blocks no longer look encrypted."""
     data = memory.read(address, _HEADER)
     _take_header(_cursor(data))
-    if len(data) < _HEADER or not _looks_encrypted(data[_HEADER - _SALT - 4 :][:_BLOCK]):
-        raise RefusedError("a salt that is not random")
     for at in range(_HEADER, _MAX_UBER_BYTES, _WINDOW):
         window = memory.read(address + at, _WINDOW)
         blocks = [window[begin : begin + _BLOCK] for begin in range(0, len(window), _BLOCK)]
@@ -187,19 +194,10 @@ def _looks_encrypted(block: bytes) -> bool:
     return len(block) == _BLOCK and len(set(block)) >= _LEAST_DIFFERENT
 
 
-_BKS, _UBER = BytesDecoder(_extract_bks, parse_bks), BytesDecoder(_extract_uber, parse_uber)
-_VERSIONS = ("01", "02")
-"""A signature for each: with either in one place there would be no sure bytes that are rare."""
+_DECODER = BytesDecoder(_extract, parse)
 _SALT_PATTERN = " ".join([".."] * _SALT)
-DETECTORS: tuple[Detector, ...] = (
-    # version, length of the salt, salt, iterations, tag and length of the alias
-    *(
-        (opening(f"bks-{version}", f"00 00 00 {version} 00 00 00 14 {_SALT_PATTERN} 00 00-10 .. .. 01-04 00-03"), _BKS)
-        for version in _VERSIONS
-    ),
-    # version, length of the salt, salt, iterations: 1024 and up to 1023 more
-    *(
-        (opening(f"uber-{version}", f"00 00 00 {version} 00 00 00 14 {_SALT_PATTERN} 00 00 04-07 .."), _UBER)
-        for version in _VERSIONS
-    ),
+DETECTORS: tuple[Detector, ...] = tuple(
+    # version, length of the salt, salt, iterations; with either version in one place no sure bytes would be rare
+    (opening(f"bouncycastle-{version}", f"00 00 00 {version} 00 00 00 14 {_SALT_PATTERN} 00 00 04-07 .."), _DECODER)
+    for version in ("01", "02")
 )

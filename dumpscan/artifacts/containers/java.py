@@ -41,8 +41,6 @@ _JKS, _JCEKS = bytes.fromhex("feedfeed"), bytes.fromhex("cececece")
 _VERSION_2 = 2
 _KEY, _CERTIFICATE, _SECRET = 1, 2, 3
 _DIGEST = 20
-_MAX_TIME = 1 << 43
-"""Milliseconds: the year 2248."""
 
 _JKS_PROTECTOR = bytes.fromhex("060a2b060104012a02110101")
 _JCEKS_PROTECTOR = bytes.fromhex("06092b060104012a021301")
@@ -93,8 +91,7 @@ def _walk(cursor: Cursor) -> _Store:
         charge(_MICROSECONDS)
         tag = cursor.integer(most=_SECRET)
         cursor.text()
-        if not 0 <= cursor.time() <= _MAX_TIME:
-            raise RefusedError("a time that no key was made at")
+        cursor.time()
         if tag == _KEY:
             store.keys.append(cursor.take(cursor.integer(most=_MAX_OBJECT)))
             for _ in range(cursor.integer(most=_MAX_CHAIN)):
@@ -112,7 +109,7 @@ def _walk(cursor: Cursor) -> _Store:
 def _pass_certificate(cursor: Cursor, version: int) -> None:
     if version == _VERSION_2:
         cursor.text()
-    cursor.skip(cursor.integer(most=_MAX_OBJECT))
+    cursor.object(most=_MAX_OBJECT)
 
 
 def _protection(key: bytes) -> tuple[str, str, int | None]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 1 << 10
 """Bytes of an alias, or of the name of a class."""
+_TIMES = range(788_918_400_000, 4_102_444_800_000)
+"""Milliseconds since 1970: 1995, when Java came out, to 2099."""
+_FIRST_PRINTABLE = 0x20
+_SEQUENCE = b"\x30"
 _SHORT, _INT, _LONG = 2, 4, 8
 
 _STREAM_HEADER = bytes.fromhex("aced0005")
@@ -61,16 +65,27 @@ class Cursor:
             raise RefusedError("a number that is too large")
         return value
 
-    def time(self) -> int:
-        """Return the next `long`, in milliseconds since 1970."""
-        return int.from_bytes(self.take(_LONG), "big", signed=True)
+    def time(self) -> None:
+        """Pass a `long` that is a time."""
+        if int.from_bytes(self.take(_LONG), "big") not in _TIMES:
+            raise RefusedError("a time at which nothing was made")
 
     def text(self) -> bytes:
         """Return the next string, in Java's own kind of UTF-8."""
         size = int.from_bytes(self.take(_SHORT), "big")
         if size > MAX_TEXT:
             raise RefusedError("a text that is too long")
-        return self.take(size)
+        text = self.take(size)
+        if text and min(text) < _FIRST_PRINTABLE:
+            raise RefusedError("no text")
+        return text
+
+    def object(self, *, most: int) -> None:
+        """Pass an object in DER with its length as an `int` before it, reading nothing but its first byte."""
+        size = self.integer(most=most)
+        if self.take(1) != _SEQUENCE or not size:
+            raise RefusedError("no object")
+        self.skip(size - 1)
 
 
 def take_object(cursor: Cursor, *, most: int) -> list[bytes]:

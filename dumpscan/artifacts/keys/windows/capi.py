@@ -24,6 +24,7 @@ _RSA_HEADER = _KEY + len(c_keyblob.RSAPUBKEY)
 _HEADER = _KEY + len(c_keyblob.DSSPUBKEY)
 _HEADER_3 = _KEY + len(c_keyblob.DSSPRIVKEY_VER3)
 _SEED = len(c_keyblob.DSSSEED)
+_VERSION_2 = 2
 _DSS = b"DSS"
 """The magic of both versions begins so in keys of DSA."""
 _DSA_ORDER_BYTES = 20
@@ -103,7 +104,17 @@ def _extract_3(memory: Memory, address: int) -> Raw:
     return Raw(memory.read(address, length), length)
 
 
-_VERSION_2, _VERSION_3 = BytesDecoder(_extract_2, parse_2), BytesDecoder(_extract_3, parse_3)
+def parse_group(data: bytes) -> Parsed:
+    """Read a PRIVATEKEYBLOB of DSA or Diffie-Hellman, of either version."""
+    return parse_2(data) if c_keyblob.PUBLICKEYSTRUC(data).bVersion == _VERSION_2 else parse_3(data)
+
+
+def _extract_group(memory: Memory, address: int) -> Raw:
+    head = c_keyblob.PUBLICKEYSTRUC(read_header(memory, address, _KEY))
+    return _extract_2(memory, address) if head.bVersion == _VERSION_2 else _extract_3(memory, address)
+
+
+_GROUPS = BytesDecoder(_extract_group, parse_group)
 
 DETECTORS: tuple[Detector, ...] = (
     # bType, bVersion, reserved, aiKeyAlg, magic, bitlen
@@ -111,8 +122,6 @@ DETECTORS: tuple[Detector, ...] = (
         opening("capi-rsa", "07 02 00 00 00 24|a4 00 00 52 53 41 32 .. 02-40 00 00"),
         BytesDecoder(_extract_rsa, parse_rsa),
     ),
-    (opening("capi-dsa", "07 02 00 00 00 22 00 00 44 53 53 32 .. 02-20 00 00"), _VERSION_2),
-    (opening("capi-dh", "07 02 00 00 01|02 aa 00 00 44 48 32 00 .. 02-20 00 00"), _VERSION_2),
-    (opening("capi-dsa-3", "07 03 00 00 00 22 00 00 44 53 53 34 .. 02-20 00 00"), _VERSION_3),
-    (opening("capi-dh-3", "07 03 00 00 01|02 aa 00 00 44 48 34 00 .. 02-20 00 00"), _VERSION_3),
+    (opening("capi-dsa", "07 02|03 00 00 00 22 00 00 44 53 53 32|34 .. 02-20 00 00"), _GROUPS),
+    (opening("capi-dh", "07 02|03 00 00 01|02 aa 00 00 44 48 32|34 00 .. 02-20 00 00"), _GROUPS),
 )
