@@ -183,8 +183,7 @@ class Case:
         return ((finding, each.sightings) for each, finding in zip(chosen, found, strict=True))
 
     def exposed_keys(self, now: datetime | None = None) -> list[ExposedKey]:
-        """Return the private keys, the worst first: those with a certificate that is valid, then with any, then alone,
-        then unproven ones.
+        """Return the private keys, the worst first, in the order of `Exposure`.
 
         Among equals those come first that lie in more dumps, then as `findings` has them.
         """
