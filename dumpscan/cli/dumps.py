@@ -17,6 +17,7 @@ import typer
 from dumpscan.cli.options import (
     Aes,
     ArchivePassword,
+    Deep,
     FormatOption,
     Names,
     NoProgress,
@@ -58,6 +59,7 @@ class Request:
     output: Path | None = None
     password: str | None = None
     aes: bool = False
+    deep: bool = False
     archive_password: str | None = None
     scratch: Path | None = None
     sysroot: Path | None = None
@@ -206,7 +208,7 @@ def _search(request: Request, search: Search) -> int:
     view = View.SECRETS if search is KEYS else View.EVERYTHING if search is EVERYTHING else View.FINDINGS
     run = request.run(view)
     what = search.with_aes() if request.aes else search
-    options = SearchOptions(pids=request.pids or (), names=request.names or ())
+    options = SearchOptions(pids=request.pids or (), names=request.names or (), deep=request.deep)
     collector = Collector()
 
     def work(number: int, path: Path, dump: AnyDump) -> None:
@@ -234,6 +236,7 @@ _OPTIONS: dict[str, Any] = {
     "output": Output,
     "password": Password,
     "aes": Aes,
+    "deep": Deep,
     "archive_password": ArchivePassword,
     "scratch": Scratch,
     "symbols": Symbols,
@@ -305,13 +308,13 @@ _COMMANDS = (
         "keys",
         _keys,
         "Show everything secret in one table: keys from any source, and which certificate each opens.",
-        (*_SEARCHING, "aes"),
+        (*_SEARCHING, "aes", "deep"),
     ),
     _Command(
         "scan",
         _scan,
         "Show everything: certificates, keys, containers, and the processes that hold them.",
-        (*_SEARCHING, "aes"),
+        (*_SEARCHING, "aes", "deep"),
         everywhere=False,
     ),
 )

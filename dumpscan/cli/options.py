@@ -92,6 +92,14 @@ Aes = Annotated[
         "--aes", help="Also look for AES keys, by their expanded form: reads memory once more, at about 0.5 GiB/s."
     ),
 ]
+Deep = Annotated[
+    bool,
+    typer.Option(
+        "--deep",
+        help="Look for the private key of every certificate and public key, whatever form its numbers have; may take "
+        "several times as long.",
+    ),
+]
 Password = Annotated[
     str | None,
     typer.Option(
