@@ -136,7 +136,7 @@ class Case:
         """Return the keys and certificates whose key id begins so."""
         found: list[Finding] = []
         for kind in sorted(KINDS, reverse=True):
-            if "key_id" in KINDS[kind].columns:
+            if "key_id" in KINDS[kind].own.columns:
                 ids = f"SELECT finding_id FROM {KINDS[kind].table} WHERE key_id >= ? AND key_id < ?"  # noqa: S608 - ours
                 condition = f"findings.kind = ? AND findings.id IN ({ids})"
                 chosen = self._chosen(condition, "findings.id", kind, *_between(prefix.lower()))
