@@ -73,6 +73,14 @@ class Line(Protocol):
             whole, is left out; one in a part of the file that several regions share comes several times.
         """
 
+    def phases(self, block: Block, size: int) -> list[int]:
+        """Say where in a block words of `size` bytes begin.
+
+        Returns:
+            The numbers that, modulo `size`, bytes at addresses that are multiples of `size` have in the block's data.
+            There is more than one where regions lie differently in the file.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
@@ -185,6 +193,14 @@ class FileStretches:
             found.append((kept, addresses[piece] + (starts[kept] - offsets[piece]).astype(np.uint64)))
         return np.concatenate([kept for kept, _ in found]), np.concatenate([addresses for _, addresses in found])
 
+    def phases(self, block: Block, size: int) -> list[int]:
+        """Look up the regions in a block (see `Line`)."""
+        found = []
+        for addresses, offsets, ends in self._layers:
+            part = slice(np.searchsorted(ends, block.first, side="right"), np.searchsorted(offsets, block.end))
+            found.append(_phases(offsets[part] - block.first, addresses[part], size))
+        return [int(phase) for phase in np.unique(np.concatenate(found))]
+
     def _before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the bytes of regions before each position; bytes that regions share count for each."""
         (offsets, offset_sums), (ends, end_sums) = self._begun, self._ended
@@ -240,9 +256,21 @@ class SeamWindows:
         first = first[kept]
         return kept, self._starts[first] + (starts[kept] - self._positions[first]).astype(np.uint64)
 
+    def phases(self, block: Block, size: int) -> list[int]:
+        """Look up the parts of windows in a block (see `Line`)."""
+        first = int(np.searchsorted(self._positions, block.first, side="right")) - 1
+        part = slice(first, int(np.searchsorted(self._positions[:-1], block.end)))
+        found = _phases(self._positions[part] - block.first, self._starts[part], size)
+        return [int(phase) for phase in np.unique(found)]
+
     def _part(self, position: NDArray[np.int64]) -> NDArray[np.intp]:
         """Find the part of a window that holds each position."""
         return np.searchsorted(self._positions, position, side="right") - 1
+
+
+def _phases(positions: NDArray[np.int64], addresses: NDArray[np.uint64], size: int) -> NDArray[np.int64]:
+    """Say at which positions, modulo `size`, addresses are multiples of it, given positions and their addresses."""
+    return (positions - (addresses % np.uint64(size)).astype(np.int64)) % size
 
 
 class Plain:
@@ -268,3 +296,7 @@ class Plain:
     ) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
         """Every match lies where it was found."""
         return np.arange(len(starts)), starts.astype(np.uint64)
+
+    def phases(self, block: Block, size: int) -> list[int]:
+        """Count from the buffer's beginning (see `Line`)."""
+        return [-block.first % size]
