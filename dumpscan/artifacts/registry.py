@@ -18,7 +18,7 @@ from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.openssh import shielded
 from dumpscan.artifacts.openssl import detectors as big_numbers
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
-from dumpscan.artifacts.text import pem
+from dumpscan.artifacts.text import digit_text, pem
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
 
@@ -35,6 +35,7 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *cng.DETECTORS,
     *capi.DETECTORS,
     *pem.DETECTORS,
+    *digit_text.DETECTORS,
     *openssh.DETECTORS,
     *private_keys.DETECTORS,
     *putty.DETECTORS,
