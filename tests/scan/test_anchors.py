@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.registry import X509_DETECTORS
+from dumpscan.artifacts.registry import LIBRARY_DETECTORS, X509_DETECTORS
 from dumpscan.scan.anchors import Looser, anchored, parse
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Signature
@@ -84,3 +84,15 @@ def test_the_real_signatures_have_few_anchors_and_the_lengths_they_say() -> None
 def test_an_anchor_is_no_ruler() -> None:
     (looser,) = anchored([rb"\x2d\x2d\x2d\x2dBEGIN"])
     assert rb"\x2d\x2d\x2d" not in looser.expression
+
+
+def test_every_real_signature_has_bytes_that_the_engine_is_quick_with() -> None:
+    signatures = [finder for finder, _ in (*X509_DETECTORS, *LIBRARY_DETECTORS) if isinstance(finder, Signature)]
+    loose = anchored([signature.expression for signature in signatures])
+    slow = [
+        signature.name
+        for signature, looser in zip(signatures, loose, strict=True)
+        if not any(len(values) == 1 for values in parse(looser.expression) or ())
+        or looser.expression == signature.expression
+    ]
+    assert slow == []
