@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import hyperscan
 import numpy as np
 
-from dumpscan.scan.anchors import anchored
+from dumpscan.scan.anchors import Looser, anchored
 from dumpscan.scan.searcher import Matches, hits
 from dumpscan.scan.stretches import BLOCK, FileStretches, Pieces, Plain, SeamWindows
 
@@ -46,13 +46,15 @@ class Engine:
 
     Args:
         signatures: What to look for.
+        literal: Whether the expressions are long literals, of which there may be thousands: hyperscan is quick with
+            them as they are, and choosing anchors for so many would take minutes.
 
     Raises:
         ValueError: Two signatures have one name, or one has an impossible length or lead.
         hyperscan.error: An expression is none that hyperscan takes.
     """
 
-    def __init__(self, signatures: Sequence[Signature]) -> None:
+    def __init__(self, signatures: Sequence[Signature], *, literal: bool = False) -> None:
         self.signatures = tuple(signatures)
         if len({signature.name for signature in self.signatures}) < len(self.signatures):
             raise ValueError("signature names must be unique")
@@ -63,7 +65,7 @@ class Engine:
             raise ValueError("there must be signatures, though not that many")
         self._lengths = np.array([signature.length for signature in self.signatures], np.int64)
         self._overlap = int(self._lengths.max()) - 1
-        self._candidates = _candidates(self.signatures)
+        self._candidates = _candidates(self.signatures, literal=literal)
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._database.compile(
             expressions=[candidate.expression for candidate in self._candidates],
@@ -216,10 +218,11 @@ class _Candidate(NamedTuple):
     exact: list[_Exact]
 
 
-def _candidates(signatures: Sequence[Signature]) -> list[_Candidate]:
+def _candidates(signatures: Sequence[Signature], *, literal: bool) -> list[_Candidate]:
     """Find an expression for each signature that hyperscan is quick with; several may have one in common."""
     candidates: dict[bytes, _Candidate] = {}
-    loose = anchored([signature.expression for signature in signatures])
+    expressions = [signature.expression for signature in signatures]
+    loose = [Looser(expression, 0, 0) for expression in expressions] if literal else anchored(expressions)
     for number, (signature, looser) in enumerate(zip(signatures, loose, strict=True)):
         same = looser.expression == signature.expression
         matches = None if same else re.compile(signature.expression, re.DOTALL).fullmatch

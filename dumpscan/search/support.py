@@ -56,7 +56,7 @@ def supported_keys(
             signatures.append(Signature(name, b"".join(b"\\x%02x" % byte for byte in value), len(value)))
     found: set[str] = set()
     if signatures:
-        for matches in Engine(signatures).batches(space, threads=threads, progress=progress):
+        for matches in Engine(signatures, literal=True).batches(space, threads=threads, progress=progress):
             found |= {owners[signatures[number].name] for number in set(matches.signatures.tolist())}
     return found
 

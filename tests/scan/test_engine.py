@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import re
 import threading
@@ -108,6 +109,21 @@ def test_every_offset_around_the_seams_of_blocks(engine: Engine, threads: int) -
         hits = list(engine.scan(source, threads=threads))
         assert found(hits) == expected(source, SIGNATURES)
         assert (BASE + offset, "literal") in found(hits)
+
+
+def test_thousands_of_literals() -> None:
+    values = [hashlib.sha256(b"%d" % number).digest() for number in range(2000)]
+    signatures = [
+        Signature(f"value-{number}", b"".join(b"\\x%02x" % byte for byte in value), len(value))
+        for number, value in enumerate(values)
+    ]
+    data = b"".join((b"..", values[3], values[1999], b".", values[3][:31], values[77]))
+    hits = Engine(signatures, literal=True).scan(space(data, (BASE, len(data), 0)))
+    assert [(hit.signature.name, hit.address - BASE) for hit in hits] == [
+        ("value-3", 2),
+        ("value-1999", 34),
+        ("value-77", 98),
+    ]
 
 
 def test_overlapping_matches_are_all_found(engine: Engine) -> None:

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from hashlib import sha1, sha256
+from hashlib import sha1, sha256, shake_256
 from ipaddress import ip_address
 from math import gcd, prod
 from pathlib import Path
@@ -23,15 +23,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from dumpscan.artifacts.carrier import Carrier
 from dumpscan.artifacts.decoded import CutShortError
-from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.artifacts.x509.certificate import DETECTORS as CERTIFICATE_DETECTORS
 from dumpscan.findings import Certificate
 from dumpscan.memory.space import Region
-from dumpscan.scan.signature import Hit, Signature
-from dumpscan.search.decoding import Decoding
-from dumpscan.search.scanner import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,9 +37,8 @@ if TYPE_CHECKING:
         PrivateKeyTypes,
     )
 
-    from dumpscan.artifacts.decoded import Decoded, Decoder, Detector
+    from dumpscan.artifacts.decoded import Decoded, Detector
     from dumpscan.findings import Process
-    from dumpscan.memory.space import Memory
 
 BASE = 0x7FF6_0000_1230
 CURVES = {
@@ -146,13 +140,15 @@ def rsa_key(bits: int, e: int = 65537) -> rsa.RSAPrivateKey:
 
 @cache
 def ec_key(curve: str) -> ec.EllipticCurvePrivateKey:
-    return ec.derive_private_key(int.from_bytes(sha256(curve.encode()).digest()[:23], "big"), CURVES[curve])
+    size = CURVES[curve].key_size
+    value = int.from_bytes(shake_256(curve.encode()).digest(size // 8 + 1), "big") >> (9 - size % 8)
+    return ec.derive_private_key(value, CURVES[curve])
 
 
 @cache
 def raw_key(kind: str) -> PrivateKeyTypes:
     size = {"ed448": 57, "x448": 56}.get(kind, 32)
-    return RAW_KINDS[kind]((sha256(kind.encode()).digest() * 2)[:size])
+    return RAW_KINDS[kind](shake_256(kind.encode()).digest(size))
 
 
 @cache
@@ -335,19 +331,6 @@ _FIRST_BYTES = 64
 """Bytes in which every signature of an object matches."""
 
 
-@cache
-def _scanner() -> Scanner:
-    return Scanner(X509_DETECTORS)
-
-
-def decode(decoder: Decoder | Carrier, memory: Memory, address: int) -> Decoded | None:
-    """Decode what a decoder sees at an address; what text stands for is left to all detectors of files."""
-    if not isinstance(decoder, Carrier):
-        return decoder(memory, address)
-    decoding = Decoding({**_scanner().decoders, "": decoder}, _scanner().contents)
-    return decoding.decode(memory, Hit(Signature("", b"", 0), address))
-
-
 def detect(detectors: Iterable[Detector], data: bytes) -> list[Decoded]:
     """Decode whatever the detectors find to begin where `data` does; a key that is cut short is nothing.
 
@@ -359,7 +342,7 @@ def detect(detectors: Iterable[Detector], data: bytes) -> list[Decoded]:
         for match in re.finditer(signature.expression, data[:_FIRST_BYTES], re.DOTALL):
             if not signature.lead:
                 try:
-                    found.append(decode(decoder, memory, BASE + match.start()))
+                    found.append(decoder(memory, BASE + match.start()))
                 except CutShortError:
                     continue
     return [decoded for decoded in found if decoded is not None and decoded.address == BASE]

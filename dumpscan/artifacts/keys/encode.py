@@ -72,6 +72,18 @@ def ec_private(scalar: int, size: int, public: bytes) -> bytes:
     return tlv(0x30, _integer(1), tlv(0x04, scalar.to_bytes(size, "big")), tlv(0xA1, tlv(0x03, b"\0", public)))
 
 
+def object_identifier(dotted: str) -> bytes:
+    """OBJECT IDENTIFIER, given as numbers with dots between them (ITU-T X.690, 8.19)."""
+    first, second, *others = map(int, dotted.split("."))
+    content = bytearray()
+    for number in (40 * first + second, *others):
+        content += bytes(
+            0x80 | number >> shift & 0x7F for shift in range(7 * (number.bit_length() // 7), 0, -7) if number >> shift
+        )
+        content.append(number & 0x7F)
+    return tlv(0x06, bytes(content))
+
+
 def integer_key(value: int) -> bytes:
     """Key that is one INTEGER, as DSA and Diffie-Hellman have them."""
     return _integer(value)

@@ -9,10 +9,10 @@ hold a number.
 from __future__ import annotations
 
 from dumpscan.artifacts.keys.dsa import MOST_DSA_BITS, MOST_DSA_ORDER_BITS, dsa_key
-from dumpscan.artifacts.keys.ec import ec_key
+from dumpscan.artifacts.keys.ec.proof import ec_key
 from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.artifacts.keys.raw import ED448, ED25519, X448, X25519, RawAlgorithm, raw_key
-from dumpscan.artifacts.keys.rsa import (
+from dumpscan.artifacts.keys.rsa.proof import (
     LEAST_RSA_BITS,
     MOST_EXPONENT_BITS,
     MOST_RSA_BITS,

@@ -1,16 +1,20 @@
-"""Whether bytes may be a private value that a random generator made, where nothing else tells.
+"""Whether bytes may be a private value, where nothing else tells.
 
 A program that writes keys holds the bytes that such a key begins with as a constant, and whatever lies behind them in
 memory is then read as the private value: text, zeros, pointers, code. `looks_random` refuses what is not random beyond
 doubt. Each of its rules asks for a property that random bytes have less than once in 10^7, so that with all of them it
 refuses less than one in 10^6 real private values; thresholds are computed from the exact distribution of each property
 in uniformly distributed bytes.
+
+Text that encodes a whole key is no accident. There a value that nobody chose at random is a bad key, but a key: it is
+enough that its bytes are not all equal (`is_not_constant`).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from math import comb
@@ -44,6 +48,10 @@ _CANONICAL = (b"\x00\x00", b"\xff\xff")
 """The upper bytes of every pointer on x86-64 and ARM64."""
 
 
+Plausible = Callable[[bytes], bool]
+"""Says whether bytes may be a private value."""
+
+
 def looks_random(value: bytes) -> bool:
     """Return whether bytes may come from a random generator, all of them.
 
@@ -60,6 +68,11 @@ def looks_random(value: bytes) -> bool:
         or _has_steps(value)
         or _has_pointers(value)
     )
+
+
+def is_not_constant(value: bytes) -> bool:
+    """Return whether bytes are more than one value repeated."""
+    return len(set(value)) > 1
 
 
 def _has_repeated_words(value: bytes) -> bool:

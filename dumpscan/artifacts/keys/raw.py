@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS, finding_of
+from dumpscan.artifacts.keys.randomness import looks_random
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dumpscan.artifacts.keys.randomness import Plausible
     from dumpscan.findings import PrivateKey
+
+_COST = 150
+"""Microseconds for a public value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +48,40 @@ ED25519 = RawAlgorithm("Ed25519", 256, 32, ed25519.Ed25519PrivateKey.from_privat
 ED448 = RawAlgorithm("Ed448", 456, 57, ed448.Ed448PrivateKey.from_private_bytes)
 
 
-def raw_key(algorithm: RawAlgorithm, private_value: bytes, public_value: bytes | None = None) -> PrivateKey:
-    """Prove a key of Curve25519 or Curve448; any string of the right length is a private value."""
+def raw_key(
+    algorithm: RawAlgorithm,
+    private_value: bytes,
+    public_value: bytes | None = None,
+    *,
+    plausible: Plausible = looks_random,
+) -> PrivateKey:
+    """Prove a key of Curve25519 or Curve448.
+
+    Any bytes of the right length are a private value. So a key without a public value has an empty proof.
+
+    Args:
+        algorithm: The algorithm.
+        private_value: The private value.
+        public_value: The public value, where it was stored.
+        plausible: Says whether bytes may be a private value, where there is no public value.
+
+    Raises:
+        RefusedError: A value has the wrong size, the public value is another, or there is none and the private value
+            is not plausible.
+    """
     if len(private_value) != algorithm.size:
         raise RefusedError("a private value of the wrong size")
+    if public_value is not None and len(public_value) != algorithm.size:
+        raise RefusedError("a public value of the wrong size")
+    if public_value is None and not plausible(private_value):
+        raise RefusedError("nothing vouches for the private value, and it is not plausible")
+    effort.charge(_COST)
     try:
         key = algorithm.load(private_value)
         derived = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     except LIBRARY_ERRORS:
         raise RefusedError("the library refuses the private value") from None
-    if public_value is None:
-        return finding_of(key, algorithm.name, algorithm.bits, proof=("public value derived",))
-    if public_value != derived:
+    if public_value not in (None, derived):
         raise RefusedError("the public value is not that of the private one")
-    return finding_of(key, algorithm.name, algorithm.bits, proof=("public value = that of the private value",))
+    proof = () if public_value is None else ("public value = that of the private value",)
+    return finding_of(key, algorithm.name, algorithm.bits, proof=proof)

@@ -17,9 +17,9 @@ from dumpscan.model.c_big_numbers import LIMB
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dumpscan.artifacts.keys.ec.weierstrass import Point
     from dumpscan.artifacts.openssl.near import Surroundings
     from dumpscan.artifacts.openssl.numbers import Numbers
-    from dumpscan.artifacts.symcrypt.curves import Point
     from dumpscan.findings import PrivateKey
 
 MAX_SCALARS = 4096

@@ -17,16 +17,15 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts.decoded import Decoded, RefusedError
+from dumpscan.artifacts.keys.ec.weierstrass import Weierstrass, to_affine
 from dumpscan.artifacts.keys.encode import private_key, public_key
 from dumpscan.artifacts.keys.proof import X25519, ec_key, raw_key
 from dumpscan.artifacts.symcrypt.curves import (
     NAMED_FIELDS,
     P25519,
-    Weierstrass,
     multiple_on_named_curve,
     named_curves,
     on_named_curve,
-    to_affine,
 )
 from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
@@ -46,7 +45,7 @@ from dumpscan.model.c_symcrypt import FROM_102, abis
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.artifacts.symcrypt.curves import Point
+    from dumpscan.artifacts.keys.ec.weierstrass import Point
     from dumpscan.artifacts.symcrypt.numbers import NumberHeader
     from dumpscan.memory.space import Memory
     from dumpscan.model.c_symcrypt import Abi

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dumpscan.artifacts.decoded import Decoded
 from dumpscan.artifacts.keys.encode import public_key
 from dumpscan.artifacts.keys.proof import LEAST_RSA_BITS, LIBRARY_ERRORS, MOST_RSA_BITS
-from dumpscan.artifacts.keys.rsa_parts import RsaParts, rebuild
+from dumpscan.artifacts.keys.rsa.parts import RsaParts, rebuild
 from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
     int_header,

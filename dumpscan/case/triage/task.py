@@ -30,7 +30,6 @@ class ReadSettings:
 
     Attributes:
         aes: Whether to look for AES keys by their schedules.
-        aes_unaligned: Whether to look for them at addresses that are no multiples of four too.
         hashes: Whether to compute the SHA-256 of files.
         store_keys: Whether key material may leave the process that finds it.
         environment: What becomes of environment variables.
@@ -41,8 +40,7 @@ class ReadSettings:
         archive_password: Of encrypted archives; it is not kept with a dump.
     """
 
-    aes: bool = True
-    aes_unaligned: bool = False
+    aes: bool = False
     hashes: bool = True
     store_keys: bool = False
     environment: Environment = Environment.KEPT
@@ -62,7 +60,6 @@ class ReadSettings:
         """Return what is kept with a dump: all that can change what is found."""
         return {
             "aes": self.aes,
-            "aes_unaligned": self.aes_unaligned,
             "hash": self.hashes,
             "store_keys": self.store_keys,
             "environment": self.environment.value,

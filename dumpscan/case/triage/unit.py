@@ -147,8 +147,7 @@ def _search(
         reading.problems.append(f"its processes cannot be listed: {_reason(error)}")
         if isinstance(error, SymbolsError):
             reading.missing_symbols = tuple(map(_missing_symbols, error.missing))
-    settings = task.settings
-    what = KEYS.with_aes(unaligned=settings.aes_unaligned) if settings.aes else KEYS.without_aes()
+    what = KEYS.with_aes() if task.settings.aes else KEYS
     try:
         reading.problems += search(dump, what, collector, options=SearchOptions(threads=task.threads), progress=advance)
         reading.problems += dump.damage

@@ -55,7 +55,6 @@ _BY_EXPOSURE = {
     Exposure.LIVE: Severity.CRITICAL,
     Exposure.PAIRED: Severity.HIGH,
     Exposure.ALONE: Severity.MEDIUM,
-    Exposure.UNPROVEN: Severity.NOTICE,
 }
 
 

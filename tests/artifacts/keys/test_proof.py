@@ -162,7 +162,7 @@ def test_ec(name: str) -> None:
             key_proof.ec_key(CURVES[name], value, point, wrong)
     derived = key_proof.ec_key(CURVES[name], value)
     assert derived.key_id == key_id(key)
-    assert "Q = d*G derived" in derived.proof
+    assert derived.proof == ()
 
 
 @pytest.mark.parametrize("value", [0, P256_ORDER, 1 << 4000], ids=["zero", "order", "huge"])

@@ -8,13 +8,12 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dumpscan.artifacts.keys.ec.weierstrass import Weierstrass, to_affine
 from dumpscan.artifacts.symcrypt.curves import (
     NAMED_FIELDS,
-    Weierstrass,
     multiple_on_named_curve,
     named_curves,
     on_named_curve,
-    to_affine,
 )
 from dumpscan.synth.objects.symcrypt.curves import CURVES
 from support.symcrypt_samples import EC_CURVES, public_point

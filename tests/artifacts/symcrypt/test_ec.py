@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.symcrypt.curves import Weierstrass
+from dumpscan.artifacts.keys.ec.weierstrass import Weierstrass
 from dumpscan.artifacts.symcrypt.ec import allocations_of_scalar, decode_int
 from dumpscan.findings import PrivateKey, PublicKey
 from dumpscan.memory.minidump.dump import Minidump

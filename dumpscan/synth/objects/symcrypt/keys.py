@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa, x25519
 
-from dumpscan.artifacts.keys.rsa import (
+from dumpscan.artifacts.keys.rsa.proof import (
     CRT_EXPONENT_1,
     CRT_EXPONENT_2,
     EXPONENT,

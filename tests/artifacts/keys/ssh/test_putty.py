@@ -128,7 +128,7 @@ def test_ed448_and_another_curve() -> None:
     numbers = ec_key("secp256r1").private_numbers()
     coordinates = (numbers.public_numbers.x, numbers.public_numbers.y)
     point = b"\4" + b"".join(value.to_bytes(32, "big") for value in coordinates)
-    value = _string(numbers.private_value.to_bytes(24, "big"))
+    value = _string(numbers.private_value.to_bytes(32, "big"))
     data = _file(b"ecdsa-sha2-nistp256", _string(b"nistp256") + _string(point), value)
     assert _key(data).key_id == key_id(ec_key("secp256r1"))
     assert not detect(DETECTORS, _file(b"ecdsa-sha2-nistp256", _string(b"nistp999") + _string(point), value))

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from dumpscan.artifacts import der, effort
 from dumpscan.artifacts.decoded import CutShortError, Decoded, RefusedError
-from dumpscan.artifacts.keys import pkcs1, private_key
+from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.private_key import DETECTORS
-from dumpscan.artifacts.keys.rsa_parts import USUAL_EXPONENTS
+from dumpscan.artifacts.keys.rsa import pkcs1
+from dumpscan.artifacts.keys.rsa.parts import USUAL_EXPONENTS
 from dumpscan.findings import PrivateKey
 from dumpscan.scan.engine import Engine
 from support.artifact_samples import BASE, Space, detect_one, key_id, pkcs8, rsa_key, rsa_numbers, tlv, traditional

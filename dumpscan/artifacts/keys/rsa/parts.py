@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.keys.rsa import (
+from dumpscan.artifacts.keys.rsa.proof import (
     CRT_COEFFICIENT,
     CRT_EXPONENT_1,
     CRT_EXPONENT_2,

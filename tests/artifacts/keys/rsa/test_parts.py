@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.keys.rsa_parts import RsaParts, rebuild
+from dumpscan.artifacts.keys.rsa.parts import RsaParts, rebuild
 from dumpscan.synth.objects.keys import make_key
 from support.symcrypt_samples import rsa_numbers
 

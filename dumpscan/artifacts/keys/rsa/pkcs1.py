@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Detector, Parsed, Raw, RefusedError
-from dumpscan.artifacts.keys import rsa
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.randomness import looks_random
-from dumpscan.artifacts.keys.rsa_parts import RsaParts, stored_key
+from dumpscan.artifacts.keys.rsa import proof as rsa
+from dumpscan.artifacts.keys.rsa.parts import RsaParts, stored_key
 from dumpscan.artifacts.opening import opening
 
 if TYPE_CHECKING:

@@ -1,0 +1,182 @@
+"""Proof of private keys on elliptic curves that have a name (SEC 1, 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from dumpscan.artifacts import effort
+from dumpscan.artifacts.decoded import RefusedError
+from dumpscan.artifacts.keys import encode
+from dumpscan.artifacts.keys.ec.binary import BinaryCurve
+from dumpscan.artifacts.keys.ec.named import all_curves, curve_named, curves_of_order_size
+from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
+from dumpscan.artifacts.keys.randomness import looks_random
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dumpscan.artifacts.keys.ec.named import NamedCurve
+    from dumpscan.artifacts.keys.ec.weierstrass import Point
+    from dumpscan.artifacts.keys.randomness import Plausible
+    from dumpscan.findings import PrivateKey
+
+PROOF = "Q = d*G"
+_IN_LIBRARY: dict[str, ec.EllipticCurve] = {
+    curve.name: curve
+    for curve in (
+        ec.SECP192R1(),
+        ec.SECP224R1(),
+        ec.SECP256R1(),
+        ec.SECP384R1(),
+        ec.SECP521R1(),
+        ec.SECP256K1(),
+        ec.BrainpoolP256R1(),
+        ec.BrainpoolP384R1(),
+        ec.BrainpoolP512R1(),
+    )
+}
+_FAST = {"secp224r1": 100, "secp256r1": 60, "secp521r1": 600}
+"""Microseconds for a multiple of the generator on curves for which OpenSSL has code of their own."""
+_PER_SQUARED_BIT = 0.016
+_BINARY_283 = 100_000
+"""The same on other curves: by OpenSSL or here for a bit of a prime field, and here over the field of 283 bits."""
+_GUESSED = ("secp", "brainpool", "SM2")
+"""How the names of curves begin that are tried for a private value whose curve is not told, and that lacks a point."""
+_MOST_KNOWN = 256
+"""Keys that are remembered: the same one lies in memory in several encodings."""
+
+
+class Named(Protocol):
+    """A curve as far as its name: one of the table, or of `cryptography`."""
+
+    @property
+    def name(self) -> str:
+        """e.g. `secp256r1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """A key and its public point in each of the three forms of SEC 1, 2.3.3."""
+
+    key: PrivateKey
+    forms: frozenset[bytes]
+
+
+def ec_key(curve: Named, private_value: int, *public_points: bytes, plausible: Plausible = looks_random) -> PrivateKey:
+    """Prove a key on a named curve.
+
+    Args:
+        curve: The curve, whose generator is G.
+        private_value: d.
+        *public_points: Q, wherever it was stored, as SEC 1, 2.3.3 writes it (uncompressed, compressed or hybrid). A
+            point of nothing but zeros counts as not stored.
+        plausible: Says whether bytes may be a private value, where there is no public point.
+
+    Returns:
+        The key. Without a public point its proof is empty.
+
+    Raises:
+        RefusedError: The private value is out of range, a public point is another, or there is none and the private
+            value is not plausible.
+    """
+    named = curve_named(curve.name)
+    points = [point for point in public_points if any(point[1:])]
+    if not 0 < private_value < named.order:
+        raise RefusedError("the private value is out of the curve's range")
+    if not all(map(named.may_have, points)):
+        raise RefusedError("the public point is not on the curve")
+    if not points and not plausible(private_value.to_bytes(named.order_size, "big")):
+        raise RefusedError("nothing vouches for the private value, and it is not plausible")
+    derived = _derived(named.name, private_value)
+    if not derived.forms.issuperset(points):
+        raise RefusedError("the public point is not that of the private value")
+    return replace(derived.key, proof=(PROOF,)) if points else derived.key
+
+
+def key_on_some_curve(private_value: int, points: Sequence[bytes]) -> PrivateKey:
+    """Prove a key whose curve was not stored, by its public point.
+
+    Args:
+        private_value: d.
+        points: As for `ec_key`; at least one.
+
+    Raises:
+        RefusedError: It is a key on none of the curves.
+    """
+    given = [point for point in points if any(point[1:])]
+    for curve in all_curves():
+        if given and all(map(curve.may_have, given)):
+            try:
+                return ec_key(curve, private_value, *given)
+            except RefusedError:
+                continue
+    raise RefusedError("a key on none of the curves known")
+
+
+def candidates(value: bytes) -> list[PrivateKey]:
+    """Return the keys that a private value may be whose curve was not stored, and no public point either.
+
+    Each needs the support of something that bears its public key.
+
+    Raises:
+        RefusedError: The value is not random, or as long as that of no curve in use.
+    """
+    if not looks_random(value):
+        raise RefusedError("nothing vouches for the private value, and it is not random")
+    found = list(_candidates(value))
+    if not found:
+        raise RefusedError("a private value of no curve in use")
+    return found
+
+
+def _candidates(value: bytes) -> Iterator[PrivateKey]:
+    for curve in curves_of_order_size(len(value)):
+        if curve.name.startswith(_GUESSED):
+            try:
+                yield replace(ec_key(curve, int.from_bytes(value, "big")), needs_support=True)
+            except RefusedError:
+                continue
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _derived(name: str, private_value: int) -> _Derived:
+    """Return the key of a private value in the curve's range."""
+    curve = curve_named(name)
+    effort.charge(_cost(curve))
+    point = _multiple(curve, private_value)
+    if point is None:
+        raise RefusedError("the curve has no such multiple")
+    forms = curve.encodings(point)
+    algorithm = encode.ec_algorithm(curve.oid)
+    key = encode.private_key(
+        "EC",
+        curve.bits,
+        encode.public_info(algorithm, forms[0]),
+        encode.pkcs8(algorithm, encode.ec_private(private_value, curve.order_size, forms[0])),
+        proof=(),
+        curve=name,
+    )
+    return _Derived(key, frozenset(forms))
+
+
+def _cost(curve: NamedCurve) -> float:
+    """Return about how many microseconds a multiple of the generator takes."""
+    if isinstance(curve.curve, BinaryCurve):
+        return float(_BINARY_283 * (curve.bits / 283) ** 2.5)
+    return _FAST.get(curve.name) or _PER_SQUARED_BIT * curve.bits**2
+
+
+def _multiple(curve: NamedCurve, scalar: int) -> Point | None:
+    """Return scalar * G, by the library where it has the curve."""
+    library = _IN_LIBRARY.get(curve.name)
+    if library is None:
+        return curve.curve.multiply(scalar, curve.curve.generator)
+    try:
+        numbers = ec.derive_private_key(scalar, library).public_key().public_numbers()
+    except LIBRARY_ERRORS:
+        return None
+    return numbers.x, numbers.y

@@ -1,0 +1,1 @@
+"""RSA private keys: their arithmetic, and their structure in DER."""
