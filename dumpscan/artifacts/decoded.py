@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
+    from dumpscan.artifacts.carrier import Carrier
     from dumpscan.findings import Finding, KeyObject
     from dumpscan.memory.space import Memory
     from dumpscan.scan.searcher import Searcher
@@ -178,7 +179,7 @@ class BytesDecoder:
             return None
 
 
-Detector = tuple["Signature | Searcher", Decoder]
+Detector = tuple["Signature | Searcher", "Decoder | Carrier"]
 """What finds a kind of object, and what makes sense of a place that it found.
 
 A signature is looked for by the engine, all signatures in one pass; a searcher makes a pass of its own. Every module of

@@ -18,7 +18,7 @@ from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.openssh import shielded
 from dumpscan.artifacts.openssl import detectors as big_numbers
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
-from dumpscan.artifacts.text import pem
+from dumpscan.artifacts.text import digit_text, pem
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
 
@@ -35,6 +35,7 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *cng.DETECTORS,
     *capi.DETECTORS,
     *pem.DETECTORS,
+    *digit_text.DETECTORS,
     *openssh.DETECTORS,
     *private_keys.DETECTORS,
     *putty.DETECTORS,
@@ -53,8 +54,9 @@ LIBRARY_DETECTORS: tuple[Detector, ...] = (*symcrypt.DETECTORS, *shielded.DETECT
 GROUP_DETECTORS: tuple[GroupDetector, ...] = (*big_numbers.GROUP_DETECTORS,)
 """Keys that only several places of memory tell together: a pass of their own over memory."""
 
-AES_DETECTORS: tuple[Detector, ...] = (*aes.DETECTORS,)
-"""AES keys by their schedules: a pass of their own over memory."""
+AES_DETECTORS: tuple[Detector, ...] = aes.DETECTORS
+UNALIGNED_AES_DETECTORS: tuple[Detector, ...] = aes.UNALIGNED_DETECTORS
+"""AES keys by their schedules, at multiples of four or anywhere: a pass of their own over memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,15 @@ class Search:
             and (not self.of_library or any(_is_of_symcrypt(place) for place in finding.locations))
         ]
 
-    def with_aes(self) -> Self:
-        """Return the search that looks for AES keys too."""
-        return replace(self, detectors=(*self.detectors, *AES_DETECTORS))
+    def with_aes(self, *, unaligned: bool = False) -> Self:
+        """Return the search that looks for AES keys too; `unaligned`: at all addresses, not just multiples of four."""
+        found = UNALIGNED_AES_DETECTORS if unaligned else AES_DETECTORS
+        return replace(self, detectors=(*self.without_aes().detectors, *found))
+
+    def without_aes(self) -> Self:
+        """Return the search that does not look for AES keys."""
+        others = (*AES_DETECTORS, *UNALIGNED_AES_DETECTORS)
+        return replace(self, detectors=tuple(each for each in self.detectors if each not in others))
 
 
 def _is_of_symcrypt(place: Location) -> bool:
@@ -97,6 +105,7 @@ def _is_of_symcrypt(place: Location) -> bool:
 
 
 _ALL = (*X509_DETECTORS, *LIBRARY_DETECTORS)
+_WITH_AES = (*_ALL, *AES_DETECTORS)
 
 X509 = Search(
     "x509",
@@ -110,7 +119,7 @@ SYMCRYPT = Search(
 )
 KEYS = Search(
     "keys",
-    _ALL,
+    _WITH_AES,
     (PrivateKey, SymmetricKey, EncryptedContainer),
     of_library=False,
     nothing="no key found",
@@ -118,7 +127,7 @@ KEYS = Search(
 )
 EVERYTHING = Search(
     "scan",
-    _ALL,
+    _WITH_AES,
     (Certificate, PrivateKey, PublicKey, SymmetricKey, EncryptedContainer),
     of_library=False,
     nothing="no certificate and no key found",

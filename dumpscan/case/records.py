@@ -84,6 +84,8 @@ class Exposure(StrEnum):
     """It has certificates, none of which is valid now."""
     ALONE = "alone"
     """No certificate of it was found."""
+    UNPROVEN = "unproven"
+    """No certificate of it was found, and nothing proves that it is a key."""
 
 
 _SEVERITY = tuple(Exposure)

@@ -17,7 +17,7 @@ class GateRule(StrEnum):
     LIVE_KEY = "live-key"
     """A private key with a certificate that is valid now."""
     SYMMETRIC_KEY = "symmetric-key"
-    """A key of a symmetric cipher (they are looked for with `--aes`)."""
+    """A key of a symmetric cipher (not looked for with `--no-aes`)."""
     ENCRYPTED_CONTAINER = "encrypted-container"
     """Key material under a password."""
     EXPIRED = "expired"

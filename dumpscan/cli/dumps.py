@@ -16,7 +16,9 @@ import typer
 
 from dumpscan.cli.options import (
     Aes,
+    AesUnaligned,
     ArchivePassword,
+    Deep,
     FormatOption,
     Names,
     NoProgress,
@@ -57,7 +59,9 @@ class Request:
     files: list[Path]
     output: Path | None = None
     password: str | None = None
-    aes: bool = False
+    aes: bool = True
+    aes_unaligned: bool = False
+    deep: bool = False
     archive_password: str | None = None
     scratch: Path | None = None
     sysroot: Path | None = None
@@ -191,6 +195,15 @@ def _scan(request: Request) -> int:
     return _search(request, EVERYTHING)
 
 
+def _with_aes(search: Search, request: Request) -> Search:
+    """Return the search with AES keys or without, as the user wants it; certificates are looked for without."""
+    from dumpscan.artifacts.registry import X509
+
+    if search is X509 or not (request.aes or request.aes_unaligned):
+        return search.without_aes()
+    return search.with_aes(unaligned=request.aes_unaligned)
+
+
 def _search(request: Request, search: Search) -> int:
     """Search the dumps, pair what was found, show and export it."""
     from dumpscan.artifacts.registry import EVERYTHING, KEYS
@@ -205,8 +218,8 @@ def _search(request: Request, search: Search) -> int:
     password = ask_password(request.password, request.output)
     view = View.SECRETS if search is KEYS else View.EVERYTHING if search is EVERYTHING else View.FINDINGS
     run = request.run(view)
-    what = search.with_aes() if request.aes else search
-    options = SearchOptions(pids=request.pids or (), names=request.names or ())
+    what = _with_aes(search, request)
+    options = SearchOptions(pids=request.pids or (), names=request.names or (), deep=request.deep)
     collector = Collector()
 
     def work(number: int, path: Path, dump: AnyDump) -> None:
@@ -234,6 +247,8 @@ _OPTIONS: dict[str, Any] = {
     "output": Output,
     "password": Password,
     "aes": Aes,
+    "aes_unaligned": AesUnaligned,
+    "deep": Deep,
     "archive_password": ArchivePassword,
     "scratch": Scratch,
     "symbols": Symbols,
@@ -299,19 +314,19 @@ _COMMANDS = (
         "symcrypt",
         _symcrypt,
         "Find the keys that Windows' own crypto library holds, prove each, and match it to its certificate.",
-        (*_SEARCHING, "aes"),
+        (*_SEARCHING, "aes", "aes_unaligned"),
     ),
     _Command(
         "keys",
         _keys,
         "Show everything secret in one table: keys from any source, and which certificate each opens.",
-        (*_SEARCHING, "aes"),
+        (*_SEARCHING, "aes", "aes_unaligned", "deep"),
     ),
     _Command(
         "scan",
         _scan,
         "Show everything: certificates, keys, containers, and the processes that hold them.",
-        (*_SEARCHING, "aes"),
+        (*_SEARCHING, "aes", "aes_unaligned", "deep"),
         everywhere=False,
     ),
 )

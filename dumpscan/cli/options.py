@@ -88,8 +88,21 @@ Output = Annotated[
 ]
 Aes = Annotated[
     bool,
+    typer.Option("--aes/--no-aes", help="Whether to look for AES keys, by their expanded form, in a pass of its own."),
+]
+AesUnaligned = Annotated[
+    bool,
     typer.Option(
-        "--aes", help="Also look for AES keys, by their expanded form: reads memory once more, at about 0.5 GiB/s."
+        "--aes-unaligned",
+        help="Look for AES keys at addresses that are no multiples of four too: takes four times as long.",
+    ),
+]
+Deep = Annotated[
+    bool,
+    typer.Option(
+        "--deep",
+        help="Look for the private key of every certificate and public key, whatever form its numbers have; may take "
+        "several times as long.",
     ),
 ]
 Password = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dumpscan.case.rules import GateRule
-from dumpscan.cli.options import Aes, ArchivePassword, FormatOption, NoProgress, Offline, Quiet, Symbols
+from dumpscan.cli.options import Aes, AesUnaligned, ArchivePassword, FormatOption, NoProgress, Offline, Quiet, Symbols
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def triage(
     mask_environment: Annotated[
         bool, typer.Option("--mask-environment", help="Mask values of variables that look like credentials.")
     ] = False,
-    aes: Aes = False,
+    aes: Aes = True,
+    aes_unaligned: AesUnaligned = False,
     symbols: Symbols = None,
     offline: Offline = True,
     archive_password: ArchivePassword = None,
@@ -98,7 +99,8 @@ def triage(
 
     allowed = frozenset().union(*(read_allowed(path) for path in allow or ()))
     settings = ReadSettings(
-        aes=aes,
+        aes=aes or aes_unaligned,
+        aes_unaligned=aes_unaligned,
         hashes=hashes,
         store_keys=store_keys,
         environment=Environment.chosen(keep=environment, mask=mask_environment),

@@ -1,4 +1,4 @@
-"""A dump's file: opened without risk, mapped into memory and never copied whole."""
+"""Files mapped into memory: opened without side effects, never copied whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILE_TYPES = (
 
 
 class MappedFile:
-    """A regular file, mapped read-only. Other kinds of file are refused without waiting for them.
+    """A regular file, mapped read-only. Other kinds of file, such as pipes, are refused without opening them.
 
     Attributes:
         path: The file, as it was given.
@@ -59,7 +59,7 @@ class MappedFile:
         self.buffer = memoryview(self._map)
 
     def close(self) -> None:
-        """Unmap the file; if something still holds a slice of it, as soon as that lets go."""
+        """Unmap the file, or leave that to the last holder of a slice of it."""
         # While a slice is held, closing is refused; then the mapping goes with its last holder.
         with contextlib.suppress(BufferError):
             self.buffer.release()

@@ -63,6 +63,14 @@ class RegionTable(Sequence[Region]):
             return [self[i] for i in range(*index.indices(len(self)))]
         return Region(self._starts[index], self._sizes[index], self._file_offsets[index])
 
+    @property
+    def columns(self) -> tuple[Addresses, Addresses, Addresses]:
+        """Starts, sizes and file offsets of all regions, each of shape (n,). Nothing is copied."""
+        starts, sizes, offsets = (
+            np.frombuffer(column, np.uint64) for column in (self._starts, self._sizes, self._file_offsets)
+        )
+        return starts, sizes, offsets
+
     def extents(self, address: int, size: int) -> list[tuple[int, int]]:
         """Return where up to `size` bytes at `address` lie, as (file offset, length) pairs; stop at the first gap.
 
@@ -98,6 +106,15 @@ class RegionTable(Sequence[Region]):
         if not self._cut_short:
             return ()
         return (f"memory is in pieces too small to read through: {self._cut_short} reads were cut short",)
+
+
+def columns_of(regions: Sequence[Region]) -> tuple[Addresses, Addresses, Addresses]:
+    """Return starts, sizes and file offsets of regions as columns; quickly, if they are a `RegionTable`."""
+    if isinstance(regions, RegionTable):
+        return regions.columns
+    numbers = (number for region in regions for number in (region.start, region.size, region.file_offset))
+    table = np.fromiter(numbers, np.uint64, 3 * len(regions)).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]
 
 
 def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Addresses, NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""What every dump looks like from above: regions in order, bytes at an address, and where those lie in the file."""
+"""The address space of a dump: regions, bytes at an address, and where they lie in the file."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Region:
 
 
 class Memory(Protocol):
-    """The least that a decoder needs of an address space."""
+    """What a decoder needs of an address space."""
 
     @property
     def pointer_size(self) -> int:
         """Size of a pointer in bytes: 4 or 8."""
 
     def read(self, address: int, size: int) -> bytes:
-        """Return up to `size` bytes at `address`, across adjacent regions; fewer where the dump ends, perhaps none."""
+        """Return up to `size` bytes at `address`, across adjacent regions; fewer, or none, if the dump has no more."""
 
 
 def read_before(memory: Memory, address: int, most: int) -> bytes:
@@ -61,7 +61,7 @@ def read_before(memory: Memory, address: int, most: int) -> bytes:
 
 
 class AddressSpace(Memory, Protocol):
-    """A dump that can be scanned: its regions lie in one memory-mapped file."""
+    """An address space that can be scanned: its regions lie in one memory-mapped file."""
 
     @property
     def path(self) -> Path:
@@ -76,11 +76,11 @@ class AddressSpace(Memory, Protocol):
         """Regions by ascending address. They never overlap; neighbours may be adjacent."""
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
-        """Where `size` bytes at `address` lie in the file, as (file offset, length) pairs, as far as it has them."""
+        """Return where `size` bytes at `address` lie in the file, as (file offset, length) pairs, up to a gap."""
 
     def module_at(self, address: int) -> str | None:
-        """Name of the loaded module that owns the address, if any."""
+        """Return the name of the loaded module that owns an address, or None."""
 
     @property
     def process(self) -> Process | None:
-        """The process that the whole address space belongs to, where there is one."""
+        """The process that the whole address space belongs to, if there is one."""

@@ -1,4 +1,4 @@
-"""Where a user's cache and data lie on this platform.
+"""Directories for a user's cache and data on this platform.
 
 Sources: XDG Base Directory Specification 0.8, Apple's File System Programming Guide, Microsoft's Known Folders.
 """
@@ -13,7 +13,7 @@ NAME = "dumpscan"
 
 
 def cache_directory() -> Path:
-    """Return the directory for what can be made again at any time; it need not exist yet."""
+    """Return the directory for files that can be made again at any time; it need not exist."""
     if sys.platform == "win32":
         return _environment("LOCALAPPDATA", "AppData/Local") / NAME / "Cache"
     if sys.platform == "darwin":
@@ -22,7 +22,7 @@ def cache_directory() -> Path:
 
 
 def data_directory() -> Path:
-    """Return the directory for what the user gave us to keep; it need not exist yet."""
+    """Return the directory for files that the user gave us to keep; it need not exist."""
     if sys.platform == "win32":
         return _environment("LOCALAPPDATA", "AppData/Local") / NAME
     if sys.platform == "darwin":
@@ -31,6 +31,6 @@ def data_directory() -> Path:
 
 
 def _environment(variable: str, default: str) -> Path:
-    """Return the directory that a variable names, or one in the home directory; the specification wants it absolute."""
+    """Return the directory that a variable names, if it is absolute, or else one in the home directory."""
     named = Path(os.environ.get(variable, ""))
     return named if named.is_absolute() else Path.home() / default

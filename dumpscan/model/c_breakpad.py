@@ -1,8 +1,8 @@
 """Layouts of the minidump streams of Google's crash reporters, loaded together with those of `c_minidump`.
 
 Crashpad's from its `minidump/minidump_extensions.h`, Breakpad's from its `google_breakpad/common/minidump_format.h`,
-both packed to 4 bytes. Every list is a uint32 count and that many entries; a string is a uint32 length and UTF-8.
-Breakpad's Linux streams (LinuxCmdLine, LinuxMaps ...) are the bytes of files in /proc and need no layout.
+both packed to 4 bytes. A list is a uint32 count and that many entries; a string is a uint32 length and UTF-8.
+Breakpad's Linux streams (LinuxCmdLine, LinuxMaps ...) are copies of files in /proc and need no layout.
 """
 
 from __future__ import annotations

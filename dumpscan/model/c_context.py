@@ -1,8 +1,7 @@
-"""Layouts of the CPU contexts that a minidump's threads carry, as far as the general registers go.
+"""Layouts of the CPU contexts of a minidump's threads, up to the general registers.
 
-Windows' from `winnt.h`, Breakpad's from its `minidump_cpu_arm.h` and `minidump_cpu_arm64.h`. `ContextFlags` has a bit
-that names the processor: it tells which layout a context really has (a 64-bit dump of a 32-bit process may have 64-bit
-ones).
+Sources: `winnt.h`; Breakpad's `minidump_cpu_arm.h` and `minidump_cpu_arm64.h`. A bit of `ContextFlags` names the
+processor and so the layout: a 64-bit dump of a 32-bit process may have 64-bit contexts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Layouts of the key blobs of Windows' crypto interfaces.
 
-`BCRYPT_*` from Microsoft's `bcrypt.h`: the header gives lengths in bytes, and the numbers follow big-endian.
-`PUBLICKEYSTRUC` and `RSAPUBKEY` from `wincrypt.h`: the numbers follow little-endian, their lengths implied by `bitlen`.
+Sources: `bcrypt.h` for `BCRYPT_*`, whose headers give lengths in bytes and whose numbers are big-endian; `wincrypt.h`
+for `PUBLICKEYSTRUC` and `RSAPUBKEY`, whose numbers are little-endian, with lengths that follow from `bitlen`.
 `PVK_HEADER`: private key files of Microsoft's code signing tools, as Dr Stephen N. Henson described them ("PVK file
 information") and as OpenSSL's `crypto/pem/pvkfmt.c` reads them; the salt and a password make an RC4 key with SHA-1.
 """

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from dumpscan.case.records import CaseSummary, DumpRecord, ExposedKey
 
-_SHOWN = {Exposure.LIVE: 8, Exposure.PAIRED: 4, Exposure.ALONE: 3}
+_SHOWN = {Exposure.LIVE: 8, Exposure.PAIRED: 4, Exposure.ALONE: 3, Exposure.UNPROVEN: 2}
 _FILES_SHOWN = 4
 _ID_SHOWN = 16
 _HEADINGS = {
     Exposure.LIVE: "Private keys with a certificate that is valid now",
     Exposure.PAIRED: "Private keys with certificates, none of them valid now",
     Exposure.ALONE: "Private keys without a certificate",
+    Exposure.UNPROVEN: "Unproven keys, which nothing was found to check against",
 }
 _KINDS = {
     "certificate": ("certificate", "certificates"),

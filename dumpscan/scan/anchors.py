@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
 ByteSets = list[frozenset[int]]
 """The byte values that an expression of fixed length takes at each of its positions."""
@@ -154,8 +155,8 @@ def _choose(possible: Sequence[dict[bytes, int]]) -> list[bytes]:
         for number in left:
             for literal in possible[number]:
                 takers[literal] = takers.get(literal, 0) + 1
-        before = _cost(chosen)
-        best = min(takers, key=lambda literal: ((_cost([*chosen, literal]) - before) / takers[literal], literal))
+        last = {anchor[-1] for anchor in chosen}
+        best = min(takers, key=lambda literal: (_cost(literal, last) / takers[literal], literal))
         chosen.append(best)
         left = {number for number in left if best not in possible[number]}
     settled = 0
@@ -164,7 +165,8 @@ def _choose(possible: Sequence[dict[bytes, int]]) -> list[bytes]:
         orphans = [literals.keys() for literals in possible if literals and literals.keys().isdisjoint(others)]
         if orphans:
             shared = set.intersection(*map(set, orphans))
-            best = min(shared, key=lambda literal: (_cost([*others, literal]), literal != anchor, literal))
+            last = {other[-1] for other in others}
+            best = min(shared, key=lambda literal: (_cost(literal, last), literal != anchor, literal))
             chosen = [*others, best]
             settled = settled + 1 if best == anchor else 0
         else:
@@ -172,10 +174,10 @@ def _choose(possible: Sequence[dict[bytes, int]]) -> list[bytes]:
     return chosen
 
 
-def _cost(anchors: Sequence[bytes]) -> float:
-    shares = [[_SHARES[value] for value in anchor] for anchor in anchors]
-    last = sum(_SHARES[value] for value in {anchor[-1] for anchor in anchors})
-    return last + _ONE_MORE * len(anchors) + _REAL * sum(map(prod, shares))
+def _cost(anchor: bytes, last: AbstractSet[int]) -> float:
+    """Return what one more anchor costs, beside others that end with the bytes `last`."""
+    of_last = 0.0 if anchor[-1] in last else _SHARES[anchor[-1]]
+    return of_last + _ONE_MORE + _REAL * prod(_SHARES[value] for value in anchor)
 
 
 @cache

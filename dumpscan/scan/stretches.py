@@ -1,11 +1,11 @@
-"""What the engine scans: bytes laid out in one line, cut into blocks, and the addresses that positions in it stand for.
+"""What the engine scans: lines of bytes, cut into blocks, and the addresses of positions in a line.
 
-Two lines cover an address space whose regions lie in one mapped file. `FileStretches` is the file itself, as far as
-regions lie in it; it finds all that lies within a region. `SeamWindows` joins the edges of regions that follow one
-another in the address space but not in the file; it finds only what crosses such a seam. So nothing is found twice.
+Two lines cover an address space whose regions lie in one mapped file. `FileStretches` is the file itself, where regions
+lie in it; it finds everything within a region. `SeamWindows` joins the edges of regions that follow one another in the
+address space but not in the file; it finds only what crosses such a seam. So nothing is found twice.
 
-All tables are numpy arrays with one entry per region (addresses unsigned, sizes and offsets signed, 64 bits, bytes):
-a dump may have hundreds of thousands of regions, and no loop here goes over them one by one.
+All tables are numpy arrays with one entry per region (addresses unsigned, sizes and offsets signed, 64 bits, bytes). A
+dump may have hundreds of thousands of regions, so no loop goes over them one by one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from dumpscan.memory.regions import columns_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -24,30 +26,30 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Region
 
 BLOCK = 8 << 20
-"""Bytes of the file in one block: large beside the cost of handing it to a thread, small beside the memory that a block
-full of matches takes."""
+"""Bytes of the file in one block: enough to outweigh the cost of handing it to a thread, few enough that the matches of
+a full block fit into memory."""
 
 SEAM_BLOCK = 256 << 10
-"""Bytes of joined edges in one block. They are gathered through an index of 8 bytes each."""
+"""Bytes of joined edges in one block. Gathering them takes an index of 8 bytes each."""
 
 GAP = 64 << 10
-"""A hole between regions in the file that is no larger than this is scanned with them: that takes less time than
-another block would, and what is found in it belongs to no region and is dropped."""
+"""Holes between regions in the file up to this size are scanned too, which takes less time than another block. Matches
+in a hole belong to no region and are dropped."""
 
 SHARING = 16
-"""Regions that can share a byte of the file; more than these are not scanned. No real dump has any such regions, and a
-made-up one could have a million, each a place of everything in the file."""
+"""Regions that may share a byte of the file; others are not scanned. Real dumps have none, but a forged one could have a
+million, each with everything in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A part of a line: the matches that end in it (after `begin`, up to and at `end`) are this block's own.
+    """A part of a line. Matches that end after `begin`, up to and at `end`, are this block's own.
 
     Attributes:
-        first: Position from which to scan: as far before `begin` as a match that ends behind it can reach.
-        begin: Position of the first byte of its own.
-        end: Position past the last byte.
-        size: Bytes of regions that are its own, for a progress display. They add up to the size of all regions.
+        first: Position from which to scan: so far before `begin` that a match of any length is seen whole.
+        begin: Position of the block's first byte.
+        end: Position past its last byte.
+        size: Bytes of regions in the block, for a progress display. They add up to the size of all regions.
     """
 
     first: int
@@ -57,7 +59,7 @@ class Block:
 
 
 class Line(Protocol):
-    """Bytes in one line, of which the engine scans block after block."""
+    """Bytes in one line, which the engine scans block by block."""
 
     def blocks(self) -> Iterator[Block]:
         """Cut the line into blocks, in order."""
@@ -66,17 +68,29 @@ class Line(Protocol):
         """Return the bytes from `first` to `end`; called from several threads at once."""
 
     def locate(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
-        """Say at which addresses matches lie, given their positions in the line.
+        """Translate positions of matches in the line to addresses.
+
+        Args:
+            starts: Position of each match's first byte, shape (n,).
+            ends: Position past its last byte.
 
         Returns:
-            Indexes into `starts` and the address of the first byte of each. A match that lies in no region, or not
-            whole, is left out; one in a part of the file that several regions share comes several times.
+            Indexes into `starts` and the address of the first byte of each. A match that does not lie in a region
+            whole is left out; a match in a part of the file that several regions share occurs several times.
+        """
+
+    def phases(self, block: Block, size: int) -> list[int]:
+        """Say where in a block words of `size` bytes begin.
+
+        Returns:
+            The numbers that, modulo `size`, bytes at addresses that are multiples of `size` have in the block's data.
+            There is more than one where regions lie differently in the file.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Regions by ascending address, those that are contiguous in address space and file joined to one."""
+    """Regions by ascending address; those that are contiguous in the address space and in the file are joined."""
 
     starts: NDArray[np.uint64]
     sizes: NDArray[np.int64]
@@ -84,10 +98,9 @@ class Pieces:
 
     @classmethod
     def of(cls, regions: Sequence[Region]) -> Pieces:
-        """Make the table from regions by ascending address that do not overlap there."""
-        numbers = (number for region in regions for number in (region.start, region.size, region.file_offset))
-        table = np.fromiter(numbers, np.uint64, 3 * len(regions)).reshape(-1, 3)
-        starts, sizes, offsets = table[:, 0].copy(), table[:, 1].astype(np.int64), table[:, 2].astype(np.int64)
+        """Make the table from regions in ascending order of address that do not overlap."""
+        starts, unsigned_sizes, unsigned_offsets = columns_of(regions)
+        sizes, offsets = unsigned_sizes.astype(np.int64), unsigned_offsets.astype(np.int64)
         present = sizes > 0
         starts, sizes, offsets = starts[present], sizes[present], offsets[present]
         if not len(starts):
@@ -121,7 +134,7 @@ def _cut_one(end: int, length: int, overlap: int) -> list[list[int]]:
 
 
 def _layers(offsets: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
-    """Part pieces, ordered by offset, into at most `SHARING` sets within which they do not overlap in the file."""
+    """Divide pieces, ordered by offset, into at most `SHARING` sets within which they do not overlap in the file."""
     layers = np.full(len(offsets), SHARING)
     free: list[tuple[int, int]] = []  # (end of its last piece, layer), the one that ends first in front
     for number, (offset, end) in enumerate(zip(offsets.tolist(), ends.tolist(), strict=True)):
@@ -138,10 +151,9 @@ def _layers(offsets: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[NDA
 
 
 class FileStretches:
-    """The mapped file, as far as regions lie in it. A position is an offset in the file.
+    """The mapped file, where regions lie in it. A position is an offset in the file.
 
-    Regions may share bytes of the file; those are scanned once, and what is found belongs to each of the regions, as
-    far as `SHARING` goes.
+    Bytes that several regions share are scanned once, and matches in them belong to each of up to `SHARING` regions.
     """
 
     def __init__(self, buffer: memoryview, pieces: Pieces, overlap: int) -> None:
@@ -151,16 +163,17 @@ class FileStretches:
         self._buffer = buffer
         self._overlap = overlap
         self._offsets = offsets
-        self._reach = np.maximum.accumulate(ends)  # how far this piece or any before it goes
+        self._reach = np.maximum.accumulate(ends)  # the furthest end of this piece and all before it
         layers = _layers(offsets, ends) if (offsets[1:] < self._reach[:-1]).any() else [np.arange(len(offsets))]
         self._layers = [(pieces.starts[order[layer]], offsets[layer], ends[layer]) for layer in layers]
-        # Bytes of pieces before x, in closed form: sum of (x - offset) over those begun less that over those ended.
+        # The bytes of pieces before x are the sum of (x - offset) over those that have begun before x, less the sum of
+        # (x - end) over those that have ended.
         by_end = np.sort(ends)
         self._begun = offsets, np.concatenate(([0], np.cumsum(offsets)))
         self._ended = by_end, np.concatenate(([0], np.cumsum(by_end)))
 
     def blocks(self) -> Iterator[Block]:
-        """Cut every stretch of regions without a larger hole into blocks."""
+        """Cut every stretch of regions without a hole larger than `GAP` into blocks."""
         if not len(self._offsets):
             return
         new = np.flatnonzero(self._offsets[1:] > self._reach[:-1] + GAP) + 1
@@ -185,8 +198,16 @@ class FileStretches:
             found.append((kept, addresses[piece] + (starts[kept] - offsets[piece]).astype(np.uint64)))
         return np.concatenate([kept for kept, _ in found]), np.concatenate([addresses for _, addresses in found])
 
+    def phases(self, block: Block, size: int) -> list[int]:
+        """Look up the regions in a block (see `Line`)."""
+        found = []
+        for addresses, offsets, ends in self._layers:
+            part = slice(np.searchsorted(ends, block.first, side="right"), np.searchsorted(offsets, block.end))
+            found.append(_phases(offsets[part] - block.first, addresses[part], size))
+        return [int(phase) for phase in np.unique(np.concatenate(found))]
+
     def _before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Count the bytes of regions before each position; bytes that regions share count for each."""
+        """Count the bytes of regions before each position; shared bytes count for each region."""
         (offsets, offset_sums), (ends, end_sums) = self._begun, self._ended
         begun, ended = np.searchsorted(offsets, positions), np.searchsorted(ends, positions)
         before: NDArray[np.int64] = (begun - ended) * positions - offset_sums[begun] + end_sums[ended]
@@ -196,8 +217,8 @@ class FileStretches:
 class SeamWindows:
     """The edges of regions that are neighbours in the address space but not in the file.
 
-    A position counts the bytes of all windows, one behind the other; a window is contiguous in the address space and
-    holds as much of both sides of each seam as a match across it can need (all of a region that is shorter).
+    A position counts the bytes of all windows, one behind the other. A window is contiguous in the address space and
+    holds enough bytes on both sides of each seam for any match across it, or all of a shorter region.
     """
 
     def __init__(self, buffer: memoryview, pieces: Pieces, overlap: int) -> None:
@@ -224,7 +245,7 @@ class SeamWindows:
     def blocks(self) -> Iterator[Block]:
         """Cut the windows, taken as one line, into blocks."""
         for first, begin, end in _cut_one(int(self._positions[-1]), SEAM_BLOCK, self._overlap):
-            yield Block(first, begin, end, 0)  # these bytes count where they lie
+            yield Block(first, begin, end, 0)  # `FileStretches` counts these bytes
 
     def data(self, block: Block) -> memoryview:
         """Gather the bytes from the file."""
@@ -234,19 +255,31 @@ class SeamWindows:
         return gathered.data
 
     def locate(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
-        """Keep what lies in one window and crosses a seam in it (see `Line`)."""
+        """Keep matches that lie in one window and cross a seam in it (see `Line`)."""
         first, last = self._part(starts), self._part(ends - 1)
         kept = np.flatnonzero((self._window[first] == self._window[last]) & (self._piece[first] != self._piece[last]))
         first = first[kept]
         return kept, self._starts[first] + (starts[kept] - self._positions[first]).astype(np.uint64)
+
+    def phases(self, block: Block, size: int) -> list[int]:
+        """Look up the parts of windows in a block (see `Line`)."""
+        first = int(np.searchsorted(self._positions, block.first, side="right")) - 1
+        part = slice(first, int(np.searchsorted(self._positions[:-1], block.end)))
+        found = _phases(self._positions[part] - block.first, self._starts[part], size)
+        return [int(phase) for phase in np.unique(found)]
 
     def _part(self, position: NDArray[np.int64]) -> NDArray[np.intp]:
         """Find the part of a window that holds each position."""
         return np.searchsorted(self._positions, position, side="right") - 1
 
 
+def _phases(positions: NDArray[np.int64], addresses: NDArray[np.uint64], size: int) -> NDArray[np.int64]:
+    """Say at which positions, modulo `size`, addresses are multiples of it, given positions and their addresses."""
+    return (positions - (addresses % np.uint64(size)).astype(np.int64)) % size
+
+
 class Plain:
-    """One buffer by itself: a position is an offset in it, and so is an address."""
+    """A single buffer: positions and addresses are offsets in it."""
 
     def __init__(self, buffer: memoryview, overlap: int) -> None:
         self._buffer = buffer
@@ -266,5 +299,9 @@ class Plain:
         starts: NDArray[np.int64],
         ends: NDArray[np.int64],  # noqa: ARG002 - the Protocol's
     ) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
-        """Every match lies where it was found."""
+        """Return every match: its address is its position."""
         return np.arange(len(starts)), starts.astype(np.uint64)
+
+    def phases(self, block: Block, size: int) -> list[int]:
+        """Count from the buffer's beginning (see `Line`)."""
+        return [-block.first % size]

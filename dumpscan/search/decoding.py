@@ -5,20 +5,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections import defaultdict, deque
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
 
-from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, RefusedError
+from dumpscan.artifacts import der
+from dumpscan.artifacts.carrier import MAX_CHARACTERS, Carrier
+from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Decoded, RefusedError
 from dumpscan.artifacts.effort import TooCostlyError, paid_by
-from dumpscan.findings import PrivateKey
+from dumpscan.findings import EncryptedContainer, PrivateKey
+from dumpscan.scan.signature import Hit
+from dumpscan.search.contents import LOOK, LOOK_BEFORE, Contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from dumpscan.artifacts.decoded import Decoded, Decoder, GroupDecoder, Parsed
+    from dumpscan.artifacts.carrier import Span, Unwrapped
+    from dumpscan.artifacts.decoded import Decoder, GroupDecoder, Parsed
     from dumpscan.findings import Finding
     from dumpscan.memory.space import Memory
-    from dumpscan.scan.signature import Hit
 
 _MIB = 1 << 20
 _FREE = 8 << 10
@@ -43,6 +50,15 @@ _TOLD_CUT_SHORT = 8
 """Private keys cut short: how many are remembered, and how many are named one by one."""
 _MOST_KNOWN = 1 << 16
 """Results that a decoder's memory of what it saw before may hold."""
+
+_MAX_DEPTH = 4
+"""Texts within one another: base64 of SAML's XML, say, with base64 of a certificate in it."""
+_MIN_OBJECT = 32
+"""Bytes of the smallest object."""
+_KEYS_ALONE = ("pkcs8", "pem", "openssh")
+"""Containers that hold nothing but one encrypted key."""
+_MAX_SEEN = 8
+"""Stretches of text remembered, because they have been looked into: hits come in their order, but for shared pages."""
 
 
 class _MeteredMemory:
@@ -75,18 +91,21 @@ class Decoding:
 
     Args:
         decoders: By the names of the signatures.
+        contents: Looks into what text stands for; without it no text is looked into.
 
     Attributes:
         skipped: Hits that were not looked into to the end because too much was read.
         passed_over: Hits that were not looked into, or not to the end, because those before them took too long.
     """
 
-    def __init__(self, decoders: Mapping[str, Decoder]) -> None:
+    def __init__(self, decoders: Mapping[str, Decoder | Carrier], contents: Contents | None = None) -> None:
         self.skipped = 0
         self.passed_over = 0
         self._patience = float(_FIRST_PATIENCE)
         self._cut_short: dict[int, str] = {}
         self._decoders = decoders
+        self._contents = contents or Contents(None)
+        self._seen: defaultdict[int, _Seen] = defaultdict(_Seen)
         self._known: defaultdict[int, dict[bytes, Parsed | None]] = defaultdict(dict)
         self._allowance = _FIRST_ALLOWANCE
 
@@ -113,10 +132,36 @@ class Decoding:
         self._allowance = min(self._allowance + size * _ALLOWANCE_PER_BYTE, 2 * _FIRST_ALLOWANCE)
         self._patience += size * _PATIENCE_PER_MIB / _MIB
 
-    def decode(self, memory: Memory, hit: Hit) -> Decoded | None:
-        """Return what a hit announces, as it lies in `memory`; None if it is nothing."""
+    def decode(self, memory: Memory, hit: Hit, *, space: int = 0) -> Decoded | None:
+        """Return what a hit announces, as it lies in `memory`; None if it is nothing, or came with an earlier hit.
+
+        Args:
+            memory: Where it lies.
+            hit: What announces it.
+            space: Tells apart the memories that hits of one scan are in.
+        """
+        try:
+            return self._decode(memory, hit, self._seen[space], 0)
+        except CutShortError as error:
+            self._note_cut_short(hit.address, error.what)
+            return None
+
+    def _decode(self, memory: Memory, hit: Hit, seen: _Seen, depth: int) -> Decoded | None:
+        """As `decode`.
+
+        Args:
+            memory: Where the hit is.
+            hit: The hit.
+            seen: Text in that memory that has been looked into.
+            depth: How many texts within one another it is in.
+
+        Raises:
+            CutShortError: It is a private key, of which too much is missing.
+        """
         decoder = self._decoders[hit.signature.name]
-        cost = _COST_OF_A_HIT if isinstance(decoder, BytesDecoder) else _COST_OF_FOLLOWING
+        if isinstance(decoder, Carrier) and hit.address in seen:
+            return None
+        cost = _COST_OF_A_HIT if isinstance(decoder, BytesDecoder | Carrier) else _COST_OF_FOLLOWING
         before = self._patience
         metered = _MeteredMemory(memory, _FREE + self._allowance)
         decoded = None
@@ -125,16 +170,19 @@ class Decoding:
                 self._pay(cost)
                 if isinstance(decoder, BytesDecoder):
                     decoded = decoder.decode(metered, hit.address, self._known_to(decoder))
+                elif isinstance(decoder, Carrier):
+                    decoded = self._unwrap(decoder, metered, hit.address, seen, depth)
                 else:
                     decoded = decoder(metered, hit.address)
-        except CutShortError as error:
-            self._note_cut_short(hit.address, error.what)
+        except CutShortError:
+            raise
         except RefusedError:
             pass
         except TooCostlyError:
             self.passed_over += 1
-        self.skipped += metered.exhausted
-        self._allowance -= max(metered.spent - _FREE, 0)
+        finally:
+            self.skipped += metered.exhausted
+            self._allowance -= max(metered.spent - _FREE, 0)
         if decoded is not None and decoded.missing and _is_candidate(decoded.finding):
             self._note_cut_short(hit.address, "EC private key")
         if decoded is not None and _is_proven(decoded.finding):
@@ -157,6 +205,75 @@ class Decoding:
         self._allowance -= max(metered.spent - _FREE, 0)
         yield from found
 
+    def _unwrap(self, carrier: Carrier, memory: Memory, address: int, seen: _Seen, depth: int) -> Decoded | None:
+        """Decode what text stands for, in the first way to read it that gives an object."""
+        if depth == _MAX_DEPTH:
+            return None
+        cut: CutShortError | None = None
+        for text in carrier.readings(memory, address):
+            try:
+                decoded = self._decode_text(text, memory, seen, depth + 1)
+            except CutShortError as error:
+                cut = cut or error
+            else:
+                if decoded is not None:
+                    return decoded
+        if cut is not None:
+            raise cut
+        return None
+
+    def _decode_text(self, text: Unwrapped, memory: Memory, seen: _Seen, depth: int) -> Decoded | None:
+        """Decode one reading of a text: what opens where an object should, then what follows or is inside."""
+        if text.finding is not None:
+            return _at(text.finding, text.span(0, 0), memory)
+        inside = _Inside(text, depth)
+        cut: CutShortError | None = None
+        begin = max(text.opening - LOOK_BEFORE, 0)
+        for hit in self._contents.near(text.content.read(begin, text.opening - begin + LOOK)):
+            at = Hit(hit.signature, begin + hit.address)
+            try:
+                self._decode_inside(inside, at, wanted=not inside.parts)
+            except CutShortError as error:
+                cut = cut or error
+        if inside.parts or text.is_bundle:
+            self._decode_others(inside)
+        if not inside.parts:
+            if cut is not None and _half_is_there(text):
+                raise cut
+            return None
+        first, *others = (_outside(part, text, memory) for part in inside.parts)
+        if text.is_covered:
+            seen.add(first, *others)
+        return replace(first, others=tuple(others))
+
+    def _decode_inside(self, inside: _Inside, hit: Hit, *, wanted: bool = True) -> None:
+        """Decode what opens somewhere in what a text stands for; what is cut by its end counts only if it is a key."""
+        inside.looked.add(hit.address)
+        decoded = self._decode(inside.text.content, hit, inside.seen, inside.depth) if wanted else None
+        if decoded is not None and inside.text.accepts(decoded):
+            is_text = isinstance(self._decoders[hit.signature.name], Carrier)
+            inside.parts += (
+                _Part(each, is_text=is_text)
+                for each in decoded
+                if not each.missing or isinstance(each.finding, PrivateKey)
+            )
+
+    def _decode_others(self, inside: _Inside) -> None:
+        """Decode what lies behind the object that was found, or anywhere if there is none or it is a container."""
+        begin = 0
+        if inside.parts and not _may_hold_others(inside.parts[0].decoded.finding):
+            begin = max(part.decoded.address + part.decoded.length for part in inside.parts)
+        try:
+            data = inside.text.content.read(begin, MAX_CHARACTERS)
+        except RefusedError:  # too much was read already: what was found before counts all the same
+            return
+        self._allowance -= len(data)
+        for hit in self._contents.anywhere(data) if len(data) >= _MIN_OBJECT else ():
+            at = Hit(hit.signature, begin + hit.address)
+            if at.address not in inside.looked:
+                with suppress(CutShortError):
+                    self._decode_inside(inside, at)
+
     def _pay(self, microseconds: float) -> None:
         if self._patience < microseconds:
             raise TooCostlyError
@@ -171,6 +288,82 @@ class Decoding:
         if len(known) >= _MOST_KNOWN:
             known.clear()
         return known
+
+
+class _Seen:
+    """Stretches of text that have been looked into, the last few."""
+
+    def __init__(self) -> None:
+        self._stretches: deque[tuple[int, int]] = deque(maxlen=_MAX_SEEN)
+
+    def add(self, *objects: Decoded) -> None:
+        """Add the stretch from the first to the last of objects."""
+        begin = min(each.address for each in objects)
+        self._stretches.append((begin, max(each.address + each.length for each in objects)))
+
+    def __contains__(self, address: int) -> bool:
+        return any(begin <= address < end for begin, end in self._stretches)
+
+
+@dataclass(slots=True)
+class _Inside:
+    """What is done with what a text stands for.
+
+    Attributes:
+        text: The text.
+        depth: How many texts within one another it is, itself included.
+        parts: The objects found.
+        looked: Places that have been looked into.
+        seen: As for `Decoding._decode`, of text within.
+    """
+
+    text: Unwrapped
+    depth: int
+    parts: list[_Part] = field(default_factory=list)
+    looked: set[int] = field(default_factory=set)
+    seen: _Seen = field(default_factory=_Seen)
+
+
+class _Part(NamedTuple):
+    """An object in what text stands for.
+
+    Attributes:
+        decoded: The object, at its place there.
+        is_text: Whether it is written as text there, too.
+    """
+
+    decoded: Decoded
+    is_text: bool
+
+
+def _outside(part: _Part, text: Unwrapped, memory: Memory) -> Decoded:
+    """Return an object at the place of its text."""
+    decoded = part.decoded
+    span = text.span(decoded.address, decoded.address + decoded.length - decoded.missing)
+    encoding = f"{span.encoding}+{decoded.encoding}" if part.is_text else span.encoding
+    return _at(decoded.finding, replace(span, encoding=encoding), memory, decoded.missing)
+
+
+def _at(finding: Finding, span: Span, memory: Memory, missing: int = 0) -> Decoded:
+    """Return what text at a place says; a key's hash and size are those of its text."""
+    digest = sha256(memory.read(span.address, span.length)).hexdigest()
+    if isinstance(finding, PrivateKey):
+        finding = replace(finding, sha256=digest, size=span.length)
+    return Decoded(finding, span.address, span.length + missing, digest, span.encoding, missing)
+
+
+def _may_hold_others(finding: Finding) -> bool:
+    """Whether objects that are not encrypted may lie within: certificates in a key store, say."""
+    return isinstance(finding, EncryptedContainer) and finding.container not in _KEYS_ALONE
+
+
+def _half_is_there(text: Unwrapped) -> bool:
+    """Whether half of a structure is there; less than that is an example in some documentation."""
+    try:
+        total = der.header(text.content.read(text.opening, der.HEADER_SIZE)).total
+    except RefusedError:
+        return True
+    return 2 * len(text.content.read(text.opening, total)) >= total
 
 
 def _is_proven(finding: Finding) -> bool:

@@ -119,6 +119,29 @@ class Collector:
             and any(place.order[: len(order)] == order for place in entry.places)
         ]
 
+    def without_private(self, order: tuple[int, ...], *, live: bool = False) -> list[Certificate | PublicKey]:
+        """Return the certificates and public keys in one dump whose private keys were not found, each key once.
+
+        Args:
+            order: The dump's place among others.
+            live: Whether a private key counts only if a library's object holds it in some place.
+        """
+        private = {
+            entry.finding.key_id
+            for entry in self._entries.values()
+            if isinstance(entry.finding, PrivateKey)
+            and any(entry.proofs)
+            and not (live and all(place.location.key_object is None for place in entry.places))
+        }
+        found: dict[str, Certificate | PublicKey] = {}
+        for entry in self._entries.values():
+            finding = entry.finding
+            if not isinstance(finding, Certificate | PublicKey) or finding.key_id is None or finding.key_id in private:
+                continue
+            if any(place.order[: len(order)] == order for place in entry.places):
+                found.setdefault(finding.key_id, finding)
+        return list(found.values())
+
     def prove(self, key: PrivateKey, relation: str) -> None:
         """Add a relation that was checked outside the key's own bytes."""
         entry = self._entries[key.identity]

@@ -17,11 +17,13 @@ class SearchOptions:
         pids: Only these processes; memory of the kernel and of nobody is left out then.
         names: Only processes whose names match one of these patterns, likewise.
         threads: As for `dumpscan.scan.searcher.Searcher`.
+        deep: Whether to look for the private keys of all public keys found, whatever that takes.
     """
 
     pids: Sequence[int] = ()
     names: Sequence[str] = ()
     threads: int | None = None
+    deep: bool = False
 
     @property
     def filtered(self) -> bool:

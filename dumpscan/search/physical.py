@@ -44,6 +44,8 @@ _KERNEL_RANK = 1 << 24
 _UNMAPPED_RANK = 1 << 25
 """Places in processes come first, in the order of the list of processes; then the kernel's, then those of nobody."""
 
+_NOBODY = -1
+"""Stands for the owner of memory that nobody maps."""
 _MOST_REMEMBERED = 16 << 20
 """Bytes from the first to the last that a decoder read, for its answer to be remembered."""
 _MOST_ANSWERS = 32
@@ -94,7 +96,7 @@ def search_physical(
             page_map = dump.best_page_map()
         except DumpscanError as error:
             problems.append(f"physical memory alone is searched, and no process is known: {_reason(error)}")
-    decoding = Decoding(scanner.decoders)
+    decoding = Decoding(scanner.decoders, scanner.contents)
     resolver = _Resolver(dump.physical, page_map, decoding, collector, order, report_all=not options.filtered)
 
     def scanned(size: int) -> None:
@@ -312,9 +314,9 @@ class _Resolver:
             decoded, known = self._known_answer(answers, owner, address)
             if not known:
                 memory = _RecordingMemory(self._memories[owner])
-                decoded = self._decoding.decode(memory, Hit(signature, address))
+                decoded = self._decoding.decode(memory, Hit(signature, address), space=owner)
                 within = memory.past - memory.first <= _MOST_REMEMBERED  # what follows pointers reads far apart
-                if within and len(answers) < _MOST_ANSWERS:
+                if memory.past and within and len(answers) < _MOST_ANSWERS:
                     answers.append(self._answer(owner, address, memory, decoded))
             if decoded is not None:
                 self._collector.add(decoded, self._sources[owner])
@@ -342,7 +344,7 @@ class _Resolver:
         address = start - signature.lead
         if address < 0:
             return
-        decoded = self._decoding.decode(self._free, Hit(signature, address))
+        decoded = self._decoding.decode(self._free, Hit(signature, address), space=_NOBODY)
         if decoded is not None:
             self._collector.add(decoded, self._free_source)
 

@@ -62,6 +62,10 @@ def search(
                 view, collector, within=view.contradicting, order=order, threads=options.threads, progress=progress
             )
         memory = dump
+        if what.groups:
+            from dumpscan.search.known_keys import search_known_keys  # noqa: PLC0415 - heavy
+
+            search_known_keys(dump, collector, order, options)
     unproven = collector.unproven(order)
     if not unproven:
         return problems

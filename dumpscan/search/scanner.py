@@ -10,12 +10,14 @@ from dumpscan.findings import Location
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.searcher import hits
 from dumpscan.scan.signature import Signature
+from dumpscan.search.contents import Contents
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dumpscan.artifacts.carrier import Carrier
     from dumpscan.artifacts.decoded import Decoded, Decoder, Detector, GroupDetector
     from dumpscan.memory.space import AddressSpace, Region
     from dumpscan.scan.searcher import Searcher
@@ -41,13 +43,15 @@ class Scanner:
         searchers: Everything that makes a pass over memory; the engine is the first.
         decoders: By the signatures' names.
         groups: Searchers whose places are decoded together, with their decoders.
+        contents: Looks for the same in what text stands for.
     """
 
     def __init__(self, detectors: Sequence[Detector], groups: Sequence[GroupDetector] = ()) -> None:
         self.engine = Engine([finder for finder, _ in detectors if isinstance(finder, Signature)])
         others = [finder for finder, _ in detectors if not isinstance(finder, Signature)]
+        self.contents = Contents(self.engine)
         self.searchers: tuple[Searcher, ...] = (self.engine, *others)
-        self.decoders: dict[str, Decoder] = {
+        self.decoders: dict[str, Decoder | Carrier] = {
             signature.name: decoder
             for finder, decoder in detectors
             for signature in ((finder,) if isinstance(finder, Signature) else finder.signatures)
@@ -82,7 +86,7 @@ class Scanner:
         Returns:
             What could not be done, a sentence each.
         """
-        decoding = Decoding(self.decoders)
+        decoding = Decoding(self.decoders, self.contents)
         source = source_of(space, order)
         searched = space if within is None else _Part(space.buffer, within)
 

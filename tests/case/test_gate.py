@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dumpscan.case.gate import read_allowed, reasons
+from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
 from dumpscan.case.store.reader import Case
 from dumpscan.exceptions import UsageError
@@ -100,3 +101,14 @@ def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="UTF-8"):
         read_allowed(tmp_path / "binary")
+
+
+def test_an_unproven_key_is_a_class_of_its_own(tmp_path: Path) -> None:
+    key = replace(samples.private_key(samples.ed25519_key(), "Ed25519", {0x1000: "pkcs8"}), proof=(), certificates=())
+    path = write_case(tmp_path / "a.case", result("/dumps/one.dmp", key))
+    with Case.open(path) as case:
+        assert [each.exposure for each in case.exposed_keys()] == [Exposure.UNPROVEN]
+        counts = case.summary().keys
+        assert (counts[Exposure.UNPROVEN], counts[Exposure.ALONE]) == (1, 0)
+        rules = [GateRule.PRIVATE_KEY, GateRule.UNPROVEN_KEY]
+        assert [each.rule for each in reasons(case, rules, dumps=["/dumps/one.dmp"])] == [GateRule.UNPROVEN_KEY]

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from dumpscan.artifacts.aes.cipher import expand
 from dumpscan.cli.app import app
 from dumpscan.exceptions import NoSuchProcessError
 from support.corpus import ROOT, SAMPLES
 from support.kernel_images import build_lab
+from support.minidump_bytes import MinidumpBytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,3 +120,20 @@ def test_what_is_exported_is_exported_though_nobody_reads(tmp_path: Path, output
     process.stdout.close()
     process.wait()
     assert (tmp_path / "out" / "manifest.jsonl").exists()
+
+
+@pytest.mark.parametrize("command", ["keys", "scan", "symcrypt"])
+def test_aes_keys_at_words_by_default_and_anywhere_if_asked(command: str, tmp_path: Path) -> None:
+    made = MinidumpBytes()
+    made.system()
+    aligned, odd = bytes(range(16)), bytes(range(32))
+    made.memory64((0x10000, bytes(64) + expand(aligned) + bytes(65) + expand(odd) + bytes(64)))
+    (tmp_path / "made.dmp").write_bytes(made.finish())
+
+    def bits(*options: str) -> list[int]:
+        told = document(command, tmp_path / "made.dmp", *options)
+        return sorted(finding["key"]["bits"] for finding in told["findings"] if finding["kind"] == "symmetric_key")
+
+    assert bits() == bits("--aes") == [128]
+    assert bits("--no-aes") == []
+    assert bits("--aes-unaligned") == [128, 256]

@@ -127,3 +127,28 @@ def test_plain() -> None:
     assert bytes(line.data(block)) == b"abcdef"
     assert block.size == 6
     assert located(line, 2, 4) == [2]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 30), st.integers(0, 5)), min_size=1, max_size=6),
+    st.sampled_from([2, 4, 8]),
+)
+def test_phases_say_where_words_begin(gaps: list[tuple[int, int, int]], size: int) -> None:
+    """For every region in a block: positions in the block's data with this remainder are at multiples of `size`."""
+    regions, address, offset = [], 0, 0
+    for gap, length, hole in gaps:
+        address, offset = address + gap, offset + hole
+        regions.append(Region(address, length, offset))
+        address, offset = address + length, offset + length
+    buffer = memoryview(bytes(offset))
+    for line in (FileStretches(buffer, Pieces.of(regions), 3), SeamWindows(buffer, Pieces.of(regions), 3)):
+        for block in line.blocks():
+            positions = np.arange(block.first, block.end)
+            index, addresses = line.locate(positions, positions + 1)
+            expected = {
+                int(at - block.first) % size
+                for at, where in zip(positions[index], addresses, strict=True)
+                if int(where) % size == 0
+            }
+            assert expected <= set(line.phases(block, size))
+            assert len(line.phases(block, size)) <= len(regions)

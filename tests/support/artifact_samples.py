@@ -23,10 +23,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from dumpscan.artifacts.carrier import Carrier
 from dumpscan.artifacts.decoded import CutShortError
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.artifacts.x509.certificate import DETECTORS as CERTIFICATE_DETECTORS
 from dumpscan.findings import Certificate
 from dumpscan.memory.space import Region
+from dumpscan.scan.signature import Hit, Signature
+from dumpscan.search.decoding import Decoding
+from dumpscan.search.scanner import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,8 +42,9 @@ if TYPE_CHECKING:
         PrivateKeyTypes,
     )
 
-    from dumpscan.artifacts.decoded import Decoded, Detector
+    from dumpscan.artifacts.decoded import Decoded, Decoder, Detector
     from dumpscan.findings import Process
+    from dumpscan.memory.space import Memory
 
 BASE = 0x7FF6_0000_1230
 CURVES = {
@@ -331,6 +337,19 @@ _FIRST_BYTES = 64
 """Bytes in which every signature of an object matches."""
 
 
+@cache
+def _scanner() -> Scanner:
+    return Scanner(X509_DETECTORS)
+
+
+def decode(decoder: Decoder | Carrier, memory: Memory, address: int) -> Decoded | None:
+    """Decode what a decoder sees at an address; what text stands for is left to all detectors of files."""
+    if not isinstance(decoder, Carrier):
+        return decoder(memory, address)
+    decoding = Decoding({**_scanner().decoders, "": decoder}, _scanner().contents)
+    return decoding.decode(memory, Hit(Signature("", b"", 0), address))
+
+
 def detect(detectors: Iterable[Detector], data: bytes) -> list[Decoded]:
     """Decode whatever the detectors find to begin where `data` does; a key that is cut short is nothing.
 
@@ -342,7 +361,7 @@ def detect(detectors: Iterable[Detector], data: bytes) -> list[Decoded]:
         for match in re.finditer(signature.expression, data[:_FIRST_BYTES], re.DOTALL):
             if not signature.lead:
                 try:
-                    found.append(decoder(memory, BASE + match.start()))
+                    found.append(decode(decoder, memory, BASE + match.start()))
                 except CutShortError:
                     continue
     return [decoded for decoded in found if decoded is not None and decoded.address == BASE]

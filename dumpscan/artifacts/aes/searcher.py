@@ -18,25 +18,35 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
     from dumpscan.scan.searcher import Scannable
 
-_SCHEDULE = Signature("aes-schedule", b"", aes_schedule.LONGEST)
-"""What the matches announce; no expression finds it."""
+_SCHEDULE = Signature("aes-schedule", b"", aes_schedule.LONGEST + 1)
+"""What the matches announce; no expression finds it. With one byte more than the longest schedule has, the edges of
+pages that are joined to be searched (one byte less each) are whole words."""
 
 
 class ScheduleSearcher:
-    """Finds where AES key schedules begin (see `dumpscan.scan.searcher.Searcher`)."""
+    """Finds where AES key schedules begin (see `dumpscan.scan.searcher.Searcher`).
+
+    Args:
+        unaligned: Whether to look at addresses that are no multiples of four too.
+    """
 
     signatures = (_SCHEDULE,)
+
+    def __init__(self, *, unaligned: bool = False) -> None:
+        self._unaligned = unaligned
 
     def batches(
         self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Iterator[Matches]:
         """Search an address space; each batch holds one schedule."""
-        for schedule in aes_schedule.search(space, threads=threads, progress=progress):
+        found = aes_schedule.search(space, unaligned=self._unaligned, threads=threads, progress=progress)
+        for schedule in found:
             yield _matches([schedule.address])
 
     def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:  # noqa: ARG002 - one thread will do
-        """Search a contiguous buffer."""
-        return _matches([schedule.address for schedule in aes_schedule.find(data)])
+        """Search a contiguous buffer; words begin where it does."""
+        phases = aes_schedule.ALL_PHASES if self._unaligned else (0,)
+        return _matches([schedule.address for schedule in aes_schedule.find(data, phases)])
 
 
 def _matches(starts: list[int]) -> Matches:
@@ -45,10 +55,14 @@ def _matches(starts: list[int]) -> Matches:
 
 def decode_at(memory: Memory, address: int) -> Decoded | None:
     """Decode the schedule that begins at an address."""
-    for schedule in aes_schedule.find(memory.read(address, aes_schedule.LONGEST)):
+    for schedule in aes_schedule.find(memory.read(address, aes_schedule.LONGEST), (0,)):
         if schedule.address == 0:
-            return decode_schedule(memory, aes_schedule.Schedule(address, schedule.key, schedule.swapped))
+            found = aes_schedule.Schedule(address, schedule.key, schedule.swapped, schedule.decryption)
+            return decode_schedule(memory, found)
     return None
 
 
 DETECTORS: tuple[Detector, ...] = ((ScheduleSearcher(), decode_at),)
+"""Schedules at addresses that are multiples of four, where programs keep them."""
+UNALIGNED_DETECTORS: tuple[Detector, ...] = ((ScheduleSearcher(unaligned=True), decode_at),)
+"""Schedules at any address."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from hashlib import sha256, sha512
 from typing import TYPE_CHECKING
 
+import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
@@ -20,25 +21,28 @@ from dumpscan.artifacts.decoded import Decoded
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh.private_keys import take_key
 from dumpscan.artifacts.keys.ssh.wire import Strings
-from dumpscan.artifacts.opening import opening
 from dumpscan.findings import KeyObject
 from dumpscan.model.c_openssh import MAX_SHIELDED, PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
+from dumpscan.scan.passes import EVERY_PHASE, aligned_matches
+from dumpscan.scan.searcher import Matches
+from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from dumpscan.artifacts.decoded import Detector
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
+    from dumpscan.scan.searcher import Scannable
 
 ENCODING = "openssh-shielded"
 STRUCTURE = "sshkey"
 
-_LOW_NIBBLE_ZERO = "|".join(f"{byte:02x}" for byte in range(0, 0x100, SHIELD_BLOCK))
-_POINTER = ".. .. .. .. .. .. 00 00"
-# shielded_private, shielded_len, shield_prekey, shield_prekey_len
-SHIELD = opening(
-    "openssh-shielded",
-    f"{_POINTER} {_LOW_NIBBLE_ZERO} .. 00-01 00 00 00 00 00 {_POINTER} {PREKEY_SIZE.to_bytes(8, 'little').hex(' ')}",
-)
+_SHIELD = Signature("openssh-shielded", b"", 32)
+"""The fields shielded_private, shielded_len, shield_prekey and shield_prekey_len; they are too much like other memory,
+and have too many zeros, for the engine to look for."""
+_HEAD_WORDS = 3
+_MAX_POINTER = np.uint64(1 << 48)
 _ALIGNMENT = 8
 _MICROSECONDS = 60
 """What the hash of a prekey and the decryption of a key take together."""
@@ -100,4 +104,35 @@ def _key_in(text: bytes) -> PrivateKey | None:
     return key if padding == bytes(range(1, len(padding) + 1)) else None
 
 
-DETECTORS: tuple[Detector, ...] = ((SHIELD, decode_shielded),)
+class ShieldSearcher:
+    """Finds where the fields of a shield may begin (see `dumpscan.scan.searcher.Searcher`)."""
+
+    signatures = (_SHIELD,)
+
+    def batches(
+        self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> Iterator[Matches]:
+        """Search an address space at addresses that are multiples of 8."""
+        yield from aligned_matches(space, self.signatures, _find, threads=threads, progress=progress)
+
+    def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:  # noqa: ARG002 - one thread will do
+        """Search a contiguous buffer at every offset."""
+        return _find(memoryview(data), EVERY_PHASE)
+
+
+def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
+    found = []
+    for phase in phases:
+        count = (len(data) - phase) // _ALIGNMENT
+        if count > _HEAD_WORDS:
+            words = np.frombuffer(data, "<u8", count, phase)
+            at = np.flatnonzero(words[_HEAD_WORDS:] == np.uint64(PREKEY_SIZE))
+            private, size, prekey = (words[at + number] for number in range(_HEAD_WORDS))
+            fits = (private < _MAX_POINTER) & (prekey < _MAX_POINTER) & (private > 0) & (prekey > 0)
+            fits &= (size > 0) & (size <= np.uint64(MAX_SHIELDED)) & (size % np.uint64(SHIELD_BLOCK) == 0)
+            found.append(at[fits] * _ALIGNMENT + phase)
+    starts = np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
+    return Matches(np.zeros(len(starts), np.uint16), starts.astype(np.uint64))
+
+
+DETECTORS: tuple[Detector, ...] = ((ShieldSearcher(), decode_shielded),)

@@ -1,123 +1,223 @@
 r"""PEM text (RFC 7468, and RFC 1421 for OpenSSL's encrypted keys), as programs hold it.
 
-That is ASCII or UTF-16LE, with line ends of any system, without any, or as a JSON string has them (`\n`, `\r\n`, also
-escaped once more), where `/` and `+` may be escaped too.
+That is in any encoding of `characters`, with line ends of any system or none, within other text (`rewriting`), with
+any label, and perhaps without its last line. What the text is armour for is left to the decoders of that.
 """
 
 from __future__ import annotations
 
 import binascii
-import json
 import re
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.containers import pkcs
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
-from dumpscan.artifacts.keys import private_key
-from dumpscan.artifacts.keys.finding import read_from
-from dumpscan.artifacts.keys.ssh import openssh
-from dumpscan.artifacts.opening import opening
-from dumpscan.artifacts.x509 import certificate
-from dumpscan.findings import EncryptedContainer, PrivateKey
+from dumpscan.artifacts.carrier import MAX_CHARACTERS, Bytes, Span
+from dumpscan.artifacts.decoded import RefusedError
+from dumpscan.artifacts.text.characters import CODINGS, Characters
+from dumpscan.artifacts.text.openings import text_opening
+from dumpscan.artifacts.text.rewriting import MAX_PREFIX, CleanText, surroundings, without_cut_escape
+from dumpscan.artifacts.text.runs import BASE64, Run
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
+    from dumpscan.artifacts.decoded import Decoded, Detector
     from dumpscan.findings import Finding
     from dumpscan.memory.space import Memory
 
-MOST_CHARACTERS = 1 << 20
-_WINDOWS = (4 << 10, 64 << 10, MOST_CHARACTERS)
+_WINDOWS = (4 << 10, 64 << 10, MAX_CHARACTERS)
 """Characters read at first, and when those did not reach to the end."""
+_MARGIN = 2 * MAX_PREFIX
+"""Text that ends so close to the end of what was read may go on behind something that was cut by it."""
 
-_ASCII, _UTF16 = 1, 2
-"""Bytes per character."""
-
-_OPENING = re.compile(rb"-----BEGIN (?P<label>[A-Z0-9 ]{1,32})-----")
-_LONGEST_OPENING = len("-----BEGIN -----") + 32
-_LINE_END = re.compile(rb"\r\n|\n|\r|(?:\\{1,2}r)?\\{1,2}n")
-_LONGEST_LINE_END = len(r"\\r\\n")
-_FOREIGN = re.compile(rb"[^A-Za-z0-9+/=\s\\]")
-"""What cannot stand between the lines of dashes, once headers are passed."""
-_HEADERS = re.compile(
-    rb"(?:\s|\\{1,2}[rn])*Proc-Type: ?4, ?ENCRYPTED(?:\s|\\{1,2}[rn])+"
-    rb"DEK-Info: ?(?P<cipher>[A-Z0-9-]{1,32}),(?P<salt>[0-9A-Fa-f]{1,64})(?=[\s\\])"
+_OPENING = re.compile(rb"-----BEGIN (?P<label>[ -~]{1,64}?)-----")
+_OPENING_WITH_PLUS = re.compile(rb"(?:-----|(?:%2[Dd]){5})BEGIN\+")
+_LONGEST_OPENING = 256
+"""Characters that hold the first line, however it is escaped."""
+_CLOSING = re.compile(
+    rb"(?:=\s*){0,2}(?:=[A-Za-z0-9+/]{4}\s+)?-----END (?P<label>[ -~]{1,64}?)-----"  # with OpenPGP's checksum
 )
-_LINE = 64
+_OTHER_CLOSING = re.compile(rb"(?:=\s*){0,2}-----END ")
+_LINE = re.compile(rb"([^\r\n\x0b]*)(?:\r[\n\x0b]|[\r\n\x0b]|\Z)")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s_-]|=[^=\s]|\S[ \t]+\S")
+_MAX_HEADERS = 64
+"""Lines between the first line and the base64: RFC 1421's headers, OpenPGP's, what some programs write there."""
+_ENCRYPTED = re.compile(
+    rb"\s*Proc-Type: ?4, ?ENCRYPTED\s+DEK-Info: ?(?P<cipher>[A-Za-z0-9-]{1,32}),(?P<salt>[0-9A-Fa-f]{1,64})(?=\s)"
+)
+_LINE_LENGTH = 64
 """Characters of base64 in a line."""
+
+_KEY = (PrivateKey,)
+_KINDS: dict[bytes, tuple[type[Finding], ...]] = {
+    b"CERTIFICATE": (Certificate,),
+    b"X509 CERTIFICATE": (Certificate,),
+    b"TRUSTED CERTIFICATE": (Certificate,),
+    b"PRIVATE KEY": _KEY,
+    b"RSA PRIVATE KEY": _KEY,
+    b"EC PRIVATE KEY": _KEY,
+    b"DSA PRIVATE KEY": _KEY,
+    b"ENCRYPTED PRIVATE KEY": (EncryptedContainer,),
+    b"OPENSSH PRIVATE KEY": (PrivateKey, EncryptedContainer),
+    b"CERTIFICATE REQUEST": (),
+    b"NEW CERTIFICATE REQUEST": (),
+    b"PUBLIC KEY": (),
+    b"RSA PUBLIC KEY": (),
+    b"X509 CRL": (),
+}
+"""What text with a well-known label holds. With any other label, its content decides."""
+_WITH_MORE = b"TRUSTED CERTIFICATE"
+"""OpenSSL writes what a certificate is trusted for behind it."""
+
+
+class PemText:
+    """PEM text, as far as it is one (see `Unwrapped`).
+
+    Args:
+        characters: The text.
+        clean: The same, cleared.
+        label: e.g. `RSA PRIVATE KEY`.
+        run: Its base64.
+        end: Where in the clear text its last line ends; None if that is missing.
+
+    Attributes:
+        content: What the base64 stands for.
+    """
+
+    finding: Finding | None = None
+    opening = 0
+    is_covered = True
+    may_continue = False
+
+    def __init__(self, characters: Characters, clean: CleanText, label: bytes, run: Run, end: int | None) -> None:
+        self.content = Bytes(run.data)
+        self._characters = characters
+        self._clean = clean
+        self._label = label
+        self._run = run
+        self._end = end
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether it may be CMS, say, which is not known by itself."""
+        return self._label not in _KINDS
+
+    def accepts(self, decoded: Decoded) -> bool:
+        """Whether an object is of the kind that the label says, and fills the text if that has its last line."""
+        kinds = _KINDS.get(self._label)
+        if kinds is None:
+            return True
+        fills = decoded.length == len(self.content.data) or self._end is None or self._label == _WITH_MORE
+        return isinstance(decoded.finding, kinds) and decoded.address == 0 and fills
+
+    def span(self, begin: int, end: int) -> Span:
+        """Return where the text lies: all of it for what fills it or has a label of its own, else the base64."""
+        first, last = self._run.place(begin, end)
+        from_begin = self.finding is not None or begin == 0
+        to_end = end == len(self.content.data) or self._label == _WITH_MORE or self.finding is not None
+        if self._end is not None and from_begin and to_end:
+            stop, last = self._clean.end_of_line(self._end), self._end
+        else:
+            stop = self._clean.end(last)
+        address, length = self._characters.place(0 if from_begin else self._clean.origin(first), stop)
+        return Span(address, length, "+".join((*self._clean.notations(last), "pem")) + self._characters.coding.suffix)
 
 
 @dataclass(frozen=True, slots=True)
-class _Message:
-    """PEM text taken apart.
+class PemCarrier:
+    """Unwraps PEM text (see `Carrier`).
 
     Attributes:
-        label: e.g. `RSA PRIVATE KEY`.
-        headers: Those of RFC 1421 that say how it is encrypted, if it is.
-        content: The bytes that the base64 stands for.
+        size: Bytes of a character.
     """
 
-    label: str
-    headers: re.Match[bytes] | None
-    content: bytes
+    size: int
+
+    def readings(self, memory: Memory, address: int) -> Iterator[PemText]:
+        """Yield the text at `address`, in either byte order (see `Carrier`)."""
+        for coding in CODINGS[self.size]:
+            try:
+                yield _read(Characters(memory, address, coding))
+            except RefusedError:
+                continue
 
 
-def parse(data: bytes) -> Parsed:
-    """Read the PEM text that fills `data`, in either encoding."""
-    wide = data[1:2] == b"\0"
-    encoding = "pem-utf16" if wide else "pem"
-    message = _take_apart(data[:: _UTF16 if wide else _ASCII])
-    if message.headers is not None:
-        return Parsed(_encrypted(message.label, message.headers, message.content), encoding)
-    finding = _BY_LABEL[message.label](message.content)
-    if isinstance(finding, PrivateKey):
-        finding = read_from(finding, data)
-    return Parsed(finding, encoding)
-
-
-def _take_apart(text: bytes) -> _Message:
-    opened = _OPENING.match(text)
-    if opened is None or (label := opened["label"].decode()) not in _BY_LABEL:
+def _read(characters: Characters) -> PemText:
+    head = characters.take(_LONGEST_OPENING)
+    plus_is_space = _OPENING_WITH_PLUS.match(head) is not None
+    first_line = CleanText(head, plus_is_space=plus_is_space).data
+    opened = _OPENING.match(first_line)
+    if opened is None or _KINDS.get(opened["label"]) == ():
         raise RefusedError("a label of nothing that is looked for")
-    end = text.rfind(b"-----END ")
-    body = _unescape(text[opened.end() : end])
-    headers = _HEADERS.match(body)
-    body = body[headers.end() :] if headers else body
-    try:
-        content = binascii.a2b_base64(b"".join(body.split()), strict_mode=True)
-    except binascii.Error:
-        raise RefusedError("no base64") from None
-    return _Message(label, headers, content)
+    around = surroundings(characters.before(MAX_PREFIX), first_line[opened.end() :])
+    for size in _WINDOWS:
+        text = characters.take(size)
+        complete = len(text) < size or size == MAX_CHARACTERS
+        clean = CleanText(text if complete else without_cut_escape(text), around, plus_is_space=plus_is_space)
+        run = Run(BASE64, clean.data, _begin_of_base64(clean.data, opened.end()))
+        if complete or run.stop < len(clean.data) - _MARGIN:
+            return _text(characters, clean, opened, run)
+    raise RefusedError("no end of the text")
 
 
-def _unescape(text: bytes) -> bytes:
-    """Undo up to two layers of the escapes of JSON strings, where there are any."""
-    for _ in range(2):
-        if b"\\" not in text:
-            break
-        try:
-            text = json.loads(b'"' + text + b'"', strict=False).encode("ascii")
-        except ValueError:
-            raise RefusedError("no text of a JSON string") from None
+def _text(characters: Characters, clean: CleanText, opened: re.Match[bytes], run: Run) -> PemText:
+    """Make the text of its parts."""
+    label = opened["label"]
+    closed = _CLOSING.match(clean.data, run.stop)
+    if (closed and closed["label"] != label) or (not closed and _OTHER_CLOSING.match(clean.data, run.stop)):
+        raise RefusedError("a last line that belongs to something else")
+    text = PemText(characters, clean, label, run, closed.end() if closed else None)
+    if headers := _ENCRYPTED.match(clean.data, opened.end()):
+        if not closed:
+            raise RefusedError("encrypted, and not whole")
+        text.finding = _encrypted(label, headers, run.data)
     return text
 
 
-def _encrypted(label: str, headers: re.Match[bytes], content: bytes) -> EncryptedContainer:
+def _begin_of_base64(text: bytes, at: int) -> int:
+    """Return where base64 begins, given where the first line of a text ends.
+
+    Headers may stand before it, up to an empty line; where that is missing, up to the first line of base64.
+    """
+    if headers := _ENCRYPTED.match(text, at):
+        return headers.end()
+    line = _LINE.match(text, at)
+    if line is None or line[1].strip():
+        return at  # the text has no line ends
+    at, first, has_headers = line.end(), None, False
+    for _ in range(_MAX_HEADERS):
+        line = _LINE.match(text, at)
+        if line is None or line.end() == at or line[1].startswith(b"-----"):
+            break
+        content = line[1].strip()
+        if not content and has_headers:
+            return line.end()
+        if _NOT_BASE64.search(content):
+            has_headers, first = True, None
+        elif content and first is None:
+            first = at
+            if not has_headers:
+                break
+        at = line.end()
+    return at if first is None else first
+
+
+def _encrypted(label: bytes, headers: re.Match[bytes], content: bytes) -> EncryptedContainer:
     """Describe a key under RFC 1421's headers: OpenSSL derives its key with one round of MD5."""
     if not content:
         raise RefusedError("nothing encrypted")
     body = binascii.b2a_base64(content, newline=False)
+    cipher = headers["cipher"].upper()
     text = b"\n".join(
         (
-            b"-----BEGIN %s-----" % label.encode(),
+            b"-----BEGIN %s-----" % label,
             b"Proc-Type: 4,ENCRYPTED",
-            b"DEK-Info: %s,%s" % headers.group("cipher", "salt"),
+            b"DEK-Info: %s,%s" % (cipher, headers["salt"]),
             b"",
-            *(body[at : at + _LINE] for at in range(0, len(body), _LINE)),
-            b"-----END %s-----" % label.encode(),
+            *(body[at : at + _LINE_LENGTH] for at in range(0, len(body), _LINE_LENGTH)),
+            b"-----END %s-----" % label,
             b"",
         )
     )
@@ -126,70 +226,14 @@ def _encrypted(label: str, headers: re.Match[bytes], content: bytes) -> Encrypte
         size=len(text),
         container="pem",
         kdf="EVP_BytesToKey-MD5",
-        cipher=headers["cipher"].decode(),
+        cipher=cipher.decode(),
         iterations=1,
         data=text,
     )
 
 
-def _finding(read: Callable[[bytes], Parsed]) -> Callable[[bytes], Finding]:
-    return lambda content: read(content).finding
-
-
-_PRIVATE = _finding(private_key.parse_any)
-_BY_LABEL: dict[str, Callable[[bytes], Finding]] = {
-    "CERTIFICATE": _finding(certificate.parse),
-    "X509 CERTIFICATE": _finding(certificate.parse),
-    "TRUSTED CERTIFICATE": certificate.parse_first,
-    "PRIVATE KEY": _PRIVATE,
-    "RSA PRIVATE KEY": _PRIVATE,
-    "EC PRIVATE KEY": _PRIVATE,
-    "DSA PRIVATE KEY": _PRIVATE,
-    "ENCRYPTED PRIVATE KEY": _finding(pkcs.parse_pkcs8),
-    "OPENSSH PRIVATE KEY": _finding(openssh.parse),
-}
-
-
-def _extract(memory: Memory, address: int, *, width: int) -> Raw:
-    """Read from the opening to the end of the line that closes it, looking no further than the text can go."""
-    head = _characters(memory, address, _LONGEST_OPENING, width)
-    opened = _OPENING.match(head)
-    if opened is None or opened["label"].decode() not in _BY_LABEL:
-        raise RefusedError("a label of nothing that is looked for")
-    closing = b"-----END %s-----" % opened["label"]
-    at = opened.end()
-    for size in _WINDOWS:
-        text = _characters(memory, address, size, width)
-        if headers := _HEADERS.match(text, opened.end()):
-            at = max(at, headers.end())
-        stop = _FOREIGN.search(text, at)
-        at = stop.start() if stop else len(text)
-        end = at + len(closing)
-        if stop and (end + _LONGEST_LINE_END <= len(text) or len(text) < size):
-            if not text.startswith(closing, at):
-                break
-            line_end = _LINE_END.match(text, end)
-            length = (line_end.end() if line_end else end) * width
-            return Raw(memory.read(address, length), length)
-        if len(text) < size:
-            break
-    raise RefusedError("no end of the text")
-
-
-def _characters(memory: Memory, address: int, size: int, width: int) -> bytes:
-    """Return up to `size` characters at `address`, as far as they are ASCII."""
-    data = memory.read(address, size * width)
-    if width == _ASCII:
-        return data
-    high = data[1::2]
-    return data[::2][: len(high) - len(high.lstrip(b"\0"))]
-
-
-_TEXT = b"-----BEGIN "
 DETECTORS: tuple[Detector, ...] = (
-    (opening("pem", _TEXT.hex(" ")), BytesDecoder(partial(_extract, width=_ASCII), parse)),
-    (
-        opening("pem-utf16", _TEXT.decode().encode("utf-16-le").hex(" ")),
-        BytesDecoder(partial(_extract, width=_UTF16), parse),
-    ),
+    *((text_opening("pem", list("-----BEGIN"), size), PemCarrier(size)) for size in (1, 2, 4)),
+    (text_opening("pem-urlencoded", [*"%2", "Dd"] * 2 + list("BEGIN"), 1, lead=9), PemCarrier(1)),
 )
+"""Of five dashes in a URL, the last two will do: so all look for the same letters."""

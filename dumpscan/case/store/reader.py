@@ -136,7 +136,7 @@ class Case:
         """Return the keys and certificates whose key id begins so."""
         found: list[Finding] = []
         for kind in sorted(KINDS, reverse=True):
-            if "key_id" in KINDS[kind].columns:
+            if "key_id" in KINDS[kind].own.columns:
                 ids = f"SELECT finding_id FROM {KINDS[kind].table} WHERE key_id >= ? AND key_id < ?"  # noqa: S608 - ours
                 condition = f"findings.kind = ? AND findings.id IN ({ids})"
                 chosen = self._chosen(condition, "findings.id", kind, *_between(prefix.lower()))
@@ -183,7 +183,7 @@ class Case:
         return ((finding, each.sightings) for each, finding in zip(chosen, found, strict=True))
 
     def exposed_keys(self, now: datetime | None = None) -> list[ExposedKey]:
-        """Return the private keys, the worst first: those with a certificate that is valid, then with any, then alone.
+        """Return the private keys, the worst first, in the order of `Exposure`.
 
         Among equals those come first that lie in more dumps, then as `findings` has them.
         """
@@ -192,7 +192,7 @@ class Case:
         exposed = []
         for each, (key, certificates) in zip(chosen, self._loader.keys(chosen), strict=True):
             own = sorted(certificates, key=lambda found: found.not_after or _NEVER, reverse=True)
-            level = _exposure(own, now)
+            level = _exposure(key, own, now)
             exposed.append(ExposedKey(key=key, certificates=tuple(own), exposure=level, dump_count=each.sightings))
         return sorted(exposed, key=lambda each: (each.severity, -each.dump_count))
 
@@ -236,8 +236,13 @@ _EXPOSURES = """
 WITH paired AS (
     SELECT key_id, max(ifnull(not_before <= ?1 AND not_after >= ?1, 0)) AS live FROM certificates GROUP BY key_id
 )
-SELECT sum(ifnull(live, 0)) AS live, sum(live = 0) AS paired, sum(live IS NULL) AS alone
-FROM keys LEFT JOIN paired USING (key_id) WHERE keys.kind = 'private_key'
+SELECT sum(ifnull(live, 0)) AS live, sum(live = 0) AS paired,
+    sum(live IS NULL AND proven) AS alone, sum(live IS NULL AND NOT proven) AS unproven
+FROM (
+    SELECT key_id, EXISTS (SELECT 1 FROM sightings WHERE finding_id = keys.finding_id AND proof <> '[]')
+        OR EXISTS (SELECT 1 FROM keys AS other WHERE other.kind = 'public_key' AND other.key_id = keys.key_id) AS proven
+    FROM keys WHERE kind = 'private_key'
+) LEFT JOIN paired USING (key_id)
 """
 
 
@@ -246,8 +251,10 @@ def _between(prefix: str) -> tuple[str, str]:
     return prefix, f"{prefix}~"
 
 
-def _exposure(certificates: list[Certificate], now: datetime) -> Exposure:
+def _exposure(key: PrivateKey, certificates: list[Certificate], now: datetime) -> Exposure:
     """Say how bad it is that a key with such certificates lay in memory."""
     if any(certificate.validity(now) is Validity.VALID for certificate in certificates):
         return Exposure.LIVE
-    return Exposure.PAIRED if certificates else Exposure.ALONE
+    if certificates:
+        return Exposure.PAIRED
+    return Exposure.ALONE if key.proof else Exposure.UNPROVEN

@@ -6,12 +6,12 @@ Columns bear the names of the fields that they keep, so a new kind of finding is
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import datetime
 from functools import cache
 from itertools import chain
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 from dumpscan.case.records import DumpRecord, MissingSymbols
 from dumpscan.case.store.schema import columns
@@ -31,7 +31,7 @@ from dumpscan.findings import (
 from dumpscan.search.merge import MOST_LOCATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from _typeshed import DataclassInstance
 
@@ -62,23 +62,29 @@ class Kind:
     of_copies: frozenset[str] = frozenset()
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The fields that are columns of its table."""
-        return _split(self)[0]
+    def own(self) -> Fields:
+        """Its own fields, which its table keeps."""
+        others = self.derived | self.of_copies | {self.secret} | {field.name for field in fields(Finding)}
+        return _fields_of(self.finding, self.table, others)
 
-    @property
-    def details(self) -> tuple[str, ...]:
-        """The fields that have no column."""
-        return _split(self)[1]
+
+class Fields(NamedTuple):
+    """The fields of a dataclass, by how a table keeps them.
+
+    Attributes:
+        columns: Those with a column.
+        details: Those without.
+    """
+
+    columns: tuple[str, ...]
+    details: tuple[str, ...]
 
 
 @cache
-def _split(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the fields of a kind that are columns, and those that are not."""
-    others = kind.derived | kind.of_copies | {kind.secret} | {field.name for field in fields(Finding)}
-    own = [field.name for field in fields(kind.finding) if field.name not in others]
-    there = columns(kind.table)
-    return tuple(name for name in own if name in there), tuple(name for name in own if name not in there)
+def _fields_of(cls: type[DataclassInstance], table: str, without: frozenset[str]) -> Fields:
+    own = [field.name for field in fields(cls) if field.name not in without]
+    there = columns(table)
+    return Fields(tuple(name for name in own if name in there), tuple(name for name in own if name not in there))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -113,39 +119,64 @@ _FORMS: Mapping[str, str] = {"key_id": "digest", "thumbprint": "thumbprint"}
 """The method of `Row` that reads a column whose form its type does not say."""
 
 
+class _Reader(NamedTuple):
+    """How a field is read.
+
+    Attributes:
+        method: The method of `Row` for it.
+        may_be_none: Whether it may be None.
+        required: Whether it has no default.
+    """
+
+    method: str
+    may_be_none: bool
+    required: bool
+
+
 @cache
-def _readers(cls: type) -> Mapping[str, tuple[str, bool]]:
-    """Return the method of `Row` that reads each field of a dataclass, and whether the field may be None."""
+def _readers(cls: type[DataclassInstance]) -> Mapping[str, _Reader]:
+    hints = get_type_hints(cls)
     found = {}
-    for name, hint in get_type_hints(cls).items():
-        (kind, *_) = [each for each in get_args(hint) if each is not NoneType] if NoneType in get_args(hint) else [hint]
-        if method := _FORMS.get(name) or _READERS.get(kind):
-            found[name] = (method, NoneType in get_args(hint))
+    for field in fields(cls):
+        hint = hints[field.name]
+        may_be_none = NoneType in get_args(hint)
+        kind = next(each for each in get_args(hint) if each is not NoneType) if may_be_none else hint
+        method = _FORMS.get(field.name) or _READERS.get(kind)
+        required = field.default is MISSING and field.default_factory is MISSING
+        if method is not None:
+            found[field.name] = _Reader(method, may_be_none, required)
     return found
 
 
-def _read(row: Row, cls: type, names: Iterable[str]) -> dict[str, Any]:
-    """Return fields of a dataclass by name."""
+def _read(row: Row, cls: type[DataclassInstance], names: Iterable[str]) -> dict[str, Any]:
+    """Return fields of a dataclass by name.
+
+    Those that the row does not have are left out, for it may be of an older version, unless there must be a value.
+    """
     readers = _readers(cls)
     values = {}
     for name in names:
-        method, may_be_none = readers[name]
-        read = getattr(row, method)
-        values[name] = row.optional(read, name) if may_be_none else read(name)
+        reader = readers[name]
+        if name not in row and not reader.required:
+            continue
+        read = getattr(row, reader.method)
+        values[name] = row.optional(read, name) if reader.may_be_none else read(name)
     return values
 
 
-def _details(source: DataclassInstance, names: Iterable[str]) -> str:
+def _details(source: DataclassInstance, names: Collection[str]) -> str:
     """Return fields as a JSON object, but for those that have their default."""
+    if not names:
+        return "{}"
     defaults = {field.name: field.default for field in fields(source)}
     values = {name: getattr(source, name) for name in names}
     kept = {name: detail(value) for name, value in values.items() if value != defaults[name]}
     return json.dumps(kept, separators=(",", ":"), sort_keys=True)
 
 
-def _read_details(row: Row, cls: type, names: Iterable[str]) -> dict[str, Any]:
+def _read_details(row: Row, cls: type[DataclassInstance], names: Collection[str]) -> dict[str, Any]:
     """Undo `_details`; case files of version 1 have none."""
-    if "details" not in row:
+    if not names or "details" not in row:
         return {}
     details = row.nested("details")
     return _read(details, cls, [name for name in names if name in details])
@@ -184,17 +215,24 @@ def missing_symbols_of(row: Row) -> MissingSymbols:
 
 
 _SYMBOLS_COLUMNS = tuple(field.name for field in fields(MissingSymbols))
-_PROCESS_COLUMNS = tuple(field.name for field in fields(Process) if field.name != "environment")
+_APART = frozenset({"environment"})
 
 
 def process_row(process: Process) -> Columns:
     """Return a row of `processes`, without its dump and its environment."""
-    return {name: stored(getattr(process, name)) for name in _PROCESS_COLUMNS}
+    kept = _fields_of(Process, "processes", _APART)
+    row: Columns = {name: stored(getattr(process, name)) for name in kept.columns}
+    return {**row, "details": _details(process, kept.details)}
 
 
 def process_of(row: Row, environment: tuple[str, ...]) -> Process:
     """Undo `process_row`."""
-    return Process(environment=environment, **_read(row, Process, _PROCESS_COLUMNS))
+    kept = _fields_of(Process, "processes", _APART)
+    return Process(
+        environment=environment,
+        **_read(row, Process, kept.columns),
+        **_read_details(row, Process, kept.details),
+    )
 
 
 # --- Places ----------------------------------------------------------------------------------------------------------
@@ -218,6 +256,7 @@ def location_row(location: Location) -> Columns:
         "pid": None if process is None else stored(process.pid),
         "process_name": None if process is None else process.name,
         "key_object": None if location.key_object is None else stored(asdict(location.key_object)),
+        "details": _details(location, _other_fields_of_location()),
     }
 
 
@@ -246,7 +285,13 @@ def location_of(row: Row, file: str, process: Process | None) -> Location:
         module=row.optional(row.text, "module"),
         process=process,
         key_object=row.optional(lambda column: _key_object_of(row.nested(column)), "key_object"),
+        **_read_details(row, Location, _other_fields_of_location()),
     )
+
+
+def _other_fields_of_location() -> tuple[str, ...]:
+    """Return the fields of a place that have no column, nor columns of another name."""
+    return _fields_of(Location, "locations", frozenset({"file", "region", "process"})).details
 
 
 _KEY_OBJECT_FIELDS = tuple(field.name for field in fields(KeyObject))
@@ -262,8 +307,8 @@ def _key_object_of(row: Row) -> KeyObject:
 def finding_row(finding: Finding) -> Columns:
     """Return a row of the table of the finding's kind, without its number."""
     kind = KINDS[finding.kind]
-    row: Columns = {name: stored(getattr(finding, name)) for name in kind.columns}
-    row["details"] = _details(finding, kind.details)
+    row: Columns = {name: stored(getattr(finding, name)) for name in kind.own.columns}
+    row["details"] = _details(finding, kind.own.details)
     return {"kind": finding.kind, **row} if kind.table == "keys" else row
 
 
@@ -329,7 +374,7 @@ def finding_of(
         places: Its places.
         secret: Its key material, empty where that is not stored.
     """
-    given = {**_read(row, kind.finding, kind.columns), **_read_details(row, kind.finding, kind.details)}
+    given = {**_read(row, kind.finding, kind.own.columns), **_read_details(row, kind.finding, kind.own.details)}
     for name in kind.of_copies:
         lists = [sighting.of_copies.get(name, ()) for sighting in seen]
         given[name] = tuple(dict.fromkeys(chain.from_iterable(lists)))

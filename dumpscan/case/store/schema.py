@@ -2,7 +2,8 @@
 
 Times are ISO 8601 in UTC with a final `Z`. Addresses are text of fixed width (`0x00007ff612340000`), since SQLite's
 integers end at 2^63 - 1 and kernel addresses lie beyond; as text they sort and compare as numbers do. Numbers that an
-input chose and that do not fit into 64 bits with sign are text in hex, too. Lists and structures are JSON.
+input chose and that do not fit into 64 bits with sign are text in hex, too. Lists and structures are JSON. What has no
+column of its own is in the JSON object `details`, unless it has its default.
 
     dumps         one row for each file: what it is, what is wrong with it, who read it, when and how; opened is 0 if
                   the system did not let it be opened
@@ -10,7 +11,7 @@ input chose and that do not fit into 64 bits with sign are text in hex, too. Lis
                   the path of one that was there and could not be used
     processes     of each dump, with command lines; environment holds their variables
     findings      one row for each object, however often it lies somewhere: its kind and what names it
-    certificates, keys, containers, others    what the object is, by its kind; details holds in JSON what has no column
+    certificates, keys, containers, others    what the object is, by its kind
     sightings     that a finding lies in a dump: how often, and what was proved of it there
     locations     each place: addresses, file offset, process, SHA-256 of the bytes there
     secrets       key material, only with `--store-keys`; queries see NULL
@@ -221,6 +222,8 @@ CREATE TABLE others (
     finding_id INTEGER PRIMARY KEY REFERENCES findings ON DELETE CASCADE,
     details    TEXT NOT NULL
 );
+ALTER TABLE processes ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE locations ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE certificates ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE keys ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE containers ADD COLUMN details TEXT NOT NULL DEFAULT '{}';

@@ -30,6 +30,7 @@ class ReadSettings:
 
     Attributes:
         aes: Whether to look for AES keys by their schedules.
+        aes_unaligned: Whether to look for them at addresses that are no multiples of four too.
         hashes: Whether to compute the SHA-256 of files.
         store_keys: Whether key material may leave the process that finds it.
         environment: What becomes of environment variables.
@@ -40,7 +41,8 @@ class ReadSettings:
         archive_password: Of encrypted archives; it is not kept with a dump.
     """
 
-    aes: bool = False
+    aes: bool = True
+    aes_unaligned: bool = False
     hashes: bool = True
     store_keys: bool = False
     environment: Environment = Environment.KEPT
@@ -60,6 +62,7 @@ class ReadSettings:
         """Return what is kept with a dump: all that can change what is found."""
         return {
             "aes": self.aes,
+            "aes_unaligned": self.aes_unaligned,
             "hash": self.hashes,
             "store_keys": self.store_keys,
             "environment": self.environment.value,

@@ -147,7 +147,8 @@ def _search(
         reading.problems.append(f"its processes cannot be listed: {_reason(error)}")
         if isinstance(error, SymbolsError):
             reading.missing_symbols = tuple(map(_missing_symbols, error.missing))
-    what = KEYS.with_aes() if task.settings.aes else KEYS
+    settings = task.settings
+    what = KEYS.with_aes(unaligned=settings.aes_unaligned) if settings.aes else KEYS.without_aes()
     try:
         reading.problems += search(dump, what, collector, options=SearchOptions(threads=task.threads), progress=advance)
         reading.problems += dump.damage

@@ -1,4 +1,4 @@
-"""Streams of Google's crash reporters: Crashpad's annotations, and what Breakpad copies from Linux' /proc."""
+"""Streams of Google's crash reporters: Crashpad's annotations, and files of /proc that Breakpad copies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.minidump.stream_reader import StreamReader, Structure
     from dumpscan.memory.records import Layout, Records
 
-# Far more than real dumps have.
+# All limits are far above what real dumps have.
 _MAX_ANNOTATIONS = 1 << 14
 _MAX_TEXT_BYTES = 1 << 26
 _MAX_STRINGS = 1 << 18
@@ -34,12 +34,12 @@ _MAPPING = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashpadModule:
-    """What a module of the process left for the crash reporter.
+    """Annotations of one module of the process.
 
     Attributes:
-        index: Number of the module in the module list.
+        index: Index of the module in the module list.
         list_annotations: Plain messages.
-        annotations: By name.
+        annotations: Annotations by name.
     """
 
     index: int
@@ -52,11 +52,11 @@ class CrashpadInfo:
     """Crashpad's own stream.
 
     Attributes:
-        version: Of the stream.
+        version: Version of the stream.
         report_id: GUID of the report.
         client_id: GUID of the installation that sent it.
-        annotations: Of the process, by name.
-        modules: Those of its modules that have something to say.
+        annotations: The process's annotations by name.
+        modules: Those of its modules that have annotations.
     """
 
     version: int
@@ -99,20 +99,20 @@ class MemoryMapping:
 
     @property
     def accessible(self) -> bool:
-        """Whether the process can use it at all: mappings without any right only keep addresses free."""
+        """Whether the process can use it; mappings without any permission only reserve addresses."""
         return not self.permissions.startswith("---")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinuxInfo:
-    """What Breakpad copied from /proc and /etc on Linux; None or empty where there is no such stream.
+    """What Breakpad copied from /proc and /etc on Linux; None or empty if there is no such stream.
 
     Attributes:
-        arguments: The command line, by argument.
+        arguments: The command line's arguments.
         environment: `NAME=value` entries.
         mappings: The memory map.
-        status: /proc/PID/status, by its names.
-        release: /etc/lsb-release, by its names.
+        status: /proc/PID/status, by name.
+        release: /etc/lsb-release, by name.
         processor: Model of the processor.
     """
 
@@ -146,7 +146,7 @@ class LinuxInfo:
 
 
 def read_breakpad_info(reader: StreamReader, stream: Stream) -> BreakpadInfo | None:
-    """Read BreakpadInfo; None if it is too short."""
+    """Read BreakpadInfo; return None if it is too short."""
     info = reader.structure(stream, c_minidump.MINIDUMP_BREAKPAD_INFO, c_minidump.MINIDUMP_BREAKPAD_INFO.size)
     if info is None:
         return None
@@ -158,7 +158,7 @@ def read_breakpad_info(reader: StreamReader, stream: Stream) -> BreakpadInfo | N
 
 
 def read_crashpad_info(reader: StreamReader, stream: Stream) -> CrashpadInfo | None:
-    """Read CrashpadInfo; None if it is too short."""
+    """Read CrashpadInfo; return None if it is too short."""
     info = reader.structure(stream, c_minidump.MINIDUMP_CRASHPAD_INFO, c_minidump.MINIDUMP_CRASHPAD_INFO.size)
     if info is None:
         return None
@@ -173,7 +173,7 @@ def read_crashpad_info(reader: StreamReader, stream: Stream) -> CrashpadInfo | N
 
 
 class _CrashpadReader:
-    """Follows the locations in CrashpadInfo. However they are entangled, only so many annotations are read in all."""
+    """Follows the locations in CrashpadInfo. The annotations that it reads are limited, however locations overlap."""
 
     def __init__(self, reader: StreamReader, stream: Stream) -> None:
         self._reader = reader
@@ -244,7 +244,7 @@ class _CrashpadReader:
 
 
 def read_linux_info(reader: StreamReader, streams: Mapping[str, Stream]) -> LinuxInfo | None:
-    """Read the files that Breakpad copied, given their streams by name; None if there is no such stream."""
+    """Read the files that Breakpad copied, given their streams by name; return None if there is no such stream."""
 
     def data(name: str) -> bytes | None:
         stream = streams.get(name)
@@ -272,7 +272,7 @@ def _strings(data: bytes) -> tuple[str, ...]:
 
 
 def _table(data: bytes, separator: str) -> dict[str, str]:
-    """Read lines of `name: value` or `NAME="value"`; where a name comes twice, the first one counts."""
+    """Read lines of `name: value` or `NAME="value"`; of several lines with one name, the first counts."""
     found: dict[str, str] = {}
     for line in decode_utf8(data).split("\n", _MAX_STRINGS)[:_MAX_STRINGS]:
         name, separated, value = line.partition(separator)

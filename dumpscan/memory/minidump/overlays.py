@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.memory.minidump.ranges import usable_ranges
-from dumpscan.memory.regions import RegionTable, without_overlaps
+from dumpscan.memory.regions import RegionTable, columns_of, without_overlaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,11 +46,8 @@ class Overlay:
     @cached_property
     def regions(self) -> RegionTable:
         """All of the memory, with the other bytes where there are any."""
-        regions = [*self.contradicting, *self._dump.regions]
-        columns = ("start", "size", "file_offset")
-        starts, sizes, offsets = (
-            np.array([getattr(region, name) for region in regions], np.uint64) for name in columns
-        )
+        columns = zip(self.contradicting.columns, columns_of(self._dump.regions), strict=True)
+        starts, sizes, offsets = (np.concatenate(column) for column in columns)
         pieces, sizes, owners = without_overlaps(starts, sizes)
         return RegionTable(pieces, sizes, offsets[owners] + (pieces - starts[owners]))
 

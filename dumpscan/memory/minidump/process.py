@@ -1,4 +1,4 @@
-"""The process that a minidump was taken of, put together from all streams and blocks that tell of it."""
+"""The process of a minidump, described by its streams and its process environment block."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 _WOW64_MODULE = "wow64.dll"
 _SYSTEM32_OF_WOW64 = "\\syswow64\\"
 _LOADERS = ("dyld", "dyld_sim")
-"""Apple's dynamic loaders, which may come before the program in the module list."""
+"""Apple's dynamic loaders, which may precede the program in the module list."""
 _BESIDES_STACKS = 64 << 10
-"""Bytes that a dump of stacks has besides: Breakpad adds what the registers point to, 256 bytes each."""
+"""Bytes beside stacks in a dump of stacks only: Breakpad adds 256 bytes around each address in a register."""
 
 
 def describe_process(dump: MinidumpReader) -> Process:
-    """Tell what a minidump knows of its process.
+    """Return what a minidump says about its process.
 
-    On Windows from the process environment block, where that is in the dump; on Linux from the streams in which
-    Breakpad keeps /proc. What is missing is said in the process' notes.
+    On Windows, this comes from the process environment block, if the dump has it; on Linux, from the streams in which
+    Breakpad stores files of /proc. The process's notes say what is missing.
     """
     system = dump.system
     windows = dump.linux is None if system is None else system.operating_system.startswith("Windows")
@@ -81,7 +81,7 @@ def _describe_windows(dump: MinidumpReader) -> Process:
 
 
 def _is_wow64(dump: MinidumpReader, blocks: list[ProcessBlock]) -> bool | None:
-    """Whether it is a 32-bit process on a 64-bit system; None if nothing tells."""
+    """Return whether it is a 32-bit process on a 64-bit system, or None if that is not known."""
     if any(block.wow64 for block in blocks):
         return True
     paths = (name.lower() for name in {module.name or "" for module in dump.modules})
@@ -92,7 +92,7 @@ def _is_wow64(dump: MinidumpReader, blocks: list[ProcessBlock]) -> bool | None:
 
 
 def _program(dump: MinidumpReader, image_base: int | None) -> str | None:
-    """Name of the program's own module: at the image base, or else the first one in the list."""
+    """Return the name of the program's module: the one at the image base, or else the first in the list."""
     at_base = (module.name for module in dump.modules if module.base == image_base)
     return next(at_base, dump.modules[0].name if dump.modules else None)
 

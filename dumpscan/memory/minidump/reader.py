@@ -1,8 +1,7 @@
-"""A Windows minidump, opened as an address space: who the process was, and what of its memory is there.
+"""A minidump's header, streams and memory.
 
-Sources: Microsoft's `minidumpapiset.h`; Breakpad's and Crashpad's extensions (see `dumpscan.model.c_minidump`).
-Opening reads the header and the stream directory and nothing else. A stream is read when it is first asked for; one
-that is damaged gives what can be had of it, and `damage` says what could not.
+Source: docs/memory-layouts.md, "Minidump". Opening a dump reads its header and stream directory only; a stream is read
+when it is first asked for. Of a damaged stream, readers return what is there, and `damage` says what is not.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _MAX_STREAMS = 4096
-"""Real dumps have some twenty; Breakpad takes no more than 128."""
+"""Real dumps have about twenty; Breakpad accepts up to 128."""
 _MAX_DAMAGE = 100
 _READABLE = (
     "system",
@@ -68,18 +67,18 @@ _MEMORY_LISTS = ("MemoryList", "Memory64List")
 
 
 class MinidumpReader:
-    """A minidump's streams and memory, as far as they are there.
+    """A minidump's streams and memory.
 
     Attributes:
         path: The file, as it was given.
         size: Bytes in it.
-        written: When the dump was made, UTC, as its header says.
+        written: When the dump was made, UTC, according to its header.
         flags: MINIDUMP_TYPE flags of its header.
-        streams: The stream directory, in its order; unknown and empty ones too.
+        streams: The stream directory, in its order, with unknown and empty streams.
         oddities: What is odd and was put right, a sentence each.
 
     Raises:
-        InputError: The file cannot be opened, is no minidump, or is cut off before anything in it can be read.
+        InputError: The file cannot be opened, is not a minidump, or ends before any of its streams.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -108,7 +107,7 @@ class MinidumpReader:
         self.path = path
 
     def close(self) -> None:
-        """Let go of the file. What was read from it stays; the memory itself can no longer be asked for."""
+        """Close the file. Streams that were read stay; memory can no longer be read."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -143,7 +142,7 @@ class MinidumpReader:
         return header
 
     def _read_directory(self, count: int, offset: int) -> tuple[Stream, ...]:
-        """Read the stream directory; of one that is cut off, what is left, if anything that it names is there."""
+        """Read the stream directory. One that is cut off is accepted if any stream that it names is there."""
         layout = c_minidump.MINIDUMP_DIRECTORY
         room = max(self.size - offset, 0) // layout.size
         needed = f"expected {count} streams, that is {count * layout.size} bytes of stream directory"
@@ -178,7 +177,7 @@ class MinidumpReader:
         return tuple(map(self._with_room, streams))
 
     def _with_room(self, stream: Stream) -> Stream:
-        """Put right the size of a memory list that the directory says wrongly."""
+        """Correct the size of a memory list if the directory has a wrong one."""
         size = minidump_memory.size_by_count(self._reader, stream)
         if size is None:
             return stream
@@ -190,7 +189,7 @@ class MinidumpReader:
 
     @cached_property
     def _by_name(self) -> dict[str, Stream]:
-        """The stream of each type that is read: the first of which at least something is in the file."""
+        """The stream of each type that is used: the first one with any bytes in the file."""
         found: dict[str, Stream] = {}
         for stream in self.streams:
             if not stream.empty and stream.present:
@@ -208,12 +207,12 @@ class MinidumpReader:
 
     @cached_property
     def misc(self) -> MiscInfo | None:
-        """What MiscInfo tells of the process."""
+        """What MiscInfo says about the process."""
         return self._read("MiscInfo", minidump_system.read_misc_info, None)
 
     @cached_property
     def threads(self) -> tuple[Thread, ...]:
-        """Threads in their order, with names, times and registers where the dump has them."""
+        """Threads in the dump's order, with names, times and registers if the dump has them."""
         stream = self._by_name.get("ThreadList") or self._by_name.get("ThreadExList")
         if stream is None:
             return ()
@@ -235,17 +234,17 @@ class MinidumpReader:
 
     @cached_property
     def modules(self) -> tuple[Module, ...]:
-        """Loaded modules in their order; the first one is the program."""
+        """Loaded modules in the dump's order; the first one is the program."""
         return self._read("ModuleList", minidump_streams.read_modules, ())
 
     @cached_property
     def unloaded_modules(self) -> tuple[UnloadedModule, ...]:
-        """Modules that the process had loaded once."""
+        """Modules that the process had unloaded."""
         return self._read("UnloadedModuleList", minidump_streams.read_unloaded_modules, ())
 
     @cached_property
     def memory_info(self) -> Sequence[MemoryInfo]:
-        """Memory map of the process, as Windows writes it; `linux.mappings` is Breakpad's."""
+        """Memory map of the process, in dumps of Windows; Breakpad's is `linux.mappings`."""
         return self._read("MemoryInfoList", minidump_streams.read_memory_info, ())
 
     @cached_property
@@ -260,7 +259,7 @@ class MinidumpReader:
 
     @cached_property
     def comments(self) -> tuple[str, ...]:
-        """Comments of whoever made the dump."""
+        """Comments by whoever made the dump."""
         comments = (
             self._read(name, minidump_streams.read_comment, "") for name in ("CommentStreamA", "CommentStreamW")
         )
@@ -273,7 +272,7 @@ class MinidumpReader:
 
     @cached_property
     def breakpad(self) -> BreakpadInfo | None:
-        """Which thread wrote the dump, and for which."""
+        """Which thread wrote the dump, and which one asked for it."""
         return self._read("BreakpadInfo", minidump_breakpad.read_breakpad_info, None)
 
     @cached_property
@@ -283,7 +282,7 @@ class MinidumpReader:
 
     @cached_property
     def memory_lists(self) -> tuple[MemoryList, ...]:
-        """The lists of memory ranges as the dump has them, before they are put in order."""
+        """The lists of memory ranges, as the dump has them."""
         return minidump_memory.read_memory_lists(self._reader, self.streams)
 
     @property
@@ -296,7 +295,7 @@ class MinidumpReader:
         """All lists of ranges, the most trusted one first."""
         lists = list(self.memory_lists)
         threads = self._by_name.get("ThreadList") or self._by_name.get("ThreadExList")
-        # Where there is a Memory64List it has all memory, and stacks' 32-bit offsets may be wrong past 4 GiB.
+        # A Memory64List has all memory; the 32-bit offsets of stacks may be wrong in files of more than 4 GiB.
         if threads and "Memory64List" not in self._by_name:
             lists.append(minidump_memory.read_stacks(self._reader, threads))
         return lists
@@ -315,35 +314,35 @@ class MinidumpReader:
 
     @property
     def regions(self) -> RegionTable:
-        """What memory is there: by ascending address, never overlapping; neighbours may be adjacent."""
+        """The memory in the dump, by ascending address. Regions never overlap; neighbours may be adjacent."""
         return self._memory[0]
 
     @property
     def captured_bytes(self) -> int:
-        """Bytes of the process' memory in the dump."""
+        """Bytes of the process's memory in the dump."""
         return self.regions.total
 
     @cached_property
     def committed_bytes(self) -> int | None:
-        """Bytes of memory that the process had in use, by its memory map; None where the dump has no such map."""
+        """Bytes of memory that the process had in use, according to its memory map; None if the dump has no map."""
         if isinstance(self.memory_info, MemoryInfoList):
             return self.memory_info.committed_bytes
         return self.linux.mapped_bytes if self.linux else None
 
     @cached_property
     def pointer_size(self) -> int:
-        """Size of a pointer in bytes, by the system's architecture; without one, by how high the addresses go."""
+        """Size of a pointer in bytes, by the system's architecture or else by the highest address."""
         if self.system:
             return self.system.pointer_size
         highest = max((self.regions[-1].end if self.regions else 0), *(module.base for module in self.modules), 0)
         return POINTER32 if 0 < highest <= 1 << 32 else POINTER64
 
     def read(self, address: int, size: int) -> bytes:
-        """Return up to `size` bytes at `address`, across adjacent regions; fewer where the dump ends."""
+        """Return up to `size` bytes at `address`, across adjacent regions; fewer if the dump has no more."""
         return b"".join(self.buffer[at : at + length] for at, length in self.regions.extents(address, size))
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
-        """Where `size` bytes at `address` lie, as (file offset, length) pairs; stops where the dump does."""
+        """Return where `size` bytes at `address` lie, as (file offset, length) pairs, up to the first gap."""
         return tuple(self.regions.extents(address, size))
 
     @cached_property
@@ -358,7 +357,7 @@ class MinidumpReader:
         return pieces[0].tolist(), pieces[1].tolist(), [owners[number] for number in pieces[2].tolist()]
 
     def module_at(self, address: int) -> str | None:
-        """Name of the loaded module's file that owns the address, if any."""
+        """Return the file name of the loaded module that owns an address, or None."""
         starts, sizes, owners = self._module_pieces
         index = bisect_right(starts, address) - 1
         if index < 0 or address >= starts[index] + sizes[index]:
@@ -367,9 +366,9 @@ class MinidumpReader:
 
     @property
     def damage(self) -> tuple[str, ...]:
-        """What is damaged or was left out, a sentence each; empty if nothing is. Reads every stream that can be read.
+        """What is damaged or was left out, a sentence each. This reads every stream.
 
-        Absent, unknown and empty streams are no damage, nor are overlapping ranges of memory.
+        Absent, unknown and empty streams are not damage, nor are overlapping ranges of memory.
         """
         return self._stream_damage + self.regions.problems
 

@@ -18,7 +18,7 @@ from dumpscan.model.c_minidump import c_minidump
 if TYPE_CHECKING:
     from dumpscan.memory.records import Records
 
-# Far more than any real process has: a file of a few MiB must not make gigabytes of records.
+# Far more than any real process has; a file of a few MiB must not become gigabytes of records.
 _MAX_MODULES = 1 << 16
 _MAX_HANDLES = 1 << 18
 _MAX_MEMORY_INFO = 1 << 22
@@ -35,11 +35,11 @@ class Module:
     """A loaded program or library.
 
     Attributes:
-        name: Path of its file, as the process knew it.
+        name: Path of its file on the system of the process.
         base: Address of its first byte.
         size: Bytes in memory.
         timestamp: Link time in its header (seconds since 1970, or a hash of the build).
-        checksum: In its header.
+        checksum: Checksum in its header.
         version: File version, e.g. `10.0.19041.1`.
         debug_file: Name of its debug information: a PDB, or the module itself.
         debug_id: GUID of the PDB, UUID of a Mach-O file, or the 32-bit signature of an old PDB, in hexadecimal.
@@ -60,13 +60,13 @@ class Module:
 
     @property
     def file_name(self) -> str | None:
-        """Last component of the name, whichever way its slashes lean."""
+        """Last component of the name, after a slash or a backslash."""
         return file_name(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnloadedModule:
-    """A module that the process had loaded once. Attributes as in `Module`."""
+    """A module that the process had unloaded. Attributes as in `Module`."""
 
     name: str | None
     base: int
@@ -77,13 +77,13 @@ class UnloadedModule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryInfo:
-    """A run of pages of the process with equal state and protection, held by the dump or not.
+    """A run of pages of the process with the same state and protection. The dump need not hold them.
 
     Attributes:
         base: Address of the first byte.
         size: Bytes.
-        allocation_base: Address of the allocation that it belongs to.
-        allocation_protect: Protection when it was allocated, as in `protect`.
+        allocation_base: Address of the allocation that the pages belong to.
+        allocation_protect: Protection when they were allocated, as in `protect`.
         state: 0x1000 committed, 0x2000 reserved, 0x10000 free.
         protect: Windows' PAGE_ constants.
         type: 0x20000 private, 0x40000 mapped, 0x1000000 image.
@@ -104,7 +104,7 @@ class MemoryInfo:
 
 
 class MemoryInfoList(Sequence[MemoryInfo]):
-    """The memory map of the process, kept as it was read: a process can have a million entries."""
+    """The memory map of the process, kept as an array: a process can have a million entries."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -138,11 +138,11 @@ class ExceptionInfo:
     """Why the dump was taken.
 
     Attributes:
-        thread_id: The thread that was at fault.
-        code: Windows' exception code, a signal number on Linux, a Mach exception on macOS.
-        flags: Of the exception.
-        address: Where it happened.
-        parameters: Further numbers, by the code.
+        thread_id: The thread in which the exception occurred.
+        code: Exception code on Windows, signal number on Linux, Mach exception on macOS.
+        flags: Flags of the exception.
+        address: Address at which it occurred.
+        parameters: Further numbers, whose meaning depends on the code.
         context: (file offset, size) of the thread's registers at that moment.
     """
 
@@ -161,8 +161,8 @@ class Handle:
     Attributes:
         value: The handle.
         type_name: `File`, `Key`, `Event` …
-        object_name: Name of the object, where it has one.
-        attributes: Of the handle.
+        object_name: Name of the object, if it has one.
+        attributes: Attributes of the handle.
         granted_access: Access mask.
         handle_count: Handles to the object.
         pointer_count: References to the object.
@@ -188,7 +188,7 @@ def read_modules(reader: StreamReader, stream: Stream) -> tuple[Module, ...]:
     for name, base, size, timestamp, checksum, signature, high, low, offset, length in zip(
         names, *columns, *versions, *debug, strict=True
     ):
-        # Crashpad writes the record with zeros for a module that has no version.
+        # Crashpad writes a record of zeros for a module without a version.
         versioned = signature == c_minidump.VS_FFI_SIGNATURE and (high or low)
         modules.append(
             Module(
@@ -205,7 +205,7 @@ def read_modules(reader: StreamReader, stream: Stream) -> tuple[Module, ...]:
 
 
 def _read_debug_record(reader: StreamReader, offset: int, size: int) -> dict[str, Any]:
-    """Read a module's CodeView record: which debug information belongs to it."""
+    """Read a module's CodeView record, which names its debug information."""
     head = reader.bytes_at(offset, min(size, c_minidump.CV_INFO_PDB70.size))
     if head.startswith(_PDB70) and len(head) == c_minidump.CV_INFO_PDB70.size:
         record = c_minidump.CV_INFO_PDB70(head)
@@ -253,7 +253,7 @@ def read_memory_info(reader: StreamReader, stream: Stream) -> MemoryInfoList:
 
 
 def read_exception(reader: StreamReader, stream: Stream) -> ExceptionInfo | None:
-    """Read the Exception stream; None if it is too short."""
+    """Read the Exception stream; return None if it is too short."""
     layout = c_minidump.MINIDUMP_EXCEPTION_STREAM
     info = reader.structure(stream, layout, layout.size - c_minidump.MINIDUMP_LOCATION_DESCRIPTOR.size)
     if info is None:
@@ -298,7 +298,7 @@ def read_handles(reader: StreamReader, stream: Stream) -> tuple[Handle, ...]:
 
 
 def read_comment(reader: StreamReader, stream: Stream) -> str:
-    """Read CommentW, or CommentA in whatever code page it was written (UTF-8, or else Windows-1252)."""
+    """Read CommentW, or CommentA, whose code page is not known: it is read as UTF-8, or else as Windows-1252."""
     data = reader.bytes_at(stream.offset, min(stream.present, _MAX_COMMENT_BYTES))
     if stream.type == c_minidump.MINIDUMP_STREAM_TYPE.CommentStreamW:
         return decode_utf16(data).split("\0", 1)[0]
@@ -310,7 +310,7 @@ def read_comment(reader: StreamReader, stream: Stream) -> str:
 
 
 def read_names(reader: StreamReader, stream: Stream, offsets: list[int]) -> list[str | None]:
-    """Read a list's strings at the given file offsets, 0 for none; each string once, however often it is named."""
+    """Read the strings at some file offsets (0 for none), each once, however often it is named."""
     known: dict[int, str] = {}
     names: list[str | None] = []
     for offset in offsets:
@@ -328,5 +328,5 @@ def read_names(reader: StreamReader, stream: Stream, offsets: list[int]) -> list
 
 
 def file_name(path: str | None) -> str | None:
-    """Return the last component of a path of either system; None if there is none."""
+    """Return the last component of a Windows or Unix path, or None if there is none."""
     return path.replace("\\", "/").rsplit("/", 1)[-1] or None if path else None

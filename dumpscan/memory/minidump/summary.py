@@ -1,4 +1,4 @@
-"""What a minidump says of itself, as one description of plain values, dataclasses and lists: for `minidump info`."""
+"""Description of a minidump for `info`: plain values, dataclasses and lists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_RANGES = 1 << 16
 
 
 def describe(dump: MinidumpReader, process: Process) -> dict[str, Any]:
-    """Describe a dump: sizes in bytes, addresses virtual, offsets from the file's beginning. What is absent is None.
+    """Describe a dump. Sizes are in bytes, addresses virtual, offsets those in the file; absent values are None.
 
     `memory.ranges` counts what the dump's lists claim and `memory_ranges` lists what they say; `memory.captured_bytes`
     is what is really there, each byte once, and `memory.captured_percent` its share of what the process had in use.

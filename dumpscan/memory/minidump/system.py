@@ -1,4 +1,4 @@
-"""SystemInfo and MiscInfo: what system a minidump was taken on, and what they tell of the process."""
+"""SystemInfo and MiscInfo: the system that a minidump was taken on, and some facts about the process."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class SystemInfo:
     """The system that the dump was taken on.
 
     Attributes:
-        architecture: `x86`, `x64`, `arm64`, `arm` …; `unknown (N)` for what has no name here.
+        architecture: `x86`, `x64`, `arm64`, `arm` …; `unknown (N)` for others.
         operating_system: `Windows`, `Linux`, `macOS` …
         major: Version of the system.
-        minor: The same.
-        build: The same.
-        service_pack: What the system says of itself beyond: `Service Pack 1`; on Linux what `uname` prints.
-        processors: Their number.
-        processor_level: Family of the processor, as its maker counts.
+        minor: Minor version.
+        build: Build number.
+        service_pack: Further text, such as `Service Pack 1`; on Linux, what `uname` prints.
+        processors: Number of processors.
+        processor_level: Family of the processor, in its maker's numbers.
         processor_revision: Model and stepping.
         product_type: Windows' edition: `workstation`, `server` or `domain controller`.
     """
@@ -89,11 +89,11 @@ class SystemInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiscInfo:
-    """What MiscInfo tells of the process; what an older version of it, or its flags, leave out is None.
+    """What MiscInfo says about the process. Values that its version or its flags leave out are None.
 
     Attributes:
-        version: 1 to 5, by the size.
-        process_id: Of the process.
+        version: 1 to 5, according to the stream's size.
+        process_id: Id of the process.
         created: Start of the process, UTC.
         user_seconds: Processor time in user mode.
         kernel_seconds: Processor time in the kernel.
@@ -119,7 +119,7 @@ class MiscInfo:
 
 
 def read_system_info(reader: StreamReader, stream: Stream) -> SystemInfo | None:
-    """Read SystemInfo; None if it is too short."""
+    """Read SystemInfo; return None if it is too short."""
     info = reader.structure(stream, c_minidump.MINIDUMP_SYSTEM_INFO, _MIN_SYSTEM_INFO)
     if info is None:
         return None
@@ -147,7 +147,7 @@ def read_system_info(reader: StreamReader, stream: Stream) -> SystemInfo | None:
 
 
 def read_misc_info(reader: StreamReader, stream: Stream) -> MiscInfo | None:
-    """Read MiscInfo of any version; None if it is too short."""
+    """Read MiscInfo of any version; return None if it is too short."""
     layouts = [c_minidump.MINIDUMP_MISC_INFO] + [getattr(c_minidump, f"MINIDUMP_MISC_INFO_{n}") for n in (2, 3, 4, 5)]
     info5 = reader.structure(stream, layouts[-1], _MIN_MISC_INFO)
     if info5 is None:
@@ -180,7 +180,7 @@ def read_misc_info(reader: StreamReader, stream: Stream) -> MiscInfo | None:
 
 
 def unix_time(seconds: int) -> datetime | None:
-    """Turn a 32-bit time_t into UTC; None for 0, which means that there is none."""
+    """Convert a 32-bit time_t to UTC; return None for 0, which means that no time is known."""
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 

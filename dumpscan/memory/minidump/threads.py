@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from dumpscan.memory.minidump.stream_reader import Stream, StreamReader
     from dumpscan.memory.records import Records
 
-# Far more than any real process has.
 _MAX_THREADS = 1 << 17
+"""Far more than any real process has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +26,16 @@ class Thread:
 
     Attributes:
         id: Thread id.
-        name: Its description, where it has one.
-        teb: Address of its thread environment block; on other systems than Windows of what stands for it, or 0.
-        suspend_count: How often it is suspended.
-        priority_class: Of the process.
-        priority: Within that class.
-        stack: (address, bytes, file offset) of its stack, as far as it was dumped.
+        name: Its description, if it has one.
+        teb: Address of its thread environment block; on systems other than Windows, of its counterpart, or 0.
+        suspend_count: How many times it is suspended.
+        priority_class: Priority class of the process.
+        priority: Priority within that class.
+        stack: (address, bytes, file offset) of the dumped part of its stack.
         context: (file offset, bytes) of its registers.
-        instruction_pointer: Where it was running.
+        instruction_pointer: Address of the instruction that it was to run next.
         stack_pointer: Top of its stack.
-        start_address: Where it began to run.
+        start_address: Address where it began to run.
         created: Start time, UTC.
         exited: End time, UTC.
     """
@@ -57,7 +57,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadTimes:
-    """What ThreadInfoList tells of a thread. Attributes as in `Thread`."""
+    """What ThreadInfoList says about a thread. Attributes as in `Thread`."""
 
     start_address: int
     created: datetime | None
@@ -77,9 +77,9 @@ def read_threads(
     Args:
         reader: Reads the file.
         stream: The list.
-        architecture: Of the system: it tells which registers there are.
-        names: By thread id.
-        times: By thread id.
+        architecture: The system's, which decides on the layout of the registers.
+        names: Names by thread id.
+        times: Times by thread id.
     """
     records = thread_records(reader, stream)
     columns = [column(records, name) for name in ("ThreadId", "Teb", "SuspendCount", "PriorityClass", "Priority")]
@@ -156,7 +156,7 @@ def read_thread_times(reader: StreamReader, stream: Stream) -> dict[int, ThreadT
 
 @dataclass(frozen=True, slots=True)
 class _ContextLayout:
-    """Where a context has its flags and pointers: offset and size in bytes of each."""
+    """Where a context has its flags and pointers: (offset, size) of each, in bytes."""
 
     architecture: str
     flag: int
@@ -194,7 +194,7 @@ def read_pointers(
 ) -> tuple[int | None, int | None]:
     """Read the instruction and stack pointer of the registers at a file offset.
 
-    The flags in the context say whose registers they are; a 64-bit dump of a 32-bit process may have either kind.
+    The context's flags name the processor; a 64-bit dump of a 32-bit process may have registers of either kind.
     """
 
     def value(place: tuple[int, int]) -> int | None:

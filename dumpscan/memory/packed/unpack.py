@@ -6,7 +6,6 @@ What a file claims of its content is an attacker's word: bytes are counted as th
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from dumpscan.exceptions import UnpackError, reason
 from dumpscan.memory.packed.formats import HEAD_SIZE, Member, is_tar, packing_of, pour, said_of, tar_members
+from dumpscan.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,6 @@ _FREE_SIZE = 256 << 20
 _SPARED = 64 << 20
 """Bytes of the scratch directory's file system that are left free."""
 _BLOCK = 64 << 10
-_PREFIX = "dumpscan-unpacked-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +116,11 @@ def unpacked(path: Path, member: str | None, options: UnpackOptions) -> Iterator
     if packing is None:
         raise UnpackError(path, "is not an archive or compressed file", offset=0)
     try:
-        directory = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=options.scratch, ignore_cleanup_errors=True)
+        directory = ScratchDirectory(options.scratch)
     except OSError as error:
         raise UnpackError(shown, f"cannot be unpacked: {reason(error)}") from error
-    with directory as name:
-        target = Path(name) / "dump"
+    with directory:
+        target = directory.path / "dump"
         try:
             with said_of(shown), target.open("wb") as out:
                 sink = _Sink(shown, out, options.limit, path.stat().st_size)
@@ -138,8 +137,8 @@ def stored(stream: IO[bytes], shown: str, options: UnpackOptions) -> Iterator[Pa
     Raises:
         UnpackError: It is larger than allowed, or cannot be kept.
     """
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=options.scratch, ignore_cleanup_errors=True) as name:
-        target = Path(name) / "dump"
+    with ScratchDirectory(options.scratch) as directory:
+        target = directory.path / "dump"
         try:
             with target.open("wb") as out:
                 sink = _Sink(shown, out, options.limit, options.limit)

@@ -1,4 +1,4 @@
-"""A Windows process' own account of itself: command line, environment and image path, from its PEB.
+"""Process environment blocks: a Windows process's command line, environment and image path, in its own memory.
 
 A thread's environment block (TEB) points to the process environment block (PEB), that to the process parameters, and
 those to UTF-16LE strings. The layouts are in `dumpscan.model.c_process`. Works on any address space: the memory of a
@@ -26,26 +26,26 @@ POINTER32 = 4
 POINTER64 = 8
 
 _MAX_ENVIRONMENT_BYTES = 16 << 20
-"""Windows sets no limit of its own any more; real blocks have a few KiB, and SQL Server's or a build's some hundred."""
+"""Windows has no limit of its own any more. Real blocks have a few KiB, some of build systems a few hundred."""
 _FIRST_ENVIRONMENT_BYTES = 64 << 10
 _MAX_ENVIRONMENT_ENTRIES = 1 << 16
 _MIN_ADDRESS = 0x10000
 """Windows never maps anything below."""
 _TEB32_DISTANCE = 0x2000
-"""How far above its 64-bit TEB a WoW64 thread's 32-bit one lies (`ntdll.dll`; the 64-bit one has two pages)."""
+"""Bytes from the 64-bit TEB of a WoW64 thread to its 32-bit one; the 64-bit one takes two pages."""
 _MAX_THREADS = 4096
 _ENOUGH_THREADS = 16
-"""All threads have the same PEB: after so many whose 32-bit TEB is not there, the process has none."""
+"""All threads name the same PEB. If so many threads have no 32-bit TEB, the process has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessBlock:
-    """Where a process environment block is, as a thread tells.
+    """Where a process environment block is, according to a thread.
 
     Attributes:
-        peb: Its address.
+        peb: Address of the block.
         pointer_size: 8 for the 64-bit block, 4 for the 32-bit one; a WoW64 process has both.
-        process_id: As the thread knows it.
+        process_id: Id of the process in the thread's block.
         wow64: Whether the system has 64 bits, as a 32-bit block says; None for a 64-bit one, or if it does not say.
     """
 
@@ -57,11 +57,11 @@ class ProcessBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessParameters:
-    """What a process environment block says; None where the memory does not hold it.
+    """What a process environment block says; values that the memory does not hold are None.
 
     Attributes:
         executable: Path of the image.
-        command_line: The whole of it, lone surrogates kept.
+        command_line: The whole command line; lone surrogates are kept.
         command_line_32: That of the 32-bit block of a WoW64 process, where it is another.
         environment: `NAME=value` entries in their order in memory (see `both_environments`).
         session: Terminal Services session id.
@@ -78,7 +78,7 @@ class ProcessParameters:
     notes: tuple[str, ...] = ()
 
     def completed_by(self, other: ProcessParameters) -> ProcessParameters:
-        """Fill what is missing here from the other block of the same process, and add what it says otherwise."""
+        """Fill in missing values from the other block of the same process, and add those in which it differs."""
         lacking = {
             name: getattr(other, name)
             for name in ("executable", "command_line", "environment", "session", "image_base")
@@ -93,7 +93,7 @@ class ProcessParameters:
 
 
 def both_environments(native: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    """Put the entries of a WoW64 process's two environments together: those that only the 32-bit one has come last."""
+    """Join the two environments of a WoW64 process; entries that only the 32-bit one has come last."""
     known = set(native)
     return native + tuple(entry for entry in other if entry not in known)
 
@@ -102,12 +102,12 @@ def find_process_blocks(memory: Memory, tebs: Iterable[int]) -> list[ProcessBloc
     """Find the process environment blocks that the threads of one process point to.
 
     Args:
-        memory: The process' address space.
+        memory: The process's address space.
         tebs: Addresses of its threads' environment blocks.
 
     Returns:
-        The 64-bit block, the 32-bit one, both in this order (WoW64), or none. A block is named where a thread's
-        environment block is there and points to it; it may itself be absent from the memory.
+        The 64-bit block, the 32-bit one, both in this order (WoW64), or none. The memory holds a thread environment
+        block that points to it, but not necessarily the block itself.
     """
     own = memory.pointer_size
     blocks: dict[int, ProcessBlock] = {}
@@ -123,7 +123,7 @@ def find_process_blocks(memory: Memory, tebs: Iterable[int]) -> list[ProcessBloc
 
 
 def _blocks_of_thread(memory: Memory, teb: int, own: int) -> Iterator[ProcessBlock]:
-    """Yield the blocks that a thread names, of which a WoW64 thread has two environment blocks."""
+    """Yield the blocks that a thread names: two for a WoW64 thread, which has two thread environment blocks."""
     for size in (POINTER64, POINTER32) if own == POINTER64 else (POINTER32, POINTER64):
         block = _block_of_teb(memory, teb, size)
         if block is None:
@@ -140,10 +140,9 @@ def _blocks_of_thread(memory: Memory, teb: int, own: int) -> Iterator[ProcessBlo
 
 
 def _block_of_teb(memory: Memory, address: int, pointer_size: int) -> ProcessBlock | None:
-    """Read a thread environment block, if there is one of this layout.
+    """Read the thread environment block at an address, if there is one of this layout.
 
-    It holds its own address (`NtTib.Self`), which tells a real one; a dump may have been made without, and then what it
-    points to must look right.
+    A real one holds its own address (`NtTib.Self`). A dump may lack that; then what it points to must look right.
     """
     layout = getattr(c_process, f"TEB{pointer_size * 8}")
     thread = _read(memory, address, layout, "ProcessEnvironmentBlock")
@@ -160,7 +159,7 @@ def _block_of_teb(memory: Memory, address: int, pointer_size: int) -> ProcessBlo
 
 
 def _in_use(memory: Memory, block: ProcessBlock) -> bool:
-    """Whether a 32-bit block beside a 64-bit one is more than room: Wine keeps one for every process, empty."""
+    """Return whether a 32-bit block beside a 64-bit one is in use: Wine has an empty one in every process."""
     if block.wow64 or block.process_id:
         return True
     peb = _read_peb(memory, block.peb, block.pointer_size)
@@ -168,7 +167,7 @@ def _in_use(memory: Memory, block: ProcessBlock) -> bool:
 
 
 def _plausible(memory: Memory, block: ProcessBlock) -> bool:
-    """Whether a block leads to process parameters whose strings could be strings."""
+    """Return whether a block leads to process parameters with plausible strings."""
     peb = _read_peb(memory, block.peb, block.pointer_size)
     parameters = peb and _read_parameters(memory, int(peb.ProcessParameters), block.pointer_size)
     if not parameters:
@@ -193,7 +192,7 @@ def _read_parameters(memory: Memory, address: int, pointer_size: int) -> Structu
 
 
 def _read(memory: Memory, address: int, layout: Layout, needed: str) -> Structure | None:
-    """Read a structure; what is missing behind the field that is needed is zero."""
+    """Read a structure up to at least the field that is needed; what is missing behind it is zero."""
     if address < _MIN_ADDRESS:
         return None
     data = memory.read(address, layout.size)
@@ -207,17 +206,17 @@ def read_process_parameters(memory: Memory, peb: int, pointer_size: int) -> Proc
     """Read what a process environment block says.
 
     Args:
-        memory: The process' address space.
+        memory: The process's address space.
         peb: Address of the block.
         pointer_size: 4 or 8: which layout it has.
 
     Returns:
-        What is there; `notes` say what is not. Nothing in the memory can make it fail.
+        What is there; `notes` say what is not. No content of the memory raises an error.
     """
     block = _read_peb(memory, peb, pointer_size)
     if block is None:
         return ProcessParameters(notes=(f"the dump does not hold the process environment block at {peb:#x}",))
-    # The field may lie past the end of a block cut short, and reads as 0 then.
+    # The field may lie past the end of a block that is cut short; it is 0 then.
     session = _read(memory, peb, type(block), "SessionId")
     address = int(block.ProcessParameters)
     parameters = _read_parameters(memory, address, pointer_size)
@@ -247,7 +246,7 @@ class _ParameterReader:
         self.notes: list[str] = []
 
     def _address(self, pointer: int) -> int:
-        """Make an address of a pointer: before a process' first instruction it may be relative to the parameters."""
+        """Return the address that a pointer means; before a process's first instruction it may be relative."""
         return pointer + self._base if 0 < pointer < _MIN_ADDRESS else pointer
 
     def string(self, field: str, what: str) -> str | None:
@@ -293,7 +292,7 @@ class _ParameterReader:
         return tuple(entries)
 
     def _without_end(self, data: bytes, text: str) -> str:
-        """Say why an environment has no end, and cut it where its recorded size ends, if there is a likely one."""
+        """Note why an environment has no end, and cut it at its recorded size, if that is plausible."""
         recorded = int(self._parameters.EnvironmentSize)
         if 0 < recorded <= len(data) and recorded % 2 == 0:
             self.notes.append(f"the environment has no end mark in its {recorded} bytes")

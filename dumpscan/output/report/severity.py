@@ -55,6 +55,7 @@ _BY_EXPOSURE = {
     Exposure.LIVE: Severity.CRITICAL,
     Exposure.PAIRED: Severity.HIGH,
     Exposure.ALONE: Severity.MEDIUM,
+    Exposure.UNPROVEN: Severity.NOTICE,
 }
 
 

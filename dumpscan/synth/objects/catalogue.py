@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.artifacts.aes.schedule import expand
+from dumpscan.artifacts.aes.cipher import expand
 from dumpscan.artifacts.symcrypt.aes import SCHEDULE_ENCODING
 from dumpscan.artifacts.symcrypt.rsa import ENCODING as SYMCRYPT
 from dumpscan.exceptions import ScenarioError

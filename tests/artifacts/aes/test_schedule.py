@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.aes.schedule import expand, find, schedule_size, search, swap
+from dumpscan.artifacts.aes.cipher import expand, schedule_size, swap
+from dumpscan.artifacts.aes.schedule import find, search
 from dumpscan.memory.space import Region
 
 # FIPS 197, appendix A: key, last word of the schedule.

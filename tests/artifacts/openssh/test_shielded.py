@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 import dumpscan
 from dumpscan.artifacts.openssh import shielded
+from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import PrivateKey
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
@@ -47,7 +48,7 @@ def _padded(kind: str) -> bytes:
 
 
 def _found(memory: Space) -> list[PrivateKey]:
-    detectors: tuple[Detector, ...] = shielded.DETECTORS
+    detectors: tuple[Detector, ...] = (*certificate.DETECTORS, *shielded.DETECTORS)
     collector = Collector()
     Scanner(detectors).scan(memory, collector)
     return [finding for finding in collector.findings() if isinstance(finding, PrivateKey)]
@@ -80,5 +81,5 @@ def test_the_keys_of_real_processes_are_found_and_nothing_else(packed: Path) -> 
     expected = set() if "client" in packed.name else {key["spki_sha256"] for key in truth["keys"]}
     with dumpscan.open_dump(packed) as dump:
         collector = Collector()
-        Scanner(shielded.DETECTORS).scan(dump, collector)  # type: ignore[arg-type]
-    assert {finding.key_id for finding in collector.findings()} == expected  # type: ignore[attr-defined]
+        Scanner((*certificate.DETECTORS, *shielded.DETECTORS)).scan(dump, collector)  # type: ignore[arg-type]
+    assert {finding.key_id for finding in collector.findings() if isinstance(finding, PrivateKey)} == expected  # type: ignore[attr-defined]

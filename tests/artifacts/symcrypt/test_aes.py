@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dumpscan.artifacts.aes.schedule import Schedule, expand, swap
+from dumpscan.artifacts.aes.cipher import expand, invert, swap
+from dumpscan.artifacts.aes.schedule import Schedule
 from dumpscan.artifacts.symcrypt.aes import decode_schedule, search_aes
 from dumpscan.findings import SymmetricKey
 from dumpscan.memory.minidump.dump import Minidump
@@ -84,3 +85,34 @@ def test_the_key_is_not_shown() -> None:
     decoded = decode(Patches({BASE: expand(KEYS[0])}), KEYS[0])
     assert repr(KEYS[0]) not in repr(decoded)
     assert KEYS[0].hex() not in repr(decoded)
+
+
+def decode_decryption(memory: Patches, key: bytes, address: int) -> Decoded:
+    return decode_schedule(memory, Schedule(address, key, swapped=False, decryption=True))
+
+
+def test_a_bare_schedule_for_decryption() -> None:
+    decoded = decode_decryption(Patches({BASE: invert(expand(KEYS[1])) + bytes(512)}), KEYS[1], BASE)
+    assert (decoded.address, decoded.length, decoded.encoding) == (BASE, 208, "aes-decryption-schedule")
+    assert isinstance(decoded.finding, SymmetricKey)
+    assert decoded.finding.proof == ("the whole schedule for decryption follows from the key",)
+    assert decoded.finding.identity == decode(Patches({BASE: expand(KEYS[1])}), KEYS[1]).finding.identity
+
+
+@pytest.mark.parametrize("abi", ABIS, ids=lambda abi: f"{abi.architecture}-{abi.layout}")
+@pytest.mark.parametrize("key", KEYS, ids=len)
+def test_the_object_around_its_schedule_for_decryption(abi: Abi, key: bytes) -> None:
+    data = symcrypt.aes_key(abi, BASE, key)
+    begin = len(expand(key)) - 16
+    assert data[begin : begin + len(expand(key))] == invert(expand(key))
+    whole = decode_decryption(Patches({BASE: data}), key, BASE + begin)
+    assert whole == decode(Patches({BASE: data}), key)
+    damaged = b"\xdd" * 16 + data[16:]
+    found = decode_decryption(Patches({BASE: damaged}), key, BASE + begin)
+    assert (found.address, found.length, found.encoding) == (BASE, len(data), "symcrypt")
+    assert found.key_object is not None
+    assert found.key_object.wrong_parts == ("encryption schedule",)
+    cut = decode_decryption(Patches({BASE + 64: data[64:]}), key, BASE + begin)
+    assert cut.key_object is not None
+    assert (cut.key_object.missing_parts, cut.key_object.wrong_parts) == (("encryption schedule",), ())
+    assert cut.missing == 64

@@ -23,6 +23,7 @@ from support.artifact_samples import (
     Space,
     all_keys,
     certificate_der,
+    decode,
     detect,
     detect_one,
     ec_key,
@@ -168,7 +169,7 @@ def test_across_a_seam_and_over_windows() -> None:
     for text in (big, _wide(big)):
         for cut in (5, 200, len(text) - 3):
             space = Space({BASE: text[:cut], BASE + cut: text[cut:]})
-            (decoded,) = [found for _, decoder in DETECTORS if (found := decoder(space, BASE))]
+            (decoded,) = [found for _, decoder in DETECTORS[:3] if (found := decode(decoder, space, BASE))]
             assert decoded.length == len(text)
 
 
@@ -180,7 +181,7 @@ def test_an_opening_without_an_end_costs_little(width: int) -> None:
     asked: list[int] = []
     read = memory.read
     memory.read = lambda address, size: asked.append(size) or read(address, size)  # type: ignore[method-assign,func-returns-value]
-    assert DETECTORS[width - 1][1](memory, BASE) is None
+    assert decode(DETECTORS[width - 1][1], memory, BASE) is None
     assert sum(asked) < 10_000 * width
 
 

@@ -214,7 +214,7 @@ def test_the_worst_key_comes_first(tmp_path: Path) -> None:
         assert [each.dump_count for each in exposed] == [1, 1, 2]
         assert [found.identity for found in exposed[0].certificates] == [web.identity]
         summary = case.summary(samples.NOW)
-    assert summary.keys == {Exposure.LIVE: 1, Exposure.PAIRED: 1, Exposure.ALONE: 1}
+    assert summary.keys == {Exposure.LIVE: 1, Exposure.PAIRED: 1, Exposure.ALONE: 1, Exposure.UNPROVEN: 0}
     assert summary.findings["certificate"] == 2
     assert (summary.live_certificates, summary.expired_certificates) == (1, 1)
     assert summary.dumps == {Status.OK: 2}

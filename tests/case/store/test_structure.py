@@ -15,6 +15,7 @@ from dumpscan.case.store.query import query
 from dumpscan.case.store.reader import Case
 from dumpscan.case.store.schema import APPLICATION_ID, MIGRATIONS, _run
 from dumpscan.case.store.writer import CaseWriter
+from dumpscan.findings import PrivateKey, Process
 from support.case_damage import read_everything, whole_case
 from support.case_samples import result, write_case
 
@@ -141,6 +142,18 @@ def first_version(path: Path) -> Path:
             moment = "2025-06-01T08:00:00Z"
             row = (name, 1, status, problems, "1", "{}", moment, moment, form)
             connection.execute(f"INSERT INTO dumps {columns} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+        digest = "ab" * 32
+        connection.executescript(
+            f"""
+            INSERT INTO processes (id, dump_id, position, pid, name, notes) VALUES (1, 3, 0, 7, 'a.exe', '[]');
+            INSERT INTO findings VALUES (1, 'private_key', '{digest}');
+            INSERT INTO keys VALUES (1, 'private_key', '{digest}', 'RSA', 2048, NULL, NULL);
+            INSERT INTO sightings VALUES (1, 3, 0, 1, '{digest}', 100, '["n = p*q"]');
+            INSERT INTO locations
+            (finding_id, dump_id, position, length, missing, encoding, sha256, extents, process_id)
+            VALUES (1, 3, 0, 100, 0, 'pkcs1', '{digest}', '[[0, 100]]', 1);
+            """  # noqa: S608
+        )
     return path
 
 
@@ -149,7 +162,10 @@ def test_a_case_of_the_first_version_is_read_as_it_is(tmp_path: Path) -> None:
     before = path.read_bytes()
     with Case.open(path) as case:
         assert [dump.path for dump in case.dumps()] == ["/closed", "/good", "/image"]
-        assert list(case.findings()) == []
+        (key,) = case.findings()
+    assert isinstance(key, PrivateKey)
+    assert (key.bits, key.proof, key.wrong_parts) == (2048, ("n = p*q",), ())
+    assert key.locations[0].process == Process(pid=7, name="a.exe")
     assert path.read_bytes() == before
 
 
@@ -163,6 +179,7 @@ def test_a_case_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> No
     with Case.open(path) as case:
         assert case.schema_version == len(MIGRATIONS)
         assert len(case.dumps()) == 4
+        assert len(list(case.findings())) == 1
 
 
 @pytest.mark.parametrize("wal", [False, True])

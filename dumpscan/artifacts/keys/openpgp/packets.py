@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from dumpscan.artifacts.decoded import RefusedError
 
-SECRET_KEY, SECRET_SUBKEY = 5, 7
+SIGNATURE, SECRET_KEY, SECRET_SUBKEY, USER_ID = 2, 5, 7, 13
+"""Types of packets (RFC 9580, 5)."""
 HEADER_SIZE = 6
 """Bytes that hold any header."""
 _PACKET, _NEW_FORMAT = 0x80, 0x40

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.openpgp.algorithms import take_public
-from dumpscan.artifacts.keys.openpgp.packets import HEADER_SIZE, SECRET_KEY, SECRET_SUBKEY, Fields, header
+from dumpscan.artifacts.keys.openpgp.packets import (
+    HEADER_SIZE,
+    SECRET_KEY,
+    SECRET_SUBKEY,
+    SIGNATURE,
+    USER_ID,
+    Fields,
+    header,
+)
 from dumpscan.artifacts.keys.openpgp.protection import AEAD, HASHED, SUMMED, take_protection
 from dumpscan.artifacts.opening import opening
 from dumpscan.findings import EncryptedContainer
@@ -117,6 +125,10 @@ PACKET = BytesDecoder(_extract, parse)
 _HEADER_SIZES = (2, 3, 5, 6)
 _MODULUS_SIZES = range(64, 2049, 8)
 _MPI_HEAD = 2
+_MAX_USER_ID = 256
+"""Bytes of a user id's packet."""
+_MAX_SIGNED = 4 << 10
+"""Bytes of a packet that is looked for from its end: ElGamal with 8192 bits takes 3 KiB."""
 _RSA_ALGORITHMS = (1, 2, 3)
 
 
@@ -162,6 +174,51 @@ def _decode_rsa(memory: Memory, address: int) -> Decoded | None:
     return None
 
 
+def _decode_signed(memory: Memory, address: int) -> Decoded | None:
+    """Decode the key before the signature whose content begins at an address, with a user id between them or not."""
+    for size in _HEADER_SIZES[:2]:
+        if address < size:
+            continue
+        try:
+            head = header(memory.read(address - size, HEADER_SIZE))
+        except RefusedError:
+            continue
+        if (head.tag, head.size) != (SIGNATURE, size):
+            continue
+        end = address - size
+        user_id = _packet_before(memory, end, _MAX_USER_ID, (USER_ID,))
+        key = _packet_before(memory, end if user_id is None else user_id, _MAX_SIGNED, (SECRET_KEY, SECRET_SUBKEY))
+        return None if key is None else PACKET(memory, key)
+    return None
+
+
+def _packet_before(memory: Memory, end: int, most: int, tags: tuple[int, ...]) -> int | None:
+    """Find the packet of one of some types that ends at an address: nearer ones first, `most` bytes at the most."""
+    begin = max(end - most, 0)
+    before = memory.read(begin, end - begin)
+    if len(before) < end - begin:
+        begin, before = _tail(memory, begin, end)
+    for at in range(len(before) - 2, -1, -1):
+        if before[at] in _FIRST_BYTES[tags]:
+            try:
+                head = header(before, at)
+            except RefusedError:
+                continue
+            if at + head.size + head.content == len(before):
+                return begin + at
+    return None
+
+
+def _first_bytes(*tags: int) -> bytes:
+    """Return the first bytes of packets of some types: old formats with a length, and the new one."""
+    return bytes(first for tag in tags for first in (0xC0 | tag, *range(0x80 | tag << 2, (0x80 | tag << 2) + 3)))
+
+
+_FIRST_BYTES: dict[tuple[int, ...], bytes] = {
+    tags: _first_bytes(*tags) for tags in ((USER_ID,), (SECRET_KEY, SECRET_SUBKEY))
+}
+
+
 def _tail(memory: Memory, begin: int, address: int) -> tuple[int, bytes]:
     """Read as much as there is right before an address, found by halves."""
     data = b""
@@ -185,6 +242,14 @@ _CURVES = {
     "curve25519": "0a 2b 06 01 04 01 97 55 01 05 01",
 }
 """Object identifiers of curves, with their length (RFC 9580, 9.2)."""
+_SIGNATURES = {
+    # Of a user id, and of a subkey, by DSA; ElGamal subkeys belong to such keys
+    "dsa": "04 13 11 02|03|08-0b",
+    "dsa-subkey": "04 18 11 02|03|08-0b",
+    # Of a key by itself, and of a subkey, by Ed25519 and in version 6
+    "ed25519": "06 1f 1b 08-0e 00",
+    "ed25519-subkey": "06 18 1b 08-0e 00",
+}
 DETECTORS: tuple[Detector, ...] = (
     # The public exponent 65537 as a multiprecision integer, and how the secret part is protected
     (opening("openpgp-rsa", "00 11 01 00 01 00-14|fd-ff"), _decode_rsa),
@@ -194,6 +259,7 @@ DETECTORS: tuple[Detector, ...] = (
         (opening(f"openpgp-{name}-counted", f"12|13|16 00 00 00 .. {pattern}"), _decode_curve)
         for name, pattern in _CURVES.items()
     ),
+    # The signature behind a key that is numbers or bytes without anything rare: version, type, algorithm, hash
+    *((opening(f"openpgp-signed-{name}", pattern), _decode_signed) for name, pattern in _SIGNATURES.items()),
 )
-"""What packets of RSA keys and of keys on curves have in them: how a packet begins tells too little to be looked for.
-Packets of DSA and ElGamal keys, and those of keys that are random bytes alone, are read in armour only."""
+"""What packets of keys have in them, or behind them: how a packet begins tells too little to be looked for."""

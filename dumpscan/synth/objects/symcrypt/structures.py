@@ -12,7 +12,7 @@ from itertools import accumulate
 from operator import xor
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.artifacts.aes.schedule import expand
+from dumpscan.artifacts.aes.cipher import expand
 from dumpscan.model import c_symcrypt
 from dumpscan.model.c_symcrypt import DIVISOR_TAG, GENERIC_MODULUS_TAG, INT_TAG, MODULUS_TAG, WRAPPER_MAGIC
 from dumpscan.synth.alignment import align

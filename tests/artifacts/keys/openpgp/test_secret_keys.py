@@ -487,3 +487,42 @@ def test_a_packet_is_found_in_memory(name: str, version: int, gap: int) -> None:
     Scanner(secret_keys.DETECTORS).scan(Space({BASE: bytes(gap) + packet + bytes(50)}), collector)
     (found,) = collector.findings()
     assert [(place.virtual_address, place.length) for place in found.locations] == [(BASE + gap, len(packet))]
+
+
+def _signature(kind: int, algorithm: int, version: int = 4) -> bytes:
+    """A signature packet, as far as is looked at."""
+    return _packet(bytes((version, kind, algorithm, 8, 0, 0)) + bytes(range(90)), 2)
+
+
+@pytest.mark.parametrize("gap", [0, 5000])
+@pytest.mark.parametrize("form", ["old", "new"])
+def test_keys_are_found_by_the_signature_behind_them(gap: int, form: str) -> None:
+    """DSA and ElGamal have nothing rare in them, and the keys of version 6 are random bytes alone."""
+    for packets in (
+        [_packet(_open("dsa"), form=form), USER, _signature(0x13, 17), _packet(_open("elgamal"), 7, form=form)],
+        [_packet(_open("ed25519", 6)), _signature(0x1F, 27, 6), USER, _packet(_open("x25519", 6), 7)],
+    ):
+        version = 4 if len(packets[0]) > 200 else 6
+        last = _signature(0x18, 17 if version == 4 else 27, version)
+        collector = Collector()
+        Scanner(secret_keys.DETECTORS).scan(Space({BASE: bytes(gap) + b"".join(packets) + last + bytes(50)}), collector)
+        found = {finding.sha256: finding for finding in collector.findings()}
+        keys = [packet for packet in packets if header(packet).tag in (5, 7)]
+        assert sorted(found) == sorted(sha256(key).hexdigest() for key in keys)
+        assert all(isinstance(finding, PrivateKey) for finding in found.values())
+
+
+def test_signatures_that_no_key_is_before() -> None:
+    for before in (b"", USER, _packet(_open("dsa"), 6), bytes(3000), _packet(_open("dsa"))[:-1]):
+        collector = Collector()
+        data = before + _signature(0x13, 17) + bytes(50)
+        Scanner(secret_keys.DETECTORS).scan(Space({BASE: data}), collector)
+        assert not collector.findings()
+
+
+def test_what_gpg_exports_is_found_in_memory() -> None:
+    for algorithm, subkey in (("dsa1024", "elg1024"), ("rsa2048", "rsa2048"), ("ed25519", "cv25519")):
+        binary, _, _ = _gpg(algorithm, subkey)
+        collector = Collector()
+        Scanner(secret_keys.DETECTORS).scan(Space({BASE: bytes(64) + binary + bytes(64)}), collector)
+        assert len(collector.findings()) == 2, algorithm

@@ -1,0 +1,259 @@
+r"""Text cleared of escapes and of what surrounds its lines, with the way back to where each character came from.
+
+Text that holds a key is seldom the file that it once was. It has become a string of JSON, XML, a URL or source code, or
+its lines are quoted, numbered or commented out. Whatever is undone here is undone without knowing the whole document:
+any number of backslashes before an `n` is a line end, since neither base64 nor the lines around it hold a backslash.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ESCAPED_LINE_END = b"\x0b"
+"""What an escaped line feed becomes: whitespace too, but no end of a line of the document around it."""
+LINE_END = re.compile(rb"\r[\n\x0b]|[\r\n\x0b]")
+
+MAX_PREFIX = 96
+"""Characters before a line that may be its prefix, and between two string literals of one text."""
+_MAX_SUFFIX = 8
+_MAX_LAYERS = 4
+"""Kinds of escapes within one another, such as those of a URL around those of JSON."""
+MAX_ESCAPE = 32
+"""Characters of any escape, so that one which is cut by the end of a window can be told."""
+
+_ESCAPE = re.compile(
+    rb"""
+    (?P<slashes>\\{1,16})(?:
+        u00(?P<unicode>[0-9A-Fa-f]{2}) | x(?P<hex>[0-9A-Fa-f]{2}) | 0?(?P<octal>1[25])(?![0-9])
+        | (?P<letter>[nrt/"'`]) | (?P<fold>\r?\n) )
+    | %(?:25){0,8}(?P<percent>[0-9A-Fa-f]{2})
+    | &(?:amp;){0,4}(?: \#0{0,4}(?P<decimal>[0-9]{1,3}); | \#[xX]0{0,4}(?P<entity>[0-9A-Fa-f]{1,2});
+        | (?P<name>[A-Za-z]{2,7}); )
+    | (?P<br><[bB][rR][ ]{0,2}\\{0,8}/?>)
+    """,
+    re.VERBOSE,
+)
+_LETTERS = {b"n": ESCAPED_LINE_END, b"r": b"\r", b"t": b"\t"}
+_NAMES = {
+    b"quot": b'"', b"apos": b"'", b"lt": b"<", b"gt": b">", b"amp": b"&", b"nbsp": b" ", b"plus": b"+",
+    b"equals": b"=", b"sol": b"/", b"NewLine": ESCAPED_LINE_END,
+}  # fmt: skip
+"""Entities of XML and HTML for characters that occur in text with keys."""
+_CUT = re.compile(rb"[\\%&<\r]+[^\\%&<\s]*\Z")
+_SPECIAL = re.compile(rb"[\\%&<]")
+_PLAIN_SLASHES = 2
+"""Backslashes before a line end in JSON within JSON, which make no other encoding of PEM text."""
+
+
+_NOTATIONS = {"unicode": "json", "hex": "json", "percent": "urlencoded", "decimal": "xml", "entity": "xml"}
+_LINE_FEED = 0x0A
+_OCTAL_RETURN = b"15"
+
+
+class Rewritten:
+    """Text with parts of it replaced.
+
+    Args:
+        text: The text.
+        pattern: Matches what may be replaced.
+        replacement: Returns at most one character for a match, or None to leave it.
+
+    Attributes:
+        data: The new text.
+        old: The text as it was.
+    """
+
+    def __init__(
+        self, text: bytes, pattern: re.Pattern[bytes], replacement: Callable[[re.Match[bytes]], bytes | None]
+    ) -> None:
+        parts: list[bytes] = []
+        self.old = text
+        self._starts, self._origins, self._stops = [0], [0], [0]
+        at = length = 0
+        for match in pattern.finditer(text):
+            new = replacement(match)
+            if new is None:
+                continue
+            parts += (text[at : match.start()], new)
+            length += match.start() - at + len(new)
+            at = match.end()
+            self._starts.append(length)
+            self._origins.append(at)
+            self._stops.append(at if new else match.start())
+        parts.append(text[at:])
+        self.data = b"".join(parts)
+
+    def origin(self, index: int) -> int:
+        """Return where in the old text the character at `index` begins."""
+        part = bisect_right(self._starts, index) - 1
+        return self._origins[part] + index - self._starts[part]
+
+    def end(self, index: int) -> int:
+        """Return where in the old text the character before `index` ends."""
+        part = bisect_left(self._starts, index)
+        if part < len(self._starts) and self._starts[part] == index:
+            return self._stops[part]
+        return self._origins[part - 1] + index - self._starts[part - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around the lines of a text.
+
+    Attributes:
+        quote: The quotation mark that the text begins behind, where it is a string literal.
+        prefix: Expression for what stands before each line, such as `#`, `>`, a line number; empty for nothing.
+        suffix: What stands behind each line.
+    """
+
+    quote: bytes = b""
+    prefix: bytes = b""
+    suffix: bytes = b""
+
+    @property
+    def notation(self) -> str:
+        """What it is called in the name of an encoding."""
+        return "source" if self.quote else "prefixed"
+
+    @property
+    def between(self) -> bytes:
+        """What two lines are joined by when it is gone: literals hold their own line ends."""
+        return b"" if self.quote else b"\n"
+
+    @property
+    def pattern(self) -> re.Pattern[bytes] | None:
+        """Expression for what stands between two lines; None if that is nothing but a line end."""
+        if self.quote:
+            return re.compile(rb"%b[^%b\0]{0,%d}?%b" % (self.quote, self.quote, MAX_PREFIX, self.quote))
+        if not self.prefix and not self.suffix:
+            return None
+        suffix = rb"(?:%b)?" % re.escape(self.suffix) if self.suffix else b""
+        return re.compile(rb"%b[ \t]{0,16}[\r\n\x0b]{1,4}%b" % (suffix, self.prefix))
+
+
+def surroundings(before: bytes, behind: bytes = b"") -> Surroundings:
+    """Tell what surrounds lines by the first of them.
+
+    Args:
+        before: Characters before the text, up to `MAX_PREFIX`.
+        behind: Characters behind its first line.
+    """
+    line = re.split(rb"[\r\n\x0b\0]", CleanText(before).data)[-1]
+    if line[-1:] in (b'"', b"'", b"`"):
+        return Surroundings(quote=line[-1:])
+    first_end = LINE_END.search(behind)
+    suffix = behind[: first_end.start()].strip(b" \t") if first_end else b""
+    return Surroundings(b"", _prefix(line), suffix if len(suffix) <= _MAX_SUFFIX else b"")
+
+
+def _prefix(line: bytes) -> bytes:
+    """Make an expression for what stands before other lines, given what stands before the first: numbers differ."""
+    if not line.strip() or line[-1:].isalnum():
+        return b""
+    parts: list[bytes] = []
+    for number, part in enumerate(re.findall(rb"[ \t]+|[0-9A-Za-z]*[0-9][0-9A-Za-z]*|[^ \t0-9]+", line)):
+        if part.isspace():
+            parts.append(rb"[ \t]{1,32}" if number and parts else rb"[ \t]{0,32}")
+        else:
+            parts.append(rb"[0-9A-Za-z]{1,24}" if re.search(rb"[0-9]", part) else re.escape(part))
+    if parts[-1].endswith(b"}") and line[-1:].isspace():
+        parts[-1] = rb"[ \t]{0,32}"
+    return b"".join(parts)
+
+
+class CleanText:
+    """Text without escapes and without what surrounds its lines.
+
+    Args:
+        text: The original text.
+        around: What surrounds its lines.
+        plus_is_space: Whether it is of a URL that has `+` for spaces.
+
+    Attributes:
+        data: The clean text.
+    """
+
+    def __init__(self, text: bytes, around: Surroundings | None = None, *, plus_is_space: bool = False) -> None:
+        self.data = text.replace(b"+", b" ") if plus_is_space else text
+        self._layers: list[Rewritten] = []
+        self._notations: dict[str, int] = {}
+        for _ in range(_MAX_LAYERS):
+            if not _SPECIAL.search(self.data) or not self._rewrite(_ESCAPE, self._unescape):
+                break
+        self._escaped = len(self._layers)
+        if around is not None and (pattern := around.pattern) is not None:
+            self._rewrite(pattern, lambda match: self._noted(around.notation, match, around.between))
+
+    def notations(self, end: int) -> tuple[str, ...]:
+        """Name the kinds of escapes that were undone before `end`, in the order in which they first occur."""
+        limit = self.end(end)
+        return tuple(name for name, at in sorted(self._notations.items(), key=itemgetter(1)) if at < limit)
+
+    def origin(self, index: int) -> int:
+        """Return where in the original text the character at `index` begins."""
+        for layer in reversed(self._layers):
+            index = layer.origin(index)
+        return index
+
+    def end(self, index: int) -> int:
+        """Return where in the original text the character before `index` ends."""
+        return self._end(index, self._layers)
+
+    def end_of_line(self, index: int) -> int:
+        """As `end`, with the line end that follows there in the document, if one does."""
+        index = self._end(index, self._layers[self._escaped :])
+        unescaped = self._layers[self._escaped].old if self._escaped < len(self._layers) else self.data
+        line_end = LINE_END.match(unescaped, index)
+        return self._end(line_end.end() if line_end else index, self._layers[: self._escaped])
+
+    @staticmethod
+    def _end(index: int, layers: Sequence[Rewritten]) -> int:
+        for layer in reversed(layers):
+            index = layer.end(index)
+        return index
+
+    def _rewrite(self, pattern: re.Pattern[bytes], replacement: Callable[[re.Match[bytes]], bytes | None]) -> bool:
+        """Add a layer; return whether it changed anything."""
+        layer = Rewritten(self.data, pattern, replacement)
+        if layer.data == self.data:
+            return False
+        self._layers.append(layer)
+        self.data = layer.data
+        return True
+
+    def _noted(self, notation: str, match: re.Match[bytes], character: bytes) -> bytes:
+        """Return the character that replaces a match, and note what made it."""
+        if notation not in self._notations:
+            self._notations[notation] = self.origin(match.start())
+        return character
+
+    def _unescape(self, match: re.Match[bytes]) -> bytes | None:
+        """Return the character that an escape stands for; None if it is no escape that is known."""
+        kind = match.lastgroup or ""
+        value = match[kind]
+        if kind == "br":
+            return self._noted("html", match, ESCAPED_LINE_END)
+        if kind in ("fold", "octal"):
+            return b"\r" if value == _OCTAL_RETURN else ESCAPED_LINE_END
+        if kind == "letter":
+            character = _LETTERS.get(value, value)
+            is_plain = value in _LETTERS and len(match["slashes"]) <= _PLAIN_SLASHES
+            return character if is_plain else self._noted("json", match, character)
+        if kind == "name":
+            return self._noted("xml", match, _NAMES[value]) if value in _NAMES else None
+        number = int(value, 10 if kind == "decimal" else 16) & 0xFF
+        character = ESCAPED_LINE_END if number == _LINE_FEED else bytes((number,))
+        return self._noted(_NOTATIONS[kind], match, character)
+
+
+def without_cut_escape(text: bytes) -> bytes:
+    """Return text that may go on, without an escape at its end that might."""
+    cut = _CUT.search(text, max(len(text) - MAX_ESCAPE, 0))
+    return text[: cut.start()] if cut else text

@@ -1,0 +1,107 @@
+"""The private keys of known public keys: in every form that their numbers may lie, and nothing from what is no such."""
+
+from __future__ import annotations
+
+import struct
+from hashlib import sha512
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from dumpscan.artifacts.openssl.known import MAX_DIVIDED, ORDERS, Effort, _with_partner, find_known
+from dumpscan.artifacts.openssl.windows import LITTLE, Wanted, finder
+from dumpscan.findings import PrivateKey
+from support.artifact_samples import CURVES, key_id, raw_key, rsa_key
+from support.number_samples import Heap, limbs
+
+
+def _little(value: int) -> bytes:
+    return limbs(value)
+
+
+def _big(value: int) -> bytes:
+    return limbs(value)[::-1]
+
+
+def _java(value: int) -> bytes:
+    data = limbs(value)
+    return b"".join(data[at : at + 4] for at in range(len(data) - 4, -1, -4))
+
+
+FORMS = {"le": _little, "be": _big, "be32": _java}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("bits", [1024, 2048])
+def test_one_prime_in_any_form_gives_the_rsa_key(form: str, bits: int) -> None:
+    key = rsa_key(bits)
+    heap = Heap()
+    address = heap.put(FORMS[form](key.private_numbers().q), 8)
+    (found,) = find_known(heap.memory(), [key.public_key()], Effort())
+    assert isinstance(found.finding, PrivateKey)
+    assert found.finding.key_id == key_id(key)
+    assert found.finding.proof[0] == "n = p*q"
+    assert (found.address, found.length, found.encoding) == (address, bits // 16, f"rsa-prime-{form}")
+
+
+def test_other_numbers_give_no_rsa_key() -> None:
+    key, other = rsa_key(2048), rsa_key(1024).private_numbers()
+    heap = Heap()
+    heap.put(_little(key.private_numbers().q + 2))
+    heap.put(_little(other.public_numbers.n | 1 << 1023))
+    assert not list(find_known(heap.memory(), [key.public_key()], Effort()))
+
+
+def test_many_moduli_are_joined_by_their_low_words() -> None:
+    words = np.array([3, 0x1234567890ABCDEF, 0xFEDCBA0987654321, 99], np.uint64)
+    product = 0x1234567890ABCDEF * 0xFEDCBA0987654321 % 2**64
+    assert _with_partner(words, product) == [1, 2]
+    assert MAX_DIVIDED > 0
+
+
+def _ec(curve: str) -> ec.EllipticCurvePrivateKey:
+    size = CURVES[curve].key_size
+    scalar = int.from_bytes(sha512(curve.encode() * 3).digest(), "big") >> (513 - size)
+    return ec.derive_private_key(scalar, CURVES[curve])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("curve", ORDERS)
+@pytest.mark.parametrize("montgomery", [False, True])
+def test_a_scalar_in_any_form_gives_the_key_of_its_point(form: str, curve: str, montgomery: bool) -> None:  # noqa: FBT001
+    key = _ec(curve)
+    scalar, order = key.private_numbers().private_value, ORDERS[curve]
+    value = (scalar << CURVES[curve].key_size) % order if montgomery else scalar
+    heap = Heap()
+    address = heap.put(FORMS[form](value))
+    memory = heap.memory()
+    assert not list(find_known(memory, [key.public_key()], Effort()))  # nothing points to it
+    (deep,) = find_known(memory, [key.public_key()], Effort(deep=True))
+    heap.put(struct.pack("<Q", address), 8)
+    (found,) = find_known(heap.memory(), [key.public_key()], Effort())
+    for each in (deep, found):
+        assert isinstance(each.finding, PrivateKey)
+        assert (each.finding.key_id, each.finding.proof) == (key_id(key), ("Q = d*G",))
+        assert (each.address, each.encoding) == (address, f"ec-scalar-{form}")
+
+
+def test_the_seed_before_a_public_key_is_the_key() -> None:
+    key = raw_key("ed25519")
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    heap = Heap()
+    heap.put(bytes(32) + public, 1)
+    address = heap.put(key.private_bytes_raw() + public, 1)
+    (found,) = find_known(heap.memory(), [key.public_key()], Effort())
+    assert (found.address, found.length, found.encoding) == (address, 64, "ed25519-seed")
+
+
+def test_every_place_of_a_buffer_is_searched() -> None:
+    value = _little(rsa_key(1024).private_numbers().p)
+    find = finder((Wanted(LITTLE, 8, 1 << 63, odd=True),))
+    border = 8 * (64 << 10)
+    for at in (0, 8, border - 8, border - 64, border):
+        data = bytes(at) + value
+        assert find(memoryview(data), (0,)).starts.tolist() == [at]
+        assert at + 3 in find(memoryview(b"abc" + data), tuple(range(8))).starts.tolist()
