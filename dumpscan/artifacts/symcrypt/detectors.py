@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
 
 # 0x00 type (its low half varies), 0x04 nDigits, 0x08 cbSize (at least 0x100, as of any RSA key's modulus), 0x0c flags
-MODULUS = opening("symcrypt-modulus", ".. .. 4d 6d 01-80 00 00 00 .. 01-ff 00 00 00-0f 00 00 00")
+MODULUS = opening("symcrypt-modulus", ".. .. 4d 67|6d 01-80 00 00 00 .. 01-ff 00 00 00-0f 00 00 00")
 
 # 0x02 tag, 0x04 nDigits, 0x08 cbSize
 _INT_SIZES = "|".join(f"{size:02x}" for size in range(0, 0x100, 0x10))

@@ -22,6 +22,7 @@ _TAG = slice(2, 4)
 _NDIGITS = slice(4, 8)
 _CBSIZE = slice(8, 12)
 _CBMODELEMENT = slice(16, 20)
+_WORD = 0xFFFFFFFF
 _HEADER = 20
 """Bytes that tell the size of a number; these fields lie alike in every build (a test compares them with the model)."""
 
@@ -134,19 +135,42 @@ def read_modulus(memory: Memory, address: int, abi: Abi) -> int | None:
     return read_number(memory, address + abi.modulus_value, header.digits * abi.digit)
 
 
-def modulus_agrees(memory: Memory, address: int, header: NumberHeader, value: int) -> bool:
+def modulus_proof(memory: Memory, address: int, header: NumberHeader, value: int) -> str | None:
     """Compare a modulus with what SymCrypt computed from it when it was set: a public number's own proof.
 
-    R^2 mod n lies behind the value; where it is not held, or zero, the low 64 bits of -1/n, which lie in the header.
+    R^2 mod n lies behind the value and depends on all of it. Where it is not held, or zero, the low 64 bits of -1/n,
+    which lie in the header, must do. A generic modulus need not have either, and what is there instead may be anything:
+    it has the size of n and the reciprocal of its highest bits, in the DIVISOR.
+
+    Returns:
+        What agrees, in words; None if it is not the modulus of these constants.
     """
-    size = header.digits * header.abi.digit
+    abi = header.abi
+    size = header.digits * abi.digit
     if not value & 1:
-        return False
-    square = read_number(memory, address + header.abi.modulus_value + size, size)
-    if square:
-        return any(factor != 1 and square == factor * factor % value for factor in montgomery_factors(value, size))
-    data = memory.read(address + _HEADER, header.abi.modulus_divisor - _HEADER)
-    return (-pow(value, -1, 1 << 64) % (1 << 64)).to_bytes(8, "little") in data
+        return None
+    behind = address + abi.modulus_value + size
+    numbers = [number for at in (behind, behind + size) if (number := read_number(memory, at, size))]
+    squares = (factor * factor % value for factor in montgomery_factors(value, size) if factor != 1)
+    if any(square in numbers for square in squares):
+        return "the modulus agrees with its Montgomery constants"
+    generic = memory.read(address, _HEADER)[_TAG] == GENERIC_MODULUS_TAG
+    if not generic and read_number(memory, behind, size):
+        return None
+    data = memory.read(address + _HEADER, abi.modulus_divisor - _HEADER)
+    if (-pow(value, -1, 1 << 64) % (1 << 64)).to_bytes(8, "little") in data:
+        return "the low 64 bits of the modulus agree with their inverse"
+    divisor = read_struct(memory, address + abi.modulus_divisor, abi, "SYMCRYPT_DIVISOR") if generic else None
+    if divisor is not None and (divisor.nBits, divisor.W & _WORD) == (value.bit_length(), reciprocal(value)):
+        return "the high 64 bits of the modulus agree with their reciprocal"
+    return None
+
+
+def reciprocal(divisor: int) -> int:
+    """Compute the 32-bit reciprocal of a divisor's highest 64 bits, by which SymCrypt estimates quotients."""
+    bits = divisor.bit_length()
+    top = divisor << max(64 - bits, 0) >> max(bits - 64, 0)
+    return ((1 << 96) - 1) // top - (1 << 32) & _WORD
 
 
 def montgomery_factors(modulus: int, size: int) -> Iterator[int]:

@@ -22,8 +22,8 @@ from dumpscan.artifacts.keys.rsa.parts import RsaParts, rebuild
 from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
     int_header,
-    modulus_agrees,
     modulus_header,
+    modulus_proof,
     read_exactly,
     read_int,
     read_modulus,
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 STRUCTURE = "SYMCRYPT_RSAKEY"
 ENCODING = "symcrypt"
-MOST_PUBLIC_EXPONENT_BITS = 17
-"""What a public-only key may have, up to 65537: nothing but its size vouches for an exponent without a private one."""
 
 _ENOUGH = 5
 _ALL = 7
@@ -283,11 +281,12 @@ def _parts(memory: Memory, place: RsaAllocation, structure: _Structure) -> RsaPa
 
 
 def _public(memory: Memory, place: RsaAllocation, structure: _Structure, parts: RsaParts) -> PublicKey | None:
-    """Make a public key, if the modulus is proven by its own constants and the structure stands."""
+    """Make a public key, if the modulus is proven by its own constants and the structure stands.
+
+    Nothing but the structure vouches for the exponent, which may be any odd number of 64 bits.
+    """
     modulus, exponent = parts.modulus, parts.exponent
     if not structure.intact or modulus is None or exponent is None:
-        return None
-    if not (exponent & 1 and exponent > 1 and exponent.bit_length() <= MOST_PUBLIC_EXPONENT_BITS):
         return None
     if (
         not LEAST_RSA_BITS <= modulus.bit_length() <= MOST_RSA_BITS
@@ -295,15 +294,15 @@ def _public(memory: Memory, place: RsaAllocation, structure: _Structure, parts: 
     ):
         return None
     header = modulus_header(memory, place.modulus, pointer_size=place.abi.pointer_size)
-    if header is None or not modulus_agrees(memory, place.modulus, header, modulus):
+    proof = header and modulus_proof(memory, place.modulus, header, modulus)
+    if not proof:
         return None
     try:
         key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
         public_info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except LIBRARY_ERRORS:
         return None
-    proof = ("the modulus agrees with its Montgomery constants",)
-    return public_key("RSA", modulus.bit_length(), public_info, proof=proof)
+    return public_key("RSA", modulus.bit_length(), public_info, proof=(proof,))
 
 
 def _key_object(

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
     int_header,
-    modulus_agrees,
     modulus_header,
+    modulus_proof,
     montgomery_factors,
     read_exactly,
     read_int,
     read_modulus,
 )
 from dumpscan.memory.space import read_before
-from dumpscan.model.c_symcrypt import ABIS, X64, X86, Abi
+from dumpscan.model.c_symcrypt import ABIS, PRE_102, X64, X86, Abi
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import BASE, Patches
 
@@ -85,13 +85,13 @@ def test_a_value_that_is_cut_off_is_none(abi: Abi) -> None:
 
 
 @EVERY_ABI
-def test_a_modulus_agrees_with_its_own_constants_only(abi: Abi) -> None:
+def test_a_modulus_proof_with_its_own_constants_only(abi: Abi) -> None:
     memory = modulus(abi)
     header = modulus_header(memory, BASE)
     assert header is not None
-    assert modulus_agrees(memory, BASE, header, PRIME)
+    assert modulus_proof(memory, BASE, header, PRIME)
     for bit in (1, 40, 300):
-        assert not modulus_agrees(memory, BASE, header, PRIME ^ 1 << bit)
+        assert not modulus_proof(memory, BASE, header, PRIME ^ 1 << bit)
 
 
 def test_without_r_squared_the_low_word_must_do() -> None:
@@ -100,8 +100,22 @@ def test_without_r_squared_the_low_word_must_do() -> None:
     assert header is not None
     square = BASE + X64.modulus_value + header.digits * X64.digit
     cut = memory.without(square, square + 0x1000)
-    assert modulus_agrees(cut, BASE, header, PRIME)
-    assert not modulus_agrees(cut, BASE, header, PRIME ^ 2)
+    assert modulus_proof(cut, BASE, header, PRIME)
+    assert not modulus_proof(cut, BASE, header, PRIME ^ 2)
+
+
+@EVERY_ABI
+def test_a_generic_modulus_agrees_with_its_low_word_or_with_the_reciprocal_of_its_high_one(abi: Abi) -> None:
+    data = symcrypt.modulus(abi, BASE, PRIME, abi.digits(521), flags=1, montgomery=False)
+    memory = Patches({BASE: data}, abi.pointer_size)
+    header = modulus_header(memory, BASE)
+    assert header is not None
+    assert "inverse" in (modulus_proof(memory, BASE, header, PRIME) or "") or abi.layout == PRE_102
+    without = memory.patched(BASE + 20, bytes(abi.modulus_divisor - 20))
+    without = without.patched(BASE + abi.modulus_value + header.digits * abi.digit, b"what was there")
+    assert "reciprocal" in (modulus_proof(without, BASE, header, PRIME) or "")
+    for other in (PRIME ^ 1 << 490, PRIME >> 1 | 1, PRIME - 1):
+        assert modulus_proof(without, BASE, header, other) is None
 
 
 def test_forms_of_elements_hold_whole_digits_few_words_and_none() -> None:

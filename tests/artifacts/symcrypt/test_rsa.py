@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dumpscan.artifacts.symcrypt.rsa import allocation_of_modulus, allocations_of_prime, decode_key, decode_modulus
 from dumpscan.findings import PrivateKey, PublicKey
 from dumpscan.memory.minidump.dump import Minidump
-from dumpscan.model.c_symcrypt import MODULUS_TAG, X64, X86, Abi
+from dumpscan.model.c_symcrypt import GENERIC_MODULUS_TAG, MODULUS_TAG, X64, X86, Abi
 from dumpscan.synth.objects.keys import make_key
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
 from support.symcrypt_samples import ABI_NAMES, BASE, Patches, rsa_memory, rsa_numbers, tags
@@ -26,9 +26,9 @@ EVERY_ABI = pytest.mark.parametrize("abi", ABI_NAMES.values(), ids=ABI_NAMES)
 KEY_ID = make_key("rsa-1024", "symcrypt").key_id
 
 
-def decode_all(memory: Patches) -> list[Decoded]:
+def decode_all(memory: Patches, tag: bytes = MODULUS_TAG) -> list[Decoded]:
     """What all the tags in a memory lead to."""
-    found = (decode_modulus(memory, address) for address in tags(memory, MODULUS_TAG))
+    found = (decode_modulus(memory, address) for address in tags(memory, tag))
     return [decoded for decoded in found if decoded is not None]
 
 
@@ -78,6 +78,34 @@ def test_a_public_key_of_every_build(abi: Abi) -> None:
     assert decoded.key_object is not None
     assert (decoded.key_object.has_private, decoded.key_object.whole) == (False, True)
     assert decoded.key_object.layout == abi.layout
+
+
+@EVERY_ABI
+def test_a_public_key_whose_modulus_is_not_in_montgomery_form(abi: Abi) -> None:
+    data = symcrypt.rsa_key(abi, BASE, rsa_numbers().public_numbers, montgomery=False)
+    memory = Patches({BASE: data}, abi.pointer_size)
+    (decoded,) = decode_all(memory, GENERIC_MODULUS_TAG)
+    assert (decoded.finding.identity, decoded.length) == (("public_key", KEY_ID), len(data))
+    top = BASE + abi.sizeof("SYMCRYPT_RSAKEY") + abi.modulus_value + 128 - 8
+    assert decode_all(memory.patched(top, bytes(8)), GENERIC_MODULUS_TAG) == []
+
+
+@EVERY_ABI
+@pytest.mark.parametrize("exponent", [3, (1 << 17) + 29, (1 << 63) + 29])
+def test_a_public_exponent_may_have_64_bits(abi: Abi, exponent: int) -> None:
+    public = rsa.RSAPublicNumbers(exponent, rsa_numbers().public_numbers.n)
+    memory = Patches({BASE: symcrypt.rsa_key(abi, BASE, public)}, abi.pointer_size)
+    (decoded,) = decode_all(memory)
+    assert isinstance(decoded.finding, PublicKey)
+    loaded = load_der_public_key(decoded.finding.public_info)
+    assert isinstance(loaded, rsa.RSAPublicKey)
+    assert loaded.public_numbers() == public
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 65536])
+def test_an_exponent_that_no_key_can_have(exponent: int) -> None:
+    public = rsa.RSAPublicNumbers(exponent, rsa_numbers().public_numbers.n)
+    assert decode_all(Patches({BASE: symcrypt.rsa_key(X64, BASE, public)})) == []
 
 
 @EVERY_ABI

@@ -13,6 +13,7 @@ from operator import xor
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.artifacts.aes.cipher import expand
+from dumpscan.artifacts.symcrypt.numbers import reciprocal
 from dumpscan.model import c_symcrypt
 from dumpscan.model.c_symcrypt import DIVISOR_TAG, GENERIC_MODULUS_TAG, INT_TAG, MODULUS_TAG, WRAPPER_MAGIC
 from dumpscan.synth.alignment import align
@@ -41,16 +42,15 @@ def integer(abi: Abi, value: int, digits: int) -> bytes:
 
 def modulus(abi: Abi, address: int, value: int, digits: int, *, flags: int, montgomery: bool = True) -> bytes:
     """Return a MODULUS; its elements are in Montgomery form unless `montgomery` is false."""
-    bits, element = value.bit_length(), digits * abi.digit
-    top = value << max(64 - bits, 0) >> max(bits - 64, 0)
+    element = digits * abi.digit
     divisor = _pack(
         abi,
         "SYMCRYPT_DIVISOR",
         type=_tag(DIVISOR_TAG),
         nDigits=digits,
         cbSize=abi.divisor_size(digits),
-        nBits=bits,
-        W=((1 << 96) - 1) // top - (1 << 32),
+        nBits=value.bit_length(),
+        W=reciprocal(value),
     )
     head = _pack(
         abi,
@@ -75,14 +75,25 @@ def rsa_key(
     private: RSAPrivateNumbers | None = None,
     *,
     flags: int = c_symcrypt.FLAG_SIGNATURE,
+    montgomery: bool = True,
 ) -> bytes:
-    """Return a SYMCRYPT_RSAKEY with its numbers behind it; a public key if `private` is None."""
+    """Return a SYMCRYPT_RSAKEY with its numbers behind it.
+
+    Args:
+        abi: Build.
+        address: Address of the key.
+        public: n and e.
+        private: The other numbers; None for a public key.
+        flags: `fAlgorithmInfo`.
+        montgomery: Whether the modulus is one for many operations; else it is a generic one.
+    """
     bits = public.n.bit_length()
     digits = abi.digits(bits)
     structure, stride = abi.sizeof("SYMCRYPT_RSAKEY"), abi.modulus_size(digits)
     element, exponent = digits * abi.digit, abi.int_size(digits)
     at_modulus = address + structure
-    parts = [(stride, modulus(abi, at_modulus, public.n, digits, flags=_PUBLIC_MODULUS_FLAGS))]
+    number = modulus(abi, at_modulus, public.n, digits, flags=_PUBLIC_MODULUS_FLAGS, montgomery=montgomery)
+    parts = [(stride, number)]
     if private is None:
         fields: dict[str, Any] = {"pbPrivExps": [at_modulus + stride]}
         parts.append((exponent, b""))
