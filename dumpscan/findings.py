@@ -213,6 +213,15 @@ class Finding:
         return tuple(dict.fromkeys(location.encoding for location in self.locations))
 
     @property
+    def live_in(self) -> tuple[str, ...]:
+        """Libraries whose objects hold it at some of its places, each once; `unknown` where that is not told.
+
+        It is empty for what lies in memory only as a file or a message writes it.
+        """
+        held = (location.key_object for location in self.locations)
+        return tuple(dict.fromkeys(each.library or "unknown" for each in held if each is not None))
+
+    @property
     def identity(self) -> tuple[str, str]:
         """What makes two findings one: equal identities are merged, and their locations added."""
         return (self.kind, self.sha256)

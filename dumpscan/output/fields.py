@@ -144,7 +144,9 @@ def _status(status: InputStatus) -> str:
 
 
 _ENCODINGS = (Member("key.encodings", lambda key: key.encodings, tuple[str, ...]),)
-_KEY = Form("key", {"key_id": "key.id", "certificates": "certificates"}, more=_ENCODINGS)
+_LIVE = (Member("key.live_in", lambda key: key.live_in or None, tuple[str, ...] | None),)
+"""Left out of keys that lie in memory only as files and messages write them."""
+_KEY = Form("key", {"key_id": "key.id", "certificates": "certificates"}, more=(*_ENCODINGS, *_LIVE))
 
 FORMS: dict[type, Form] = {
     Finding: Form(instead={"location_count": (Member("location_count", lambda found: found.place_count, int),)}),

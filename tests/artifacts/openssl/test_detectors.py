@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from hashlib import sha512
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from dumpscan.artifacts.openssh.shielded import DETECTORS
 from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
 from dumpscan.artifacts.openssl.headers import HeaderSearcher
 from dumpscan.findings import PrivateKey
+from dumpscan.output.records import finding_record
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
 from support import number_samples as samples
@@ -159,3 +161,15 @@ def test_headers_are_found_in_any_buffer_once() -> None:
         assert matches.starts.tolist() == [64 + shift]
     long = bytes(8 * (32 << 10) - 8) + samples.bignum(samples.HEAP, 32)  # across the arrays that are taken at a time
     assert HeaderSearcher().scan_buffer(long).starts.tolist() == [len(long) - 24]
+
+
+def test_a_key_that_a_library_holds_is_told_from_one_in_a_file() -> None:
+    heap = Heap()
+    for value in _rsa():
+        heap.number(value, samples.bignum)
+    (found,) = _found(heap.memory())
+    assert found.live_in == ("openssl",)
+    assert finding_record(found)["key"]["live_in"] == ["openssl"]
+    in_file = replace(found, locations=(replace(found.locations[0], key_object=None),))
+    assert in_file.live_in == ()
+    assert "live_in" not in finding_record(in_file)["key"]

@@ -153,6 +153,7 @@ def _object_columns() -> tuple[Column, ...]:
         return cell
 
     return (
+        Column("Live in", lambda record: say(", ".join(record.get("key", {}).get("live_in", ()))), rank=1, least=8),
         Column("Layout", first("layout"), rank=2),
         Column("Wrapper", first("wrapper"), rank=4),
         Column("Missing", first("missing_parts"), rank=1, least=12),
