@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, cast
 
-from dumpscan.artifacts.openssh.shielded import DETECTORS
 from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
+from dumpscan.artifacts.x509.certificate import DETECTORS
 from dumpscan.findings import PrivateKey
 from dumpscan.memory.physical.page_map import PageMap
 from dumpscan.search.merge import Collector

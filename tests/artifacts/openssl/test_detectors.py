@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dumpscan.artifacts.openssh.shielded import DETECTORS
 from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
 from dumpscan.artifacts.openssl.headers import HeaderSearcher
+from dumpscan.artifacts.x509.certificate import DETECTORS
 from dumpscan.findings import PrivateKey
 from dumpscan.output.records import finding_record
 from dumpscan.search.merge import Collector
