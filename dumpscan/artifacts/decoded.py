@@ -130,11 +130,13 @@ class BytesDecoder:
         parse: Says what whole bytes are, and proves it; raises `RefusedError` if they are not such an object,
             `CutShortError` if they are part of a private key. It must depend on the bytes alone.
         parse_head: The same for bytes whose end the memory does not hold; None where nothing sound can be said of them.
+        in_text: Takes its place where text stands for the bytes: that such text is there says something, too.
     """
 
     extract: Callable[[Memory, int], Raw]
     parse: Callable[[bytes], Parsed]
     parse_head: Callable[[Raw], Parsed] | None = None
+    in_text: BytesDecoder | None = None
 
     def __call__(self, memory: Memory, address: int) -> Decoded | None:
         """Decode the object at `address` (see `Decoder`, also for the errors)."""

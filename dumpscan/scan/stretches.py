@@ -37,7 +37,7 @@ GAP = 64 << 10
 in a hole belong to no region and are dropped."""
 
 SHARING = 16
-"""Regions that may share a byte of the file; others are not scanned. Real dumps have none, but a forged one could have a
+"""Regions that may share a byte of the file; others are not scanned. Real dumps have none, a forged one could have a
 million, each with everything in the file."""
 
 

@@ -159,6 +159,8 @@ class Decoding:
             CutShortError: It is a private key, of which too much is missing.
         """
         decoder = self._decoders[hit.signature.name]
+        if depth and isinstance(decoder, BytesDecoder):
+            decoder = decoder.in_text or decoder
         if isinstance(decoder, Carrier) and hit.address in seen:
             return None
         cost = _COST_OF_A_HIT if isinstance(decoder, BytesDecoder | Carrier) else _COST_OF_FOLLOWING

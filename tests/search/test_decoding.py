@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,13 @@ import pytest
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Decoded, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import private_key
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import PrivateKey
 from dumpscan.scan.signature import Hit, Signature
 from dumpscan.search import decoding as decoding_module
 from dumpscan.search.decoding import Decoding
+from dumpscan.search.merge import Collector
+from dumpscan.search.scanner import Scanner
 from support.artifact_samples import BASE, Space, ec_key, traditional
 
 if TYPE_CHECKING:
@@ -76,3 +80,15 @@ def test_keys_cut_short_are_said_with_their_places() -> None:
     assert first == "the RSA private key at 0x1000 is cut short: the dump does not hold enough of it to make the key"
     assert last == "2 more private keys are cut short"
     assert len(decoding.problems) == 9
+
+
+def test_a_value_nobody_chose_at_random_is_a_key_in_text_only() -> None:
+    algorithm = bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107")
+    sec1 = bytes.fromhex("3025020101") + b"\x04\x20" + (3).to_bytes(32, "big")
+    body = bytes.fromhex("020100") + algorithm + b"\x04" + bytes([len(sec1)]) + sec1
+    der = b"\x30" + bytes([len(body)]) + body
+    pem = b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(der) + b"\n-----END PRIVATE KEY-----\n"
+    for data, count in ((der, 0), (pem, 1)):
+        collector = Collector()
+        Scanner(X509_DETECTORS).scan(Space({BASE: bytes(64) + data + bytes(64)}), collector)
+        assert len(collector.findings()) == count

@@ -285,13 +285,16 @@ def _detectors(kind: str, patterns: dict[str, str], decoder: BytesDecoder) -> tu
     return tuple((opening(f"{kind}-{name}", pattern), decoder) for name, pattern in patterns.items())
 
 
+_PKCS8_IN_TEXT = BytesDecoder(_extract_pkcs8, partial(parse_pkcs8, plausible=is_not_constant), _pkcs8_head)
+_SEC1_IN_TEXT = BytesDecoder(_extract, partial(parse_sec1, plausible=is_not_constant), parse_sec1_head)
+
 DETECTORS: tuple[Detector, ...] = (
     *_detectors("integers", _INTEGERS, BytesDecoder(_extract, parse_integers, parse_integers_head)),
     *_detectors(
         "pkcs8",
         _PKCS8 | dh.PKCS8_OPENINGS | ml_pkcs8.PKCS8_OPENINGS,
-        BytesDecoder(_extract_pkcs8, parse_pkcs8, _pkcs8_head),
+        BytesDecoder(_extract_pkcs8, parse_pkcs8, _pkcs8_head, _PKCS8_IN_TEXT),
     ),
-    *_detectors("sec1", _SEC1, BytesDecoder(_extract, parse_sec1, parse_sec1_head)),
+    *_detectors("sec1", _SEC1, BytesDecoder(_extract, parse_sec1, parse_sec1_head, _SEC1_IN_TEXT)),
     *pkcs1.DETECTORS,
 )
