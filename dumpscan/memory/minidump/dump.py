@@ -1,4 +1,4 @@
-"""A minidump as a dump of one process: what its streams and memory tell of it, put together."""
+"""A minidump as a dump of one process."""
 
 from __future__ import annotations
 
@@ -27,26 +27,32 @@ class Minidump(MinidumpReader):
 
     @property
     def overlays(self) -> tuple[Overlay, ...]:
-        """The memory once more, with the bytes of ranges that contradict others (see `ProcessDump`)."""
+        """Further views of the memory, with the bytes of ranges that contradict others (see `ProcessDump`)."""
         return self._overlays[0]
 
     @cached_property
-    def _overlays(self) -> tuple[tuple[Overlay, ...], list[str]]:
+    def _overlays(self) -> tuple[tuple[Overlay, ...], list[str], list[str]]:
         return find_overlays(self, self.ranges, header_size=c_minidump.MINIDUMP_HEADER.size)
 
     @property
     def searchable_bytes(self) -> int:
-        """Bytes of the process' memory in the dump, those of contradicting ranges too."""
+        """Bytes of the process's memory in the dump, including contradicting ranges."""
         return self.captured_bytes + sum(overlay.contradicting.total for overlay in self.overlays)
 
     @property
+    def damage(self) -> tuple[str, ...]:
+        """What is damaged or was left out, a sentence each (see `MinidumpReader`)."""
+        cut_short = (problem for overlay in self.overlays for problem in overlay.regions.problems)
+        return tuple(dict.fromkeys((*super().damage, *self._overlays[2], *cut_short)))
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        """What is odd and was put right, a sentence each, and that ranges of memory contradict each other."""
+        """What is odd and was put right, and whether ranges of memory contradict each other, a sentence each."""
         return (*self.oddities, *self._overlays[1])
 
     @cached_property
     def process(self) -> Process:
-        """The process, as far as the dump knows it; its notes say what is missing."""
+        """The process; its notes say what the dump does not hold."""
         return describe_process(self)
 
     def processes(
@@ -64,5 +70,5 @@ class Minidump(MinidumpReader):
         return the_one_process(self.path, self.process, pids, names)
 
     def describe(self) -> dict[str, object]:
-        """Return what the dump says of itself (see `dumpscan.memory.minidump.summary`)."""
+        """Describe the dump (see `dumpscan.memory.minidump.summary`)."""
         return describe(self, self.process)

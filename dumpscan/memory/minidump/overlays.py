@@ -1,8 +1,8 @@
-"""Ranges of memory that contradict each other: two of them give different bytes for one address.
+"""Ranges of memory that contradict each other: they have different bytes for the same addresses.
 
-Of ranges that overlap, the one listed first has its say, and mostly the others say the same. Where they do not, there
-is no telling which is right: a process that ran while it was dumped has changed in between, or somebody joined two
-dumps. So there is a second view of the memory for the others, a third for those that contradict these, and so on.
+Of ranges that overlap, the one listed first is used, and mostly the others have the same bytes. If they do not, nobody
+can tell which is right: the process may have run while it was dumped, or somebody joined two dumps. So there is a
+second view of the memory with the bytes of the others, a third for ranges that contradict these, and so on.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Overlay:
 
 def find_overlays(
     dump: AddressSpace, lists: Sequence[MemoryList], *, header_size: int
-) -> tuple[tuple[Overlay, ...], list[str]]:
+) -> tuple[tuple[Overlay, ...], list[str], list[str]]:
     """Compare the bytes of ranges that overlap.
 
     Args:
@@ -95,13 +95,13 @@ def find_overlays(
         header_size: Bytes at the file's beginning that are never memory.
 
     Returns:
-        The further views, and what a user should know of them, a sentence each.
+        The further views; what a user should know about them, and what was left out, a sentence each.
     """
     if not lists:
-        return (), []
+        return (), [], []
     ranges = usable_ranges(lists, len(dump.buffer), header_size, [])
     if not len(_not_whole(ranges)[0]):
-        return (), []
+        return (), [], []
     compared = _Comparison(dump)
     views: list[Overlay] = []
     count = 0
@@ -116,10 +116,9 @@ def find_overlays(
     if count:
         who = "a range of memory contradicts one" if count == 1 else f"{count} ranges of memory contradict those"
         told.append(f"different bytes for the same addresses: {who} listed before; all of them are searched")
-    if len(ranges[0]) or compared.left_out:
-        left = len(ranges[0]) + compared.left_out
-        told.append(f"ranges of memory overlap others too often: {left} of them are left out")
-    return tuple(views), told
+    left = len(ranges[0]) + compared.left_out
+    damage = [f"ranges of memory overlap others too often: {left} of them are left out"] if left else []
+    return tuple(views), told, damage
 
 
 def _not_whole(ranges: Columns) -> Columns:

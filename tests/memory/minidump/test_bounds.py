@@ -83,7 +83,7 @@ class TestMemoryLists:
         with peak_below(256 << 20), Minidump(path) as dump:
             assert sum(map(len, dump.memory_lists)) == ranges._MAX_RANGES
             assert any("none was read" in sentence for sentence in dump.damage)
-            assert dump.damage[-1].endswith("more of this kind")
+            assert any(sentence.endswith("more of this kind") for sentence in dump.damage)
 
     def test_info_lists_a_bounded_number_of_ranges(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(summary, "_MAX_RANGES", 4)
