@@ -130,7 +130,7 @@ class BytesDecoder:
         parse: Says what whole bytes are, and proves it; raises `RefusedError` if they are not such an object,
             `CutShortError` if they are part of a private key. It must depend on the bytes alone.
         parse_head: The same for bytes whose end the memory does not hold; None where nothing sound can be said of them.
-        in_text: Takes its place where text stands for the bytes: that such text is there says something, too.
+        in_text: Takes its place where text stands for the whole object: that such text is there says something, too.
     """
 
     extract: Callable[[Memory, int], Raw]

@@ -141,12 +141,15 @@ class Decoding:
             space: Tells apart the memories that hits of one scan are in.
         """
         try:
-            return self._decode(memory, hit, self._seen[space], 0)
+            decoded = self._decode(memory, hit, self._seen[space], 0)
         except CutShortError as error:
             self._note_cut_short(hit.address, error.what)
             return None
+        if decoded is not None and decoded.missing and _is_candidate(decoded.finding):
+            self._note_cut_short(decoded.address, "EC private key")
+        return decoded
 
-    def _decode(self, memory: Memory, hit: Hit, seen: _Seen, depth: int) -> Decoded | None:
+    def _decode(self, memory: Memory, hit: Hit, seen: _Seen, depth: int, *, opens_text: bool = False) -> Decoded | None:
         """As `decode`.
 
         Args:
@@ -154,12 +157,13 @@ class Decoding:
             hit: The hit.
             seen: Text in that memory that has been looked into.
             depth: How many texts within one another it is in.
+            opens_text: Whether it is where the object of a text should open.
 
         Raises:
             CutShortError: It is a private key, of which too much is missing.
         """
         decoder = self._decoders[hit.signature.name]
-        if depth and isinstance(decoder, BytesDecoder):
+        if opens_text and isinstance(decoder, BytesDecoder):
             decoder = decoder.in_text or decoder
         if isinstance(decoder, Carrier) and hit.address in seen:
             return None
@@ -185,8 +189,6 @@ class Decoding:
         finally:
             self.skipped += metered.exhausted
             self._allowance -= max(metered.spent - _FREE, 0)
-        if decoded is not None and decoded.missing and _is_candidate(decoded.finding):
-            self._note_cut_short(hit.address, "EC private key")
         if decoded is not None and _is_proven(decoded.finding):
             self._patience = min(before, self._patience + cost + _FREE_PER_BYTE * decoded.length)
         return decoded
@@ -251,8 +253,12 @@ class Decoding:
     def _decode_inside(self, inside: _Inside, hit: Hit, *, wanted: bool = True) -> None:
         """Decode what opens somewhere in what a text stands for; what is cut by its end counts only if it is a key."""
         inside.looked.add(hit.address)
-        decoded = self._decode(inside.text.content, hit, inside.seen, inside.depth) if wanted else None
-        if decoded is not None and inside.text.accepts(decoded):
+        text = inside.text
+        decoded = None
+        if wanted:
+            opens_text = hit.address == text.opening
+            decoded = self._decode(text.content, hit, inside.seen, inside.depth, opens_text=opens_text)
+        if decoded is not None and text.accepts(decoded):
             is_text = isinstance(self._decoders[hit.signature.name], Carrier)
             inside.parts += (
                 _Part(each, is_text=is_text)

@@ -12,13 +12,13 @@ from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Decoded, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.registry import X509_DETECTORS
-from dumpscan.findings import PrivateKey
+from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.scan.signature import Hit, Signature
 from dumpscan.search import decoding as decoding_module
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
-from support.artifact_samples import BASE, Space, ec_key, traditional
+from support.artifact_samples import BASE, Space, certificate_der, ec_key, pem, traditional
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoder
@@ -92,3 +92,23 @@ def test_a_value_nobody_chose_at_random_is_a_key_in_text_only() -> None:
         collector = Collector()
         Scanner(X509_DETECTORS).scan(Space({BASE: bytes(64) + data + bytes(64)}), collector)
         assert len(collector.findings()) == count
+
+
+def test_within_what_text_stands_for_a_value_must_look_random() -> None:
+    """A program in base64 has its constants, too."""
+    constant = bytes.fromhex("302e020100300506032b657004220420") + bytes(16) + b"\xff" * 16
+    certificate = certificate_der("ed25519")
+    for data in (pem(certificate + constant, "CERTIFICATE"), base64.b64encode(bytes(range(200)) + constant)):
+        collector = Collector()
+        Scanner(X509_DETECTORS).scan(Space({BASE: bytes(64) + data + bytes(64)}), collector)
+        assert all(isinstance(finding, Certificate) for finding in collector.findings())
+    collector = Collector()
+    Scanner(X509_DETECTORS).scan(Space({BASE: bytes(64) + pem(constant, "PRIVATE KEY") + bytes(64)}), collector)
+    assert len(collector.findings()) == 1
+
+
+def test_a_value_cut_short_in_text_is_reported_at_the_place_of_its_text() -> None:
+    data = traditional(ec_key("secp256r1"))[:44]
+    space = Space({BASE: b"\0" * 5 + base64.b64encode(data)})
+    problems = Scanner(X509_DETECTORS).scan(space, Collector())
+    assert not [problem for problem in problems if "0x7ff600001235" not in problem]
