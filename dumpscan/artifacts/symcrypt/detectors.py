@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.opening import opening
 from dumpscan.artifacts.symcrypt import dl as symcrypt_dl
+from dumpscan.artifacts.symcrypt import dl_public as symcrypt_dl_public
 from dumpscan.artifacts.symcrypt import ec as symcrypt_ec
 from dumpscan.artifacts.symcrypt import rsa as symcrypt_rsa
 from dumpscan.artifacts.symcrypt.numbers import int_header, read_exactly
@@ -37,8 +38,10 @@ _TAG_OFFSET = 2
 
 
 def decode_modulus(memory: Memory, address: int) -> Decoded | None:
-    """Decode the RSA key to which a MODULUS belongs."""
-    return None if address % _ALIGNMENT else symcrypt_rsa.decode_modulus(memory, address)
+    """Decode the RSA key to which a MODULUS belongs, or the public keys of the group whose prime it is."""
+    if address % _ALIGNMENT:
+        return None
+    return symcrypt_rsa.decode_modulus(memory, address) or symcrypt_dl_public.decode_group(memory, address)
 
 
 def decode_int(memory: Memory, address: int) -> Decoded | None:

@@ -1,8 +1,8 @@
 """SYMCRYPT_DLKEY, keys of DSA and Diffie-Hellman: from the INT of a private value to the key before it.
 
 Key, public element and private INT lie in one allocation, in this order (`SymCryptDlkeyCreate`); how long the element
-is only the group tells, so the key is found by its pointer to the INT. The INT is made when a private value is set: a
-key without one has none, and is not found. Group elements are in Montgomery form, the private value is plain.
+is only the group tells, so a private key is found by its pointer to the INT. The INT is made when a private value is
+set. Group elements are in Montgomery form, the private value is plain. `dl_public` finds keys without one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dumpscan.artifacts.symcrypt.numbers import (
 from dumpscan.artifacts.symcrypt.rsa import ENCODING, uses
 from dumpscan.findings import KeyObject
 from dumpscan.memory.space import read_before
-from dumpscan.model.c_symcrypt import FLAG_AGREEMENT, FLAG_SIGNATURE, PRE_102, abis
+from dumpscan.model.c_symcrypt import FLAG_AGREEMENT, FLAG_SIGNATURE, MAX_DIGITS, PRE_102, abis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,20 +44,26 @@ _MOST_POINTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """A group's numbers, as they are stored.
 
     Attributes:
         p: Its prime.
-        q: Order of the generator; None where it has none.
+        q: Order of the generator; None where it has none, or the memory does not hold it.
+        q_missing: Whether it is the memory that does not hold it.
         generator: In whatever form elements have.
         safe: Whether it is a named group of a safe prime, which is for Diffie-Hellman only.
+        at_p: Address of the prime's MODULUS.
+        element: Bytes of an element.
     """
 
     p: int
     q: int | None
+    q_missing: bool
     generator: int
     safe: bool
+    at_p: int
+    element: int
 
 
 def decode_private(memory: Memory, address: int, header: NumberHeader) -> Decoded | None:
@@ -100,43 +106,57 @@ def _decode(memory: Memory, abi: Abi, key: int, address: int, *, private: int, d
         return None
     if int(fields.pePublicKey) != key + abi.sizeof(STRUCTURE):
         return None
-    group = _read_group(memory, int(fields.pDlgroup), abi, element)
+    group = read_group(memory, int(fields.pDlgroup), abi)
     public = read_number(memory, int(fields.pePublicKey), element)
-    if group is None or public is None or private >= group.p:
+    if group is None or group.element != element or public is None or private >= group.p:
         return None
-    flags = None if abi.layout == PRE_102 else int(fields.fAlgorithmInfo)
-    finding = _prove(group, public, private, element, signs=_signs(group, flags, mod_q=bool(fields.fPrivateModQ)))
+    finding = _prove(group, public, private, signs=signs_with(group, fields, abi))
     if finding is None:
         return None
     size = address + abi.int_size(max(digits, element // abi.digit)) - key
     digest, missing = digest_present(memory, key, size)
+    return Decoded(finding, key, size, digest, ENCODING, missing, key_object(abi, fields, group))
+
+
+def key_object(abi: Abi, fields: Any, group: Group, missing: tuple[str, ...] = ()) -> KeyObject:  # noqa: ANN401 - made at run time
+    """Describe the key that has such fields, and parts that the memory does not hold."""
+    flags = _flags(fields, abi)
     parameters = [("p", group.p), *([] if group.q is None else [("q", group.q)])]
-    key_object = KeyObject(
+    return KeyObject(
         library="symcrypt",
         structure=STRUCTURE,
         layout=abi.layout,
         architecture=abi.architecture,
-        has_private=True,
+        has_private=bool(fields.fHasPrivateKey),
         flags=flags,
         uses=uses(flags, "dsa", "dh"),
         parameters=tuple((name, f"{value:x}") for name, value in parameters),
+        missing_parts=missing,
+        whole=not missing,
     )
-    return Decoded(finding, key, size, digest, ENCODING, missing, key_object)
 
 
-def _signs(group: _Group, flags: int | None, *, mod_q: bool) -> bool:
-    """Whether a key is one of DSA: by its flags, or, in the layout without, if it could be."""
+def _flags(fields: Any, abi: Abi) -> int | None:  # noqa: ANN401 - made at run time
+    return None if abi.layout == PRE_102 else int(fields.fAlgorithmInfo)
+
+
+def signs_with(group: Group, fields: Any, abi: Abi) -> bool:  # noqa: ANN401 - made at run time
+    """Say whether a key is one of DSA: by its flags, or, in the layout without, if it could be."""
+    flags = _flags(fields, abi)
     if group.q is None:
         return False
     if flags is not None and flags & (FLAG_SIGNATURE | FLAG_AGREEMENT):
         return bool(flags & FLAG_SIGNATURE)
-    return mod_q and not group.safe
+    return bool(fields.fPrivateModQ) and not group.safe
 
 
-def _read_group(memory: Memory, address: int, abi: Abi, element: int) -> _Group | None:
-    """Read a group whose elements have so many bytes."""
+def read_group(memory: Memory, address: int, abi: Abi) -> Group | None:
+    """Read the DLGROUP at an address; None if there is none."""
     fields: Any = read_struct(memory, address, abi, GROUP)
-    if fields is None or not _LEAST_BITS <= fields.nBitsOfP <= MOST_BITS or fields.nDigitsOfP * abi.digit != element:
+    if fields is None or not _LEAST_BITS <= fields.nBitsOfP <= MOST_BITS:
+        return None
+    element = int(fields.nDigitsOfP) * abi.digit
+    if not 0 < element <= MAX_DIGITS * abi.digit:
         return None
     header = modulus_header(memory, int(fields.pmP), pointer_size=abi.pointer_size)
     p = read_modulus(memory, int(fields.pmP), abi)
@@ -144,13 +164,14 @@ def _read_group(memory: Memory, address: int, abi: Abi, element: int) -> _Group 
     if header is None or p is None or generator is None or p.bit_length() != fields.nBitsOfP or not p & 1:
         return None
     q = read_modulus(memory, int(fields.pmQ), abi) if fields.fHasPrimeQ else None
-    return _Group(p, q or None, generator, bool(fields.isSafePrimeGroup))
+    missing = bool(fields.fHasPrimeQ) and not q
+    return Group(p, q or None, missing, generator, bool(fields.isSafePrimeGroup), int(fields.pmP), element)
 
 
-def _prove(group: _Group, stored: int, private: int, size: int, *, signs: bool) -> PrivateKey | None:
+def _prove(group: Group, stored: int, private: int, *, signs: bool) -> PrivateKey | None:
     """Check y = g^x mod p in each form that elements may have."""
     p = group.p
-    for factor in montgomery_factors(p, size):
+    for factor in montgomery_factors(p, group.element):
         try:
             inverse = pow(factor, -1, p)
         except ValueError:

@@ -146,16 +146,13 @@ def modulus_proof(memory: Memory, address: int, header: NumberHeader, value: int
         What agrees, in words; None if it is not the modulus of these constants.
     """
     abi = header.abi
-    size = header.digits * abi.digit
     if not value & 1:
         return None
-    behind = address + abi.modulus_value + size
-    numbers = [number for at in (behind, behind + size) if (number := read_number(memory, at, size))]
-    squares = (factor * factor % value for factor in montgomery_factors(value, size) if factor != 1)
-    if any(square in numbers for square in squares):
+    if element_factor(memory, address, header, value) not in (None, 1):
         return "the modulus agrees with its Montgomery constants"
-    generic = memory.read(address, _HEADER)[_TAG] == GENERIC_MODULUS_TAG
-    if not generic and read_number(memory, behind, size):
+    size = header.digits * abi.digit
+    generic = _is_generic(memory, address)
+    if not generic and read_number(memory, address + abi.modulus_value + size, size):
         return None
     data = memory.read(address + _HEADER, abi.modulus_divisor - _HEADER)
     if (-pow(value, -1, 1 << 64) % (1 << 64)).to_bytes(8, "little") in data:
@@ -164,6 +161,25 @@ def modulus_proof(memory: Memory, address: int, header: NumberHeader, value: int
     if divisor is not None and (divisor.nBits, divisor.W & _WORD) == (value.bit_length(), reciprocal(value)):
         return "the high 64 bits of the modulus agree with their reciprocal"
     return None
+
+
+def element_factor(memory: Memory, address: int, header: NumberHeader, value: int) -> int | None:
+    """Say by what a modulus' elements are multiplied: R, whose square mod n lies behind the value, or 1.
+
+    Returns:
+        The factor; None where no R^2 tells it and the modulus is no generic one.
+    """
+    size = header.digits * header.abi.digit
+    behind = address + header.abi.modulus_value + size
+    numbers = [number for at in (behind, behind + size) if (number := read_number(memory, at, size))]
+    for factor in montgomery_factors(value, size):
+        if factor != 1 and factor * factor % value in numbers:
+            return factor
+    return 1 if _is_generic(memory, address) else None
+
+
+def _is_generic(memory: Memory, address: int) -> bool:
+    return memory.read(address, _HEADER)[_TAG] == GENERIC_MODULUS_TAG
 
 
 def reciprocal(divisor: int) -> int:

@@ -85,7 +85,7 @@ def test_a_value_that_is_cut_off_is_none(abi: Abi) -> None:
 
 
 @EVERY_ABI
-def test_a_modulus_proof_with_its_own_constants_only(abi: Abi) -> None:
+def test_a_modulus_agrees_with_its_own_constants_only(abi: Abi) -> None:
     memory = modulus(abi)
     header = modulus_header(memory, BASE)
     assert header is not None

@@ -264,9 +264,9 @@ HOLE = '[[process.regions]]\nname = "holes"\nsize = "64 KiB"\nholes = [{}]\n'
         (
             'key = "p256"\n',
             'key = "p256"\nwrapped = true\n',
-            r"\[process.plants #3\] object: only RSA keys have a handle",
+            r"\[process.plants #3\] object: only an RSA key has a provider's handle",
         ),
-        ('key = "p256"\n', 'key = "ca"\n', r"\[process.plants #3\] object: SymCrypt holds no such Ed25519 key"),
+        ('key = "p256"\n', 'key = "ca"\n', r"\[process.plants #3\] object: SymCrypt has no such Ed25519 key"),
         ('object = "rsa-symcrypt-x64"', 'object = "rsa-symcrypt-x64"\naddress = 0xA000010', "cannot lie at 0xa000010"),
         (
             'object = "rsa-symcrypt-x64"',

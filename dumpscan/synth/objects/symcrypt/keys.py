@@ -110,7 +110,7 @@ def make_symcrypt(
     Args:
         key: The key.
         build: One of `BUILDS`.
-        public_only: Whether to leave out the private half. A DSA key needs it: only that half is searched for.
+        public_only: Whether to leave out the private half.
         wrapped: Whether to add the provider's handle, which only RSA keys have.
         seed: Determines the projective coordinate of a public point.
 
@@ -135,8 +135,8 @@ def make_symcrypt(
         u = int.from_bytes(private.public_key().public_bytes_raw(), "little")
         scalar = None if public_only else _clamped(private.private_bytes_raw()) // 8
         return _with_ec_parts(_object(abi, _ec(abi, "curve25519", (u, 0), scalar, seed)))
-    if isinstance(private, dsa.DSAPrivateKey) and not public_only:
-        return _object(abi, _dsa(abi, private))
+    if isinstance(private, dsa.DSAPrivateKey):
+        return _object(abi, _dsa(abi, private, public_only=public_only))
     raise ScenarioError(f"SymCrypt has no such {key.algorithm} key; expected RSA, DSA, X25519 or a NIST curve")
 
 
@@ -229,12 +229,15 @@ def _ec(abi: Abi, name: str, point: tuple[int, int], scalar: int | None, seed: s
     return _followed(key, lambda address: symcrypt.ec_curve(abi, address, curve))
 
 
-def _dsa(abi: Abi, key: dsa.DSAPrivateKey) -> Build:
+def _dsa(abi: Abi, key: dsa.DSAPrivateKey, *, public_only: bool) -> Build:
     numbers = key.private_numbers()
     group = numbers.public_numbers.parameter_numbers
     values = group.p, group.q, group.g
+    private = None if public_only else numbers.x
     return _followed(
-        lambda address, at_group: symcrypt.dl_key(abi, address, at_group, values, numbers.x),
+        lambda address, at_group: symcrypt.dl_key(
+            abi, address, at_group, values, private, public=numbers.public_numbers.y
+        ),
         lambda address: symcrypt.dl_group(abi, address, *values),
     )
 

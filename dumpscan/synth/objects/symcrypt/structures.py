@@ -305,8 +305,9 @@ def dl_key(
     address: int,
     group_address: int,
     numbers: tuple[int, int | None, int],
-    private: int,
+    private: int | None = None,
     *,
+    public: int | None = None,
     flags: int = c_symcrypt.FLAG_SIGNATURE,
 ) -> bytes:
     """Return a SYMCRYPT_DLKEY with its public element and its private value.
@@ -316,7 +317,8 @@ def dl_key(
         address: Address of the key.
         group_address: Address of its group.
         numbers: The group's p, q and g. Without q, the private value is a number modulo p.
-        private: x.
+        private: x; None for a public key, which has room for it but no INT there.
+        public: y, where x is not given.
         flags: `fAlgorithmInfo`.
     """
     p, q, g = numbers
@@ -327,16 +329,17 @@ def dl_key(
         abi,
         "SYMCRYPT_DLKEY",
         **_from_102(abi, fAlgorithmInfo=flags),
-        fHasPrivateKey=1,
+        fHasPrivateKey=int(private is not None),
         fPrivateModQ=int(q is not None),
         nBitsPriv=(q or p).bit_length(),
         pDlgroup=group_address,
         pbPrivate=at_private,
         pePublicKey=at_public,
-        piPrivateKey=at_private,
+        piPrivateKey=at_private if private is not None else 0,
     )
-    scalar = integer(abi, private, abi.digits((q or p).bit_length()))
-    return head + _element(abi, pow(g, private, p), p, digits) + scalar.ljust(abi.int_size(digits), b"\0")
+    y = pow(g, private, p) if private is not None else public or 0
+    scalar = b"" if private is None else integer(abi, private, abi.digits((q or p).bit_length()))
+    return head + _element(abi, y, p, digits) + scalar.ljust(abi.int_size(digits), b"\0")
 
 
 def aes_key(abi: Abi, address: int, key: bytes) -> bytes:
