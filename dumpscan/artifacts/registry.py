@@ -18,7 +18,7 @@ from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.openssh import shielded
 from dumpscan.artifacts.openssl import detectors as big_numbers
 from dumpscan.artifacts.symcrypt import detectors as symcrypt
-from dumpscan.artifacts.text import digit_text, pem
+from dumpscan.artifacts.text import digit_text, named_numbers, pem
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
 
@@ -36,6 +36,7 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *capi.DETECTORS,
     *pem.DETECTORS,
     *digit_text.DETECTORS,
+    *named_numbers.DETECTORS,
     *openssh.DETECTORS,
     *private_keys.DETECTORS,
     *putty.DETECTORS,

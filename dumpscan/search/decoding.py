@@ -231,19 +231,20 @@ class Decoding:
         if text.finding is not None:
             return _at(text.finding, text.span(0, 0), memory)
         inside = _Inside(text, depth)
-        cut: CutShortError | None = None
+        cut: tuple[CutShortError, int] | None = None
         begin = max(text.opening - LOOK_BEFORE, 0)
         for hit in self._contents.near(text.content.read(begin, text.opening - begin + LOOK)):
             at = Hit(hit.signature, begin + hit.address)
             try:
                 self._decode_inside(inside, at, wanted=not inside.parts)
             except CutShortError as error:
-                cut = cut or error
+                cut = cut or (error, at.address)
         if inside.parts or text.is_bundle:
             self._decode_others(inside)
         if not inside.parts:
-            if cut is not None and _half_is_there(text):
-                raise cut
+            if cut is not None and (there := _half_of_structure(text.content, cut[1])):
+                seen.add(text.span(cut[1], cut[1] + there))
+                raise cut[0]
             return None
         first, *others = (_outside(part, text, memory) for part in inside.parts)
         if text.is_covered:
@@ -304,8 +305,8 @@ class _Seen:
     def __init__(self) -> None:
         self._stretches: deque[tuple[int, int]] = deque(maxlen=_MAX_SEEN)
 
-    def add(self, *objects: Decoded) -> None:
-        """Add the stretch from the first to the last of objects."""
+    def add(self, *objects: Decoded | Span) -> None:
+        """Add the stretch from the first to the last of objects or texts."""
         begin = min(each.address for each in objects)
         self._stretches.append((begin, max(each.address + each.length for each in objects)))
 
@@ -365,13 +366,14 @@ def _may_hold_others(finding: Finding) -> bool:
     return isinstance(finding, EncryptedContainer) and finding.container not in _KEYS_ALONE
 
 
-def _half_is_there(text: Unwrapped) -> bool:
-    """Whether half of a structure is there; less than that is an example in some documentation."""
+def _half_of_structure(content: Memory, address: int) -> int:
+    """Return how many bytes are there of a structure; none if it is less than half, as in some documentation."""
     try:
-        total = der.header(text.content.read(text.opening, der.HEADER_SIZE)).total
+        total = der.header(content.read(address, der.HEADER_SIZE)).total
     except RefusedError:
-        return True
-    return 2 * len(text.content.read(text.opening, total)) >= total
+        return 0
+    there = len(content.read(address, total))
+    return there if 2 * there >= total else 0
 
 
 def _is_proven(finding: Finding) -> bool:

@@ -46,8 +46,6 @@ _CERTIFICATE = "a0 03 02 01 02 02"
 _IDENTIFIER = "06 09 2a 86 48 86 f7 0d 01 01|05|07|0c"
 """Identifier of RSA Security's: of an algorithm of a certificate or a password, or of CMS."""
 _PEM = ascii_pattern("-----BEGIN")
-_BASE64_PEM = ascii_pattern("LS0tLS1CRUdJT")
-_SAML = ascii_pattern("Certificate>MII")
 
 _IN_DER = 40
 """Bytes of DER that may precede such a version or identifier: headers, and a serial number."""
@@ -57,8 +55,8 @@ _DIGITS_OF = {
     "identifier": (_IDENTIFIER, _IN_DER, (1,)),
     "pem": (_PEM, MAX_PREFIX, (1,)),
     "pem-wide": (ascii_pattern("-----BEGIN", 2), 2 * MAX_PREFIX, (1,)),
-    "base64-pem": (_BASE64_PEM, MAX_PREFIX, (1,)),
-    "saml": (_SAML, 0, (1,)),
+    "base64-pem": (ascii_pattern("LS0tLS1CRUdJT"), MAX_PREFIX, (1,)),
+    "base64-der": ("4d 49 49 41-7a", 2 * MAX_PREFIX, (1,)),
 }
 """What the digits stand for that are looked for: bytes, how many before them may belong to the object, and the sizes of
 characters."""
@@ -73,8 +71,8 @@ _APART = {
     "literal": ("", "\\x"),
 }
 """How bytes are written one by one: what stands between them, and before each."""
-_LONG_ONLY = ("spaces", "colons")
-"""Where short numbers look like columns of numbers and times."""
+_LONG_ONLY = ("colons",)
+"""Where short numbers look like times."""
 
 
 class DigitText:
@@ -83,7 +81,7 @@ class DigitText:
     Args:
         characters: The text.
         digits: Their notation.
-        around: What surrounds its lines.
+        around: What surrounds its lines; None where escapes are part of the digits' notation.
         skip: As for `Run`.
         opening: Where in the bytes an object should open.
 
@@ -97,7 +95,7 @@ class DigitText:
     pointer_size = 8
 
     def __init__(
-        self, characters: Characters, digits: Digits, around: Surroundings, *, skip: int = 0, opening: int = 0
+        self, characters: Characters, digits: Digits, around: Surroundings | None, *, skip: int = 0, opening: int = 0
     ) -> None:
         self.opening = opening
         self._characters = characters
@@ -175,7 +173,9 @@ class DigitCarrier:
         skip, opening = (0, groups * self.digits.size + self.skip) if back else (self.skip, 0)
         if back:
             characters = Characters(memory, address - back * coding.size, coding)
-        around = surroundings(before[: len(before) - back][-MAX_PREFIX:])
+        around = None
+        if not self.digits.has_escapes:
+            around = surroundings(before[: len(before) - back][-MAX_PREFIX:], characters.take(_WINDOWS[0]))
         return DigitText(characters, self.digits, around, skip=skip, opening=opening)
 
 
@@ -193,7 +193,8 @@ def _detectors() -> Iterator[Detector]:
     for name in ("version", "certificate", "pem"):
         pattern, before, _ = _DIGITS_OF[name]
         yield from _wide(DigitCarrier(HEX, before=before), name, hex_of(pattern))
-    yield from _wide(DigitCarrier(HEX), "der", hex_of(f"{_LONG} 30|02|06"), (2,))
+    for name, pattern in (("der", "30 82 .. .. 30|02|06"), ("der-middle", "30 81 .. 30|02")):
+        yield from _wide(DigitCarrier(HEX), name, hex_of(pattern), (2,))
     for name, (separator, prefix) in _APART.items():
         yield from _wide(DigitCarrier(HEX), name, hex_of(_LONG, separator, prefix))
         if name not in _LONG_ONLY:

@@ -36,12 +36,12 @@ _OPENING = re.compile(rb"-----BEGIN (?P<label>[ -~]{1,64}?)-----")
 _OPENING_WITH_PLUS = re.compile(rb"(?:-----|(?:%2[Dd]){5})BEGIN\+")
 _LONGEST_OPENING = 256
 """Characters that hold the first line, however it is escaped."""
-_CLOSING = re.compile(
-    rb"(?:=\s*){0,2}(?:=[A-Za-z0-9+/]{4}\s+)?-----END (?P<label>[ -~]{1,64}?)-----"  # with OpenPGP's checksum
-)
+_CLOSING = re.compile(rb"(?:=(?:3[Dd])?\s*){0,2}(?:=[A-Za-z0-9+/]{4}\s+)?-----END (?P<label>[ -~]{1,64}?)-----")
+"""Behind padding, which may be quoted-printable, and OpenPGP's checksum."""
 _OTHER_CLOSING = re.compile(rb"(?:=\s*){0,2}-----END ")
 _LINE = re.compile(rb"([^\r\n\x0b]*)(?:\r[\n\x0b]|[\r\n\x0b]|\Z)")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s_-]|=[^=\s]|\S[ \t]+\S")
+_BASE64_LINE = re.compile(rb"[ \t]*+(?:[A-Za-z0-9+/_-]{16,}+(?!\s*:)|[A-Za-z0-9+/_-]++={0,2}\s*\Z)")
+"""Base64 is a whole line, or too long for a header's name."""
 _MAX_HEADERS = 64
 """Lines between the first line and the base64: RFC 1421's headers, OpenPGP's, what some programs write there."""
 _ENCRYPTED = re.compile(
@@ -151,7 +151,7 @@ def _read(characters: Characters) -> PemText:
     opened = _OPENING.match(first_line)
     if opened is None or _KINDS.get(opened["label"]) == ():
         raise RefusedError("a label of nothing that is looked for")
-    around = surroundings(characters.before(MAX_PREFIX), first_line[opened.end() :])
+    around = surroundings(characters.before(MAX_PREFIX), head)
     for size in _WINDOWS:
         text = characters.take(size)
         complete = len(text) < size or size == MAX_CHARACTERS
@@ -194,7 +194,7 @@ def _begin_of_base64(text: bytes, at: int) -> int:
         content = line[1].strip()
         if not content and has_headers:
             return line.end()
-        if _NOT_BASE64.search(content):
+        if content and not _BASE64_LINE.match(content):
             has_headers, first = True, None
         elif content and first is None:
             first = at
@@ -234,6 +234,9 @@ def _encrypted(label: bytes, headers: re.Match[bytes], content: bytes) -> Encryp
 
 DETECTORS: tuple[Detector, ...] = (
     *((text_opening("pem", list("-----BEGIN"), size), PemCarrier(size)) for size in (1, 2, 4)),
-    (text_opening("pem-urlencoded", [*"%2", "Dd"] * 2 + list("BEGIN"), 1, lead=9), PemCarrier(1)),
+    *(
+        (text_opening("pem-urlencoded", [*"%2", "Dd"] * 2 + list("BEGIN"), size, lead=9), PemCarrier(size))
+        for size in (1, 2, 4)
+    ),
 )
 """Of five dashes in a URL, the last two will do: so all look for the same letters."""

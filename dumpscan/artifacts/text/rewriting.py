@@ -46,6 +46,9 @@ _NAMES = {
     b"equals": b"=", b"sol": b"/", b"NewLine": ESCAPED_LINE_END,
 }  # fmt: skip
 """Entities of XML and HTML for characters that occur in text with keys."""
+_ARMOUR = re.compile(rb"-----BEGIN [ -~]{1,64}?-----")
+_PREFIX_PART = re.compile(rb"[ \t]+|[0-9A-Za-z]*[0-9][0-9A-Za-z]*|[A-Za-z]+|[^ \t0-9A-Za-z]")
+_DIGIT = re.compile(rb"[0-9]")
 _CUT = re.compile(rb"[\\%&<\r]+[^\\%&<\s]*\Z")
 _SPECIAL = re.compile(rb"[\\%&<]")
 _PLAIN_SLASHES = 2
@@ -138,34 +141,49 @@ class Surroundings:
         return re.compile(rb"%b[ \t]{0,16}[\r\n\x0b]{1,4}%b" % (suffix, self.prefix))
 
 
-def surroundings(before: bytes, behind: bytes = b"") -> Surroundings:
-    """Tell what surrounds lines by the first of them.
+NO_SURROUNDINGS = Surroundings()
+
+
+def surroundings(before: bytes, text: bytes) -> Surroundings:
+    """Tell what surrounds the lines of a text by the first two of them.
 
     Args:
         before: Characters before the text, up to `MAX_PREFIX`.
-        behind: Characters behind its first line.
+        text: The text, as much of it as holds its first two lines; they may be escaped.
     """
     line = re.split(rb"[\r\n\x0b\0]", CleanText(before).data)[-1]
-    if line[-1:] in (b'"', b"'", b"`"):
-        return Surroundings(quote=line[-1:])
-    first_end = LINE_END.search(behind)
-    suffix = behind[: first_end.start()].strip(b" \t") if first_end else b""
-    return Surroundings(b"", _prefix(line), suffix if len(suffix) <= _MAX_SUFFIX else b"")
+    quote = line.rstrip(b" \t")[-1:]
+    if quote in (b'"', b"'", b"`"):
+        return Surroundings(quote=quote)
+    first, *others = re.split(rb"[\r\n\x0b]+", CleanText(text).data, maxsplit=2)
+    armour = _ARMOUR.match(first)
+    suffix = first[armour.end() :].strip(b" \t") if armour and others else b""
+    return Surroundings(
+        prefix=_prefix(line, others[0] if others else None), suffix=suffix if len(suffix) <= _MAX_SUFFIX else b""
+    )
 
 
-def _prefix(line: bytes) -> bytes:
-    """Make an expression for what stands before other lines, given what stands before the first: numbers differ."""
+def _prefix(line: bytes, second: bytes | None) -> bytes:
+    """Make an expression for what stands before lines: numbers in it differ from line to line.
+
+    Args:
+        line: What stands before the first line. Of that, the beginning may be something else, such as a name.
+        second: The second line with what stands before it, if there is one.
+    """
     if not line.strip() or line[-1:].isalnum():
         return b""
-    parts: list[bytes] = []
-    for number, part in enumerate(re.findall(rb"[ \t]+|[0-9A-Za-z]*[0-9][0-9A-Za-z]*|[^ \t0-9]+", line)):
-        if part.isspace():
-            parts.append(rb"[ \t]{1,32}" if number and parts else rb"[ \t]{0,32}")
-        else:
-            parts.append(rb"[0-9A-Za-z]{1,24}" if re.search(rb"[0-9]", part) else re.escape(part))
-    if parts[-1].endswith(b"}") and line[-1:].isspace():
-        parts[-1] = rb"[ \t]{0,32}"
-    return b"".join(parts)
+    parts = _PREFIX_PART.findall(line)
+    for begin in range(len(parts)):
+        expression = b"".join(map(_prefix_part, parts[begin:]))
+        if b"".join(parts[begin:]).strip() and (second is None or re.match(expression, second)):
+            return expression
+    return b""
+
+
+def _prefix_part(part: bytes) -> bytes:
+    if part.isspace():
+        return rb"[ \t]{0,32}"
+    return rb"[0-9A-Za-z]{1,24}" if _DIGIT.search(part) else re.escape(part)
 
 
 class CleanText:
@@ -173,18 +191,20 @@ class CleanText:
 
     Args:
         text: The original text.
-        around: What surrounds its lines.
+        around: What surrounds its lines; None if nothing is to be changed, not even escapes.
         plus_is_space: Whether it is of a URL that has `+` for spaces.
 
     Attributes:
         data: The clean text.
     """
 
-    def __init__(self, text: bytes, around: Surroundings | None = None, *, plus_is_space: bool = False) -> None:
+    def __init__(
+        self, text: bytes, around: Surroundings | None = NO_SURROUNDINGS, *, plus_is_space: bool = False
+    ) -> None:
         self.data = text.replace(b"+", b" ") if plus_is_space else text
         self._layers: list[Rewritten] = []
         self._notations: dict[str, int] = {}
-        for _ in range(_MAX_LAYERS):
+        for _ in range(_MAX_LAYERS) if around is not None else ():
             if not _SPECIAL.search(self.data) or not self._rewrite(_ESCAPE, self._unescape):
                 break
         self._escaped = len(self._layers)

@@ -27,6 +27,7 @@ class Digits:
         size: Bytes that such a group stands for.
         alphabet: All digits; the first stands for zero.
         decode: Turns digits into bytes; of an incomplete group at the end, as many as it has.
+        has_escapes: Whether backslashes are part of it.
         backwards: Matches digits, and what may stand between them, in text that is read backwards.
     """
 
@@ -38,6 +39,7 @@ class Digits:
     alphabet: bytes
     decode: Callable[[bytes], bytes]
     backwards: re.Pattern[bytes]
+    has_escapes: bool
 
     def characters(self, size: int) -> int:
         """Return how many characters `size` bytes take, with what may stand between them."""
@@ -77,25 +79,27 @@ def _decode_hex(digits: bytes) -> bytes:
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 BASE64 = Digits(
     "base64",
-    # Dashes in a row are no base64 for URLs. Quoted-printable text (RFC 2045, 6.7) breaks lines behind a `=`.
-    re.compile(rb"(?:[A-Za-z0-9+/_\s]++|-(?!-)|=\r?\n(?=[A-Za-z0-9+/]{16}))*+"),
+    # Five dashes are armour and not base64 for URLs. Quoted-printable text (RFC 2045, 6.7) breaks lines behind a `=`.
+    re.compile(rb"(?:[A-Za-z0-9+/_\s]++|-(?!----)|=\r?\n(?=[A-Za-z0-9+/]{16}))*+"),
     re.compile(rb"([^\s=]+)"),
     4,
     3,
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_",
     _decode_base64,
-    re.compile(rb"(?:[A-Za-z0-9+/_\s]++|-(?!-))*+"),
+    re.compile(rb"(?:[A-Za-z0-9+/_\s]++|-(?!----))*+"),
+    has_escapes=False,
 )
 HEX = Digits(
     "hex",
     # As one number, as numbers in a list, as bytes of a string literal, as a value in a file of the registry.
-    re.compile(rb"""(?:(?:0[xX]|\\{1,8}x)?(?:[0-9A-Fa-f]{2})++(?:[\s:,;"'+-]|\\{1,8}(?![\\x]))*+)++"""),
+    re.compile(rb"""(?:(?:0[xX]|\\{1,8}x)?(?:[0-9A-Fa-f]{2})++(?:[\s:,;"'+-]|\\{1,8}(?:[nrt]|(?![\\x])))*+)++"""),
     re.compile(rb"(?:0[xX]|\\{1,8}x)?((?:[0-9A-Fa-f]{2})+)"),
     2,
     1,
     b"0123456789abcdefABCDEF",
     _decode_hex,
     re.compile(rb"""(?:[\s:,;"'+-]*+(?:[0-9A-Fa-f]{2})++(?:[xX]0|x\\{1,8})?+)*+"""),
+    has_escapes=True,
 )
 
 
