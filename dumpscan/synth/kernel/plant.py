@@ -81,7 +81,8 @@ class Planter:
                     address = self._choose(built, spec, copy) if spec.address is None else spec.address
                     self._put(built, spec.object, address)
         for number, seam in enumerate(built.process.seams):
-            self._plant_seams(built, seam, number)
+            with seam.table.blamed():
+                self._plant_seams(built, seam, number)
 
     def _choose(self, built: BuiltProcess, spec: PlantSpec, copy: int) -> int:
         """Return a free address in one of the process's regions where all pages are in memory."""
@@ -200,11 +201,11 @@ class Planter:
 
     def plant_kernel(self, plant: LoosePlant) -> None:
         """Plant an object in nonpaged pool, on pages of its own."""
-        size = self.object(plant.object).size
-        for _ in range(plant.copies):
-            address = self._kernel.pages(NONPAGED, page_count(plant.offset + size)) + plant.offset
-            pieces = self._pieces(self._kernel.space, address, size)
-            with plant.table.blamed():
+        with plant.table.blamed("object"):
+            size = self.object(plant.object).size
+            for _ in range(plant.copies):
+                address = self._kernel.pages(NONPAGED, page_count(plant.offset + size)) + plant.offset
+                pieces = self._pieces(self._kernel.space, address, size)
                 self._place(plant.object, "kernel", address, [ObjectMapping(None, address, 0)], pieces)
 
     def plant_unmapped(self, plant: LoosePlant) -> None:
@@ -213,13 +214,13 @@ class Planter:
         Raises:
             ScenarioError: If it does not fit into the frame. The next frame of physical memory is used by others.
         """
-        size = self.object(plant.object).size
-        if plant.offset + size > PAGE_SIZE:
-            raise plant.table.error("offset", f"{size} bytes do not fit a frame from offset {plant.offset} on")
-        for _ in range(plant.copies):
-            physical = (int(self._kernel.memory.take(1)[0]) << PAGE_SHIFT) + plant.offset
-            piece = Piece(offset=0, length=size, physical=physical, state="unmapped")
-            with plant.table.blamed():
+        with plant.table.blamed("object"):
+            size = self.object(plant.object).size
+            if plant.offset + size > PAGE_SIZE:
+                raise plant.table.error("offset", f"{size} bytes do not fit a frame from offset {plant.offset} on")
+            for _ in range(plant.copies):
+                physical = (int(self._kernel.memory.take(1)[0]) << PAGE_SHIFT) + plant.offset
+                piece = Piece(offset=0, length=size, physical=physical, state="unmapped")
                 self._place(plant.object, "unmapped", _FORMER_BASE + physical % _FORMER_SPAN, [], [piece])
 
     def resolve_shared(self, processes: Iterable[BuiltProcess]) -> None:

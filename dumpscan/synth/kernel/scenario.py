@@ -95,11 +95,13 @@ class SeamSpec:
         object: Name of the object.
         before: Bytes of it on the page before the border.
         tail: State of the page behind the border, one of `TAILS`.
+        table: Its table in the scenario, for messages.
     """
 
     object: str
     before: tuple[int, ...]
     tail: str
+    table: Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +372,7 @@ def _parse_seam(table: Table, objects: dict[str, ObjectSpec]) -> SeamSpec:
         object=table.choice("object", objects),
         before=_numbers(table, "before", PAGE_SIZE),
         tail=table.choice("tail", TAILS, "ordinary"),
+        table=table,
     )
     if not seam.before or 0 in seam.before:
         raise table.error("before", f"expected byte counts from 1 to {PAGE_SIZE - 1}")

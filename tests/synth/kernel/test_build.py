@@ -28,6 +28,7 @@ REGION = 'regions = [{name = "r", size = "8 KiB"}]\n'
 ONE_GIB = REGION.replace("8 KiB", "1 GiB")
 SHARED = "[shared.s]\nsize = 4096\n"
 OBJECTS = '[keys]\nk = "ec-p256"\n[objects.key]\nkind = "private_key"\nkey = "k"\n'
+BAD_OBJECT = OBJECTS.replace("ec-p256", "ed25519") + 'encoding = "sec1"\n'
 
 
 @dataclass
@@ -299,6 +300,9 @@ def test_one_gibibyte_pages(tmp_path: Path) -> None:
         (OBJECTS + PROCESS + 'plants = [{object = "key", address = 0x5000}]\n', "do not lie in a region"),
         (OBJECTS + PROCESS + REGION + 'plants = [{object = "key", copies = 99}]\n', "found no room"),
         (OBJECTS + '[[unmapped]]\nobject = "key"\noffset = 4090\n', "do not fit a frame from offset 4090"),
+        (BAD_OBJECT + '[[unmapped]]\nobject = "key"\n', "[unmapped #1] object: encoding 'sec1' cannot hold"),
+        (BAD_OBJECT + '[[kernel]]\nobject = "key"\n', "[kernel #1] object: encoding 'sec1' cannot hold"),
+        (BAD_OBJECT + PROCESS + 'seams = [{object = "key", before = "1"}]\n', "[process #1.seams #1]: encoding 'sec1'"),
     ],
 )
 def test_images_that_cannot_be_built(tmp_path: Path, text: str, message: str) -> None:
