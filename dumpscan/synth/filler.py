@@ -148,7 +148,7 @@ FILLERS: dict[str, Callable[[int, str], Content]] = {
     "noise": Noise,
     "mixed": Mixed,
 }
-"""What makes each kind of filler from a size in bytes and a seed."""
+"""The functions that make each kind of filler from a size in bytes and a seed."""
 
 
 def filler(kind: str, size: int, seed: str) -> Content:

@@ -177,13 +177,13 @@ class Table:
         return [Table(self.path, f"{name} #{number}", row) for number, row in enumerate(rows, 1)]
 
     def read(self, parse: Callable[[Table], V]) -> V:
-        """Return what `parse` makes of this table, and refuse the keys that it did not read."""
+        """Return the result of `parse` for this table, and refuse keys that it did not read."""
         value = parse(self)
         self.finish()
         return value
 
     def each(self, key: str, parse: Callable[[Table], V]) -> tuple[V, ...]:
-        """Return what `parse` makes of each table of a list, and refuse the keys that it did not read."""
+        """Return the result of `parse` for each table of a list, and refuse keys that it did not read."""
         return tuple(table.read(parse) for table in self.tables(key))
 
 

@@ -116,7 +116,7 @@ def _first_bytes(pieces: Iterable[Piece], length: int) -> list[Piece]:
 
 
 def unreachable_bytes(pieces: list[Piece], length: int) -> int:
-    """Return to how many of the first `length` bytes no page table leads."""
+    """Return the number of bytes, of the first `length`, to which no page table leads."""
     return sum(piece.length for piece in _first_bytes(pieces, length) if piece.state not in (VALID, TRANSITION))
 
 

@@ -70,7 +70,7 @@ def make(spec: ObjectSpec, seed: str) -> PlantedObject:
 
 
 def _facts(key: KeyPair) -> dict[str, Any]:
-    """Return what every finding with this key says of it."""
+    """Return the facts about a key that every finding with it gives."""
     return {"algorithm": key.algorithm, "bits": key.bits, "curve": key.curve, "key_id": key.key_id}
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSpec:
-    """What to make.
+    """An object to make.
 
     Two objects with the same `key` and `algorithm` hold the same key pair, if they are made from the same seed. A
     certificate and its private key are paired in this way.

@@ -25,7 +25,7 @@ _V2_MAC_KEY = hashlib.sha1(b"putty-private-key-file-mac-key").digest()  # noqa: 
 
 
 def ppk(version: int) -> Callable[[SshKey], bytes]:
-    """Return what writes a key as a PPK file of version 2 or 3."""
+    """Return a function that writes a key as a PPK file of version 2 or 3."""
     key_of_mac, digest = (_V2_MAC_KEY, "sha1") if version == 2 else (b"", "sha256")  # noqa: PLR2004
 
     def write(key: SshKey) -> bytes:

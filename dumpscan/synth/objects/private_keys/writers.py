@@ -43,14 +43,14 @@ class KeyWriter:
 
     Attributes:
         encoding: As in `Location.encoding`.
-        writers: What writes a key of each class. `object` stands for every class.
+        writers: The function that writes keys of each class. `object` stands for every class.
     """
 
     encoding: str
     writers: dict[type, Callable[[Any], bytes]]
 
     def writer(self, key: KeyPair) -> Callable[[Any], bytes] | None:
-        """Return what writes `key`; None if this form cannot hold it."""
+        """Return the function that writes `key`; None if this form cannot hold it."""
         if self.encoding in _NO_SECP256K1 and key.curve == ec.SECP256K1.name:
             return None
         return next((write for kind, write in self.writers.items() if isinstance(key.private, kind)), None)

@@ -243,7 +243,7 @@ def _dsa(abi: Abi, key: dsa.DSAPrivateKey, *, public_only: bool) -> Build:
 
 
 def _followed(key: Callable[[int, int], bytes], other: Callable[[int], bytes]) -> Build:
-    """Return what builds a key, which takes the address of another object behind it, and that object."""
+    """Return a function that builds a key and, behind it, another object to which the key points."""
 
     def build(address: int) -> list[bytes]:
         behind = address + align(len(key(address, address)), ALIGNMENT)
