@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAMPLES = ROOT / "sample_dumps"
-SCENARIOS = [path for path in sorted(SAMPLES.glob("*.toml")) if "[[process]]" not in path.read_text()]
+SCENARIOS = [path for path in sorted(SAMPLES.glob("*.toml")) if "\n[dump]" in path.read_text()]
 
 
 def scan(path: Path) -> list[Finding]:

@@ -202,7 +202,7 @@ def _parse_region(table: Table) -> RegionSpec:
 
 
 def parse_hole(table: Table, first: int, limit: int, where: str) -> tuple[int, int]:
-    """Read a hole and return its (start, size) in bytes: whole pages from `first` up to `limit`, which `where` describes.
+    """Read a hole and return its (start, size): whole pages from `first` up to `limit`, which `where` describes.
 
     Raises:
         ScenarioError: If a value is malformed or lies outside these limits.

@@ -115,7 +115,7 @@ def _assemble(scenario: MinidumpScenario) -> tuple[MinidumpBuilder, list[Area]]:
 
 
 def _module_bases(modules: Sequence[ModuleSpec], builder: MinidumpBuilder) -> Iterator[tuple[ModuleSpec, int]]:
-    """Yield the modules with their base addresses. Those without one follow one another, except the first executable."""
+    """Yield the modules with their bases. Those without one follow one another, except the first executable."""
     library, step = builder.plan.library, builder.plan.library_step
     executable: int | None = builder.plan.executable
     for module in modules:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dumpscan.synth.objects.spec import ObjectSpec
 
 
+_PRIVATE = ("d", "p", "q", "dp", "dq", "qi")
+
+
 def _truncated_certificate(spec: ObjectSpec, seed: str) -> bytes:
     content = certificate_der(spec, seed)
     return content[: len(content) // 2]
@@ -35,7 +38,9 @@ def _broken_modulus(spec: ObjectSpec, seed: str) -> bytes:
     if not isinstance(key, RSAPrivateKey):
         raise ScenarioError(f"this decoy needs an RSA key, not {spec.algorithm!r}")
     members = rsa_members(key)
-    return pkcs1(members | {"n": members["n"] + 2})
+    noise = SeededBytes("decoy", seed, spec.key)
+    private = {name: noise.bits(members[name].bit_length()) | 1 << members[name].bit_length() - 1 for name in _PRIVATE}
+    return pkcs1(members | {"n": members["n"] + 2} | private)
 
 
 def _broken_blob(spec: ObjectSpec, seed: str) -> bytes:
@@ -54,8 +59,8 @@ DECOYS: dict[str, Callable[[ObjectSpec, str], bytes]] = {
 """The decoys that are plain bytes.
 
 `truncated-certificate` is the first half of a certificate, `garbled-certificate` its first 16 bytes followed by noise,
-`broken-modulus` a PKCS#1 key with n != p*q, `broken-pem` the same as PEM, and `broken-blob` a CNG blob whose last
-number is wrong.
+`broken-modulus` a PKCS#1 key with another modulus and noise for the private numbers, `broken-pem` the same as PEM, and
+`broken-blob` a CNG blob whose last number is wrong. It should be of an EC key: an RSA key follows from n and p alone.
 """
 
 GARBLED = {f"garbled-{build}": build for build in BUILDS}
