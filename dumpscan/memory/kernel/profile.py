@@ -59,12 +59,14 @@ class ListedProcess:
         user_block: Address in its own memory from where its command line is read (Windows: the process environment
             block); 0 if it has none.
         address: Virtual address of the kernel's structure for it (Windows: EPROCESS), without sign extension.
+        user_block_32: Address of a second such block, that of a 32-bit process on a 64-bit system; 0 if it has none.
     """
 
     process: Process
     root: int | None
     user_block: int
     address: int
+    user_block_32: int = 0
 
     @property
     def ended(self) -> bool:

@@ -2,7 +2,8 @@
 
 `windows.pslist` yields the rows; its column `Offset` is the EPROCESS, from which the rest is read. Command lines and
 environments are read as `windows.cmdline` and `windows.envars` do, but where these give up, reading goes on: a missing
-page costs only what lies in it. Environment variables whose names begin with `=` are kept.
+page costs only what lies in it. Environment variables whose names begin with `=` are kept. A 32-bit process on 64-bit
+Windows (WoW64) has two blocks of parameters; both are read.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from dumpscan.memory.kernel.profile import ListedProcess
 from dumpscan.memory.kernel.windows.session import ADDRESS_MASK
 from dumpscan.memory.physical.page_tables import translate
 from dumpscan.memory.records import decode_utf16
+from dumpscan.memory.windows.peb import both_environments
 from dumpscan.model.c_process import c_process
 from dumpscan.model.windows.c_paging import CR3_FRAME_MASK, PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dumpscan.memory.kernel.windows.session import KernelSession
     from dumpscan.memory.physical.image import PhysicalImage
@@ -41,6 +43,7 @@ _FIRST_ENVIRONMENT_BYTES = 64 << 10
 """Bytes that are read of a block whose size is not recorded."""
 _MIN_ADDRESS = 0x10000
 """Windows never maps anything below."""
+_END_OF_32_BITS = 1 << 32
 _END = b"\0\0\0\0"
 """End of an environment block: the NUL of its last entry, and an empty entry."""
 
@@ -55,6 +58,7 @@ def list_processes(session: KernelSession, memory_size: int, problems: list[str]
     """
     table_base = session.offset("_EPROCESS", "Pcb") + session.offset("_KPROCESS", "DirectoryTableBase")
     peb = session.offset("_EPROCESS", "Peb")
+    find_peb32 = _peb32_finder(session)
     rows = session.rows(session.plugin("windows.pslist", "PsList"))
     most = min(MAX_PROCESSES, _FIRST_PROCESSES + memory_size // _MEMORY_PER_PROCESS)
     count = 0
@@ -86,7 +90,31 @@ def list_processes(session: KernelSession, memory_size: int, problems: list[str]
             (root & CR3_FRAME_MASK) >> PAGE_SHIFT or None if root is not None else None,
             session.number(address + peb) or 0,
             address,
+            find_peb32(address) if row[7] else 0,
         )
+
+
+def _peb32_finder(session: KernelSession) -> Callable[[int], int]:
+    """Return what finds the 32-bit process environment block of the process whose EPROCESS is at an address.
+
+    Since Windows 10, the EPROCESS points to an EWOW64PROCESS, which points to the block; before, to the block itself.
+    """
+    if session.has("_EPROCESS", "WoW64Process") and session.has("_EWOW64PROCESS", "Peb"):
+        pointer, block = session.offset("_EPROCESS", "WoW64Process"), session.offset("_EWOW64PROCESS", "Peb")
+
+        def find(address: int) -> int:
+            wow64 = session.number(address + pointer) or 0
+            return _below_4_gib(session.number((wow64 & ADDRESS_MASK) + block))
+
+        return find
+    if session.has("_EPROCESS", "Wow64Process"):
+        direct = session.offset("_EPROCESS", "Wow64Process")
+        return lambda address: _below_4_gib(session.number(address + direct))
+    return lambda _address: 0
+
+
+def _below_4_gib(address: int | None) -> int:
+    return address if address is not None and address < _END_OF_32_BITS else 0
 
 
 def count_broken_links(session: KernelSession, listed: Sequence[ListedProcess]) -> int:
@@ -136,35 +164,66 @@ def describe_process(
         return listed.process
     if listed.root is None:
         return replace(listed.process, notes=("no command line and no environment: it has no page tables any more",))
-    reader = _ParameterReader(image, listed.root, listed.user_block, budgets or TextBudgets(image.size))
+    budgets = budgets or TextBudgets(image.size)
+    reader = _ParameterReader(image, listed.root, listed.user_block, budgets)
     found = replace(
         listed.process,
         executable=reader.string("ImagePathName", "image path"),
         command_line=reader.string("CommandLine", "command line"),
         environment=reader.environment() if environment else (),
+        notes=tuple(reader.notes),
     )
-    return replace(found, notes=tuple(reader.notes))
+    if not listed.user_block_32:
+        return found
+    reader = _ParameterReader(image, listed.root, listed.user_block_32, budgets, bits=32)
+    return _with_32_bit(found, reader, environment=environment)
+
+
+def _with_32_bit(process: Process, reader: _ParameterReader, *, environment: bool) -> Process:
+    """Add what the 32-bit block of a WoW64 process says beyond the 64-bit one."""
+    command_line = reader.string("CommandLine", "command line")
+    entries = reader.environment() if environment else ()
+    differs = command_line is not None and process.command_line not in (None, command_line)
+    return replace(
+        process,
+        executable=process.executable or reader.string("ImagePathName", "image path"),
+        command_line=process.command_line or command_line,
+        command_line_32=command_line if differs else None,
+        environment=both_environments(process.environment, entries),
+        notes=(*process.notes, *reader.notes),
+    )
 
 
 class _ParameterReader:
-    """Reads process parameters through the process's own page tables, and notes what is missing."""
+    """Reads process parameters through the process's own page tables, and notes what is missing.
 
-    def __init__(self, image: PhysicalImage, root: int, peb: int, budgets: TextBudgets) -> None:
+    Args:
+        image: Physical memory.
+        root: Frame of the process's top-level page table.
+        peb: Address of the process environment block.
+        budgets: Limits on text.
+        bits: 64, or 32 for the other block of a WoW64 process.
+    """
+
+    def __init__(self, image: PhysicalImage, root: int, peb: int, budgets: TextBudgets, *, bits: int = 64) -> None:
         self._image = image
         self._root = root
         self._budgets = budgets
         self.notes: list[str] = []
         self._parameters = None
-        block = c_process.PEB64
-        pointer = self._read(peb + block.fields["ProcessParameters"].offset, 8)
+        self._which = "" if bits == 64 else "32-bit "  # noqa: PLR2004
+        block = getattr(c_process, f"PEB{bits}")
+        pointer = self._read(peb + block.fields["ProcessParameters"].offset, bits // 8)
         if pointer is None:
-            self.notes.append(f"partial: the image does not hold the process environment block at {peb:#x}")
+            self.notes.append(
+                f"partial: the image does not hold the {self._which}process environment block at {peb:#x}"
+            )
             return
         address = int.from_bytes(pointer, "little")
-        layout = c_process.RTL_USER_PROCESS_PARAMETERS64
+        layout = getattr(c_process, f"RTL_USER_PROCESS_PARAMETERS{bits}")
         data = self._read(address, layout.size) if address >= _MIN_ADDRESS else None
         if data is None:
-            self.notes.append(f"partial: the image does not hold the process parameters at {address:#x}")
+            self.notes.append(f"partial: the image does not hold the {self._which}process parameters at {address:#x}")
         else:
             self._parameters = layout(data)
 
@@ -186,6 +245,7 @@ class _ParameterReader:
         """Read a UNICODE_STRING of the parameters, as far as it is there."""
         if self._parameters is None:
             return None
+        what = self._which + what
         descriptor = getattr(self._parameters, field)
         size, address = int(descriptor.Length) & ~1, int(descriptor.Buffer)
         if not size or address < _MIN_ADDRESS:
@@ -215,9 +275,10 @@ class _ParameterReader:
         address, recorded = int(self._parameters.Environment), int(self._parameters.EnvironmentSize)
         if address < _MIN_ADDRESS:
             return ()
+        what = f"{self._which}environment"
         size = min(recorded or _FIRST_ENVIRONMENT_BYTES, _MAX_ENVIRONMENT_BYTES) & ~1
         if recorded > _MAX_ENVIRONMENT_BYTES:
-            self.notes.append(f"partial: an environment of {recorded} bytes is read only as far as {size}")
+            self.notes.append(f"partial: the {what} of {recorded} bytes is read only as far as {size}")
         budget = self._budgets.environments
         wanted, size = size, min(size, budget.left)
         block = _EnvironmentBlock()
@@ -229,15 +290,15 @@ class _ParameterReader:
         if size < wanted and not block.ended:
             budget.cut += 1
             self.notes.append(
-                f"partial: {size} of {wanted} bytes of the environment are read: those of all processes together are "
+                f"partial: {size} of {wanted} bytes of the {what} are read: those of all processes together are "
                 "too large"
             )
         names = f"cut short: {', '.join(block.cut)}"
         if block.missing:
-            held = f"{block.missing} of {size} bytes of the environment are not in the image"
+            held = f"{block.missing} of {size} bytes of the {what} are not in the image"
             self.notes.append(f"partial: {held}{f'; {names}' if block.cut else ''}")
         elif block.cut:
-            self.notes.append(f"partial: the environment has no end within {size} bytes; {names}")
+            self.notes.append(f"partial: the {what} has no end within {size} bytes; {names}")
         return tuple(block.entries)
 
 

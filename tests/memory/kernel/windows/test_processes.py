@@ -14,6 +14,7 @@ from dumpscan.memory.kernel.budget import TextBudgets
 from dumpscan.memory.kernel.profile import ListedProcess
 from dumpscan.memory.kernel.windows.processes import _take, describe_process
 from dumpscan.model.c_process import c_process
+from dumpscan.synth.windows.process_blocks import PLAN32
 from support.corpus import SYMBOLS
 from support.kernel_images import Lab, build_lab
 from support.page_table_images import PAGE, TableImage
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 PEB = 0x5B_3A20_0000
 PARAMETERS = 0x1F_0000
 BLOCK = 0x21_0800
-WEB_SERVER, SWAPPED = 5120, 6200
+WEB_SERVER, SWAPPED, LEGACY = 5120, 6200, 5200
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,39 @@ def test_volatility_itself_prints_the_same(answers: list[tuple[Lab, list[Rows]]]
 
 def _whole(rows: Rows) -> Rows:
     return [row for row in rows if row["PID"] != SWAPPED]
+
+
+@pytest.mark.parametrize("version", ["7sp1", "8.1", "21h2"])
+def test_a_32_bit_process_has_both_command_lines_and_environments(tmp_path: Path, version: str) -> None:
+    lab = build_lab(tmp_path, version=f'"{version}"')
+    dtb = lab.process(LEGACY)["dtb"]
+    with lab.open() as image:
+        process = next(process for process in image.processes(environment=True) if process.pid == LEGACY)
+        assert (process.command_line_32, process.environment) == (None, ("ONLY=this",))
+    fields = c_process.RTL_USER_PROCESS_PARAMETERS32.fields
+    line = lab.locate(PLAN32.parameters + fields["CommandLine"].offset, dtb)
+    changes = {
+        lab.locate(PLAN32.environment, dtb): block("ONLY=that", "SET=at run time"),
+        lab.locate(PLAN32.parameters + fields["EnvironmentSize"].offset, dtb): bytes(4),
+        line: struct.pack("<HHI", 6, 8, PLAN32.parameters + 0xF00),
+        lab.locate(PLAN32.parameters + 0xF00, dtb): "new\0".encode("utf-16-le"),
+    }
+    with lab.changed(tmp_path, changes).open() as image:
+        process = next(process for process in image.processes(environment=True) if process.pid == LEGACY)
+    assert process.command_line == lab.process(LEGACY)["command_line"]
+    assert process.command_line_32 == "new"
+    assert process.environment == ("ONLY=this", "ONLY=that", "SET=at run time")
+    assert process.notes == ()
+
+
+def test_pointers_to_32_bit_blocks_that_lead_nowhere(lab: Lab, tmp_path: Path) -> None:
+    for number, value in enumerate((0, 8, 0x41414141, 1 << 63, (1 << 64) - 1)):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        changed = lab.changed(directory, {lab.field(LEGACY, "WoW64Process"): struct.pack("<Q", value)})
+        with changed.open() as image:
+            process = next(process for process in image.processes(environment=True) if process.pid == LEGACY)
+        assert (process.command_line_32, process.environment) == (None, ("ONLY=this",))
 
 
 # --- Damage -----------------------------------------------------------------------------------------------------------
@@ -373,6 +407,18 @@ def test_a_command_line_ends_at_a_nul_as_volatility_has_it(tmp_path: Path) -> No
 def test_blocks_that_are_absent_are_said(tmp_path: Path, absent: int, note: str) -> None:
     process = process_with(tmp_path, command_line=b"a\0", environment=block("A=1"), absent=(absent,))
     assert (process.command_line, process.environment, process.notes) == (None, (), (note,))
+
+
+def test_what_is_missing_of_a_32_bit_block_is_said(tmp_path: Path) -> None:
+    memory = TableImage(128)
+    root = memory.root()
+    memory.map(root, PEB, 1)
+    memory.map(root, PARAMETERS, 2)
+    memory.write(PAGE, c_process.PEB64(ProcessParameters=PARAMETERS).dumps())
+    with memory.open(tmp_path) as image:
+        listed = ListedProcess(Process(pid=8), root, PEB, 0, user_block_32=0x40_0000)
+        process = describe_process(image, listed, environment=True)
+    assert process.notes == ("partial: the image does not hold the 32-bit process environment block at 0x400000",)
 
 
 def test_a_process_without_a_block_has_nothing_to_say(tmp_path: Path) -> None:
