@@ -96,7 +96,8 @@ class ExposedKey:
     """A private key that lay in memory.
 
     Attributes:
-        key: The key with its first place only, and without references to certificates; `Case.keyed` has all.
+        key: The key with its first place only, of whose process it has the id and the name, and without references to
+            certificates; `Case.keyed` has all.
         certificates: Its certificates in the case, each with its first place only; those that are valid longest first.
         exposure: How bad it is.
         dump_count: Dumps that it lies in.

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import stat
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -27,6 +28,8 @@ PRIVATE = 0o600
 MAX_VALUE_BYTES = 16 << 20
 """Bytes of one value. The largest that are written are certificates and containers of a MiB."""
 _BUSY_SECONDS = 30.0
+_TEXT = partial(str, encoding="utf-8", errors="surrogatepass")
+"""Decodes text: lone surrogates of UTF-16 are kept, and what is not text is an error."""
 _HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\x00"
 _ID = slice(68, 72)
@@ -98,7 +101,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
-    _decode_text(connection)
+    connection.text_factory = _TEXT
     return connection
 
 
@@ -127,7 +130,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         connection.close()
         raise CaseError(f"{path}: not a case file: there is nothing in it")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
-    _decode_text(connection)
+    connection.text_factory = _TEXT
     return connection
 
 
@@ -214,9 +217,9 @@ def ask(connection: sqlite3.Connection, path: Path, table: str, question: str, *
     where = f"{path}: {table}"
     try:
         cursor = connection.execute(question, values)
-        places = {column[0]: place for place, column in enumerate(cursor.description)}
+        names = [column[0] for column in cursor.description]
         for row in cursor:
-            yield Row(row, places, where)
+            yield Row(zip(names, row, strict=True), where)
     except (sqlite3.Error, UnicodeError) as error:
         raise CaseError(f"{path}: the case file is damaged: {error}") from error
 
@@ -241,13 +244,3 @@ def stored_text(value: object) -> object:
         except UnicodeEncodeError:
             return value.encode("utf-8", "surrogatepass")
     return value
-
-
-def _decode_text(connection: sqlite3.Connection) -> None:
-    def decode(data: bytes) -> str:
-        try:
-            return data.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:  # of bytes that a query calls text
-            return data.decode("utf-8", "backslashreplace")
-
-    connection.text_factory = decode

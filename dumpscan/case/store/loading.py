@@ -225,12 +225,13 @@ class Loader:
         for (number, dump_id), sighting in wanted.items():
             rows = sorted(found[number, dump_id], key=itemgetter(0))
             for _, row in rows[: max_places - len(places[number])]:
-                places[number].append(self._location(row, sighting))
+                places[number].append(self._location(row, sighting, whole=max_places > 1))
         return places
 
-    def _location(self, row: Row, sighting: Sighting) -> Location:
+    def _location(self, row: Row, sighting: Sighting, *, whole: bool) -> Location:
+        """Return a place; of its process, where not the whole is wanted, the id and the name."""
         process = None
-        if (number := row.optional(row.integer, "process_id")) is not None:
+        if whole and (number := row.optional(row.integer, "process_id")) is not None:
             process = self.processes(sighting.dump_id).get(number)
             if process is None:
                 row.refuse("process_id", "a process of the same dump")

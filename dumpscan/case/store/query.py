@@ -128,6 +128,7 @@ def _answer(path: Path, sql: str, most_rows: int) -> tuple[object, ...]:
         connection.execute(f"PRAGMA hard_heap_limit = {_MAX_HEAP_BYTES}")
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.set_authorizer(_authorise)
+        connection.text_factory = _decoded
         cursor = connection.execute(sql)
         if cursor.description is None:
             raise CaseError("the question has no answer: expected one SELECT statement")
@@ -158,6 +159,14 @@ def _authorise(action: int, first: str | None, second: str | None, _database: st
     if action == sqlite3.SQLITE_PRAGMA:
         return sqlite3.SQLITE_OK if (first or "").lower() in _PRAGMAS else sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _decoded(data: bytes) -> str:
+    """Return text; a question may call anything text."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "backslashreplace")
 
 
 def _distinct(given: Iterable[str]) -> tuple[str, ...]:

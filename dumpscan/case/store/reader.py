@@ -176,7 +176,7 @@ class Case:
     def first_places(self, kind: str) -> Iterator[tuple[Finding, int]]:
         """Return what was found of one kind as `findings` has it, but in short, and in how many dumps each lies.
 
-        Each has its first place only, and does not name its keys or certificates.
+        Each has its first place only, with the id and the name of its process, and names no keys or certificates.
         """
         chosen = list(self._chosen("findings.kind = ?", _BY_PLACE, kind))
         found = self._loader.first_places(kind, chosen)

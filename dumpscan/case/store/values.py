@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeGuard, TypeVar
 from dumpscan.case.records import CaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from enum import StrEnum
 
     Choice = TypeVar("Choice", bound=StrEnum)
@@ -33,6 +33,7 @@ _ADDRESS = re.compile(rf"0x[0-9a-f]{{{_ADDRESS_DIGITS}}}")
 _NUMBER = re.compile(rf"0x[0-9a-f]{{1,{MAX_NUMBER_BITS // 4}}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHA1 = re.compile(r"[0-9A-F]{40}")
+_ONE_EXTENT = re.compile(r"\[\[([0-9]{1,18}),([0-9]{1,18})\]\]")
 _NO_OFFSET = timedelta(0)
 
 
@@ -76,51 +77,49 @@ def stored_address(value: int | None) -> str | None:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-class Row:
-    """A row of an answer, or an object within JSON: each value is checked when it is asked for.
+class Row(dict[str, object]):
+    """A row of an answer, or an object within JSON: values by column, each of which is checked when it is asked for.
 
     Every method takes the name of a column and raises `CaseError` if the value is of another kind.
 
     Args:
-        values: The values.
-        places: Where the value of each column stands in them.
+        values: The values by column.
         where: What the row belongs to, for messages: the case file and, after a colon, the table.
     """
 
-    __slots__ = ("_places", "_values", "_where")
+    __slots__ = ("_where",)
 
-    def __init__(self, values: Sequence[object], places: Mapping[str, int], where: str) -> None:
-        self._values = values
-        self._places = places
+    def __init__(self, values: Mapping[str, object] | Iterable[tuple[str, object]], where: str) -> None:
+        super().__init__(values)
         self._where = where
 
-    def __contains__(self, column: str) -> bool:
-        return column in self._places
+    def __missing__(self, column: str) -> NoReturn:
+        self.refuse(column, "a value")
 
     def optional(self, read: Callable[[str], T], column: str) -> T | None:
         """Return None for NULL, and what `read` returns for anything else."""
-        return None if self._value(column) is None else read(column)
+        return None if self[column] is None else read(column)
 
     def text(self, column: str) -> str:
         """Return text."""
-        value = self._value(column)
+        value = self[column]
         return value if isinstance(value, str) else self.refuse(column, "text")
 
     def blob(self, column: str) -> bytes:
         """Return bytes."""
-        value = self._value(column)
+        value = self[column]
         return value if isinstance(value, bytes) else self.refuse(column, "bytes")
 
     def integer(self, column: str) -> int:
         """Return an integer of 64 bits with sign."""
-        value = self._value(column)
+        value = self[column]
         if type(value) is int and -_MAX_INTEGER <= value <= _MAX_INTEGER:
             return value
         return self.refuse(column, "an integer of 64 bits")
 
     def number(self, column: str) -> int:
         """Return an integer from 0 that an input chose: large ones are kept as text in hex."""
-        value = self._value(column)
+        value = self[column]
         if type(value) is int and value >= 0 and value.bit_length() <= MAX_NUMBER_BITS:
             return value
         if isinstance(value, str) and _NUMBER.fullmatch(value):
@@ -129,33 +128,33 @@ class Row:
 
     def flag(self, column: str) -> bool:
         """Return a truth value."""
-        value = self._value(column)
+        value = self[column]
         return bool(value) if isinstance(value, int) and value in {0, 1} else self.refuse(column, "0 or 1")
 
     def address(self, column: str) -> int:
         """Return an address, 0 to 2^64 - 1."""
-        value = self._value(column)
+        value = self[column]
         if isinstance(value, str) and _ADDRESS.fullmatch(value):
             return int(value, 16)
         return self.refuse(column, f"an address as 0x and {_ADDRESS_DIGITS} hex digits")
 
     def digest(self, column: str) -> str:
         """Return a SHA-256 as 64 hex digits."""
-        value = self._value(column)
+        value = self[column]
         if isinstance(value, str) and _SHA256.fullmatch(value):
             return value
         return self.refuse(column, "64 hex digits")
 
     def thumbprint(self, column: str) -> str:
         """Return a SHA-1 as 40 hex digits."""
-        value = self._value(column)
+        value = self[column]
         if isinstance(value, str) and _SHA1.fullmatch(value):
             return value
         return self.refuse(column, "40 hex digits")
 
     def time(self, column: str) -> datetime:
         """Return a time in UTC."""
-        value = self._value(column)
+        value = self[column]
         if isinstance(value, str) and value.endswith("Z"):
             try:
                 moment = datetime.fromisoformat(value)
@@ -168,7 +167,7 @@ class Row:
 
     def choice(self, column: str, choices: type[Choice]) -> Choice:
         """Return a member of an enumeration."""
-        value = self._value(column)
+        value = self[column]
         found = next((choice for choice in choices if choice == value), None)
         return self.refuse(column, f"one of {', '.join(choices)}") if found is None else found
 
@@ -188,6 +187,9 @@ class Row:
 
     def extents(self, column: str) -> tuple[tuple[int, int], ...]:
         """Return a list of pairs of an offset and a length in bytes."""
+        text = self[column]
+        if isinstance(text, str) and (one := _ONE_EXTENT.fullmatch(text)):  # as most are: a tenth of JSON's time
+            return ((int(one[1]), int(one[2])),)
         values = self.json(column)
         if isinstance(values, list) and all(_is_pair(value) and all(map(_is_size, value)) for value in values):
             return tuple((offset, length) for offset, length in values)
@@ -197,8 +199,7 @@ class Row:
         """Return a JSON object."""
         value = self.json(column)
         if isinstance(value, dict):
-            places = {name: place for place, name in enumerate(value)}
-            return Row(tuple(value.values()), places, f"{self._where}.{column}")
+            return Row(value, f"{self._where}.{column}")
         return self.refuse(column, "a JSON object")
 
     def settings(self, column: str) -> dict[str, Setting]:
@@ -210,7 +211,7 @@ class Row:
 
     def json(self, column: str) -> object:
         """Return what JSON says; in an object, the value itself."""
-        value = self._value(column)
+        value = self[column]
         if not isinstance(value, str):
             return value
         try:
@@ -224,15 +225,8 @@ class Row:
         Raises:
             CaseError: Always.
         """
-        place = self._places.get(column)
-        found = "nothing" if place is None else _KINDS.get(type(self._values[place]), "something else")
+        found = _KINDS.get(type(self.get(column)), "something else")
         raise CaseError(f"{self._where}.{column} is damaged: expected {expected}, found {found}")
-
-    def _value(self, column: str) -> object:
-        try:
-            return self._values[self._places[column]]
-        except KeyError:
-            return self.refuse(column, "a value")
 
 
 _KINDS: Mapping[type, str] = {

@@ -30,6 +30,10 @@ def test_an_answer(case: Path) -> None:
     assert not answer.cut
 
 
+def test_bytes_that_are_called_text(case: Path) -> None:
+    assert query(case, "SELECT CAST(x'61ff' AS TEXT)").rows == (("a\\xff",),)
+
+
 def test_views_answer(case: Path) -> None:
     assert len(query(case, "SELECT * FROM pairs").rows) == 2
     assert query(case, "SELECT DISTINCT path FROM evidence").rows == (("/a.dmp",),)

@@ -16,7 +16,7 @@ class Colour(StrEnum):
 
 
 def row(value: object) -> Row:
-    return Row((value,), {"size": 0}, "/a.db: dumps")
+    return Row({"size": value}, "/a.db: dumps")
 
 
 @pytest.mark.parametrize(
