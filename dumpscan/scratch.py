@@ -1,8 +1,8 @@
-"""Temporary directories. What a killed process leaves behind is removed by the next one.
+"""Temporary directories. If a process is killed, the next one removes its directories.
 
-A directory is locked for as long as its process lives: the system drops the lock when the process dies, however that
-happens. A directory that can be locked by somebody else was therefore abandoned. This holds across containers and
-machines that share a disk, where process ids say nothing. Windows cannot lock directories; there none is removed.
+Each directory is locked while its process lives; the system releases the lock when the process ends, however it ends.
+So a directory that another process can lock has been abandoned. Unlike a process id, this is true across containers and
+machines that share a disk. Windows cannot lock directories; there none is removed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _NAME = re.compile(r"dumpscan-[0-9]+-[a-z0-9_]{8}")
-"""What only a locked directory is called: the id of its process, and something random."""
+"""The names of locked directories: the id of the process, and random characters."""
 _FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _cleaned: set[Path] = set()
 
 
 class ScratchDirectory:
-    """A new directory, for its owner only; a context manager. It is removed with all that is in it.
+    """A new directory that only its owner can enter; a context manager, which removes it with all its content.
 
     Args:
         parent: The directory to make it in; by default, the system's for temporary files.
@@ -51,7 +51,7 @@ class ScratchDirectory:
         lock = _locked(made)
         self.path = made
         if lock is not None:
-            # Only now does it get a name that others look for.
+            # Other processes look at this name only, and a directory has it only while it is locked.
             self.path = made.rename(where / f"dumpscan-{os.getpid()}-{made.name[-8:]}")
         self.name = str(self.path)
         self._finalizer = weakref.finalize(self, _remove, self.path, lock)
@@ -70,7 +70,7 @@ class ScratchDirectory:
 
 
 def remove_abandoned(parent: Path | str | None = None) -> None:
-    """Remove the scratch directories of dead processes of this user. What cannot be removed stays.
+    """Remove the scratch directories that this user's processes have abandoned, as far as possible.
 
     Args:
         parent: As for `ScratchDirectory`.
@@ -92,7 +92,7 @@ def _is_own(entry: os.DirEntry[str]) -> bool:
 
 
 def _locked(path: Path) -> int | None:
-    """Return the descriptor that holds a directory's lock; None if somebody else does, or if it cannot be locked."""
+    """Lock a directory, and return the descriptor that holds the lock; None if it cannot be locked."""
     if os.name == "nt":
         return None
     descriptor = None

@@ -1,4 +1,4 @@
-"""The gate: reasons why dumps must not leave, for scripts to act upon."""
+"""The gate: tells scripts why dumps must not be passed on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
 
-_LONGEST_ALLOW_FILE = 64 << 20
+_MAX_ALLOW_FILE = 64 << 20
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _KEY_RULES = {GateRule.PRIVATE_KEY, GateRule.UNPROVEN_KEY, GateRule.KEY_WITH_CERTIFICATE, GateRule.LIVE_KEY}
 _OTHER_RULES = {
@@ -28,16 +28,16 @@ _OTHER_RULES = {
     SymmetricKey.kind: {GateRule.SYMMETRIC_KEY},
     EncryptedContainer.kind: {GateRule.ENCRYPTED_CONTAINER},
 }
-"""Rules by the kind of finding that can break them, but for those on private keys."""
+"""The rules that each kind of finding can break. Those about private keys are `_KEY_RULES`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why the gate is closed.
+    """A reason for which the gate is closed.
 
     Attributes:
-        rule: The rule that something breaks.
-        text: What breaks it, in one line.
+        rule: The rule that is broken.
+        text: What breaks it and where it lies, in one line.
     """
 
     rule: GateRule
@@ -45,23 +45,23 @@ class Reason:
 
 
 def read_allowed(path: Path) -> frozenset[str]:
-    """Read a list of what may be there: thumbprints (SHA-1), SHA-256 of certificates or containers, key ids, in hex.
+    """Read an allow list: thumbprints (SHA-1), SHA-256 of certificates or containers, and key ids, in hex.
 
-    One stands in each line; `#` begins a comment. Colons, spaces and case do not count.
+    Each line holds one; `#` begins a comment. Colons, spaces and upper or lower case make no difference.
 
     Raises:
-        UsageError: It cannot be read, or a line is none of these.
+        UsageError: The file cannot be read, or a line holds something else.
     """
     try:
         with path.open("rb") as file:
-            text = file.read(_LONGEST_ALLOW_FILE).decode()
+            text = file.read(_MAX_ALLOW_FILE).decode()
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: the list of what is allowed cannot be read: it is not text in UTF-8") from error
+        raise UsageError(f"{path}: the allow list cannot be read: it is not text in UTF-8") from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: the list of what is allowed cannot be read: {reason(error)}") from error
+        raise UsageError(f"{path}: the allow list cannot be read: {reason(error)}") from error
     allowed = set()
     for number, line in enumerate(text.splitlines(), 1):
-        entry = re.sub(r"[\s:\ufeff\u200e]", "", line.partition("#")[0]).lower()  # as Windows' dialogs copy it
+        entry = re.sub(r"[\s:\ufeff\u200e]", "", line.partition("#")[0]).lower()  # what Windows' dialogs copy with it
         if not entry:
             continue
         if not _ID.fullmatch(entry):
@@ -79,17 +79,17 @@ def reasons(
     now: datetime | None = None,
     exposed: Sequence[ExposedKey] | None = None,
 ) -> Iterator[Reason]:
-    """Return what breaks the rules in some of a case's dumps; pairs are those of the whole case.
+    """Yield what breaks the rules in some dumps of a case. Keys are paired with certificates over the whole case.
 
-    A key is allowed by its key id, or by the thumbprint or SHA-256 of one of its certificates.
+    A key is allowed if its key id is on the list, or the thumbprint or SHA-256 of one of its certificates.
 
     Args:
         case: The case.
         rules: The rules.
-        dumps: Paths of the dumps that count.
-        allowed: What is let through, as of `read_allowed`.
-        now: The moment at which certificates are valid or not.
-        exposed: What `Case.exposed_keys` returned for that moment, where the caller has it.
+        dumps: Paths of the dumps to judge.
+        allowed: The allow list, as `read_allowed` returns it.
+        now: The moment by which certificates are judged; by default, the present.
+        exposed: What `Case.exposed_keys` returned for that moment, if the caller has asked already.
     """
     now = now or datetime.now(UTC)
     wanted = set(rules)
@@ -147,7 +147,7 @@ def _other_reasons(
 
 
 def _names(certificate: Certificate) -> tuple[str, str]:
-    """Return what a list of what is allowed may call a certificate."""
+    """Return the names under which a certificate may be on an allow list."""
     return certificate.thumbprint.lower(), certificate.sha256
 
 

@@ -1,4 +1,4 @@
-"""What a case says of its dumps and of itself. What was found in them are the findings of `dumpscan.findings`."""
+"""What a case records of dumps and of itself. What was found in dumps are the findings of `dumpscan.findings`."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 class CaseError(DumpscanError):
-    """A case file cannot be used: it is none, somebody else is writing to it, or a question to it makes no sense."""
+    """A case file cannot be used: it is something else or damaged, is being written to, or cannot answer a question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpRecord:
-    """A file that was looked at.
+    """An input file.
 
     Attributes:
-        path: Absolute path, or the URL. `Location.file` of what was found in it is the same string.
-        size: Bytes in it; None where that cannot be known.
-        modified: When it was last changed, UTC; None where the system that it lies on does not say.
-        sha256: Of the file (hex); None if it was not computed (`--no-hash`) or the file could not be read.
-        format: `minidump`; `kernel` and the container, e.g. `kernel: LiME`; None for what is no dump.
+        path: Absolute path, or the URL. The findings in it have the same string as `Location.file`.
+        size: Its length in bytes; None where that is not known.
+        modified: When it was last changed, UTC; None where that is not known.
+        sha256: SHA-256 of the file (hex); None if it was not computed (`--no-hash`) or the file could not be read.
+        format: Its format, e.g. `minidump` or `kernel: LiME`; None if it is not a dump.
         status: How much of it could be used.
-        problems: What is wrong with it, a sentence each.
+        problems: What was wrong with it, a sentence each.
         tool_version: The version of dumpscan that read it.
-        settings: How it was read, by name: `aes`, `hash`, `store_keys`, `symbols`.
-        started: When reading it began, UTC.
-        finished: When reading it ended, UTC.
+        settings: The settings it was read with, by name, as `ReadSettings.recorded` returns them.
+        started: When reading began, UTC.
+        finished: When reading ended, UTC.
         processes: Its processes, with command lines and environments.
     """
 
@@ -54,7 +54,7 @@ class DumpRecord:
 
     @property
     def is_dump(self) -> bool:
-        """Whether something could be read of it."""
+        """Whether it is a dump from which something could be read."""
         return self.status in {Status.OK, Status.DAMAGED}
 
 
@@ -76,16 +76,16 @@ class MissingSymbols:
 
 
 class Exposure(StrEnum):
-    """How bad it is that a private key lay in memory, the worst first."""
+    """How severe it is that a private key lay in memory; the worst comes first."""
 
     LIVE = "live"
     """One of its certificates is valid now."""
     PAIRED = "paired"
     """It has certificates, none of which is valid now."""
     ALONE = "alone"
-    """No certificate of it was found."""
+    """None of its certificates was found."""
     UNPROVEN = "unproven"
-    """No certificate of it was found, and nothing proves that it is a key."""
+    """None of its certificates was found, and nothing proves that it is a key."""
 
 
 _SEVERITY = tuple(Exposure)
@@ -96,11 +96,11 @@ class ExposedKey:
     """A private key that lay in memory.
 
     Attributes:
-        key: The key with its first place only, of whose process it has the id and the name, and without references to
-            certificates; `Case.keyed` has all.
-        certificates: Its certificates in the case, each with its first place only; those that are valid longest first.
-        exposure: How bad it is.
-        dump_count: Dumps that it lies in.
+        key: The key. Of its places it has the first only, of that place's process the id and the name, and it names no
+            certificates; `Case.keyed` returns it whole.
+        certificates: Its certificates in the case, each with its first place; that with the latest end comes first.
+        exposure: How severe it is.
+        dump_count: How many dumps it lies in.
     """
 
     key: PrivateKey
@@ -110,7 +110,7 @@ class ExposedKey:
 
     @property
     def severity(self) -> int:
-        """0 for the worst."""
+        """The place of its exposure in the order of severity; 0 is the worst."""
         return _SEVERITY.index(self.exposure)
 
 
@@ -119,17 +119,17 @@ class CaseSummary:
     """A case in numbers.
 
     Attributes:
-        dumps: Files by status; a status that no file has is left out.
-        formats: Readable dumps by format.
-        bytes: Size of all readable dumps together.
-        processes: Processes in them.
-        findings: Findings by kind (`certificate`, `private_key`, `public_key`, `symmetric_key`, `encrypted_container`).
-        keys: Private keys by exposure.
-        expired_certificates: Certificates whose validity has ended.
-        live_certificates: Certificates that are valid now.
-        first: When the first dump began to be read, UTC; None in an empty case.
-        last: When the last one was finished, UTC.
-        tool_versions: Versions of dumpscan that read them.
+        dumps: How many files have each status; a status that no file has is left out.
+        formats: How many readable dumps have each format.
+        bytes: Length of all readable dumps together.
+        processes: How many processes they have.
+        findings: How many findings there are of each kind, e.g. `private_key`.
+        keys: How many private keys have each exposure.
+        expired_certificates: How many certificates have expired.
+        live_certificates: How many certificates are valid now.
+        first: When reading the first file began, UTC; None in an empty case.
+        last: When reading the last file ended, UTC; None in an empty case.
+        tool_versions: The versions of dumpscan that read the files.
     """
 
     dumps: Mapping[Status, int]

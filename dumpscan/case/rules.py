@@ -1,4 +1,4 @@
-"""What can close the gate, by name."""
+"""The rules of the gate. They have a module of their own because the command line needs their names at once."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from enum import StrEnum
 
 
 class GateRule(StrEnum):
-    """What closes the gate."""
+    """What closes the gate if it is found."""
 
     PRIVATE_KEY = "private-key"
-    """Any private key that is proved."""
+    """A private key that is proved."""
     UNPROVEN_KEY = "unproven-key"
-    """What looks like a private key and has nothing to be checked against."""
+    """What looks like a private key, where nothing in the dump proves or refutes it."""
     KEY_WITH_CERTIFICATE = "key-with-certificate"
-    """A private key of which a certificate was found, in whichever dump of the case."""
+    """A private key whose certificate was found in any dump of the case."""
     LIVE_KEY = "live-key"
     """A private key with a certificate that is valid now."""
     SYMMETRIC_KEY = "symmetric-key"
-    """A key of a symmetric cipher (not looked for with `--no-aes`)."""
+    """A key of a symmetric cipher. `--no-aes` does not look for them."""
     ENCRYPTED_CONTAINER = "encrypted-container"
-    """Key material under a password."""
+    """Key material protected by a password."""
     EXPIRED = "expired"
-    """A certificate whose validity has ended."""
+    """A certificate that has expired."""
     CERTIFICATE = "certificate"
     """Any certificate."""

@@ -1,7 +1,7 @@
-"""How a case file is opened: by one writer, or by any number of readers that change nothing.
+"""Opens case files: for one writer, or for any number of readers, which change nothing.
 
-What is not a case file is refused by its first bytes, before SQLite touches it: opening a database can be enough to
-change it, and to create or delete files beside it.
+A file that is not a case file is refused by its first bytes, before SQLite opens it: opening a database can be enough
+to change it, and to create or delete files beside it.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def own_files(path: Path) -> frozenset[str]:
 
 
 def ask(connection: sqlite3.Connection, path: Path, table: str, question: str, *values: object) -> Iterator[Row]:
-    """Ask a question in SQL and hand out the rows of the answer.
+    """Yield the rows that answer a question in SQL.
 
     Args:
         connection: The case.
@@ -225,10 +225,9 @@ def ask(connection: sqlite3.Connection, path: Path, table: str, question: str, *
 
 
 def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]) -> int:
-    """Insert a row; return its number.
+    """Insert a row, and return its number.
 
-    Names of tables and columns are ours. Lone surrogates of UTF-16, which SQLite's text can hold and Python's binding
-    refuses, go in as bytes.
+    The names of the table and of the columns must be constants.
     """
     values = {name: stored_text(value) for name, value in row.items()}
     places = ", ".join("CAST(? AS TEXT)" if value is not row[name] else "?" for name, value in values.items())
@@ -237,7 +236,11 @@ def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]
 
 
 def stored_text(value: object) -> object:
-    """Return a value as it is bound; text that is no Unicode as the bytes that a CAST makes text of."""
+    """Return a value as SQLite takes it.
+
+    Lone surrogates of UTF-16, which SQLite's text can hold and Python's binding refuses, are passed as bytes; a CAST in
+    the statement makes text of them.
+    """
     if isinstance(value, str) and not value.isascii():
         try:
             value.encode()

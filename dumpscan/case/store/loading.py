@@ -1,7 +1,7 @@
-"""Findings read from a case file, many with one question.
+"""Reads findings from a case file, many with one question.
 
-A case may hold a million findings, and one finding may lie in every dump: what is read at once is limited by the number
-of places, not of findings.
+A case may hold a million findings, and one finding may lie in every dump. So the number of places limits how many
+findings are read at once.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_AT_ONCE = 500
-"""Values of one question; SQLite allows 32766."""
+"""Parameters of one question. SQLite allows 32766."""
 _MAX_SIGHTINGS_AT_ONCE = 4000
 _MAX_LOCATIONS_AT_ONCE = 2 * MOST_LOCATIONS
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A finding that is wanted.
+    """A finding to read.
 
     Attributes:
         number: Its number in the case.
-        sightings: Dumps that it lies in.
+        sightings: How many dumps it lies in.
     """
 
     number: int
@@ -53,8 +53,8 @@ class Loader:
 
     Args:
         connection: The case.
-        path: Its file.
-        secrets: Whether findings bear their key material, where it is stored.
+        path: Its file, for messages.
+        secrets: Whether findings include their key material, if the case has it.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, secrets: bool) -> None:
@@ -67,14 +67,14 @@ class Loader:
         return ask(self._connection, self._path, table, question, *values)
 
     def _ask_for(self, table: str, question: str, values: Iterable[object]) -> Iterator[Row]:
-        """Ask about many things; the question has `?*` where they belong."""
+        """Yield the rows for many values. In the question, `?*` stands for them."""
         for part in _parts(list(values)):
             yield from self._ask(table, question.replace("?*", ", ".join("?" * len(part))), *part)
 
     # --- Processes ---------------------------------------------------------------------------------------------------
 
     def processes(self, dump_id: int) -> Mapping[int, Process]:
-        """Return the processes of a dump by their numbers, in their order."""
+        """Return the processes of a dump by number, in the order of the dump."""
         if dump_id not in self._known_processes:
             environments: defaultdict[int, list[str]] = defaultdict(list)
             for row in self._ask(
@@ -95,7 +95,7 @@ class Loader:
     # --- Findings ----------------------------------------------------------------------------------------------------
 
     def paired(self, kind: str, chosen: Iterable[Chosen]) -> Iterator[Finding]:
-        """Read findings of one kind, in their order; keys and certificates name each other over the whole case."""
+        """Yield findings of one kind in the given order. Keys and certificates name each other over the whole case."""
         for found in self._read(kind, chosen):
             if kind == Certificate.kind:
                 yield from self._with_keys(found)
@@ -109,7 +109,7 @@ class Loader:
                 yield from found
 
     def keys(self, chosen: Iterable[Chosen]) -> Iterator[tuple[PrivateKey, list[Certificate]]]:
-        """Read private keys, in their order, with the certificates of each; all have their first place only."""
+        """Yield private keys in the given order, each with its certificates. All have their first place only."""
         for found in self._read(PrivateKey.kind, chosen, max_places=1):
             certificates = self.certificates((key.identity[1] for key in found), max_places=1)
             public = self._public_keys(found)
@@ -120,12 +120,12 @@ class Loader:
                     yield replace(paired, certificates=()), certificates.get(name, [])
 
     def first_places(self, kind: str, chosen: Iterable[Chosen]) -> Iterator[Finding]:
-        """Read findings of one kind, in their order, each with its first place only and without its partners."""
+        """Yield findings of one kind in the given order, each with its first place only and without its partners."""
         for found in self._read(kind, chosen, max_places=1):
             yield from found
 
     def certificates(self, key_ids: Iterable[str], *, max_places: int = MOST_LOCATIONS) -> dict[str, list[Certificate]]:
-        """Read the certificates that bear some public keys, by key id and thumbprint."""
+        """Return the certificates for some public keys, by key id; those of one key are sorted by thumbprint."""
         question = (
             "SELECT certificates.finding_id, count(*) AS sightings FROM certificates "
             "JOIN sightings ON sightings.finding_id = certificates.finding_id WHERE key_id IN (?*) "
@@ -141,7 +141,7 @@ class Loader:
         return certificates
 
     def _public_keys(self, keys: Sequence[Finding]) -> dict[str, list[Finding]]:
-        """Read the public keys that speak for private keys whose own bytes prove nothing, by key id."""
+        """Return the public keys that prove private keys whose own bytes prove nothing, by key id."""
         unproven = [key.key_id for key in keys if isinstance(key, PrivateKey) and not key.proof]
         question = (
             "SELECT keys.finding_id, count(*) AS sightings FROM keys JOIN sightings ON sightings.finding_id = "
@@ -167,7 +167,7 @@ class Loader:
     def _read(
         self, kind: str, chosen: Iterable[Chosen], *, max_places: int = MOST_LOCATIONS
     ) -> Iterator[list[Finding]]:
-        """Read findings of one kind, some at a time, in their order."""
+        """Yield findings of one kind in the given order, as many at a time as the limits allow."""
         for batch in _batches(chosen):
             seen = self._sightings(kind, batch)
             for numbers in _groups(batch, seen, max_places):
@@ -208,7 +208,7 @@ class Loader:
     def _locations(
         self, numbers: list[int], seen: Mapping[int, list[Sighting]], max_places: int
     ) -> Mapping[int, list[Location]]:
-        """Read the places of findings: the first of each, by dump and position, up to a limit."""
+        """Return the first places of each finding, by the path of the dump and the position in it, up to a limit."""
         wanted = {
             (number, sighting.dump_id): sighting for number in numbers for sighting in _first(seen[number], max_places)
         }
@@ -229,7 +229,7 @@ class Loader:
         return places
 
     def _location(self, row: Row, sighting: Sighting, *, whole: bool) -> Location:
-        """Return a place; of its process, where not the whole is wanted, the id and the name."""
+        """Return a place. Unless `whole`, its process has only its id and name."""
         process = None
         if whole and (number := row.optional(row.integer, "process_id")) is not None:
             process = self.processes(sighting.dump_id).get(number)
@@ -248,7 +248,7 @@ def _finding(row: Row, kind: str, seen: list[Sighting], places: list[Location], 
 
 
 def _batches(chosen: Iterable[Chosen]) -> Iterator[list[Chosen]]:
-    """Take so many findings at a time that there are not too many sightings."""
+    """Split findings into batches, none of which has too many sightings."""
     batch: list[Chosen] = []
     sightings = 0
     for each in chosen:
@@ -262,7 +262,7 @@ def _batches(chosen: Iterable[Chosen]) -> Iterator[list[Chosen]]:
 
 
 def _groups(batch: list[Chosen], seen: Mapping[int, list[Sighting]], max_places: int) -> Iterator[list[int]]:
-    """Take so many findings at a time that there are not too many places."""
+    """Split a batch into groups, none of which has too many places."""
     group: list[int] = []
     places = 0
     for each in batch:
@@ -277,7 +277,7 @@ def _groups(batch: list[Chosen], seen: Mapping[int, list[Sighting]], max_places:
 
 
 def _first(seen: list[Sighting], max_places: int) -> Iterator[Sighting]:
-    """Return the sightings whose places a finding shows."""
+    """Yield sightings until they have enough places."""
     places = 0
     for sighting in seen:
         if places >= max_places:

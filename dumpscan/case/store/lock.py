@@ -1,8 +1,9 @@
-"""Who writes to a case: one process at a time, known by name, and forgotten by the system when it dies.
+"""The lock that lets one process at a time write to a case.
 
-The lock is the operating system's, on a file beside the case file: SQLite's own locks lie on the case file itself, and
-closing any descriptor of that would drop them. The file's text only says who holds it. Its name is derived from the
-case's name without links, so that two names of one case have one lock.
+The operating system locks a file beside the case file, and unlocks it when the process ends, however it ends. SQLite's
+own locks are on the case file itself, and closing any descriptor of that file would drop them. The text of the lock
+file only says who holds the lock. Its name follows from the case's path without links, so that two names of one case
+share one lock.
 """
 
 from __future__ import annotations
@@ -29,24 +30,24 @@ if TYPE_CHECKING:
 
 ENDING = ".dumpscan-lock"
 _PURPOSE = "dumpscan is writing to the case beside this file"
-"""How the text of a lock begins to say what it is: nothing else is overwritten or deleted."""
+"""Marks the text of a lock file. A file with any other text is neither overwritten nor deleted."""
 _MAX_TEXT = 4096
 _LOCKED_BYTE = 1 << 30
-"""Windows keeps others from reading what is locked, so a byte far behind the text is."""
+"""The byte that is locked on Windows, where nobody else can read locked bytes: it lies far behind the text."""
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class CaseLock:
-    """Held from its making to its release, or to the process's death.
+    """A lock, held from its creation until it is released or the process ends.
 
     Args:
         case: The case file, by the name that `database.resolve` returns.
 
     Attributes:
-        path: The lock's file.
+        path: The lock file.
 
     Raises:
-        CaseError: Somebody else holds it, it cannot be made, or its file is not a lock.
+        CaseError: Another process holds the lock, the file cannot be created, or it is not a lock file.
     """
 
     def __init__(self, case: Path) -> None:
@@ -66,13 +67,13 @@ class CaseLock:
             except BaseException:
                 os.close(self._descriptor)
                 raise
-            os.close(self._descriptor)  # its holder removed it just now
+            os.close(self._descriptor)  # its last holder has just removed it
 
     def _take(self, case: Path) -> None:
         """Lock the file.
 
         Raises:
-            CaseError: Somebody else has locked it, or it is not a lock's.
+            CaseError: Another process has locked it, or it is not a lock file.
         """
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
@@ -87,14 +88,14 @@ class CaseLock:
             raise CaseError(f"{case}: cannot be locked: {self.path}: is not a lock, and is left as it is")
 
     def _is_there(self) -> bool:
-        """Whether the file that is locked is the one that others will try to lock."""
+        """Return whether the locked file is the one that others would lock."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
         except OSError:
             return False
 
     def _sign(self) -> bytes:
-        """Write who holds the lock."""
+        """Write who holds the lock, and return that text."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
         text = json.dumps({"purpose": _PURPOSE, "pid": os.getpid(), "host": socket.gethostname(), "since": since})
         os.ftruncate(self._descriptor, 0)
@@ -103,9 +104,9 @@ class CaseLock:
         return text.encode()
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         if self._is_there() and _text(self._descriptor) == self._text:
-            with contextlib.suppress(OSError):  # Windows removes no file that is open; there it stays
+            with contextlib.suppress(OSError):  # Windows does not remove open files; it remains there
                 self.path.unlink()
         os.close(self._descriptor)
 
@@ -133,7 +134,7 @@ def _is_lock(text: bytes) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """Say who holds the lock, in the holder's own words."""
+    """Return what the lock file says about the holder."""
     try:
         said: Mapping[str, object] = json.loads(_text(descriptor))
         return f"process {int(str(said['pid']))} on {said['host']}, since {said['since']}"

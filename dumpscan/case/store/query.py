@@ -1,7 +1,7 @@
-"""Questions in SQL to a case file: they change nothing, reach nothing else, see no key material, and end.
+"""Answers questions in SQL to a case file. They change nothing, see nothing else and no key material, and end.
 
-A process of its own answers, and is killed when its time is over. SQLite looks at the clock only between the steps of
-its machine, and one step can take hours: `instr` of 16 MB in 16 MB, for example.
+A process of its own answers the question, and is killed when its time is over. SQLite can be interrupted only between
+two steps of its virtual machine, and one step can take hours: `instr` of 8 MB in 16 MB, for example.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
 
 _SECRET = "secrets"  # noqa: S105 - a table's name
 _RAW_PAGES = frozenset({"sqlite_dbpage", "dbstat"})
-"""Tables, where SQLite has them, that show the file's pages, with key material in them."""
+"""Tables of some builds of SQLite that show the pages of the file, with the key material in them."""
 _PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"})
 _ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 _NOT_CALLED = frozenset({"load_extension", "writefile", "readfile", "edit", "zeroblob", "randomblob"})
-"""Functions that reach outside, where they exist at all, or make memory of nothing."""
+"""Functions that access other files, where they exist, or that allocate memory of any size."""
 MAX_SECONDS = 86_400.0
 MAX_ANSWER_BYTES = 64 << 20
 _VALUE_BYTES = 64
-"""What a value takes beside its text or bytes, in about."""
+"""Memory that a value takes beside its text or bytes, roughly."""
 _MAX_HEAP_BYTES = 1 << 30
-"""Memory that SQLite may use: nothing is put on the disk."""
+"""Memory that SQLite may use. It may not use temporary files instead."""
 _GRACE_SECONDS = 2.0
-"""Time after which the process that answers ends by itself, if nobody is left to kill it."""
+"""How much later the process that answers ends by itself, if this process is gone and cannot kill it."""
 _PROGRAM = f"import sys; sys.path.append(sys.argv[1]); from {__name__} import main; main()"
 _ROOT = str(Path(__file__).parents[3])
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer to a question.
+    """The answer to a question.
 
     Attributes:
-        columns: Their names, each once: a second `id` is `id_2`.
-        rows: Values, as SQLite has them.
-        cut: Whether there is more than was asked for, or than is good.
+        columns: The names of the columns, each once: a second `id` is `id_2`.
+        rows: The values of each row, as SQLite returns them.
+        cut: Whether there are more rows than were asked for, or than `MAX_ANSWER_BYTES` allows.
     """
 
     columns: tuple[str, ...]
@@ -60,20 +60,20 @@ class Answer:
 
 
 def query(path: Path, sql: str, *, most_rows: int = 10_000, seconds: float = 60.0) -> Answer:
-    """Ask a case file in SQL.
+    """Ask a case file a question in SQL.
 
     Args:
         path: The case file.
-        sql: One statement that reads.
-        most_rows: Rows to hand back at most.
-        seconds: Time that it may take, up to a day.
+        sql: One statement that only reads.
+        most_rows: How many rows to return at most.
+        seconds: How long it may take, up to a day.
 
     Raises:
-        CaseError: It is no case file, or the question cannot be answered, is not allowed, or takes too long.
+        CaseError: It is not a case file, or the question cannot be answered, is not allowed, or takes too long.
     """
     seconds = min(MAX_SECONDS, seconds)
     request = json.dumps({"path": os.fspath(path), "sql": sql, "most_rows": most_rows, "seconds": seconds})
-    # Isolated, so that nothing in the current directory is taken for a module: it may hold evidence.
+    # Isolated, so that no module is imported from the current directory, which may hold evidence.
     command = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT]
     pipe = subprocess.PIPE
     with subprocess.Popen(  # noqa: S603 - our own program
@@ -81,7 +81,7 @@ def query(path: Path, sql: str, *, most_rows: int = 10_000, seconds: float = 60.
     ) as process:
         try:
             if process.stdout is not None:
-                process.stdout.read(1)  # it is ready: the time to start is not the question's
+                process.stdout.read(1)  # sent when it is ready: the time limit begins then
             output, _ = process.communicate(request.encode(), timeout=seconds)
         except subprocess.TimeoutExpired as error:
             process.kill()
@@ -98,7 +98,7 @@ def query(path: Path, sql: str, *, most_rows: int = 10_000, seconds: float = 60.
 
 
 def main() -> None:
-    """Answer the question on standard input; this is what the process of `query` does."""
+    """Answer the question on standard input. This is the program of the process that answers."""
     sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
     request = json.load(sys.stdin)
@@ -162,7 +162,7 @@ def _authorise(action: int, first: str | None, second: str | None, _database: st
 
 
 def _decoded(data: bytes) -> str:
-    """Return text; a question may call anything text."""
+    """Return text, whatever the bytes are: a question may cast any bytes to text."""
     try:
         return data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""A case file, read: its dumps, what was found over all of them, and what is worst."""
+"""Reads a case file: its dumps, what was found in them, and which keys are exposed most."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _BY_THUMBPRINT = "(SELECT thumbprint FROM certificates WHERE finding_id = findin
 
 
 class Case:
-    """A case file at one moment: what a run adds meanwhile is not seen.
+    """A case file as it was when it was opened; what is added later is not seen.
 
     Attributes:
         path: The file.
-        schema_version: Of its tables.
-        created: When the case was begun, UTC.
+        schema_version: The version of its tables.
+        created: When the case was created, UTC.
 
     Raises:
-        CaseError: It is no case file, or damaged; so do all methods that find damage.
+        CaseError: It is not a case file, or it is damaged. All methods raise it if they find damage.
     """
 
     def __init__(self, path: Path | str, *, secrets: bool = False) -> None:
@@ -68,7 +68,7 @@ class Case:
 
         Args:
             path: The file.
-            secrets: Whether findings bear their key material, where it is stored.
+            secrets: Whether findings include their key material, if the case has it.
 
         Raises:
             CaseError: As for the class.
@@ -93,15 +93,15 @@ class Case:
     # --- Dumps -------------------------------------------------------------------------------------------------------
 
     def dumps(self, *, processes: bool = True) -> list[DumpRecord]:
-        """Return all files that were looked at, by path.
+        """Return all input files, sorted by path.
 
         Args:
-            processes: Whether their processes are wanted.
+            processes: Whether to read their processes.
         """
         return [self._dump(row, processes=processes) for row in self._ask("dumps", "SELECT * FROM dumps ORDER BY path")]
 
     def dump(self, path: str) -> DumpRecord | None:
-        """Return what is known of one file; None if it is not in the case."""
+        """Return the input file with this path; None if it is not in the case."""
         found = self._ask("dumps", "SELECT * FROM dumps WHERE path = CAST(? AS TEXT)", stored_text(path))
         return self._dump(found[0]) if found else None
 
@@ -111,15 +111,15 @@ class Case:
     # --- Findings ----------------------------------------------------------------------------------------------------
 
     def findings(self, kind: str | None = None, *, dump: str | None = None) -> Iterator[Finding]:
-        """Return what was found, each object once, with all its places (the first of very many) over all dumps.
+        """Yield the findings of the case: each object once, with its places in all dumps.
 
-        Keys and certificates name each other over the whole case. Key material is there only if the case was opened
-        with `secrets` and holds it. The order is that of the kinds in `dumpscan.case.store.rows.KINDS`, and by first
-        place in each; it does not depend on the order in which dumps were read.
+        Keys and certificates name each other over the whole case. The order is that of the kinds in
+        `dumpscan.case.store.rows.KINDS`, and of the first places within a kind; it does not depend on the order in
+        which dumps were read.
 
         Args:
             kind: Only this kind.
-            dump: Only what lies in the dump of this path, with all its places.
+            dump: Only findings that lie in the dump with this path; they have their places in other dumps too.
         """
         condition = "findings.kind = ?"
         values: tuple[object, ...] = ()
@@ -133,7 +133,7 @@ class Case:
             yield from self._loader.paired(each, self._chosen(condition, _BY_PLACE, each, *values))
 
     def keyed(self, prefix: str) -> list[Finding]:
-        """Return the keys and certificates whose key id begins so."""
+        """Return the keys and certificates whose key id begins with a prefix."""
         found: list[Finding] = []
         for kind in sorted(KINDS, reverse=True):
             if "key_id" in KINDS[kind].own.columns:
@@ -144,7 +144,7 @@ class Case:
         return found
 
     def certificates(self, prefix: str) -> list[Finding]:
-        """Return the certificates whose thumbprint or SHA-256 begins so, with the keys that open them."""
+        """Return the certificates whose thumbprint or SHA-256 begins with a prefix, and then their keys."""
         condition = (
             "findings.kind = ? AND (identity >= ? AND identity < ? OR findings.id IN "
             "(SELECT finding_id FROM certificates WHERE thumbprint >= ? AND thumbprint < ?))"
@@ -155,7 +155,7 @@ class Case:
         return named + [finding for key_id in ids for finding in self.keyed(key_id) if finding.kind != Certificate.kind]
 
     def identities(self, dumps: Iterable[str]) -> set[tuple[str, str]]:
-        """Return the identities (`Finding.identity`) of all that lies in some dumps."""
+        """Return the identities (`Finding.identity`) of the findings in some dumps."""
         wanted = set(dumps)
         rows = self._ask("dumps", "SELECT id, path FROM dumps")
         ids = {row.integer("id") for row in rows if row.text("path") in wanted}
@@ -174,9 +174,9 @@ class Case:
     # --- What is worst -----------------------------------------------------------------------------------------------
 
     def first_places(self, kind: str) -> Iterator[tuple[Finding, int]]:
-        """Return what was found of one kind as `findings` has it, but in short, and in how many dumps each lies.
+        """Yield the findings of one kind in the order of `findings`, but in short, and how many dumps each lies in.
 
-        Each has its first place only, with the id and the name of its process, and names no keys or certificates.
+        Each has its first place only, of that place's process the id and the name, and names no keys or certificates.
         """
         chosen = list(self._chosen("findings.kind = ?", _BY_PLACE, kind))
         found = self._loader.first_places(kind, chosen)
@@ -197,7 +197,11 @@ class Case:
         return sorted(exposed, key=lambda each: (each.severity, -each.dump_count))
 
     def summary(self, now: datetime | None = None) -> CaseSummary:
-        """Return the case in numbers."""
+        """Return the case in numbers.
+
+        Args:
+            now: The moment by which certificates are judged; by default, the present.
+        """
         moment = stored((now or datetime.now(UTC)).replace(microsecond=0))
         rows = self._ask("dumps", "SELECT status, count(*) AS count FROM dumps GROUP BY status")
         statuses = {row.choice("status", Status): row.number("count") for row in rows}
@@ -247,12 +251,12 @@ FROM (
 
 
 def _between(prefix: str) -> tuple[str, str]:
-    """Return the bounds of what begins so, in hex."""
+    """Return the bounds of the hex strings that begin with a prefix: from the first, up to the second."""
     return prefix, f"{prefix}~"
 
 
 def _exposure(key: PrivateKey, certificates: list[Certificate], now: datetime) -> Exposure:
-    """Say how bad it is that a key with such certificates lay in memory."""
+    """Return how severe it is that a key with these certificates lay in memory."""
     if any(certificate.validity(now) is Validity.VALID for certificate in certificates):
         return Exposure.LIVE
     if certificates:

@@ -1,6 +1,7 @@
-"""Files, processes, findings and places as rows of a case file, and back. Nothing is lost but key material.
+"""Converts input files, processes, findings and their places to rows of a case file, and back.
 
-Columns bear the names of the fields that they keep, so a new kind of finding is one line in `KINDS` beside its table.
+Columns have the names of the fields that they hold, and `details` holds fields without a column. So a new field needs
+nothing here, and a new kind of finding needs a line in `KINDS`. Only key material may be left out.
 """
 
 from __future__ import annotations
@@ -43,16 +44,14 @@ Columns = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a kind of finding is kept.
-
-    A field of it is kept in the column of its name, if its table has one, and in the table's `details` otherwise.
+    """How a kind of finding is stored.
 
     Attributes:
         finding: The kind.
         table: Its table.
-        secret: The field with key material, which `secrets` keeps; empty if there is none.
-        derived: Fields that follow from the rest of the case.
-        of_copies: Lists to which each copy adds; `sightings` keeps those of the copies in one dump.
+        secret: The field with key material, which is stored in `secrets`; empty if there is none.
+        derived: Fields that are not stored, because they follow from the rest of the case.
+        of_copies: Lists to which each copy of the object may add; `sightings` has those of the copies in one dump.
     """
 
     finding: type[Finding]
@@ -63,13 +62,13 @@ class Kind:
 
     @property
     def own(self) -> Fields:
-        """Its own fields, which its table keeps."""
+        """The fields that its table holds."""
         others = self.derived | self.of_copies | {self.secret} | {field.name for field in fields(Finding)}
         return _fields_of(self.finding, self.table, others)
 
 
 class Fields(NamedTuple):
-    """The fields of a dataclass, by how a table keeps them.
+    """The fields of a dataclass, by how a table holds them.
 
     Attributes:
         columns: Those with a column.
@@ -103,7 +102,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(EncryptedContainer, "containers", "data"),
     )
 }
-"""All kinds of finding, in the order in which a case hands them out."""
+"""All kinds of finding, in the order in which a case yields them."""
 
 _READERS: Mapping[Any, str] = {
     str: "text",
@@ -116,7 +115,7 @@ _READERS: Mapping[Any, str] = {
 }
 """The method of `Row` that reads a type."""
 _FORMS: Mapping[str, str] = {"key_id": "digest", "thumbprint": "thumbprint"}
-"""The method of `Row` that reads a column whose form its type does not say."""
+"""The method of `Row` that reads a column whose values have a form that their type does not tell."""
 
 
 class _Reader(NamedTuple):
@@ -151,7 +150,7 @@ def _readers(cls: type[DataclassInstance]) -> Mapping[str, _Reader]:
 def _read(row: Row, cls: type[DataclassInstance], names: Iterable[str]) -> dict[str, Any]:
     """Return fields of a dataclass by name.
 
-    Those that the row does not have are left out, for it may be of an older version, unless there must be a value.
+    Fields without a column are left out if they have a default: the case file may be of an older version.
     """
     readers = _readers(cls)
     values = {}
@@ -165,7 +164,7 @@ def _read(row: Row, cls: type[DataclassInstance], names: Iterable[str]) -> dict[
 
 
 def _details(source: DataclassInstance, names: Collection[str]) -> str:
-    """Return fields as a JSON object, but for those that have their default."""
+    """Return fields as a JSON object. Fields that have their default value are left out."""
     if not names:
         return "{}"
     defaults = {field.name: field.default for field in fields(source)}
@@ -175,7 +174,7 @@ def _details(source: DataclassInstance, names: Collection[str]) -> str:
 
 
 def _read_details(row: Row, cls: type[DataclassInstance], names: Collection[str]) -> dict[str, Any]:
-    """Undo `_details`; case files of version 1 have none."""
+    """Return the fields that `_details` stored. Case files of version 1 have none."""
     if not names or "details" not in row:
         return {}
     details = row.nested("details")
@@ -186,7 +185,7 @@ def _read_details(row: Row, cls: type[DataclassInstance], names: Collection[str]
 
 
 def dump_of(row: Row, processes: tuple[Process, ...]) -> DumpRecord:
-    """Return a file as its row in `dumps` describes it."""
+    """Return an input file from its row in `dumps`."""
     return DumpRecord(
         path=row.text("path"),
         size=row.optional(row.number, "size"),
@@ -210,7 +209,7 @@ def dump_row(record: DumpRecord) -> Columns:
 
 
 def missing_symbols_of(row: Row) -> MissingSymbols:
-    """Return a symbol table that was missing, as its row in `missing_symbols` describes it."""
+    """Return a missing symbol table from its row in `missing_symbols`."""
     return MissingSymbols(**_read(row, MissingSymbols, _SYMBOLS_COLUMNS))
 
 
@@ -219,14 +218,14 @@ _APART = frozenset({"environment"})
 
 
 def process_row(process: Process) -> Columns:
-    """Return a row of `processes`, without its dump and its environment."""
+    """Return a process's row in `processes`, without the columns that say which dump it is of."""
     kept = _fields_of(Process, "processes", _APART)
     row: Columns = {name: stored(getattr(process, name)) for name in kept.columns}
     return {**row, "details": _details(process, kept.details)}
 
 
 def process_of(row: Row, environment: tuple[str, ...]) -> Process:
-    """Undo `process_row`."""
+    """Return a process from its row in `processes`."""
     kept = _fields_of(Process, "processes", _APART)
     return Process(
         environment=environment,
@@ -239,7 +238,7 @@ def process_of(row: Row, environment: tuple[str, ...]) -> Process:
 
 
 def location_row(location: Location) -> Columns:
-    """Return a row of `locations`, without what it belongs to."""
+    """Return a place's row in `locations`, without the columns that say which finding, dump and process it is of."""
     process, region = location.process, location.region
     return {
         "virtual_address": stored_address(location.virtual_address),
@@ -261,12 +260,12 @@ def location_row(location: Location) -> Columns:
 
 
 def location_of(row: Row, file: str, process: Process | None) -> Location:
-    """Undo `location_row`.
+    """Return a place from its row in `locations`.
 
     Args:
         row: The row.
-        file: Path of its dump.
-        process: The process that it belongs to, if that is one of the dump's.
+        file: The path of the dump.
+        process: The process that the row refers to; None if it refers to none.
     """
     if process is None:
         pid, name = row.optional(row.number, "pid"), row.optional(row.text, "process_name")
@@ -290,7 +289,7 @@ def location_of(row: Row, file: str, process: Process | None) -> Location:
 
 
 def _other_fields_of_location() -> tuple[str, ...]:
-    """Return the fields of a place that have no column, nor columns of another name."""
+    """Return the fields of a place that `details` holds."""
     return _fields_of(Location, "locations", frozenset({"file", "region", "process"})).details
 
 
@@ -305,7 +304,7 @@ def _key_object_of(row: Row) -> KeyObject:
 
 
 def finding_row(finding: Finding) -> Columns:
-    """Return a row of the table of the finding's kind, without its number."""
+    """Return a finding's row in the table of its kind, without the number of the finding."""
     kind = KINDS[finding.kind]
     row: Columns = {name: stored(getattr(finding, name)) for name in kind.own.columns}
     row["details"] = _details(finding, kind.own.details)
@@ -313,7 +312,7 @@ def finding_row(finding: Finding) -> Columns:
 
 
 def sighting_row(finding: Finding) -> Columns:
-    """Return a row of `sightings`, without its finding and its dump."""
+    """Return a finding's row in `sightings`, without the columns that say which finding and dump it is of."""
     return {
         "location_count": finding.place_count,
         "sha256": finding.sha256,
@@ -325,15 +324,15 @@ def sighting_row(finding: Finding) -> Columns:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """That a finding lies in a dump.
+    """A finding in one dump.
 
     Attributes:
-        dump_id: Number of the dump.
-        path: Its path.
+        dump_id: The number of the dump.
+        path: The path of the dump.
         sha256: As in the finding.
         size: As in the finding.
         location_count: As in the finding.
-        of_copies: The lists to which the copies in the dump add, by field.
+        of_copies: What the copies in this dump add to the lists, by field.
     """
 
     dump_id: int
@@ -345,12 +344,12 @@ class Sighting:
 
     @property
     def kept(self) -> int:
-        """Places that the case has of it."""
+        """How many places of it the case has."""
         return min(self.location_count, MOST_LOCATIONS)
 
 
 def sighting_of(row: Row, kind: Kind) -> Sighting:
-    """Undo `sighting_row`; the row has the dump's path, too."""
+    """Return a sighting from its row in `sightings`, joined with the path of the dump."""
     proof = {"proof": row.texts("proof")} if "proof" in kind.of_copies else {}
     return Sighting(
         dump_id=row.integer("dump_id"),
@@ -365,14 +364,14 @@ def sighting_of(row: Row, kind: Kind) -> Sighting:
 def finding_of(
     row: Row, kind: Kind, seen: Sequence[Sighting], places: tuple[Location, ...], secret: bytes = b""
 ) -> Finding:
-    """Undo `finding_row`.
+    """Return a finding from its row in the table of its kind.
 
     Args:
         row: The row.
         kind: The finding's kind.
-        seen: The dumps that it lies in, by path.
+        seen: The finding in each dump, sorted by path; at least one.
         places: Its places.
-        secret: Its key material, empty where that is not stored.
+        secret: Its key material; empty if it is not stored.
     """
     given = {**_read(row, kind.finding, kind.own.columns), **_read_details(row, kind.finding, kind.own.details)}
     for name in kind.of_copies:

@@ -229,17 +229,17 @@ ALTER TABLE keys ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE containers ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE sightings ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
 
--- Version 1 told these only in sentences; what it says of them is read once more.
+-- In version 1, only the text of problems tells what is typed now. Such files are read once more.
 UPDATE dumps SET opened = 0 WHERE status = 'unreadable' AND problems LIKE '%cannot be opened%';
 UPDATE dumps SET status = 'pending' WHERE format LIKE 'kernel%' AND problems LIKE '%symbol table of its kernel%';
 """
 
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
-"""Scripts that bring a case file from each version of its schema to the next; version 0 is an empty database."""
+"""The scripts that convert a case file from one version of its schema to the next. Version 0 is an empty database."""
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Bring a case file to the newest version of its schema, all of it or nothing.
+    """Convert a case file to the newest version of its schema, in one transaction.
 
     Args:
         connection: In autocommit mode, free to write.
@@ -247,7 +247,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         migrations: The scripts.
 
     Raises:
-        CaseError: It is another program's database, or was made by a newer dumpscan.
+        CaseError: It is a database of another program, or was made by a newer dumpscan.
     """
     if check_version(connection, path, migrations) == len(migrations):
         return
@@ -270,7 +270,7 @@ def _run(connection: sqlite3.Connection, scripts: Iterable[str]) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Split a script where SQLite itself sees a statement's end: not at a semicolon in a string or in a trigger."""
+    """Yield the statements of a script. SQLite says where one ends: not at a semicolon in a string or in a trigger."""
     statement = ""
     for part in script.split(";")[:-1]:
         statement += f"{part};"
@@ -280,7 +280,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> int:
-    """Return the version of a case file's schema; 0 for a database in which there is nothing.
+    """Return the version of a case file's schema; 0 for an empty database.
 
     Raises:
         CaseError: As for `migrate`.
@@ -310,10 +310,10 @@ def columns(table: str) -> frozenset[str]:
 
 
 def check_structure(connection: sqlite3.Connection, path: Path) -> None:
-    """Make sure that a case file is what dumpscan makes, so that to read it takes no more time than its size warrants.
+    """Check that a case file has the tables that dumpscan makes, and that SQLite finds no damage in it.
 
-    A table may have been replaced by a view without an end, a trigger may have been added, pages may be linked in a
-    circle. Tables, views and indexes that a user has added are left alone.
+    Otherwise a table could be a view without an end, pages could form a cycle, and reading would never stop. Tables,
+    views and indexes that a user has added do no harm.
 
     Args:
         connection: Open for reading, at a version that `check_version` accepts.
@@ -345,6 +345,6 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _objects(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
-    """Return the type and the SQL of each table, index and view, but for the space in it."""
+    """Return the type and the SQL of each table, index and view, with white space normalized."""
     rows = connection.execute("SELECT name, type, sql FROM sqlite_master WHERE type <> 'trigger' AND sql IS NOT NULL")
     return {str(name): (str(kind), " ".join(str(sql).split())) for name, kind, sql in rows}

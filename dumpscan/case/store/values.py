@@ -1,7 +1,7 @@
-"""Values as a case file keeps them, and back: each is checked once, when it is read, and has its type from then on.
+"""Converts values to what a case file stores, and back. A value is checked once, when it is read.
 
-A case file may be damaged, or may come from somebody who wants to do harm. SQLite lets every column hold anything, so
-nothing that is read is taken for what it should be.
+A case file may be damaged, or made to do harm, and SQLite lets every column hold any value. So nothing that is read is
+used before its type and its form have been checked.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     Choice = TypeVar("Choice", bound=StrEnum)
 
 Value = str | int | float | bytes | None
-"""What SQLite hands out."""
+"""A value as SQLite returns it."""
 Setting = bool | int | str | list[str] | None
 T = TypeVar("T")
 
 MAX_NUMBER_BITS = 4096
-"""Of a number that an input chose. Python refuses to write integers of more than 4300 digits in decimal."""
+"""Bits of the largest number. Python refuses to write integers of more than 4300 decimal digits."""
 _MAX_INTEGER = (1 << 63) - 1
 _INTEGER_BITS = 64
 _ADDRESS_DIGITS = 16
@@ -41,12 +41,13 @@ _NO_OFFSET = timedelta(0)
 
 
 def stored(value: object) -> object:
-    """Return a field of a finding or a process as its column keeps it.
+    """Return a field's value as its column stores it.
 
-    Times are text that sorts as times do. Numbers too large for SQLite are text in hex. Tuples and mappings are JSON.
+    Times are text that sorts chronologically. Numbers too large for SQLite are text in hex. Tuples and mappings are
+    JSON.
 
     Raises:
-        ValueError: It is a number that `Row.number` would refuse.
+        ValueError: The value is a number that `Row.number` would refuse.
     """
     match value:
         case str():
@@ -65,12 +66,12 @@ def stored(value: object) -> object:
 
 
 def detail(value: object) -> object:
-    """Return a field as a JSON object keeps it."""
+    """Return a field's value as the JSON object `details` stores it."""
     return value if isinstance(value, tuple) else stored(value)
 
 
 def stored_address(value: int | None) -> str | None:
-    """Return an address as text of fixed width, which sorts and compares as addresses do."""
+    """Return an address as text of fixed width, which sorts and compares as numbers do."""
     return None if value is None else f"{value:#0{_ADDRESS_DIGITS + 2}x}"
 
 
@@ -78,13 +79,13 @@ def stored_address(value: int | None) -> str | None:
 
 
 class Row(dict[str, object]):
-    """A row of an answer, or an object within JSON: values by column, each of which is checked when it is asked for.
+    """The values of a row by column, or those of a JSON object by name. The methods check and convert them.
 
-    Every method takes the name of a column and raises `CaseError` if the value is of another kind.
+    Every method takes the name of a column, and raises `CaseError` if its value is not of the expected type and form.
 
     Args:
         values: The values by column.
-        where: What the row belongs to, for messages: the case file and, after a colon, the table.
+        where: The case file and the table, for messages.
     """
 
     __slots__ = ("_where",)
@@ -97,7 +98,7 @@ class Row(dict[str, object]):
         self.refuse(column, "a value")
 
     def optional(self, read: Callable[[str], T], column: str) -> T | None:
-        """Return None for NULL, and what `read` returns for anything else."""
+        """Return None for NULL, and otherwise what `read` returns for the column."""
         return None if self[column] is None else read(column)
 
     def text(self, column: str) -> str:
@@ -118,7 +119,7 @@ class Row(dict[str, object]):
         return self.refuse(column, "an integer of 64 bits")
 
     def number(self, column: str) -> int:
-        """Return an integer from 0 that an input chose: large ones are kept as text in hex."""
+        """Return an integer from 0. Large ones are stored as text in hex."""
         value = self[column]
         if type(value) is int and value >= 0 and value.bit_length() <= MAX_NUMBER_BITS:
             return value
@@ -210,7 +211,7 @@ class Row(dict[str, object]):
         return self.refuse(column, "a JSON object of settings")
 
     def json(self, column: str) -> object:
-        """Return what JSON says; in an object, the value itself."""
+        """Return a value parsed from JSON; within a JSON object, the value itself."""
         value = self[column]
         if not isinstance(value, str):
             return value
@@ -220,7 +221,7 @@ class Row(dict[str, object]):
             return self.refuse(column, "JSON")
 
     def refuse(self, column: str, expected: str) -> NoReturn:
-        """Say that a value is not what it should be; the value itself is not shown.
+        """Report that a value is not what it should be. The message does not contain the value.
 
         Raises:
             CaseError: Always.

@@ -1,4 +1,4 @@
-"""A case file, written: by one process at a time, one transaction for each dump."""
+"""Writes a case file: one process at a time, one transaction for each dump."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class DumpResult:
 
     Attributes:
         record: The file.
-        findings: What was found in it; their places' `file` is the record's `path`.
-        modified_ns: When it was last changed, in nanoseconds since 1970, as exactly as the system says.
-        tag: What else tells one state of it from another: an entity tag, on servers that have them.
-        opened: Whether the system let it be opened.
-        missing_symbols: Symbol tables without which its processes are not known.
+        findings: What was found in it; `Location.file` of their places is the record's `path`.
+        modified_ns: When it was last changed, in nanoseconds since 1970, as precisely as the system records it.
+        tag: What else distinguishes its states: the entity tag, on servers that have one.
+        opened: Whether the system allowed it to be opened.
+        missing_symbols: The symbol tables without which its processes are not known.
     """
 
     record: DumpRecord
@@ -48,9 +48,9 @@ class DumpResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDump:
-    """A file that is in the case already: what it was when it was read, and how it was read.
+    """A file that is in the case: its state when it was read, and how it was read.
 
-    Attributes are those of `DumpRecord` and `DumpResult`.
+    The attributes are those of `DumpRecord` and `DumpResult`.
     """
 
     size: int | None
@@ -70,7 +70,7 @@ class CaseWriter:
         path: The file.
 
     Raises:
-        CaseError: It is no case file, cannot be written, or somebody else is writing to it.
+        CaseError: It is not a case file, cannot be written, or another process is writing to it.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -90,7 +90,7 @@ class CaseWriter:
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Open a case file, or begin one.
+        """Open a case file; create it if it does not exist.
 
         Raises:
             CaseError: As for the class.
@@ -112,7 +112,7 @@ class CaseWriter:
 
     @property
     def own_files(self) -> frozenset[str]:
-        """Absolute paths, without links, of the files that the case itself consists of."""
+        """The absolute paths, without links, of the files that make up the case."""
         return own_files(self._file) | {str(self._lock.path)}
 
     def known(self) -> dict[str, KnownDump]:
@@ -143,10 +143,10 @@ class CaseWriter:
         return ask(self._connection, self.path, table, question)
 
     def add(self, result: DumpResult) -> None:
-        """Add a file, in place of what is known of its path: all of it or nothing.
+        """Add a file, and remove what the case has under its path. Either all of it is written, or nothing.
 
         Raises:
-            CaseError: It cannot be written (the disk is full, say).
+            CaseError: It cannot be written, e.g. because the disk is full.
         """
         self._execute("BEGIN IMMEDIATE")
         try:
@@ -217,7 +217,7 @@ class CaseWriter:
 
 
 class _ProcessNumbers:
-    """The rows of a dump's processes. Ids are given out again when a process has ended, so time and name count too."""
+    """The rows of a dump's processes, by process id and start time or name: systems reuse the ids."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[int | None, object], int] = {}

@@ -1,4 +1,4 @@
-"""Whether a file that is in the case must be read again: it has changed, or more could be learnt of it now."""
+"""Decides whether a file in the case is read again: because it has changed, or because more can be learnt of it now."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from dumpscan.case.triage.task import ReadSettings
 
 _MORE = ("aes", "aes_unaligned", "hash", "store_keys")
-"""Settings that add to what is known of a dump, and never take from it."""
+"""Settings that only ever add to what is learnt of a dump."""
 
 
 class Rereading:
-    """Decides which files are read again in one run.
+    """Decides which files one run reads again.
 
     Args:
         settings: How files are read in this run.
@@ -45,7 +45,7 @@ class Rereading:
             return True
         if each.unusable is not None or before.status is Status.OTHER:
             return False
-        if not before.opened:  # a permission that was granted since changes neither size nor time
+        if not before.opened:  # a new permission changes neither size nor time
             return is_url(each.path) or os.access(each.path, os.R_OK)
         if before.status is Status.UNREADABLE:
             return False
@@ -57,7 +57,7 @@ class Rereading:
         return any(map(self._may_be_there, before.missing_symbols))
 
     def _may_be_there(self, missing: MissingSymbols) -> bool:
-        """Return whether a symbol table is there now, or may be fetched."""
+        """Return whether a symbol table is on this machine now, or may be downloaded."""
         table = self._table(missing.pdb, missing.guid, missing.age)
         if table is None:
             return not self._settings.offline

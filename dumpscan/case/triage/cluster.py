@@ -1,7 +1,7 @@
-"""Who does the work elsewhere: the workers of a Dask cluster, near the data. The unit of work is the same.
+"""Reads files on a Dask cluster, near the data. The unit of work is the same as on this machine.
 
-Workers must have this version of dumpscan, and see the files by the names that the coordinator gives them: shared
-directories, or URLs.
+The workers must have this version of dumpscan, and must see the files under the names that the coordinator uses: in
+shared directories, or by URLs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _GONE = "the scheduler is gone; what was finished is in the case"
 
 
 class Cluster:
-    """Reads files on a Dask cluster. What a worker that dies was reading is read again by another.
+    """Reads files on a Dask cluster. If a worker dies, another reads its file.
 
     Args:
         scheduler: Address of its scheduler, e.g. `tcp://scheduler:8786`.
@@ -51,12 +51,12 @@ class Cluster:
     def results(
         self,
         tasks: Sequence[Task],
-        advance: Callable[[int], None],  # noqa: ARG002 - bytes within a file are not told from afar
+        advance: Callable[[int], None],  # noqa: ARG002 - workers report files, not bytes
     ) -> Generator[DumpResult | None]:
         """Read files (see `Workers`).
 
         Raises:
-            CaseError: The scheduler cannot be reached any more, or its workers cannot do the work.
+            CaseError: The scheduler cannot be reached any more, or its workers cannot run dumpscan.
         """
         client = self._client()
         try:

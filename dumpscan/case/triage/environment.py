@@ -1,7 +1,7 @@
-"""What a case keeps of processes' environment variables: people pass passwords in them.
+"""Masks or removes environment variables, in which people pass passwords to programs.
 
-Masking is a matter of names and looks, so it hides too much rather than too little, and still proves nothing: only
-leaving environments out does.
+Masking goes by names and patterns. It hides too much rather than too little, and can still miss a credential; only
+leaving environments out is certain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Environment(StrEnum):
-    """What becomes of environment variables."""
+    """What a case does with environment variables."""
 
     KEPT = "kept"
     MASKED = "masked"
@@ -28,10 +28,10 @@ class Environment(StrEnum):
 
     @classmethod
     def chosen(cls, *, keep: bool, mask: bool) -> Environment:
-        """Return what is meant by two options that may contradict each other.
+        """Return the choice that two options express.
 
         Raises:
-            UsageError: There is something to mask, and nothing to keep.
+            UsageError: The options contradict each other.
         """
         if mask and not keep:
             raise UsageError("--mask-environment masks what --no-environment leaves out: give one of them")
@@ -46,7 +46,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _DIRECTORIES = frozenset({"PWD", "OLDPWD"})
-"""Shells keep the working directory under a name that would be a password's elsewhere."""
+"""Variables of shells with the working directory, in spite of their names."""
 _IN_URL = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)(?=@)")
 """`scheme://user:password@host` (RFC 3986, 3.2.1)."""
 _IN_PAIRS = re.compile(
@@ -59,11 +59,12 @@ _IN_HEADERS = re.compile(r"\b((?:Basic|Bearer)\s+)[\w.~+/=-]{8,}", re.IGNORECASE
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*", re.DOTALL)
 _TOKEN = re.compile(r"[A-Za-z0-9+_=-]{20,}")
 MIN_CHANGES = 0.25
-"""How often letters, capitals and digits alternate in text that is random: in half of all places; in names, seldom."""
+"""The share of neighbouring characters that are of different kinds (lower case, upper case, digit) in random text. On
+average it is about half there, and much less in names."""
 
 
 def limited(process: Process, environment: Environment) -> Process:
-    """Return a process with as much of its environment as is wanted."""
+    """Return a process with its environment kept, masked or left out."""
     if environment is Environment.KEPT or not process.environment:
         return process
     entries = () if environment is Environment.LEFT_OUT else tuple(map(masked, process.environment))
@@ -71,10 +72,10 @@ def limited(process: Process, environment: Environment) -> Process:
 
 
 def masked(entry: str) -> str:
-    """Return an environment entry, `NAME=value`, with what looks like a credential masked.
+    """Return an environment entry, `NAME=value`, with everything masked that looks like a credential.
 
-    Masked are values of variables with names such as `DB_PASSWORD`, `API_KEY` or `TOKEN`; passwords in URLs and
-    connection strings; authorization headers; private keys in PEM; and whatever else looks random.
+    These are the values of variables with names such as `DB_PASSWORD`, `API_KEY` or `TOKEN`, passwords in URLs and
+    connection strings, authorization headers, private keys in PEM, and random tokens of 20 characters or more.
     """
     at = entry.find("=", 1)  # the names of Windows' own variables begin with `=`
     name, value = entry[: at + 1], entry[at + 1 :]
@@ -88,7 +89,7 @@ def masked(entry: str) -> str:
 
 
 def _is_random(token: str) -> bool:
-    """Whether text looks as if a machine had drawn it: letters and digits alternate too often for words."""
+    """Return whether a token looks random: letters and digits alternate more often than in words."""
     kinds = ["d" if each.isdigit() else "u" if each.isupper() else "l" if each.islower() else "-" for each in token]
     changes = sum(one != other for one, other in pairwise(kinds))
     return "d" in kinds and ("u" in kinds or "l" in kinds) and changes >= MIN_CHANGES * len(token)

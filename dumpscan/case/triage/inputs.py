@@ -1,4 +1,4 @@
-"""Which files are meant: paths and URLs, directories with all that is in them. Nothing is left out without a word."""
+"""Lists the files to read: those named by paths and URLs, and all files in directories. None is skipped silently."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _MAX_INTEGER = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """A file that is to be accounted for.
+    """An input file.
 
     Attributes:
         path: Absolute path, or URL.
-        size: Bytes in it; None if that is not known.
+        size: Its length in bytes; None if that is not known.
         modified_ns: As in `DumpResult`.
         tag: As in `DumpResult`.
-        unusable: Why it cannot be read, where that is known already.
-        other: Whether that makes it no dump, rather than one that cannot be read.
-        named: Whether it was named itself, and not found in a directory.
+        unusable: Why it cannot be read, if that is known already.
+        other: Whether it is unusable because it is not a dump; otherwise it is a file that cannot be read.
+        named: Whether the user named it, rather than a directory that it lies in.
     """
 
     path: str
@@ -51,16 +51,16 @@ class Input:
 def list_inputs(
     names: Iterable[str], *, without: frozenset[str] = frozenset(), unpacking: UnpackOptions | None = None
 ) -> Iterator[Input]:
-    """List files, each once, in an order that depends on nothing but their names.
+    """List files, each once, in an order that depends only on their names.
 
     Args:
         names: Paths or URLs of files and directories.
-        without: Absolute paths that are left out: the case's own files.
+        without: Absolute paths to leave out: the case's own files.
         unpacking: How to look into archives, whose files are then listed instead of them; by default they are not
             looked into.
 
     Raises:
-        DumpscanError: A URL is given, and what it needs is not installed.
+        DumpscanError: A library that a URL needs is not installed.
     """
     seen: set[str] = set()
     for name in names:
@@ -87,7 +87,7 @@ def _local(path: str) -> Iterator[Input]:
 
 
 def _directory(path: str, seen: set[tuple[int, int]]) -> Iterator[Input]:
-    """Walk a directory. `seen` are those that were walked already, by which ever name (device, inode)."""
+    """List the files below a directory. `seen` holds (device, inode) of the directories that were listed already."""
     waiting = [path]
     while waiting:
         path = waiting.pop()
@@ -111,7 +111,7 @@ def _directory(path: str, seen: set[tuple[int, int]]) -> Iterator[Input]:
                     yield _file(entry.path, entry.stat())
             except OSError as error:
                 yield Input(path=entry.path, unusable=f"cannot be opened: {reason(error)}")
-        # What is here comes before what links lead to, so that a loop is called by its link's name.
+        # Links come last, so that a directory within a loop keeps its own name and the link is reported.
         waiting += sorted(below, key=lambda each: (not os.path.islink(each), each), reverse=True)  # noqa: PTH114
 
 
@@ -180,7 +180,7 @@ def _modified(information: Mapping[str, Any]) -> int | None:
 
 
 def _whole(number: object) -> int | None:
-    """Return what a server says as an integer that the case can keep."""
+    """Return a number that a server sent as an integer that the case can hold; None if it is not one."""
     if not isinstance(number, int | float) or not 0 <= number <= _MAX_INTEGER:
         return None
     return int(number)

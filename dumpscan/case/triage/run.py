@@ -1,4 +1,4 @@
-"""Triage: files in, a case out. What is in the case already and has not changed is not read again."""
+"""Triage: reads files into a case. A file that is in the case and has not changed is not read again."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class TriageProgress:
-    """How far a triage is.
+    """How far a triage has got.
 
     Attributes:
-        files: Files to read.
-        files_done: Files that have been read.
-        bytes: Bytes in the files to read, as far as their sizes are known.
-        bytes_done: Bytes that have been dealt with.
-        findings: Findings so far, counted in each file.
-        private_keys: Private keys among them.
+        files: How many files are to be read.
+        files_done: How many of them have been read.
+        bytes: Length of the files to read, as far as it is known.
+        bytes_done: How many of these bytes have been read.
+        findings: How many findings there are so far; one that lies in two files counts twice.
+        private_keys: How many of them are private keys.
     """
 
     files: int = 0
@@ -49,11 +49,11 @@ class TriageOutcome:
     """What a triage did.
 
     Attributes:
-        paths: All files that it accounted for, read now or before.
+        paths: All files that were listed, whether they were read now or before.
         read: How many of them were read now.
-        statuses: Of all of them, how much could be used.
-        named_others: Those that were named themselves and are no dumps.
-        problems: Files that were read now and their problems, for those that are damaged or unreadable.
+        statuses: How many of them have each status.
+        named_others: Files that the user named and that are not dumps.
+        problems: Path, status and problems of the files that were read now and are damaged or unreadable.
     """
 
     paths: tuple[str, ...]
@@ -73,20 +73,20 @@ def triage(
     again: bool = False,
     progress: Callable[[TriageProgress], None] | None = None,
 ) -> TriageOutcome:
-    """Read files into a case; each is in it as soon as it is finished.
+    """Read files into a case. Each is written to the case as soon as it has been read.
 
     Args:
         writer: The case.
         names: Paths and URLs of files and directories.
         settings: How to read them.
-        workers: Who reads; by default a pool of `jobs` processes.
-        jobs: Processor cores to use.
-        again: Whether to read also what is in the case and has not changed.
-        progress: Called now and then.
+        workers: What reads them; by default, a pool of `jobs` processes.
+        jobs: How many processor cores to use.
+        again: Whether to read files again that are in the case and have not changed.
+        progress: Called several times a second.
 
     Raises:
         CaseError: The case cannot be written, or the workers cannot be reached.
-        DumpscanError: Something that a URL needs is not installed.
+        DumpscanError: A library that a URL needs is not installed.
     """
     for directory in {settings.scratch, None}:
         remove_abandoned(directory)
@@ -104,7 +104,7 @@ def triage(
             continue
         statuses[each.path] = Status.PENDING
         tasks.append(_task(each, settings))
-    # The largest first: so nobody is left with a large one when all others are done.
+    # The largest first, so that no process is left with a large file when all others are done.
     tasks.sort(key=lambda task: task.size or 0, reverse=True)
     if tasks:
         threads = max(jobs // len(tasks), 1)
@@ -147,7 +147,7 @@ def _results(
 
     readable = [task for task in tasks if task.unusable is None]
     for task in tasks:
-        if task.unusable is not None:  # there is no work in it
+        if task.unusable is not None:  # there is nothing to read
             yield finished(task.refused(), 0)
     sizes = {task.path: task.size or 0 for task in readable}
     with closing(workers.results(readable, advance)) as results:

@@ -1,4 +1,4 @@
-"""Where a dump lies: on this machine as it is, or behind a URL, fetched into a scratch directory and removed again."""
+"""Dumps behind URLs: each is fetched into a scratch directory for as long as it is read."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _STEP = 8 << 20
 _SPARED = 64 << 20
-"""Bytes of a scratch directory's file system that are left free."""
+"""Bytes to leave free on the file system of the scratch directory."""
 
 
 def is_url(path: str) -> bool:
-    """Whether an input is a URL rather than a path on this machine."""
+    """Return whether an input is a URL rather than a path."""
     scheme, separator, _ = path.partition("://")
     return bool(separator) and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
 
@@ -30,7 +30,7 @@ def file_system(url: str) -> tuple[Any, str]:
     """Return the fsspec file system that a URL names, and the path in it.
 
     Raises:
-        InputError: There is none.
+        InputError: No file system can be reached under the URL.
         DumpscanError: fsspec is not installed.
     """
     try:
@@ -46,19 +46,19 @@ def file_system(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def staged(path: str, size: int | None, scratch: str | None, limit: int) -> Iterator[Path]:
-    """Have a dump on this machine for as long as it is read.
+    """Return the path of a dump on this machine for as long as the block lasts; fetch it first if it is remote.
 
-    What its first bytes show to be no dump is not fetched.
+    A file whose first bytes show that it is not a dump is not fetched.
 
     Args:
         path: Path or URL.
-        size: Bytes that it should have, where that is known.
-        scratch: Directory to fetch into; the system's by default.
-        limit: Bytes that may be fetched.
+        size: Its length in bytes, if that is known.
+        scratch: Directory to fetch it into; the system's by default.
+        limit: How many bytes may be fetched.
 
     Raises:
-        InputError: It cannot be fetched, or is larger than allowed.
-        NoDumpError: It is no dump.
+        InputError: It cannot be fetched, or is larger than the limit.
+        NoDumpError: It is not a dump.
     """
     if not is_url(path):
         yield Path(path)

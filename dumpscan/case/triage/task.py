@@ -1,4 +1,4 @@
-"""A file to read, and how. Nothing here is heavy: the coordinator of ten thousand files reads none of them itself."""
+"""What to read and how. Imports nothing that only reading needs: the coordinator of a triage reads no files itself."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from dumpscan.case.records import MissingSymbols
     from dumpscan.findings import Finding, Process
 
-_MOST_PROBLEMS = 100
+_MAX_PROBLEMS = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSettings:
-    """How files are read. All of it is kept with each dump.
+    """How files are read.
 
     Attributes:
         aes: Whether to look for AES keys by their schedules.
         aes_unaligned: Whether to look for them at addresses that are no multiples of four too.
         hashes: Whether to compute the SHA-256 of files.
-        store_keys: Whether key material may leave the process that finds it.
+        store_keys: Whether key material leaves the process that finds it and is stored in the case.
         environment: What becomes of environment variables.
         symbols: Directories of kernels' symbol tables, as for `KernelImage`.
         offline: As for `KernelImage`.
@@ -59,7 +59,7 @@ class ReadSettings:
         return UnpackOptions(password=self.archive_password, scratch=scratch, limit=self.scratch_limit)
 
     def recorded(self) -> dict[str, object]:
-        """Return what is kept with a dump: all that can change what is found."""
+        """Return what the case records with each dump: the settings that can change what is found."""
         return {
             "aes": self.aes,
             "aes_unaligned": self.aes_unaligned,
@@ -77,13 +77,13 @@ class Task:
 
     Attributes:
         path: Absolute path, or URL.
-        size: Bytes in it, as it was listed; None if that is not known.
+        size: Its length in bytes when it was listed; None if that is not known.
         modified_ns: As in `DumpResult`.
         tag: As in `DumpResult`.
         settings: How to read it.
-        threads: Threads to scan with.
-        unusable: Why it cannot be read at all, known from listing it: it is a pipe, say.
-        other: Whether that makes it no dump, rather than one that cannot be read.
+        threads: How many threads to search with.
+        unusable: As in `Input`.
+        other: As in `Input`.
     """
 
     path: str
@@ -108,10 +108,10 @@ class Task:
         opened: bool = True,
         missing_symbols: Iterable[MissingSymbols] = (),
     ) -> DumpResult:
-        """Return what became of it (arguments as in `DumpRecord` and `DumpResult`); it ends now."""
+        """Return the result of reading it, which ended now. The arguments are as in `DumpRecord` and `DumpResult`."""
         said = list(dict.fromkeys(problems))
-        if len(said) > _MOST_PROBLEMS:
-            said[_MOST_PROBLEMS:] = [f"and {len(said) - _MOST_PROBLEMS} more problems"]
+        if len(said) > _MAX_PROBLEMS:
+            said[_MAX_PROBLEMS:] = [f"and {len(said) - _MAX_PROBLEMS} more problems"]
         record = DumpRecord(
             path=self.path,
             size=self.size,
@@ -136,11 +136,11 @@ class Task:
         )
 
     def failed(self, reason: str) -> DumpResult:
-        """Return the result for a file whose reading did not come to its end."""
+        """Return the result for a file that was not read to its end."""
         return self.result(Status.PENDING, datetime.now(UTC), problems=[reason])
 
     def refused(self) -> DumpResult:
-        """Return the result for a file of which it is known that it cannot be read."""
+        """Return the result for a file that is unusable."""
         status = Status.OTHER if self.other else Status.UNREADABLE
         return self.result(status, datetime.now(UTC), problems=[self.unusable or ""], opened=False)
 

@@ -1,6 +1,6 @@
-"""The unit of work of triage: one file in, all that can be learnt of it out. The same here, in a pool and on a cluster.
+"""The unit of work of a triage: reads one file. It is the same in this process, in a pool and on a cluster.
 
-It never raises what an input can cause: a file that cannot be read is a result, too.
+No input makes it raise: a file that cannot be read gives a result that says so.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from dumpscan.memory.symbols.store import MissingTable
 
 _HASHED_BESIDE = 64 << 20
-"""Bytes from which a file is hashed while it is scanned, so that it is read from the disk once. Smaller files are in
-the system's memory when their scan is over."""
+"""Length in bytes from which a file is hashed while it is searched, so that the disk reads it once. Smaller files are
+still in the system's cache when the search is over."""
 
 
 class _Reading:
-    """What is learnt of a file while it is read; all of it stands when something goes wrong in the middle."""
+    """What has been learnt of a file so far. It remains if reading fails in the middle."""
 
     def __init__(self) -> None:
         self.format: str | None = None
@@ -56,11 +56,11 @@ class _Reading:
 
 
 def read_dump(task: Task, advance: Callable[[int], None] | None = None) -> DumpResult:
-    """Read a file: what it is, its processes, everything secret in it.
+    """Read a file: its format, its processes, and all keys and certificates in it.
 
     Args:
         task: The file.
-        advance: Called with numbers of bytes of it that have been dealt with, now and then.
+        advance: Called repeatedly with the number of bytes that have been read since the last call.
     """
     started = datetime.now(UTC)
     reading = _Reading()
@@ -79,11 +79,11 @@ def read_dump(task: Task, advance: Callable[[int], None] | None = None) -> DumpR
         reading.problems.append(str(error))
     except MemoryError:
         status = Status.PENDING
-        reading.problems.append("memory did not suffice to read it")
+        reading.problems.append("there was not enough memory to read it")
     except DumpscanError as error:
         reading.problems.append(_reason(error))
         reading.opened = not isinstance(error.__cause__, OSError)
-    except Exception as error:  # noqa: BLE001 - a fault of ours in one file must not end the work on ten thousand
+    except Exception as error:  # noqa: BLE001 - a bug that one file shows must not end a triage of ten thousand
         reading.problems.append(f"a fault of dumpscan {__version__}: {type(error).__name__}: {error}"[:500])
     if reading.findings and status is Status.UNREADABLE:
         status = Status.DAMAGED
@@ -116,9 +116,7 @@ def _read(path: Path, task: Task, reading: _Reading, advance: Callable[[int], No
     try:
         dump = open_dump(path, options=options)
     except InputError:
-        if (
-            settings.hashes and (task.size or 0) < _HASHED_BESIDE
-        ):  # a dump that cannot be read is known by its hash, too
+        if settings.hashes and (task.size or 0) < _HASHED_BESIDE:
             reading.sha256 = _digest(file)
         raise
     with dump:
@@ -164,7 +162,7 @@ def _missing_symbols(missing: MissingTable) -> MissingSymbols:
 
 
 class _Hashing(threading.Thread):
-    """Computes a file's SHA-256 beside its scan, from the same pages of the system's memory."""
+    """Computes a file's SHA-256 while the file is searched, from the same pages of the system's cache."""
 
     def __init__(self, path: Path, reading: _Reading) -> None:
         super().__init__(daemon=True)
@@ -172,7 +170,7 @@ class _Hashing(threading.Thread):
         self._reading = reading
 
     def run(self) -> None:
-        """Compute it, in whichever thread this is called."""
+        """Compute it in the calling thread."""
         self._reading.sha256 = _digest(self._path)
 
 
@@ -185,7 +183,7 @@ def _digest(path: Path) -> str | None:
 
 
 def _at(path: str, findings: Iterable[Finding]) -> Iterable[Finding]:
-    """Let places name the file as the case does: it may have been read from a copy."""
+    """Yield findings whose places name the file as the case does; a copy of it may have been read."""
     for finding in findings:
         yield replace(finding, locations=tuple(replace(place, file=path) for place in finding.locations))
 
@@ -203,7 +201,7 @@ def _without_secret(finding: Finding) -> Finding:
 
 
 def _reason(error: DumpscanError) -> str:
-    """Say what is wrong with a file without naming it."""
+    """Return an error's message without the name of the file."""
     if not isinstance(error, InputError):
         return str(error)
     return error.problem if error.offset is None else f"at offset {error.offset:#x}: {error.problem}"

@@ -1,6 +1,6 @@
-"""Who does the work on this machine: the process itself, or a pool of others that may die without harm to the rest.
+"""Reads files on this machine: in this process, or in a pool of processes, any of which may die.
 
-Whoever works hands back results as they come, and None now and then, so that the coordinator can say how far it is.
+Workers yield results as they come, and None several times a second, so that the coordinator can show progress.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from dumpscan.case.triage.task import Task
 
 TICK = 0.25
-"""Seconds after which the coordinator hears that there is nothing new."""
-_MOST_PROCESSES = 61 if os.name == "nt" else 1024
-"""Windows cannot wait for more (`ProcessPoolExecutor`'s documentation)."""
+"""Seconds after which workers yield None if there is no result."""
+_MAX_PROCESSES = 61 if os.name == "nt" else 1024
+"""Windows cannot wait for more (documentation of `ProcessPoolExecutor`)."""
 _UNIT = "dumpscan.case.triage.unit"
-"""Module that reads a file."""
+"""The module that reads a file. The fork server imports it before any process is needed."""
 _MAX_SOCKET_DIRECTORY = 80
-"""Characters: names of sockets end at 104 on some systems, and `multiprocessing` adds one of its own."""
+"""Characters. Some systems limit the path of a socket to 104, of which `multiprocessing` needs up to 24."""
 _AHEAD = 2
-"""Files that are handed out for each process: one to read, one so that it need not wait."""
+"""Files handed to each process: the one that it reads, and the next."""
 
 
 class Workers(Protocol):
-    """Reads files, somewhere."""
+    """What reads files."""
 
     def results(self, tasks: Sequence[Task], advance: Callable[[int], None]) -> Generator[DumpResult | None]:
-        """Read files and hand out a result for each, in any order.
+        """Read files and yield a result for each, in any order.
 
         Args:
             tasks: The files.
-            advance: Called with numbers of bytes that have been dealt with, in files that are not finished.
+            advance: Called repeatedly with the number of bytes that have been read since the last call.
         """
 
 
@@ -56,24 +56,24 @@ class Here:
 
     def results(self, tasks: Sequence[Task], advance: Callable[[int], None]) -> Generator[DumpResult | None]:
         """Read files (see `Workers`)."""
-        from dumpscan.case.triage.unit import read_dump  # noqa: PLC0415 - heavy, and of no use to a pool's coordinator
+        from dumpscan.case.triage.unit import read_dump  # noqa: PLC0415 - slow to import, and a pool's coordinator does not need it
 
         for task in tasks:
             yield read_dump(task, advance)
 
 
 class Pool:
-    """Reads files in processes of their own.
+    """Reads files in other processes.
 
-    A process that dies takes the pool with it; what was being read is then read again, one file at a time, so that the
-    one which kills its reader is known and the others are not lost.
+    A process that dies breaks the pool. The files that were being read then are read again, one at a time, so that the
+    one that kills its reader is found and the others are read.
 
     Args:
         jobs: How many processes.
     """
 
     def __init__(self, jobs: int) -> None:
-        self._jobs = min(max(jobs, 1), _MOST_PROCESSES)
+        self._jobs = min(max(jobs, 1), _MAX_PROCESSES)
 
     def results(self, tasks: Sequence[Task], advance: Callable[[int], None]) -> Generator[DumpResult | None]:
         """Read files (see `Workers`)."""
@@ -102,10 +102,10 @@ class Pool:
 
 
 def _finished(running: dict[Future[DumpResult], Task], poll: Callable[[], None]) -> Iterator[DumpResult | None]:
-    """Wait until something is done, and hand it out.
+    """Wait until a file has been read, and yield its result.
 
     Raises:
-        BrokenProcessPool: A process died; what it was reading is still among those that run.
+        BrokenProcessPool: A process died; the files that were being read are still in `running`.
     """
     done: set[Future[DumpResult]] = set()
     while not done:
@@ -127,9 +127,10 @@ def _finished(running: dict[Future[DumpResult], Task], poll: Callable[[], None])
 
 
 def _context() -> SpawnContext | ForkServerContext:
-    """Return how processes are started: never forked from this one, since that inherits locks and threads in any state.
+    """Return how processes are started.
 
-    Where there is a fork server, it imports once what all of them need.
+    They are not forked from this process, whose threads and locks they would inherit in any state. A fork server, where
+    there is one, imports once what all of them need.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -145,7 +146,7 @@ def _context() -> SpawnContext | ForkServerContext:
 
 
 def _keep_sockets_in_scratch() -> None:
-    """Let `multiprocessing` use a directory that the next run removes if this one is killed."""
+    """Make `multiprocessing` use a directory that the next run removes if this one is killed."""
     config = multiprocessing.current_process()._config  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way
     if "tempdir" not in config:
         with suppress(OSError):
@@ -161,7 +162,7 @@ def _sockets() -> ScratchDirectory:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach; the coordinator is interrupted, and ends them."""
+    """Block SIGINT in processes that are started in this block: Ctrl-C interrupts the coordinator, which ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -171,7 +172,7 @@ def _without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _processes(count: int, advance: Callable[[int], None]) -> Iterator[tuple[ProcessPoolExecutor, Callable[[], None]]]:
-    """Have processes for as long as they are wanted; they end with us, however we end."""
+    """Start processes that end with the block, or with this process, however it ends."""
     context = _context()
     counter = context.Value("Q", 0)
     ours_to_close, theirs_to_watch = context.Pipe(duplex=False)[::-1]
@@ -187,7 +188,7 @@ def _processes(count: int, advance: Callable[[int], None]) -> Iterator[tuple[Pro
     try:
         yield executor, poll
     except BaseException:
-        ours_to_close.close()  # ends them in the middle of their work
+        ours_to_close.close()  # ends them while they work
         executor.shutdown(wait=False, cancel_futures=True)
         raise
     executor.shutdown(wait=True)
@@ -199,13 +200,13 @@ _counter: Any = None
 
 
 def _begin(counter: Any, watched: Connection) -> None:  # noqa: ANN401 - a shared ctypes value
-    """Make a process of the pool ready."""
-    global _counter  # noqa: PLW0603 - a process's one way to keep what its initializer was given
+    """Prepare a process of the pool."""
+    global _counter  # noqa: PLW0603 - how a process keeps what its initializer was given
     _counter = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator is interrupted, and ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator is interrupted, and ends this process
 
     def watch() -> None:
-        wait_for_any([watched])  # nothing is ever sent: it is closed when the coordinator is gone
+        wait_for_any([watched])  # nothing is sent: the pipe closes when the coordinator ends
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
