@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+_INTERRUPTED = 130
+"""As in `dumpscan.cli.messages`, which may not have been imported yet."""
+
 
 def main() -> None:
     """Run the command line and exit with a documented code; no input makes it end in a traceback."""
-    from dumpscan.cli.app import run
-
+    try:
+        from dumpscan.cli.app import run
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     run()
