@@ -37,6 +37,7 @@ from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
 from dumpscan.synth.objects.keys import make_key
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.aes import aes_key
 from dumpscan.synth.objects.symcrypt.curves import CURVES
 from dumpscan.synth.seeded import SeededBytes
 
@@ -150,7 +151,7 @@ def _aes(abi: Abi, address: int, number: int) -> list[tuple[int, Made]]:
     key = SeededBytes(SEED, "aes", str(number)).take((16, 24, 32)[number % 3])
     if number % 2:
         return [(address + number % 7, Made(expand(key), "symmetric_key"))]
-    return [(address, Made(symcrypt.aes_key(abi, address, key), "symmetric_key"))]
+    return [(address, Made(aes_key(abi, address, key), "symmetric_key"))]
 
 
 def measure(path: Path, both: Scanner, rounds: int) -> None:

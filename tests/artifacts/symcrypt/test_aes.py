@@ -11,7 +11,7 @@ from dumpscan.artifacts.symcrypt.aes import decode_schedule, search_aes
 from dumpscan.findings import SymmetricKey
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_symcrypt import ABIS, X64, Abi
-from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.aes import aes_key
 from support.symcrypt_samples import BASE, Patches
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_every_key_of_the_dump_and_no_other(wine_dump: Path, wine_truth: dict[st
 @pytest.mark.parametrize("abi", ABIS, ids=lambda abi: f"{abi.architecture}-{abi.layout}")
 @pytest.mark.parametrize("key", KEYS, ids=len)
 def test_an_object_of_every_build(abi: Abi, key: bytes) -> None:
-    data = symcrypt.aes_key(abi, BASE, key)
+    data = aes_key(abi, BASE, key)
     decoded = decode(Patches({BASE: data}), key)
     assert (decoded.length, decoded.encoding) == (len(data), "symcrypt")
     assert decoded.key_object is not None
@@ -60,12 +60,12 @@ def test_a_bare_schedule_is_one_too(swapped: bool) -> None:  # noqa: FBT001 - a 
 
 
 def test_pointers_of_another_place_make_no_object() -> None:
-    data = symcrypt.aes_key(X64, BASE + 0x1000, KEYS[0])
+    data = aes_key(X64, BASE + 0x1000, KEYS[0])
     assert decode(Patches({BASE: data}), KEYS[0]).encoding == "aes-schedule"
 
 
 def test_a_damaged_schedule_for_decryption_is_named() -> None:
-    data = bytearray(symcrypt.aes_key(X64, BASE, KEYS[0]))
+    data = bytearray(aes_key(X64, BASE, KEYS[0]))
     data[0x140] ^= 1
     decoded = decode(Patches({BASE: bytes(data)}), KEYS[0])
     assert decoded.key_object is not None
@@ -73,7 +73,7 @@ def test_a_damaged_schedule_for_decryption_is_named() -> None:
 
 
 def test_one_key_has_one_id_wherever_it_lies_and_the_id_is_not_its_plain_hash() -> None:
-    object_ = decode(Patches({BASE: symcrypt.aes_key(X64, BASE, KEYS[2])}), KEYS[2])
+    object_ = decode(Patches({BASE: aes_key(X64, BASE, KEYS[2])}), KEYS[2])
     bare = decode(Patches({BASE: expand(KEYS[2])}), KEYS[2])
     assert object_.finding.identity == bare.finding.identity
     assert bare.finding.identity[1] != sha256(KEYS[2]).hexdigest()
@@ -102,7 +102,7 @@ def test_a_bare_schedule_for_decryption() -> None:
 @pytest.mark.parametrize("abi", ABIS, ids=lambda abi: f"{abi.architecture}-{abi.layout}")
 @pytest.mark.parametrize("key", KEYS, ids=len)
 def test_the_object_around_its_schedule_for_decryption(abi: Abi, key: bytes) -> None:
-    data = symcrypt.aes_key(abi, BASE, key)
+    data = aes_key(abi, BASE, key)
     begin = len(expand(key)) - 16
     assert data[begin : begin + len(expand(key))] == invert(expand(key))
     whole = decode_decryption(Patches({BASE: data}), key, BASE + begin)

@@ -25,6 +25,7 @@ from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_symcrypt import ABIS, FLAG_AGREEMENT, FLAG_SIGNATURE
 from dumpscan.synth.alignment import align, pad
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.aes import aes_key
 from dumpscan.synth.objects.symcrypt.curves import CURVES
 from dumpscan.synth.seeded import SeededBytes
 
@@ -150,7 +151,7 @@ def make_aes(key: bytes, build: str) -> SymcryptObject:
         expected = f"expected 128, 192 or 256 bits and one of {', '.join(BUILDS)}"
         raise ScenarioError(f"an AES key of {len(key) * 8} bits as {build!r}; {expected}")
     abi = BUILDS[build]
-    return _object(abi, lambda address: [symcrypt.aes_key(abi, address, key)])
+    return _object(abi, lambda address: [aes_key(abi, address, key)])
 
 
 def garbled(made: SymcryptObject, seed: str) -> SymcryptObject:

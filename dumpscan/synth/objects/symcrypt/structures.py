@@ -7,12 +7,9 @@ real process dump come out byte for byte, which a test compares. Tables for fast
 
 from __future__ import annotations
 
-from functools import reduce
 from itertools import accumulate
-from operator import xor
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.artifacts.aes.cipher import expand
 from dumpscan.artifacts.symcrypt.numbers import reciprocal
 from dumpscan.model import c_symcrypt
 from dumpscan.model.c_symcrypt import DIVISOR_TAG, GENERIC_MODULUS_TAG, INT_TAG, MODULUS_TAG, WRAPPER_MAGIC
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 _PUBLIC_MODULUS_FLAGS = 0x01
 _PRIME_FLAGS = 0x0A
 _GROUP_FLAGS = 0x09
-_ROUND_KEY = 16
 _MONTGOMERY_TYPE = {"x64": 0x80, "arm64": 0x80, "x86": 0x40}
 """Offset in the library's table of functions: x64 from the dump, the others assumed. No reader may rely on it."""
 
@@ -342,24 +338,6 @@ def dl_key(
     return head + _element(abi, y, p, digits) + scalar.ljust(abi.int_size(digits), b"\0")
 
 
-def aes_key(abi: Abi, address: int, key: bytes) -> bytes:
-    """Return a SYMCRYPT_AES_EXPANDED_KEY: the round keys of encryption, then those of decryption.
-
-    The last round key of encryption is also the first of decryption.
-    """
-    schedule = expand(key)
-    last = len(schedule) - _ROUND_KEY
-    inverse = [_inv_mix_columns(schedule[at : at + _ROUND_KEY]) for at in range(last - _ROUND_KEY, 0, -_ROUND_KEY)]
-    rounds = schedule + b"".join(inverse) + schedule[:_ROUND_KEY]
-    form = abi.c.SYMCRYPT_AES_EXPANDED_KEY
-    data = form(
-        RoundKey=list(rounds.ljust(len(form.fields["RoundKey"].type), b"\0")),
-        lastEncRoundKey=address + last,
-        lastDecRoundKey=address + 2 * last,
-    )
-    return bytes(data).ljust(abi.aes_key_size, b"\0")
-
-
 def _from_102(abi: Abi, **fields: int) -> dict[str, int]:
     """Return fields that only layout `102+` has; none for `pre-102`."""
     return {} if abi.layout == c_symcrypt.PRE_102 else fields
@@ -386,24 +364,3 @@ def _element(abi: Abi, value: int, modulo: int, digits: int) -> bytes:
 def _joined(parts: Iterable[tuple[int, bytes]]) -> bytes:
     """Return (size, content) parts one after another, each content padded to its size."""
     return b"".join(content.ljust(size, b"\0") for size, content in parts)
-
-
-def _inv_mix_columns(data: bytes) -> bytes:
-    """Return any number of columns after InvMixColumns (FIPS 197, 5.3.3)."""
-    mixed = bytearray()
-    for at in range(0, len(data), 4):
-        column = data[at : at + 4]
-        for row in range(4):
-            products = map(_times, (14, 11, 13, 9), column[row:] + column[:row])
-            mixed.append(reduce(xor, products))
-    return bytes(mixed)
-
-
-def _times(a: int, b: int) -> int:
-    """Return a product in GF(2^8) (FIPS 197, 4.2)."""
-    product = 0
-    while a:
-        product ^= b if a & 1 else 0
-        b = b << 1 ^ (0x11B if b & 0x80 else 0)
-        a >>= 1
-    return product

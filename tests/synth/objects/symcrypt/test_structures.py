@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.model.c_symcrypt import ABIS, DIVISOR_TAG, INT_TAG, MODULUS_TAG, X64, Abi
 from dumpscan.synth.objects.symcrypt import structures as symcrypt
+from dumpscan.synth.objects.symcrypt.aes import aes_key
 from dumpscan.synth.objects.symcrypt.curves import CURVES
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def test_parameters_of_curves_are_those_of_the_dump(dump: Minidump, wine_truth: 
 
 def test_aes_keys_of_the_dump_come_out_byte_for_byte(dump: Minidump, wine_truth: dict[str, Any]) -> None:
     for entry in wine_truth["aes"]:
-        written = symcrypt.aes_key(X64, entry["va"], bytes.fromhex(entry["key"]))
+        written = aes_key(X64, entry["va"], bytes.fromhex(entry["key"]))
         assert len(written) == 0x1F0
         assert written == dump.read(entry["va"], len(written))
 
