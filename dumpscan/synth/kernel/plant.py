@@ -203,6 +203,7 @@ class Planter:
         """Plant an object in nonpaged pool, on pages of its own."""
         with plant.table.blamed("object"):
             size = self.object(plant.object).size
+        with plant.table.blamed():
             for _ in range(plant.copies):
                 address = self._kernel.pages(NONPAGED, page_count(plant.offset + size)) + plant.offset
                 pieces = self._pieces(self._kernel.space, address, size)
@@ -216,8 +217,9 @@ class Planter:
         """
         with plant.table.blamed("object"):
             size = self.object(plant.object).size
-            if plant.offset + size > PAGE_SIZE:
-                raise plant.table.error("offset", f"{size} bytes do not fit a frame from offset {plant.offset} on")
+        if plant.offset + size > PAGE_SIZE:
+            raise plant.table.error("offset", f"{size} bytes do not fit a frame from offset {plant.offset} on")
+        with plant.table.blamed():
             for _ in range(plant.copies):
                 physical = (int(self._kernel.memory.take(1)[0]) << PAGE_SHIFT) + plant.offset
                 piece = Piece(offset=0, length=size, physical=physical, state="unmapped")
