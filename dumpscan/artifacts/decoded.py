@@ -12,13 +12,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
-    from dumpscan.artifacts.carrier import Carrier
     from dumpscan.findings import Finding, KeyObject
     from dumpscan.memory.space import Memory
-    from dumpscan.scan.searcher import Searcher
-    from dumpscan.scan.signature import Hit, Signature
 
 
 class RefusedError(Exception):
@@ -179,26 +176,3 @@ class BytesDecoder:
             raise
         except RefusedError:
             return None
-
-
-Detector = tuple["Signature | Searcher", "Decoder | Carrier"]
-"""What finds a kind of object, and what makes sense of a place that it found.
-
-A signature is looked for by the engine, all signatures in one pass; a searcher makes a pass of its own. Every module of
-a kind of object exports its `DETECTORS`.
-"""
-
-
-class GroupDecoder(Protocol):
-    """Makes objects of all places that a searcher found in one address space: those that only several places tell."""
-
-    def __call__(self, memory: Memory, hits: Iterable[Hit]) -> Iterator[Decoded]:
-        """Decode the objects that these places make together.
-
-        Raises:
-            TooCostlyError: A step would cost more than is left; what was yielded before stays.
-        """
-
-
-GroupDetector = tuple["Searcher", GroupDecoder]
-"""What finds places, and what makes sense of all of them together."""

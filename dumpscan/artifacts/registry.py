@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
-    from dumpscan.artifacts.decoded import Detector, GroupDetector
+    from dumpscan.artifacts.detector import Detector, GroupDetector
     from dumpscan.findings import Finding, Location
 
 X509_DETECTORS: tuple[Detector, ...] = (

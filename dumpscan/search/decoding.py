@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from dumpscan.artifacts.carrier import Span, Unwrapped
-    from dumpscan.artifacts.decoded import Decoder, GroupDecoder, Parsed
+    from dumpscan.artifacts.decoded import Decoder, Parsed
+    from dumpscan.artifacts.detector import GroupDecoder
     from dumpscan.findings import Finding
     from dumpscan.memory.space import Memory
 

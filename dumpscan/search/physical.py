@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dumpscan.artifacts.decoded import Decoded, GroupDecoder
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.detector import GroupDecoder
     from dumpscan.memory.dump import PhysicalDump
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap

@@ -14,7 +14,7 @@ from dumpscan.search.scanner import Scanner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dumpscan.artifacts.decoded import Detector, GroupDetector
+    from dumpscan.artifacts.detector import Detector, GroupDetector
     from dumpscan.artifacts.registry import Search
     from dumpscan.memory.dump import ProcessDump
     from dumpscan.scan.searcher import Scannable

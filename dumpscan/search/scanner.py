@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dumpscan.artifacts.carrier import Carrier
-    from dumpscan.artifacts.decoded import Decoded, Decoder, Detector, GroupDetector
+    from dumpscan.artifacts.decoded import Decoded, Decoder
+    from dumpscan.artifacts.detector import Detector, GroupDetector
     from dumpscan.memory.space import AddressSpace, Region
     from dumpscan.scan.searcher import Searcher
     from dumpscan.search.merge import Collector

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
         PrivateKeyTypes,
     )
 
-    from dumpscan.artifacts.decoded import Decoded, Decoder, Detector
+    from dumpscan.artifacts.decoded import Decoded, Decoder
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import Process
     from dumpscan.memory.space import Memory
 

@@ -14,7 +14,8 @@ from dumpscan.scan.signature import Signature
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dumpscan.artifacts.decoded import Decoded, Detector
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.memory.space import Memory
     from dumpscan.scan.searcher import Scannable
 

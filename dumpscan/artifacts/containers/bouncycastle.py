@@ -20,12 +20,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.containers.java_data import Cursor
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.effort import charge
-from dumpscan.artifacts.opening import opening
 from dumpscan.findings import NOT_ENCRYPTED, EncryptedContainer
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.memory.space import Memory
 
 MAX_BYTES = 16 << 20

@@ -16,12 +16,14 @@ from asn1crypto import pkcs12
 
 from dumpscan.artifacts import ber, der
 from dumpscan.artifacts.containers.protection import PARSER_ERRORS, Protection, read_mac, read_protection
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, RefusedError
-from dumpscan.artifacts.opening import opening
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, RefusedError
 from dumpscan.findings import NOT_ENCRYPTED, EncryptedContainer
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dumpscan.artifacts.detector import Detector
 
 MOST_PKCS8_BYTES = 64 << 10
 MOST_PKCS12_BYTES = 16 << 20

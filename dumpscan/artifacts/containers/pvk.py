@@ -8,12 +8,13 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
-from dumpscan.artifacts.opening import opening
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.findings import EncryptedContainer
 from dumpscan.model.c_keyblob import c_keyblob
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.memory.space import Memory
 
 _HEADER = len(c_keyblob.PVK_HEADER)

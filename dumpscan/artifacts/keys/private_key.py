@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
-from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.keys.algorithms import dh, ml_pkcs8
 from dumpscan.artifacts.keys.ec import sec1
@@ -18,11 +18,12 @@ from dumpscan.artifacts.keys.ec.proof import key_on_some_curve
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.randomness import is_not_constant, looks_random
 from dumpscan.artifacts.keys.rsa import pkcs1
-from dumpscan.artifacts.opening import opening
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.artifacts.keys.randomness import Plausible
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory

@@ -30,7 +30,7 @@ from dumpscan.scan.signature import Signature
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dumpscan.artifacts.decoded import Detector
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
     from dumpscan.scan.searcher import Scannable

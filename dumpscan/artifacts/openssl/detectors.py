@@ -22,7 +22,7 @@ from dumpscan.findings import KeyObject
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dumpscan.artifacts.decoded import GroupDetector
+    from dumpscan.artifacts.detector import GroupDetector
     from dumpscan.artifacts.openssl.structures import Structure
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory

@@ -9,21 +9,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.opening import opening
 from dumpscan.artifacts.symcrypt import dl as symcrypt_dl
 from dumpscan.artifacts.symcrypt import dl_public as symcrypt_dl_public
 from dumpscan.artifacts.symcrypt import ec as symcrypt_ec
 from dumpscan.artifacts.symcrypt import rsa as symcrypt_rsa
 from dumpscan.artifacts.symcrypt.numbers import int_header, read_exactly
-from dumpscan.model.c_symcrypt import DIVISOR_TAG, WRAPPER_MAGIC, X64, X86
+from dumpscan.model.c_symcrypt import DIVISOR_TAG, MODULUS_TAGS, WRAPPER_MAGIC, X64, X86
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
-    from dumpscan.artifacts.decoded import Decoded, Detector
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.artifacts.symcrypt.numbers import NumberHeader
     from dumpscan.memory.space import Memory
 
 # 0x00 type (its low half varies), 0x04 nDigits, 0x08 cbSize (at least 0x100, as of any RSA key's modulus), 0x0c flags
-MODULUS = opening("symcrypt-modulus", ".. .. 4d 67|6d 01-80 00 00 00 .. 01-ff 00 00 00-0f 00 00 00")
+# One signature a tag: the engine is quick with bytes that are sure.
+MODULI = tuple(
+    opening(f"symcrypt-modulus-{tag.hex()}", f".. .. {tag.hex(' ')} 01-80 00 00 00 .. 01-ff 00 00 00-0f 00 00 00")
+    for tag in MODULUS_TAGS
+)
 
 # 0x02 tag, 0x04 nDigits, 0x08 cbSize
 _INT_SIZES = "|".join(f"{size:02x}" for size in range(0, 0x100, 0x10))
@@ -75,4 +80,8 @@ def decode_wrapper(memory: Memory, address: int) -> Decoded | None:
     return None
 
 
-DETECTORS: tuple[Detector, ...] = ((MODULUS, decode_modulus), (INT, decode_int), (WRAPPER, decode_wrapper))
+DETECTORS: tuple[Detector, ...] = (
+    *((modulus, decode_modulus) for modulus in MODULI),
+    (INT, decode_int),
+    (WRAPPER, decode_wrapper),
+)

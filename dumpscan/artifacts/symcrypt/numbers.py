@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.model.c_symcrypt import GENERIC_MODULUS_TAG, INT_TAG, MAX_DIGITS, MODULUS_TAG, abis
+from dumpscan.model.c_symcrypt import GENERIC_MODULUS_TAG, INT_TAG, MAX_DIGITS, MODULUS_TAGS, abis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def modulus_header(memory: Memory, address: int, *, pointer_size: int | None = N
     How many numbers lie behind its value has changed between versions without a trace in the layout: one or two.
     """
     data = read_exactly(memory, address, _HEADER)
-    if data is None or data[_TAG] not in (MODULUS_TAG, GENERIC_MODULUS_TAG):
+    if data is None or data[_TAG] not in MODULUS_TAGS:
         return None
     digits, size = int.from_bytes(data[_NDIGITS], "little"), int.from_bytes(data[_CBSIZE], "little")
     element = int.from_bytes(data[_CBMODELEMENT], "little")

@@ -20,7 +20,8 @@ from dumpscan.artifacts.text.runs import BASE64, HEX, Digits, Run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.artifacts.decoded import Decoded, Detector
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.artifacts.text.characters import Coding
     from dumpscan.memory.space import Memory
 

@@ -24,7 +24,8 @@ from dumpscan.findings import PrivateKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dumpscan.artifacts.decoded import Decoded, Detector
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.artifacts.text.characters import Coding
     from dumpscan.memory.space import Memory
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.opening import opening
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,8 @@ from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.artifacts.decoded import Decoded, Detector
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import Finding
     from dumpscan.memory.space import Memory
 

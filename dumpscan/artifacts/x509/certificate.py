@@ -12,17 +12,18 @@ from hashlib import sha1, sha256
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.artifacts import ber, der
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
-from dumpscan.artifacts.opening import opening
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.x509 import tls_records
 from dumpscan.artifacts.x509.fields import is_strict, read_fields, read_fields_of_head
 from dumpscan.artifacts.x509.parts import has_its_parts, take_apart_head
 from dumpscan.findings import Certificate
 from dumpscan.memory.space import read_before
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.memory.space import Memory
 
 MOST_BYTES = 1 << 20

@@ -64,7 +64,7 @@ class Kind:
     def own(self) -> Fields:
         """The fields that its table holds."""
         others = self.derived | self.of_copies | {self.secret} | {field.name for field in fields(Finding)}
-        return _fields_of(self.finding, self.table, others)
+        return _fields_of(self.finding, self.table, others)  # type: ignore[arg-type]  # a class can be hashed
 
 
 class Fields(NamedTuple):

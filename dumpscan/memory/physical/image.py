@@ -207,7 +207,8 @@ class PhysicalImage:
     def ordinals(self, frames: Frames) -> Frames:
         """Number frames that the image holds whole in ascending order, without holes: 0 up to `frames` - 1."""
         if len(self._first) == 1:
-            return frames - self._first[0]
+            first: Frames = frames - self._first[0]
+            return first
         run = np.searchsorted(self._first, frames, side="right") - 1
         numbers: Frames = self._before[run] + frames - self._first[run]
         return numbers
@@ -215,7 +216,8 @@ class PhysicalImage:
     def frames_at(self, ordinals: Frames) -> Frames:
         """Return the frames that have some numbers; the inverse of `ordinals`."""
         if len(self._first) == 1:
-            return ordinals + self._first[0]
+            found: Frames = ordinals + self._first[0]
+            return found
         run = np.searchsorted(self._before, ordinals, side="right") - 1
         frames: Frames = self._first[run] + ordinals - self._before[run]
         return frames

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-    from dumpscan.artifacts.decoded import Detector
+    from dumpscan.artifacts.detector import Detector
 
 KINDS = ("rsa1024", "rsa2048", "secp256r1", "secp384r1", "secp521r1", "ed25519")
 PREKEY = b"".join(sha512(bytes([number])).digest() for number in range(256))

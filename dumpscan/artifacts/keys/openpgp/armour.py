@@ -10,16 +10,17 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.openpgp.packets import SECRET_KEY, SECRET_SUBKEY, header
 from dumpscan.artifacts.keys.openpgp.secret_keys import ENCODING, parse
-from dumpscan.artifacts.opening import opening
 from dumpscan.findings import PrivateKey
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.memory.space import Memory
 
 _WINDOWS = (8 << 10, 64 << 10, 1 << 20)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.openpgp.algorithms import take_public
 from dumpscan.artifacts.keys.openpgp.packets import (
@@ -23,11 +23,12 @@ from dumpscan.artifacts.keys.openpgp.packets import (
     header,
 )
 from dumpscan.artifacts.keys.openpgp.protection import AEAD, HASHED, SUMMED, take_protection
-from dumpscan.artifacts.opening import opening
 from dumpscan.findings import EncryptedContainer
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.artifacts.keys.openpgp.algorithms import PublicPart
     from dumpscan.artifacts.keys.openpgp.protection import Protection
     from dumpscan.findings import PrivateKey

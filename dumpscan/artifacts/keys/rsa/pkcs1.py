@@ -13,16 +13,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
-from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.randomness import looks_random
 from dumpscan.artifacts.keys.rsa import proof as rsa
 from dumpscan.artifacts.keys.rsa.parts import RsaParts, stored_key
-from dumpscan.artifacts.opening import opening
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
 

@@ -10,14 +10,15 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh.private_keys import take_key
 from dumpscan.artifacts.keys.ssh.wire import COUNT_SIZE, Strings
-from dumpscan.artifacts.opening import opening
 from dumpscan.findings import EncryptedContainer
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
 

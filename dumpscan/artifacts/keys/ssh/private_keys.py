@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh.wire import Strings
-from dumpscan.artifacts.opening import opening
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.keys.algorithms import dh
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.windows.blob import Numbers, read_header
-from dumpscan.artifacts.opening import opening
 from dumpscan.model.c_keyblob import c_keyblob
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
 

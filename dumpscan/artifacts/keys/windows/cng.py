@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dumpscan.artifacts.decoded import BytesDecoder, Detector, Parsed, Raw, RefusedError
+from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.keys.algorithms import dh
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.private_key import on_some_curve
 from dumpscan.artifacts.keys.windows.blob import Numbers, read_header
-from dumpscan.artifacts.opening import opening
 from dumpscan.model.c_keyblob import c_keyblob
+from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
+    from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
 

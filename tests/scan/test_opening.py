@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dumpscan.artifacts.opening import opening
+from dumpscan.scan.opening import opening
 
 
 @pytest.mark.parametrize(
