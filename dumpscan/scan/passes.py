@@ -28,6 +28,29 @@ ALIGNMENT = 8
 EVERY_PHASE = tuple(range(ALIGNMENT))
 
 
+class AlignedSearcher:
+    """Finds where objects may begin that lie at multiples of 8 (see `dumpscan.scan.searcher.Searcher`).
+
+    Args:
+        signatures: What the matches announce, with their lengths.
+        find: Searches a buffer (see `aligned_matches`).
+    """
+
+    def __init__(self, signatures: Sequence[Signature], find: Find) -> None:
+        self.signatures = tuple(signatures)
+        self._find = find
+
+    def batches(
+        self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> Iterator[Matches]:
+        """Search an address space at addresses that are multiples of 8."""
+        yield from aligned_matches(space, self.signatures, self._find, threads=threads, progress=progress)
+
+    def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:  # noqa: ARG002 - one thread will do
+        """Search a contiguous buffer at every offset."""
+        return self._find(memoryview(data), EVERY_PHASE)
+
+
 def aligned_matches(
     space: Scannable,
     signatures: Sequence[Signature],

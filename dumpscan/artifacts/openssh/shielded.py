@@ -23,17 +23,14 @@ from dumpscan.artifacts.keys.ssh.private_keys import take_key
 from dumpscan.artifacts.keys.ssh.wire import Strings
 from dumpscan.findings import KeyObject
 from dumpscan.model.c_openssh import MAX_SHIELDED, PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
-from dumpscan.scan.passes import EVERY_PHASE, aligned_matches
+from dumpscan.scan.passes import AlignedSearcher
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
-    from dumpscan.scan.searcher import Scannable
 
 ENCODING = "openssh-shielded"
 STRUCTURE = "sshkey"
@@ -104,22 +101,6 @@ def _key_in(text: bytes) -> PrivateKey | None:
     return key if padding == bytes(range(1, len(padding) + 1)) else None
 
 
-class ShieldSearcher:
-    """Finds where the fields of a shield may begin (see `dumpscan.scan.searcher.Searcher`)."""
-
-    signatures = (_SHIELD,)
-
-    def batches(
-        self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
-    ) -> Iterator[Matches]:
-        """Search an address space at addresses that are multiples of 8."""
-        yield from aligned_matches(space, self.signatures, _find, threads=threads, progress=progress)
-
-    def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:  # noqa: ARG002 - one thread will do
-        """Search a contiguous buffer at every offset."""
-        return _find(memoryview(data), EVERY_PHASE)
-
-
 def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
     found = []
     for phase in phases:
@@ -135,4 +116,4 @@ def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
     return Matches(np.zeros(len(starts), np.uint16), starts.astype(np.uint64))
 
 
-DETECTORS: tuple[Detector, ...] = ((ShieldSearcher(), decode_shielded),)
+DETECTORS: tuple[Detector, ...] = ((AlignedSearcher((_SHIELD,), _find), decode_shielded),)

@@ -96,4 +96,4 @@ def _placed(
         )
 
 
-GROUP_DETECTORS: tuple[GroupDetector, ...] = ((headers.HeaderSearcher(), decode_numbers),)
+GROUP_DETECTORS: tuple[GroupDetector, ...] = ((headers.SEARCHER, decode_numbers),)

@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.model.c_big_numbers import LIMB, MAX_DMAX, MAX_FLAGS, MAX_LIMBS, MAX_POINTER, MIN_LIMBS
-from dumpscan.scan.passes import EVERY_PHASE, aligned_matches
+from dumpscan.scan.passes import AlignedSearcher
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from numpy.typing import NDArray
-
-    from dumpscan.scan.searcher import Scannable
 
     Words = NDArray[np.uint64]
     Indexes = NDArray[np.int64]
@@ -39,22 +35,6 @@ _COUNTS = np.uint64(0xFFFFFC00FFFFFFFF)
 _LEAST_POINTER = np.uint64(0x10000)
 _MAX_SPARE = 64
 """Limbs that a slice of Go may have room for beyond twice its length."""
-
-
-class HeaderSearcher:
-    """Finds where headers of big numbers may begin (see `dumpscan.scan.searcher.Searcher`)."""
-
-    signatures = (OPENSSL, GMP, MBEDTLS, GO)
-
-    def batches(
-        self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
-    ) -> Iterator[Matches]:
-        """Search an address space at addresses that are multiples of 8."""
-        yield from aligned_matches(space, self.signatures, _find, threads=threads, progress=progress)
-
-    def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:  # noqa: ARG002 - one thread will do
-        """Search a contiguous buffer at every offset."""
-        return _find(memoryview(data), EVERY_PHASE)
 
 
 def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
@@ -120,3 +100,7 @@ def _is_pointer(words: Words) -> Found:
     """Say which words may be addresses of limbs."""
     fits: Found = (words >= _LEAST_POINTER) & (words < np.uint64(MAX_POINTER)) & (words & np.uint64(LIMB - 1) == 0)
     return fits
+
+
+SEARCHER = AlignedSearcher((OPENSSL, GMP, MBEDTLS, GO), _find)
+"""Finds where headers of big numbers may begin."""

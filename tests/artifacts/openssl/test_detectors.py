@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
-from dumpscan.artifacts.openssl.headers import HeaderSearcher
+from dumpscan.artifacts.openssl.headers import SEARCHER
 from dumpscan.artifacts.x509.certificate import DETECTORS
 from dumpscan.findings import PrivateKey
 from dumpscan.output.records import finding_record
@@ -157,10 +157,10 @@ def test_numbers_across_regions_and_at_odd_file_offsets_are_found() -> None:
 def test_headers_are_found_in_any_buffer_once() -> None:
     data = bytes(64) + samples.bignum(samples.HEAP, 32) + bytes(64)
     for shift in range(8):
-        matches = HeaderSearcher().scan_buffer(bytes(shift) + data)
+        matches = SEARCHER.scan_buffer(bytes(shift) + data)
         assert matches.starts.tolist() == [64 + shift]
     long = bytes(8 * (32 << 10) - 8) + samples.bignum(samples.HEAP, 32)  # across the arrays that are taken at a time
-    assert HeaderSearcher().scan_buffer(long).starts.tolist() == [len(long) - 24]
+    assert SEARCHER.scan_buffer(long).starts.tolist() == [len(long) - 24]
 
 
 def test_a_key_that_a_library_holds_is_told_from_one_in_a_file() -> None:
