@@ -10,10 +10,12 @@ from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.findings import PrivateKey
+from dumpscan.artifacts.keys import encode
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519
+
+    from dumpscan.findings import PrivateKey
 
     LibraryKey = (
         rsa.RSAPrivateKey
@@ -42,16 +44,7 @@ def finding_of(
         pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     except LIBRARY_ERRORS:
         raise RefusedError("the library cannot write the key") from None
-    return PrivateKey(
-        sha256="",
-        size=0,
-        algorithm=algorithm,
-        bits=bits,
-        curve=curve,
-        key_id=sha256(public).hexdigest(),
-        proof=proof,
-        pkcs8=pkcs8,
-    )
+    return encode.private_key(algorithm, bits, public, pkcs8, proof=proof, curve=curve)
 
 
 def read_from(key: PrivateKey, data: bytes) -> PrivateKey:
