@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from dumpscan.exceptions import ScenarioError
+from dumpscan.model import c_elf
 from dumpscan.model.windows import c_crash_dump as crash
 from dumpscan.model.windows.c_crash_dump import DumpType, c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
@@ -130,6 +131,9 @@ def _runs_of(held: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(first), int(past - first)) for first, past in edges]
 
 
+_ELF_X64 = next(number for number, name in c_elf.MACHINES.items() if name == "x64")
+
+
 def _write_lime(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> None:
     for start, size in memory.runs:
         header = c_containers.LIME_RANGE(
@@ -140,11 +144,12 @@ def _write_lime(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> N
 
 
 def _write_elf(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> None:
-    header_size, entry_size = len(c_containers.ELF64_EHDR), len(c_containers.ELF64_PHDR)
-    header = c_containers.ELF64_EHDR(
-        e_ident=list(layout.ELF_MAGIC + bytes([2, 1, 1])) + [0] * 9,  # 64-bit, little-endian, version 1
-        e_type=layout.ELF_CORE,
-        e_machine=layout.ELF_X86_64,
+    structures = c_elf.c_elf(8, "<")
+    header_size, entry_size = len(structures.Ehdr), len(structures.Phdr)
+    header = structures.Ehdr(
+        e_ident=list(c_elf.MAGIC + bytes([c_elf.CLASS_64, c_elf.LITTLE, 1])) + [0] * 9,  # 1: the version
+        e_type=c_elf.ET_CORE,
+        e_machine=_ELF_X64,
         e_version=1,
         e_phoff=header_size,
         e_ehsize=header_size,
@@ -154,9 +159,7 @@ def _write_elf(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> No
     file.write(bytes(header))
     first = offset = page_align(header_size + entry_size * len(memory.runs))
     for start, size in memory.runs:
-        segment = c_containers.ELF64_PHDR(
-            p_type=layout.ELF_LOAD, p_offset=offset, p_paddr=start, p_filesz=size, p_memsz=size
-        )
+        segment = structures.Phdr(p_type=c_elf.PT_LOAD, p_offset=offset, p_paddr=start, p_filesz=size, p_memsz=size)
         file.write(bytes(segment))
         offset += size
     file.seek(first)
