@@ -113,7 +113,8 @@ X509 = Search(
     X509_DETECTORS,
     (Certificate, PrivateKey, EncryptedContainer),
     of_library=False,
-    nothing="no certificate and no private key found",
+    nothing="no certificate and no private key found; live key objects of libraries were not searched for "
+    "(`dumpscan keys` and `dumpscan scan` do)",
 )
 SYMCRYPT = Search(
     "symcrypt", _ALL, (PrivateKey, PublicKey, SymmetricKey), of_library=True, nothing="no key of SymCrypt found"
