@@ -35,7 +35,7 @@ _FIRST_ALLOWANCE = 64 << 20
 _ALLOWANCE_PER_BYTE = 8
 """Bytes beyond those that decoders may read in all, at first and for each byte scanned. Real memory takes a tenth of
 one; a file made of large structures within one another would take thousands."""
-_FIRST_PATIENCE = 1_000_000
+_FIRST_PATIENCE = 750_000
 _PATIENCE_PER_MIB = 500_000
 """Microseconds that looking into hits may take, at first and for each MiB scanned. Ordinary memory has three openings
 in a MiB that come to nothing; one made of nothing but openings has a hundred thousand."""
@@ -43,6 +43,8 @@ _COST_OF_A_HIT = 30
 _COST_OF_FOLLOWING = 1000
 """Microseconds for a hit that comes to nothing, and for one whose decoder follows pointers that lead nowhere. The cost
 of proofs is added to that; their code announces it (`dumpscan.artifacts.effort`)."""
+_COST_OF_UNPROVEN = 200
+"""Microseconds that a key takes which nothing proves, beside its decoding: a memory can be made full of such."""
 _FREE_PER_BYTE = 1.2
 """Microseconds of proof for each byte of a proven key that are not counted: the proof of an ordinary key takes about as
 long as that, so that a memory full of real keys does not use up what hits may take."""
@@ -166,9 +168,11 @@ class Decoding:
         decoder = self._decoders[hit.signature.name]
         if opens_text and isinstance(decoder, BytesDecoder):
             decoder = decoder.in_text or decoder
-        if isinstance(decoder, Carrier) and hit.address in seen:
+        of_bytes = isinstance(decoder, BytesDecoder)
+        of_text = not of_bytes and isinstance(decoder, Carrier)  # a protocol, which is slow to check
+        if of_text and hit.address in seen:
             return None
-        cost = _COST_OF_A_HIT if isinstance(decoder, BytesDecoder | Carrier) else _COST_OF_FOLLOWING
+        cost = _COST_OF_A_HIT if of_bytes or of_text else _COST_OF_FOLLOWING
         before = self._patience
         metered = _MeteredMemory(memory, _FREE + self._allowance)
         decoded = None
@@ -192,6 +196,8 @@ class Decoding:
             self._allowance -= max(metered.spent - _FREE, 0)
         if decoded is not None and _is_proven(decoded.finding):
             self._patience = min(before, self._patience + cost + _FREE_PER_BYTE * decoded.length)
+        elif decoded is not None:
+            self._patience -= _COST_OF_UNPROVEN
         return decoded
 
     def decode_together(self, memory: Memory, decoder: GroupDecoder, hits: Iterable[Hit]) -> Iterator[Decoded]:
@@ -378,7 +384,7 @@ def _half_of_structure(content: Memory, address: int) -> int:
 
 
 def _is_proven(finding: Finding) -> bool:
-    """Whether an object is more than a key with nothing in it to check: a memory can be made full of such."""
+    """Whether an object is more than a key with nothing in it to check."""
     return not isinstance(finding, PrivateKey) or bool(finding.proof)
 
 

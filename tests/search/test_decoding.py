@@ -56,7 +56,7 @@ def test_what_is_proven_uses_up_no_patience(
     monkeypatch: pytest.MonkeyPatch, proof: tuple[str, ...], found: int
 ) -> None:
     """A key that nothing proves does: a dump could be full of them."""
-    monkeypatch.setattr(decoding_module, "_FIRST_PATIENCE", 10 * (30 + 100))
+    monkeypatch.setattr(decoding_module, "_FIRST_PATIENCE", 10 * (30 + 100 + 200))
     key = private_key.parse_any(traditional(ec_key("secp256r1"))).finding
     assert isinstance(key, PrivateKey)
 

@@ -39,11 +39,18 @@ _IN_LIBRARY: dict[str, ec.EllipticCurve] = {
         ec.BrainpoolP512R1(),
     )
 }
-_FAST = {"secp224r1": 100, "secp256r1": 60, "secp521r1": 600}
+_FAST = {"secp224r1": 60, "secp256r1": 40, "secp384r1": 250, "secp521r1": 260}
 """Microseconds for a multiple of the generator on curves for which OpenSSL has code of their own."""
-_PER_SQUARED_BIT = 0.016
-_BINARY_283 = 100_000
-"""The same on other curves: by OpenSSL or here for a bit of a prime field, and here over the field of 283 bits."""
+_LIBRARY_PER_SQUARED_BIT, _PRIME_PER_SQUARED_BIT = 0.008, 0.028
+_BINARY_283 = 45_000
+"""The same on other curves: for each squared bit of a prime field, by OpenSSL and here; and here for 283 bits of a
+binary field."""
+_CHECK_PER_BIT = 0.15
+"""Microseconds for each bit of the field that it takes to see whether a point is on a curve."""
+_JUDGING = 30
+"""Microseconds to see whether a value looks random."""
+_WRITING = 60
+"""Microseconds for everything else about a key."""
 _GUESSED = ("secp", "brainpool", "SM2")
 """How the names of curves begin that are tried for a private value whose curve is not told, and that lacks a point."""
 _MOST_KNOWN = 256
@@ -87,6 +94,7 @@ def ec_key(curve: Named, private_value: int, *public_points: bytes, plausible: P
     points = [point for point in public_points if any(point[1:])]
     if not 0 < private_value < named.order:
         raise RefusedError("the private value is out of the curve's range")
+    effort.charge(len(points) * _CHECK_PER_BIT * named.bits)
     if not all(map(named.may_have, points)):
         raise RefusedError("the public point is not on the curve")
     if not points and not plausible(private_value.to_bytes(named.order_size, "big")):
@@ -125,6 +133,7 @@ def candidates(value: bytes) -> list[PrivateKey]:
     Raises:
         RefusedError: The value is not random, or as long as that of no curve in use.
     """
+    effort.charge(_JUDGING)
     if not looks_random(value):
         raise RefusedError("nothing vouches for the private value, and it is not random")
     found = list(_candidates(value))
@@ -164,10 +173,14 @@ def _derived(name: str, private_value: int) -> _Derived:
 
 
 def _cost(curve: NamedCurve) -> float:
-    """Return about how many microseconds a multiple of the generator takes."""
+    """Return about how many microseconds a key takes."""
     if isinstance(curve.curve, BinaryCurve):
-        return float(_BINARY_283 * (curve.bits / 283) ** 2.5)
-    return _FAST.get(curve.name) or _PER_SQUARED_BIT * curve.bits**2
+        multiple = _BINARY_283 * (curve.bits / 283) ** 2.5
+    elif curve.name in _IN_LIBRARY:
+        multiple = _FAST.get(curve.name) or _LIBRARY_PER_SQUARED_BIT * curve.bits**2
+    else:
+        multiple = _PRIME_PER_SQUARED_BIT * curve.bits**2
+    return float(_WRITING + multiple)
 
 
 def _multiple(curve: NamedCurve, scalar: int) -> Point | None:

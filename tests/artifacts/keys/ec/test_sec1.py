@@ -251,12 +251,14 @@ def test_points_off_the_curve_are_refused_before_slow_steps() -> None:
         value = int.from_bytes(source.take(curve.order_size - 2), "big")
         with effort.paid_by(paid.append), pytest.raises(RefusedError):
             proven(curve, value, b"\x04" + source.take(2 * curve.field_size))
-    assert not paid
+    assert max(paid) < 100
 
 
 def test_slow_curves_are_charged() -> None:
-    paid: list[float] = []
-    with effort.paid_by(paid.append):
-        sec1.prove(made_by_openssl("sect163k1", "-conv_form", "hybrid"))
-        sec1.prove(made_by_openssl("brainpoolP320r1", "-conv_form", "hybrid"))
-    assert paid[0] > paid[1] > 1000
+    paid: dict[str, float] = {}
+    for name in ("sect163k1", "brainpoolP320r1"):
+        costs: list[float] = []
+        with effort.paid_by(costs.append):
+            sec1.prove(made_by_openssl(name, "-conv_form", "hybrid"))
+        paid[name] = sum(costs)
+    assert paid["sect163k1"] > paid["brainpoolP320r1"] > 1000
