@@ -1,8 +1,8 @@
-"""Opens images of physical memory: volatility3's layers recognise the format and say which runs of memory it holds.
+"""Opens images of physical memory: each format says which runs of memory it holds.
 
-volatility3 knows LiME, ELF core dumps, VMware snapshots, AVML, QEMU, Xen, and what its later releases add. Its layers
-only say what lies where; all bytes are read from the mapped file. Windows crash dumps are read here
-(`dumpscan.memory.physical.crash_dump`): volatility3 takes two of their types.
+Formats of `dumpscan.memory.physical.formats` and Windows crash dumps (`dumpscan.memory.physical.crash_dump`) are read
+here. For the others, volatility3's layers recognise the format and say what lies where: LiME, VMware snapshots, AVML,
+QEMU, and what its later releases add. All bytes are read from the mapped file.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
+
 from dumpscan.exceptions import InputError, reason
 from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.physical.crash_dump import open_crash_dump
-from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage
+from dumpscan.memory.physical.formats.elf import open_elf
+from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage, require_memory
+from dumpscan.model import c_elf
 from dumpscan.model.windows import c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SIZE
 from dumpscan.scratch import ScratchDirectory
@@ -26,10 +30,13 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.volatility import Volatility
 
+_OURS = (
+    (c_crash_dump.SIGNATURE, open_crash_dump),
+    (c_elf.MAGIC, open_elf),
+)
+"""First bytes of the formats that are read here, and what opens each."""
 _FORMATS = {
     "LimeLayer": "LiME",
-    "Elf64Layer": "ELF core dump",
-    "XenCoreDumpLayer": "Xen core dump",
     "VmwareLayer": "VMware snapshot",
     "AVMLLayer": "AVML",
     "QemuSuspendLayer": "QEMU snapshot",
@@ -38,7 +45,6 @@ RAW = "raw"
 
 _WHY_UNREAD = (
     (b"EMiL", "a LiME image whose headers are damaged"),
-    (b"\x7fELF", "an ELF file, but no core dump of physical memory"),
     (b"AVML", "an AVML image that is damaged, or needs the snappy library (libsnappy) to be unpacked"),
     (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
 )
@@ -84,8 +90,9 @@ def open_image(path: Path, heard: list[str]) -> PhysicalImage:
 
 def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
     head = bytes(file.buffer[:16])
-    if head.startswith(c_crash_dump.SIGNATURE):
-        return open_crash_dump(file)
+    for signature, opener in _OURS:
+        if head.startswith(signature):
+            return opener(file)
     _require_files_beside(file.path)
     volatility.load()
     with volatility.listening(heard), _stack(file) as (context, layer):
@@ -99,10 +106,8 @@ def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
             return image
         image_format = _FORMATS.get(type(layer).__name__, type(layer).__name__)
         if isinstance(layer, volatility.module("framework.layers.linear").LinearlyMappedLayer):
-            runs = sorted(_runs(file.path, context, layer.name))
-            if all(address >= ADDRESS_LIMIT for address, _, _ in runs):
-                problem = f"has no memory below {ADDRESS_LIMIT >> 40} TiB, in none of its {len(runs)} runs"
-                raise InputError(file.path, problem)
+            runs = np.array(sorted(_runs(file.path, context, layer.name)), np.uint64).reshape(-1, 3)
+            require_memory(file.path, runs)
             return PhysicalImage(file, runs, image_format=image_format, path=file.path)
         return _unpacked(file, layer, image_format)
 

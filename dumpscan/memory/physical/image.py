@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from dumpscan.exceptions import InputError
+from dumpscan.memory.records import exact_sum
 from dumpscan.memory.regions import RegionTable, without_overlaps
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     Frames = NDArray[np.int64]
     Bytes = NDArray[np.uint8]
+    Numbers = NDArray[np.uint64]
 
 FRAME_LIMIT = 1 << 32
 """Frame numbers are kept in 32 bits."""
@@ -51,7 +54,8 @@ class PhysicalImage:
 
     Args:
         file: The mapped image (of a compressed one: the file that it was unpacked into).
-        runs: (physical address, size in bytes, file offset) of each run that the format declares.
+        runs: (physical address, size in bytes, file offset) of each run that the format declares: an array of shape
+            (n, 3), or such tuples. Where runs overlap, the one that is listed first counts.
         image_format: Name of the format for display.
         path: The image as the user named it.
         in_file: Whether file offsets are those of the user's file.
@@ -62,12 +66,13 @@ class PhysicalImage:
         problems: What is wrong with the runs, a sentence each.
         frames: Number of frames that are present whole.
         end: Physical address past the last byte.
+        vmcoreinfo: The text of the container's VMCOREINFO note, which describes a Linux kernel; None without one.
     """
 
     def __init__(
         self,
         file: MappedFile,
-        runs: Iterable[tuple[int, int, int]],
+        runs: Numbers | Iterable[tuple[int, int, int]],
         *,
         image_format: str,
         path: Path,
@@ -80,7 +85,8 @@ class PhysicalImage:
         self.format = image_format
         self.in_file = in_file
         self.problems: list[str] = []
-        starts, sizes, offsets = self._clipped(list(runs))
+        self.vmcoreinfo: bytes | None = None
+        starts, sizes, offsets = self._clipped(_table(runs))
         self._regions = RegionTable(*(column.astype(np.uint64) for column in (starts, sizes, offsets)))
         first = (starts + PAGE_SIZE - 1) >> PAGE_SHIFT
         past = (starts + sizes) >> PAGE_SHIFT
@@ -94,39 +100,30 @@ class PhysicalImage:
         self._bytes: Bytes = np.frombuffer(file.buffer, np.uint8)
         self._read_since_release = 0
 
-    def _clipped(self, runs: Sequence[tuple[int, int, int]]) -> tuple[Frames, Frames, Frames]:
+    def _clipped(self, runs: Numbers) -> tuple[Frames, Frames, Frames]:
         """Cut runs to what the file and the range of physical addresses hold, and give each byte to one run."""
-        size = self._file.size
-        there: list[tuple[int, int, int]] = []  # a claim of 2^63 and more does not fit into an array
-        above = cut = missing = 0
-        for start, claimed, offset in runs:
-            if start < 0 or claimed < 0 or offset < 0:
-                continue
-            possible = min(claimed, max(ADDRESS_LIMIT - start, 0))
-            held = min(possible, max(size - offset, 0))
-            above += possible < claimed
-            cut += held < possible
-            missing += possible - held
-            if held:
-                there.append((start, held, offset))
-        if above:
+        starts, claimed, offsets = runs.T
+        possible = np.minimum(claimed, _up_to(ADDRESS_LIMIT, starts))
+        held = np.minimum(possible, _up_to(self._file.size, offsets))
+        if above := np.count_nonzero(possible < claimed):
             self.problems.append(
                 f"{above} of {len(runs)} runs of memory lie above {ADDRESS_LIMIT >> 40} TiB, wholly or in part, and "
                 "are left out as far as they do"
             )
-        if cut:
+        if cut := np.count_nonzero(held < possible):
             self.problems.append(
                 f"cut short: {cut} of {len(runs)} runs of memory lie past the end of the file, wholly or in part; "
-                f"{missing} bytes are missing"
+                f"{exact_sum(possible - held)} bytes are missing"
             )
-        starts, sizes, offsets = np.array(there, np.int64).reshape(-1, 3).T
-        kept = np.cumsum(sizes) <= size * _MAX_SHARING
+        there = held > 0
+        starts, sizes, offsets = starts[there], held[there], offsets[there]
+        pieces, lengths, owners = without_overlaps(starts, sizes)
+        offsets = offsets[owners] + pieces - starts[owners]
+        # All pieces together are no larger than the range of physical addresses: the sums cannot overflow.
+        kept = np.cumsum(lengths) <= self._file.size * _MAX_SHARING
         if not kept.all():
             self.problems.append(f"runs of memory share the same bytes of the file more than {_MAX_SHARING} times over")
-        starts, sizes, offsets = starts[kept], sizes[kept], offsets[kept]
-        pieces, lengths, owners = without_overlaps(starts.astype(np.uint64), sizes.astype(np.uint64))
-        addresses = pieces.astype(np.int64)
-        return addresses, lengths.astype(np.int64), offsets[owners] + addresses - starts[owners]
+        return _joined(*(column[kept].astype(np.int64) for column in (pieces, lengths, offsets)))
 
     # --- AddressSpace -------------------------------------------------------------------------------------------------
 
@@ -337,3 +334,39 @@ class PhysicalImage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _table(runs: Numbers | Iterable[tuple[int, int, int]]) -> Numbers:
+    """Return runs as an array of shape (n, 3). Numbers that do not fit into 64 bits become the largest that does."""
+    if isinstance(runs, np.ndarray):
+        return runs
+    most = np.iinfo(np.uint64).max
+    fitting = [tuple(min(number, most) for number in run) for run in runs if min(run) >= 0]
+    return np.array(fitting, np.uint64).reshape(-1, 3)
+
+
+def _joined(starts: Frames, sizes: Frames, offsets: Frames) -> tuple[Frames, Frames, Frames]:
+    """Make one run of each row of runs that follow one another in physical memory and in the file."""
+    apart = (starts[1:] != (starts + sizes)[:-1]) | (offsets[1:] != (offsets + sizes)[:-1])
+    first = np.flatnonzero(np.concatenate((np.ones(min(len(starts), 1), np.bool_), apart)))
+    return starts[first], np.add.reduceat(sizes, first) if len(first) else sizes, offsets[first]
+
+
+def _up_to(limit: int, numbers: Numbers) -> Numbers:
+    """Return how far numbers are below a limit; 0 for those above it."""
+    return np.where(numbers < limit, np.uint64(limit) - numbers, np.uint64(0))
+
+
+def require_memory(path: Path, runs: Numbers) -> None:
+    """Refuse an image that has no memory at addresses that can be read.
+
+    Args:
+        path: The image.
+        runs: As for `PhysicalImage`.
+
+    Raises:
+        InputError: There are no runs, or none begins below 16 TiB.
+    """
+    if not (runs[:, 0] < ADDRESS_LIMIT).any():
+        problem = f"has no memory below {ADDRESS_LIMIT >> 40} TiB, in none of its {len(runs)} runs"
+        raise InputError(path, problem)
