@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
-from dumpscan.exceptions import UsageError, reason
 from dumpscan.findings import Certificate, EncryptedContainer, SymmetricKey, Validity
+from dumpscan.search.reference import references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
 
-_MAX_ALLOW_FILE = 64 << 20
-_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _KEY_RULES = {GateRule.PRIVATE_KEY, GateRule.UNPROVEN_KEY, GateRule.KEY_WITH_CERTIFICATE, GateRule.LIVE_KEY}
 _OTHER_RULES = {
     Certificate.kind: {GateRule.CERTIFICATE, GateRule.EXPIRED},
@@ -44,30 +41,17 @@ class Reason:
     text: str
 
 
-def read_allowed(path: Path) -> frozenset[str]:
-    """Read an allow list: thumbprints (SHA-1), SHA-256 of certificates or containers, and key ids, in hex.
+def read_allowed(given: Path | str) -> frozenset[str]:
+    """Return the names of what is allowed: thumbprints (SHA-1), SHA-256 of certificates or containers, and key ids.
 
-    Each line holds one; `#` begins a comment. Colons, spaces and upper or lower case make no difference.
+    Args:
+        given: A file of certificates or public keys, a list of thumbprints and key ids (one a line, `#` begins a
+            comment), or one thumbprint or key id itself (see `dumpscan.search.reference`).
 
     Raises:
         UsageError: The file cannot be read, or a line holds something else.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_ALLOW_FILE).decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: the allow list cannot be read: it is not text in UTF-8") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: the allow list cannot be read: {reason(error)}") from error
-    allowed = set()
-    for number, line in enumerate(text.splitlines(), 1):
-        entry = re.sub(r"[\s:\ufeff\u200e]", "", line.partition("#")[0]).lower()  # what Windows' dialogs copy with it
-        if not entry:
-            continue
-        if not _ID.fullmatch(entry):
-            raise UsageError(f"{path}, line {number}: expected a thumbprint (40 hex digits) or a key id (64)")
-        allowed.add(entry)
-    return frozenset(allowed)
+    return frozenset().union(*(each.names for each in references(str(given), empty=True)))
 
 
 def reasons(

@@ -10,6 +10,7 @@ import typer
 from dumpscan._version import __version__
 from dumpscan.cli import case, symbols, synth
 from dumpscan.cli.dumps import add_commands, group
+from dumpscan.cli.find import find
 from dumpscan.cli.messages import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, complain
 from dumpscan.cli.report import export, report
 from dumpscan.cli.triage import triage
@@ -26,7 +27,7 @@ app = typer.Typer(
     name="dumpscan",
     help="Finds every X.509 certificate and private key in memory dumps, proves each key, and says where it lay.",
     epilog="Exit codes: 0 done, 1 an input could not be read, 2 usage, 3 done, but an input is damaged, "
-    "4 the gate (`triage --fail-on`) is closed.",
+    "4 the gate (`triage --fail-on`) is closed, 5 `find` found nothing.",
     no_args_is_help=True,
     result_callback=_exit,
     rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
@@ -38,6 +39,7 @@ for _kind in KINDS:
     app.add_typer(group(_kind), name=_kind.name)
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(synth.app, name="synth")
+app.command()(find)
 app.command()(triage)
 case.app.command("export")(export)
 app.add_typer(case.app, name="case")

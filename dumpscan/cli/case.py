@@ -30,7 +30,11 @@ def show(
         str | None, typer.Option(metavar="ID", help="A key and its certificates; the id's beginning is enough.")
     ] = None,
     certificate: Annotated[
-        str | None, typer.Option(metavar="THUMBPRINT", help="A certificate and its keys; the beginning is enough.")
+        str | None,
+        typer.Option(
+            metavar="CERT",
+            help="A certificate and its keys: its file, that of its public key, or the beginning of its thumbprint.",
+        ),
     ] = None,
     dump: Annotated[
         str | None, typer.Option(metavar="PATH", help="A dump: what is wrong with it, what is in it.")
@@ -47,9 +51,9 @@ def show(
         raise UsageError("give one of --key, --certificate and --dump")
     with Case.open(case) as opened:
         if key is not None:
-            return _named(opened.keyed(key), f"no key with id {key}", output_format)
+            return _named(_of_key(opened, key), f"no key with id {key}", output_format)
         if certificate is not None:
-            return _named(opened.certificates(certificate), f"no certificate {certificate}", output_format)
+            return _named(_of_certificate(opened, certificate), f"no certificate {certificate}", output_format)
         if dump is not None:
             return _dump(opened, dump, output_format)
         return _all(opened, output_format)
@@ -90,6 +94,37 @@ def show_findings(
     for finding in findings:
         renderer.add(finding_record(finding))
     renderer.close()
+
+
+def _of_key(case: Case, given: str) -> list[Finding]:
+    """Return the keys and certificates of what is named: by the beginning of a key id, or as `references` reads it."""
+    from dumpscan.search.reference import beginning_of_name, references
+
+    beginning = beginning_of_name(given)
+    if beginning is not None:
+        return case.keyed(beginning)
+    return _each_once(found for each in references(given) if each.key_id for found in case.keyed(each.key_id))
+
+
+def _of_certificate(case: Case, given: str) -> list[Finding]:
+    """Return the certificates that are named, and the keys and other certificates of their public keys."""
+    from dumpscan.search.reference import beginning_of_name, references
+
+    beginning = beginning_of_name(given)
+    if beginning is not None:
+        return case.certificates(beginning)
+    return _each_once(
+        found
+        for each in references(given)
+        for found in (
+            *(case.certificates(each.thumbprint) if each.thumbprint else ()),
+            *(case.keyed(each.key_id) if each.key_id else ()),
+        )
+    )
+
+
+def _each_once(findings: Iterable[Finding]) -> list[Finding]:
+    return list({each.identity: each for each in findings}.values())
 
 
 def _named(findings: list[Finding], nothing: str, output_format: Format) -> int:

@@ -11,6 +11,7 @@ EXIT_UNREADABLE = 1
 EXIT_USAGE = 2
 EXIT_DAMAGED = 3
 EXIT_GATE = 4
+EXIT_NOT_FOUND = 5
 EXIT_INTERRUPTED = 130
 """As shells have it for a command ended by SIGINT."""
 

@@ -32,12 +32,14 @@ class Run:
         quiet: No warnings and no progress.
         progress: Whether progress may be shown.
         readable: How many inputs could be read.
+        incomplete: How many inputs are damaged or could not be read.
     """
 
     def __init__(self, command: str, view: View, output_format: str, *, quiet: bool, progress: bool) -> None:
         self.quiet = quiet
         self.progress = progress and not quiet
         self.readable = 0
+        self.incomplete = 0
         self._worst = EXIT_DONE
         self._damage: list[str] = []
         self._renderer = make_renderer(output_format, command=command, view=view, stream=sys.stdout)
@@ -117,6 +119,7 @@ class Run:
     def _unreadable(self, path: Path, message: str) -> None:
         complain(message)
         self._worst = EXIT_UNREADABLE
+        self.incomplete += 1
         self._renderer.add_input(InputStatus(str(path), _size(path), Status.UNREADABLE, (message,)))
 
     def _read(self, path: Path, problems: tuple[str, ...], warnings: Sequence[str]) -> None:
@@ -124,14 +127,19 @@ class Run:
             self.warn(f"{path}: {problem}")
         for warning in warnings:
             self.warn(f"{path}: {warning}")
-        if problems and self._worst == EXIT_DONE:
-            self._worst = EXIT_DAMAGED
+        if problems:
+            self.incomplete += 1
+            self._worst = self._worst or EXIT_DAMAGED
         status = Status.DAMAGED if problems else Status.OK
         self._renderer.add_input(InputStatus(str(path), _size(path), status, problems))
 
     def damaged(self, problem: str) -> None:
         """Note what else is wrong with the input at hand, beside what it says itself."""
         self._damage.append(problem)
+
+    def add_input(self, status: InputStatus) -> None:
+        """Say what became of an input that was not opened here: a dump of a case."""
+        self._renderer.add_input(status)
 
     def add(self, record: Record) -> None:
         """Hand a record to the renderer."""

@@ -32,11 +32,12 @@ FailOn = Annotated[
     typer.Option("--fail-on", help="Exit with 4 if there is such a thing; may be repeated.", show_default=False),
 ]
 Allow = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--allow",
-        metavar="FILE",
-        help="Thumbprints and key ids that --fail-on ignores, one a line.",
+        metavar="CERT",
+        help="What --fail-on ignores: a file of thumbprints and key ids, one a line, or of certificates or public "
+        "keys; a thumbprint; a key id. May be repeated.",
         show_default=False,
     ),
 ]
@@ -97,7 +98,7 @@ def triage(
     from dumpscan.cli.messages import complain
     from dumpscan.cli.progress import ProgressBar
 
-    allowed = frozenset().union(*(read_allowed(path) for path in allow or ()))
+    allowed = frozenset().union(*(read_allowed(each) for each in allow or ()))
     settings = ReadSettings(
         aes=aes or aes_unaligned,
         aes_unaligned=aes_unaligned,

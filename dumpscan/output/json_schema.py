@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dumpscan.files import PUBLIC, whole_file
 from dumpscan.findings import KINDS, SCHEMA_VERSION, InputStatus, Process
 from dumpscan.memory.open import KINDS as DUMP_KINDS
+from dumpscan.output.answers import AnswerRecord
 from dumpscan.output.fields import element, hints, is_document, required
 from dumpscan.output.records import SymbolsNeed
 
@@ -87,10 +88,11 @@ class _Definitions:
         process["required"] = [name for name in process["required"] if name not in {"notes", "env_vars"}]
         self._record("process", {"dump": _dump(), "process": process, "notes": notes})
         self._record("symbols", {"dump": _dump(), "symbols": self._document(SymbolsNeed)})
+        self._record("answer", {"answer": self._document(AnswerRecord)})
         for dump in DUMP_KINDS:
             about = f"What a dump of kind `{dump}` says of itself: plain values, objects and lists of any depth."
             self._record(str(dump), {"dump": _dump(), str(dump): {"type": "object", "description": about}})
-        records = [*(kind.kind for kind in KINDS), "process", "symbols", *map(str, DUMP_KINDS)]
+        records = [*(kind.kind for kind in KINDS), "process", "symbols", "answer", *map(str, DUMP_KINDS)]
         return {"oneOf": [{"$ref": f"#/$defs/{name}"} for name in records]}
 
     def reference(self, cls: type[DataclassInstance]) -> Schema:

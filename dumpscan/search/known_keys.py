@@ -36,8 +36,17 @@ def search_known_keys(dump: ProcessDump, collector: Collector, order: tuple[int,
         order: The place of this dump among those that the collector gathers from.
         options: How to search.
     """
-    if dump.searchable_bytes > MAX_SIZE and not options.deep:
-        return
+    keys = [key for key in map(load_public_key, options.public_keys) if key is not None]
+    if dump.searchable_bytes <= MAX_SIZE or options.deep:
+        keys += _found(collector, order, options)
+    if keys:
+        source = source_of(dump, order)
+        for decoded in find_known(dump, keys, Effort(deep=options.deep, threads=options.threads)):
+            collector.add(decoded, source)
+
+
+def _found(collector: Collector, order: tuple[int, ...], options: SearchOptions) -> list[PublicKeyTypes]:
+    """Return the public keys found in the dump whose private ones are to be looked for."""
     wanted = [
         finding
         for finding in collector.without_private(order, live=options.deep)
@@ -45,17 +54,21 @@ def search_known_keys(dump: ProcessDump, collector: Collector, order: tuple[int,
     ]
     if not options.deep:
         wanted = wanted[:MAX_KEYS]
-    keys = [key for key in map(_public_key, wanted) if key is not None]
-    if keys:
-        source = source_of(dump, order)
-        for decoded in find_known(dump, keys, Effort(deep=options.deep, threads=options.threads)):
-            collector.add(decoded, source)
+    return [key for key in map(_public_key, wanted) if key is not None]
 
 
 def _public_key(finding: Certificate | PublicKey) -> PublicKeyTypes | None:
+    if isinstance(finding, PublicKey):
+        return load_public_key(finding.public_info)
     try:
-        if isinstance(finding, Certificate):
-            return load_der_x509_certificate(finding.der).public_key()
-        return load_der_public_key(finding.public_info)
+        return load_der_x509_certificate(finding.der).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
+def load_public_key(public_info: bytes) -> PublicKeyTypes | None:
+    """Read a SubjectPublicKeyInfo; None if it is none that the library knows."""
+    try:
+        return load_der_public_key(public_info)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None

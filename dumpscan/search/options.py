@@ -18,12 +18,15 @@ class SearchOptions:
         names: Only processes whose names match one of these patterns, likewise.
         threads: As for `dumpscan.scan.searcher.Searcher`.
         deep: Whether to look for the private keys of all public keys found, whatever that takes.
+        public_keys: Public keys (SubjectPublicKeyInfo, DER) whose private ones are looked for as if they had been found
+            in the dump, in a dump of any size.
     """
 
     pids: Sequence[int] = ()
     names: Sequence[str] = ()
     threads: int | None = None
     deep: bool = False
+    public_keys: Sequence[bytes] = ()
 
     @property
     def filtered(self) -> bool:

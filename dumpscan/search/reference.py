@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import UsageError, reason
 from dumpscan.findings import Certificate, PrivateKey, PublicKey, SymmetricKey
-from dumpscan.search.reference_files import NotHereError, PublicPart, read_objects, read_ssh_line
+from dumpscan.search.reference_files import NotHereError, PublicPart, is_der_of_size, read_objects, read_ssh_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_FILE = 64 << 20
 """Bytes of a file of references."""
+_HEAD = 4096
+"""Bytes that show whether a file is DER or text, in UTF-16 too: an even number."""
 MAX_TEXT = 512
 """Characters of a reference that is typed: the fingerprint of `openssl x509` with its label takes 120."""
 
@@ -87,16 +89,47 @@ def names_of(finding: Finding) -> frozenset[str]:
     return frozenset(name for name in names if name is not None)
 
 
-def references(given: str) -> tuple[Reference, ...]:
+def references(given: str, *, empty: bool = False) -> tuple[Reference, ...]:
     """Return what a word on the command line names: a file's content, a thumbprint or a key id.
 
     A text that is a thumbprint or a key id is never taken for the name of a file.
+
+    Args:
+        given: The word.
+        empty: Whether a file may hold nothing.
 
     Raises:
         UsageError: It is neither, or the file holds nothing of the kind.
     """
     named = _from_text(given, given)
-    return (named,) if named is not None else read_references(Path(given))
+    return (named,) if named is not None else read_references(Path(given), empty=empty)
+
+
+def beginning_of_name(given: str) -> str | None:
+    """Return the hex digits that a thumbprint or key id begins with, in lower case; None if it is something else."""
+    digits = _digits(given)
+    return digits if re.fullmatch(r"[0-9a-f]{1,64}", digits) else None
+
+
+def may_be_reference(given: str) -> bool:
+    """Whether a word means a certificate or key, rather than a place to look for it in.
+
+    Thumbprints and key ids do; of files those that begin like DER of their own length, or are text.
+    """
+    if _from_text(given, given) is not None:
+        return True
+    path = Path(given)
+    try:
+        if not path.is_file():
+            return False
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except (OSError, ValueError):
+        return False
+    if size > MAX_FILE or not head:
+        return False
+    return is_der_of_size(head, size) or b"\0" not in _plain(head)
 
 
 def read_references(path: Path, *, empty: bool = False) -> tuple[Reference, ...]:
@@ -148,7 +181,7 @@ def _in_file(path: Path, data: bytes) -> Iterator[Reference]:
     try:
         text = _plain(data).decode()
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is neither a certificate nor a key nor text; {EXPECTED}") from error
+        raise UsageError(f"{path}: is neither a certificate nor a key nor text in UTF-8; {EXPECTED}") from error
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.strip().strip("\ufeff\u200e")
         if not entry or entry.startswith("#"):
@@ -183,15 +216,20 @@ def _from_text(text: str, given: str) -> Reference | None:
         except binascii.Error:
             return None
         return Reference(given=given, what=f"key id {digest}", key_id=digest)
-    begin = 0
-    while label := _LABEL.match(text, begin):
-        begin = label.end()
-    digits = _INVISIBLE.sub("", text[begin:]).lower().removeprefix("0x")
+    digits = _digits(text)
     if _SHA1.fullmatch(digits):
         return Reference(given=given, what=f"thumbprint {digits.upper()}", thumbprint=digits.upper())
     if _SHA256.fullmatch(digits):  # nothing tells a key id from the SHA-256 of a certificate
         return Reference(given=given, what=f"key id or SHA-256 {digits}", key_id=digits, sha256=digits)
     return None
+
+
+def _digits(text: str) -> str:
+    """Return a text without a label before it and without separators, in lower case."""
+    begin = 0
+    while label := _LABEL.match(text, begin):
+        begin = label.end()
+    return _INVISIBLE.sub("", text[begin:]).lower().removeprefix("0x")
 
 
 def _of_part(part: PublicPart, given: str) -> Reference:

@@ -67,6 +67,15 @@ class PublicPart:
     public_info: bytes | None
 
 
+def is_der_of_size(head: bytes, size: int) -> bool:
+    """Whether a file that begins so is one SEQUENCE of its whole size (or less by a line's end)."""
+    try:
+        header = der.header(head)
+    except RefusedError:
+        return False
+    return header.tag == der.SEQUENCE and 0 <= size - header.total <= len("\r\n")
+
+
 def read_objects(data: bytes) -> list[PublicPart]:
     """Return the certificates and public keys of a file; none if it is of another kind.
 

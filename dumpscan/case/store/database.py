@@ -42,6 +42,18 @@ _BESIDE: Mapping[str, tuple[bytes, ...]] = {
 """Files that SQLite keeps beside a database, and how they begin (file format, sections 3 and 4; walformat.html)."""
 
 
+def is_case_file(path: Path) -> bool:
+    """Whether a file begins like a case file; False also if it cannot be read."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except (OSError, ValueError):
+        return False
+    return header.startswith(_MAGIC) and header[_ID] == APPLICATION_ID.to_bytes(4, "big")
+
+
 def resolve(path: Path) -> Path:
     """Return the one name of a case file: without links, so that two names of one case are the same.
 

@@ -1,0 +1,193 @@
+"""`dumpscan find`: is the private key of this certificate in any of these dumps?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dumpscan.cli.options import (
+    ArchivePassword,
+    Deep,
+    FormatOption,
+    NoProgress,
+    Offline,
+    Quiet,
+    Scratch,
+    Symbols,
+    SysrootOption,
+)
+from dumpscan.output.formats.registry import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dumpscan.cli.dumps import Request
+    from dumpscan.cli.run import AnyDump, Run
+    from dumpscan.findings import Finding, InputStatus
+    from dumpscan.search.answers import Answer
+    from dumpscan.search.reference import Reference
+
+Asked = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CERT... DUMP...|CASE...",
+        help="What to find: certificate and public key files (DER, PEM, PKCS#7, SSH), thumbprints, key ids. "
+        "Where: dumps of any kind, directories of them, cases.",
+        show_default=False,
+    ),
+]
+
+
+def find(
+    asked: Asked,
+    deep: Deep = False,
+    archive_password: ArchivePassword = None,
+    scratch: Scratch = None,
+    symbols: Symbols = None,
+    sysroot: SysrootOption = None,
+    offline: Offline = True,
+    output_format: FormatOption = Format.TABLE,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> int:
+    """Say whether the private keys of certificates lie in dumps or cases.
+
+    Exit code 0: at least one is there. 5: none was found. 1: nothing could be read.
+    """
+    from dumpscan.cli.dumps import Request
+    from dumpscan.output.formats.render import View
+
+    wanted, places = _sorted(asked)
+    cases = [path for path in places if _is_case(path)]
+    request = Request(
+        command="find",
+        kind=None,
+        files=[path for path in places if path not in cases],
+        deep=deep,
+        archive_password=archive_password,
+        scratch=scratch,
+        symbols=symbols,
+        sysroot=sysroot,
+        offline=offline,
+        output_format=output_format,
+        quiet=quiet,
+        no_progress=no_progress,
+    )
+    run = request.run(View.FINDINGS)
+    found = _in_dumps(request, run, wanted) if request.files else []
+    inputs: list[InputStatus] = []
+    for case in cases:
+        in_case, dumps = _in_case(case, wanted)
+        found += in_case
+        inputs += dumps
+    return _tell(run, wanted, found, inputs, output_format)
+
+
+def _sorted(asked: Iterable[str]) -> tuple[list[Reference], list[Path]]:
+    """Tell what is to be found from where it is to be found.
+
+    Raises:
+        UsageError: Something is neither, or one of the two is not given.
+    """
+    from dumpscan.exceptions import UsageError
+    from dumpscan.search.reference import may_be_reference, references
+
+    wanted: list[Reference] = []
+    places: list[Path] = []
+    for each in asked:
+        if may_be_reference(each):
+            wanted += references(each)
+        else:
+            places.append(Path(each))
+    if not wanted:
+        raise UsageError("nothing to find: give a certificate, a public key, a thumbprint or a key id")
+    if not places:
+        raise UsageError("nowhere to look: give dumps, directories or case files too")
+    return wanted, places
+
+
+def _is_case(path: Path) -> bool:
+    from dumpscan.case.store.database import is_case_file
+
+    return is_case_file(path)
+
+
+def _in_dumps(request: Request, run: Run, wanted: Sequence[Reference]) -> list[Finding]:
+    """Search dumps for keys, and for those that are asked for in forms that no layout tells."""
+    from dumpscan.artifacts.registry import KEYS
+    from dumpscan.cli.progress import ProgressBar
+    from dumpscan.search.merge import Collector
+    from dumpscan.search.options import SearchOptions
+    from dumpscan.search.pairs import with_pairs
+    from dumpscan.search.run import search, search_size
+
+    collector = Collector()
+    known = tuple(dict.fromkeys(each.public_info for each in wanted if each.public_info is not None))
+    options = SearchOptions(deep=request.deep, public_keys=known)
+    what = KEYS.without_aes()
+
+    def work(number: int, path: Path, dump: AnyDump) -> None:
+        with ProgressBar(path.name, search_size(dump, what), enabled=run.progress) as bar:
+            for problem in search(dump, what, collector, options=options, order=(number,), progress=bar.advance):
+                run.damaged(problem)
+
+    request.over(run, work)
+    return with_pairs(collector.findings())
+
+
+def _in_case(path: Path, wanted: Sequence[Reference]) -> tuple[list[Finding], list[InputStatus]]:
+    """Return what a case has of what is asked for, its encrypted containers, and what became of its dumps."""
+    from dumpscan.case.store.reader import Case
+    from dumpscan.findings import EncryptedContainer, InputStatus, Status
+
+    with Case.open(path) as case:
+        found: dict[tuple[str, str], Finding] = {}
+        for reference in wanted:
+            names = [(case.keyed, reference.key_id), (case.certificates, reference.thumbprint or reference.sha256)]
+            for look_up, name in names:
+                found |= {each.identity: each for each in (look_up(name) if name else ())}
+        containers = list(case.findings(EncryptedContainer.kind))
+        inputs = [
+            InputStatus(dump.path, dump.size, dump.status, dump.problems)
+            for dump in case.dumps(processes=False)
+            if dump.status is not Status.OTHER
+        ]
+    return [*found.values(), *containers], inputs
+
+
+def _tell(
+    run: Run,
+    wanted: Sequence[Reference],
+    found: Sequence[Finding],
+    inputs: Sequence[InputStatus],
+    output_format: Format,
+) -> int:
+    """Write the answers; return the exit code."""
+    from dumpscan.cli.messages import EXIT_DONE, EXIT_NOT_FOUND, EXIT_UNREADABLE
+    from dumpscan.findings import Status
+    from dumpscan.output.answers import COLUMNS, Searched, answer_lines, answer_record, answer_rows
+    from dumpscan.output.formats.registry import write_rows
+    from dumpscan.output.text import write_text
+    from dumpscan.search.answers import answer, locked
+
+    answers: list[Answer] = [answer(reference, found) for reference in wanted]
+    readable = run.readable + sum(each.status in {Status.OK, Status.DAMAGED} for each in inputs)
+    if output_format is Format.TABLE:
+        incomplete = run.incomplete + sum(each.status is not Status.OK for each in inputs)
+        searched = Searched(dumps=readable, incomplete=incomplete, locked=locked(found))
+        write_text(sys.stdout, "".join(f"{line}\n" for line in answer_lines(answers, searched)))
+        sys.stdout.flush()
+    elif output_format is Format.CSV:
+        write_rows(sys.stdout, output_format, COLUMNS, answer_rows(answers))
+    else:
+        for each in inputs:
+            run.add_input(each)
+        for each_answer in answers:
+            run.add(answer_record(each_answer))
+        run.finish()
+    if any(each.found for each in answers):
+        return EXIT_DONE
+    return EXIT_NOT_FOUND if readable else EXIT_UNREADABLE
