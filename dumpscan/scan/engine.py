@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from dumpscan.scan.signature import Hit, Signature
     from dumpscan.scan.stretches import Block, Line
 
+MAX_QUICK = 32 << 20
+"""Bytes that are scanned with the anchors alone. For more it pays to compile what is around them: that takes as long as
+the anchors alone take longer for so many bytes."""
 MOST_THREADS = 4
 """Threads by default, at most: two already come near to what the memory delivers."""
 
@@ -51,7 +54,6 @@ class Engine:
 
     Raises:
         ValueError: Two signatures have one name, or one has an impossible length or lead.
-        hyperscan.error: An expression is none that hyperscan takes.
     """
 
     def __init__(self, signatures: Sequence[Signature], *, literal: bool = False) -> None:
@@ -65,15 +67,10 @@ class Engine:
             raise ValueError("there must be signatures, though not that many")
         self._lengths = np.array([signature.length for signature in self.signatures], np.int64)
         self._overlap = int(self._lengths.max()) - 1
-        self._candidates = _candidates(self.signatures, literal=literal)
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[candidate.expression for candidate in self._candidates],
-            ids=list(range(len(self._candidates))),
-            flags=[hyperscan.HS_FLAG_DOTALL] * len(self._candidates),
-        )
-        self._scan_database: Callable[..., None] = self._database.scan
-        self._scratches: list[hyperscan.Scratch] = []  # those not in use; each scan under way needs one of its own
+        self._literal = literal
+        self._quick: _Database | None = None
+        self._thorough: _Database | None = None
+        self._to_scan = 0
 
     def scan(
         self,
@@ -112,19 +109,37 @@ class Engine:
         """As `scan`, with the matches of a block together in arrays and no `lead` taken off."""
         pieces = Pieces.of(space.regions)
         lines = [line(space.buffer, pieces, self._overlap) for line in (FileStretches, SeamWindows)]
-        yield from self._run(lines, _threads(threads, int(pieces.sizes.sum())), progress)
+        yield from self._run(lines, int(pieces.sizes.sum()), threads, progress)
 
     def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:
         """Find every match in a contiguous buffer of any size (of an array, pass its `data`)."""
         view = memoryview(data).cast("B")
-        batches = list(self._run([Plain(view, self._overlap)], _threads(threads, len(view)), None))
+        batches = list(self._run([Plain(view, self._overlap)], len(view), threads, None))
         return Matches(*map(np.concatenate, zip(_NO_MATCHES, *batches, strict=True)))
 
-    def _run(self, lines: Iterable[Line], threads: int, progress: Callable[[int], None] | None) -> Iterator[Matches]:
+    def _database(self, size: int) -> _Database:
+        """Return what is best to scan `size` bytes with, after all that has been scanned so far."""
+        self._to_scan += size
+        if self._thorough is None and (self._literal or self._to_scan > MAX_QUICK):
+            expressions = [signature.expression for signature in self.signatures]
+            loose = [Looser(expression) for expression in expressions] if self._literal else anchored(expressions)
+            self._thorough = _Database(self.signatures, loose)
+        if self._thorough is not None:
+            return self._thorough
+        if self._quick is None:
+            loose = anchored([signature.expression for signature in self.signatures], alone=True)
+            self._quick = _Database(self.signatures, loose)
+        return self._quick
+
+    def _run(
+        self, lines: Iterable[Line], size: int, threads: int | None, progress: Callable[[int], None] | None
+    ) -> Iterator[Matches]:
         """Scan the blocks of all lines in their order, a bounded number of them ahead of the caller.
 
         Even a single thread is not the caller's own: an interrupt that arrived in hyperscan's callback would be lost.
         """
+        database = self._database(size)
+        threads = _threads(threads, size)
         waiting: deque[tuple[int, Future[Matches]]] = deque()
 
         def first() -> Matches:
@@ -138,7 +153,7 @@ class Engine:
         try:
             for line in lines:
                 for block in line.blocks():
-                    waiting.append((block.size, pool.submit(self._block, line, block)))
+                    waiting.append((block.size, pool.submit(self._block, database, line, block)))
                     if len(waiting) > threads * 2:
                         yield first()
             while waiting:
@@ -146,10 +161,9 @@ class Engine:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _block(self, line: Line, block: Block) -> Matches:
+    def _block(self, database: _Database, line: Line, block: Block) -> Matches:
         """Scan one block, in a thread of the pool."""
-        data = line.data(block)
-        signatures, ends = self._exact(data, self._found(data), block.begin - block.first)
+        signatures, ends = database.matches(line.data(block), block.begin - block.first)
         if not len(ends):
             return _NO_MATCHES
         ends += block.first
@@ -157,37 +171,6 @@ class Engine:
         signatures = signatures[indexes]
         order = np.lexsort((signatures, addresses))
         return Matches(signatures[order], addresses[order])
-
-    def _found(self, data: memoryview) -> array[int]:
-        """Let hyperscan find all candidates; each is noted as one number, its end above `_NUMBER_BITS`."""
-        found = array("Q")
-        note = found.append
-
-        def on_match(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            note(end << _NUMBER_BITS | number)
-
-        try:
-            scratch = self._scratches.pop()
-        except IndexError:
-            scratch = hyperscan.Scratch(self._database)
-        self._scan_database(data, match_event_handler=on_match, scratch=scratch)
-        self._scratches.append(scratch)
-        return found
-
-    def _exact(self, data: memoryview, found: array[int], overlap: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        """Keep of the candidates those where a signature itself matches, and which the block before has not had."""
-        signatures, ends = array("H"), array("q")
-        candidates = self._candidates
-        for note in found:
-            for number, length, after, matches in candidates[note & _NUMBER_MASK].exact:
-                end = (note >> _NUMBER_BITS) + after
-                if end <= overlap:
-                    continue
-                # What would stick out of the data is cut short here and does not match.
-                if matches is None or matches(data[max(0, end - length) : end]):
-                    signatures.append(number)
-                    ends.append(end)
-        return np.frombuffer(signatures, np.uint16), np.frombuffer(ends, np.int64)
 
 
 class _Exact(NamedTuple):
@@ -206,29 +189,82 @@ class _Exact(NamedTuple):
     matches: Callable[[memoryview], object] | None
 
 
-class _Candidate(NamedTuple):
-    """What hyperscan looks for, instead of signatures.
+class _Database:
+    """Signatures compiled for hyperscan.
 
-    Attributes:
-        expression: Matches within every match of any of the signatures, and perhaps elsewhere.
-        exact: The signatures.
+    Args:
+        signatures: What to look for.
+        loose: What hyperscan looks for instead of each: an expression that matches within every match of it, and
+            perhaps elsewhere. Several may have one in common.
+
+    Raises:
+        hyperscan.error: An expression is none that hyperscan takes.
     """
 
-    expression: bytes
-    exact: list[_Exact]
+    def __init__(self, signatures: Sequence[Signature], loose: Sequence[Looser]) -> None:
+        candidates: dict[bytes, list[_Exact]] = {}
+        for number, (signature, looser) in enumerate(zip(signatures, loose, strict=True)):
+            same = looser.expression == signature.expression
+            matches = None if same else _matcher(signature.expression)
+            exact = _Exact(number, signature.length, looser.after, matches)
+            candidates.setdefault(looser.expression, []).append(exact)
+        self._exact = list(candidates.values())
+        self._compiled = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self._compiled.compile(
+            expressions=list(candidates),
+            ids=list(range(len(candidates))),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(candidates),
+        )
+        self._scan: Callable[..., None] = self._compiled.scan
+        self._scratches: list[hyperscan.Scratch] = []  # those not in use; each scan under way needs one of its own
+
+    def matches(self, data: memoryview, overlap: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """Return the signatures' numbers and the ends of all matches that do not end within the first bytes.
+
+        Args:
+            data: What to scan.
+            overlap: Bytes at the beginning in which the block before had its matches.
+        """
+        signatures, ends = array("H"), array("q")
+        for note in self._candidates(data):
+            for number, length, after, matches in self._exact[note & _NUMBER_MASK]:
+                end = (note >> _NUMBER_BITS) + after
+                if end <= overlap:
+                    continue
+                # What would stick out of the data is cut short here and does not match.
+                if matches is None or matches(data[max(0, end - length) : end]):
+                    signatures.append(number)
+                    ends.append(end)
+        return np.frombuffer(signatures, np.uint16), np.frombuffer(ends, np.int64)
+
+    def _candidates(self, data: memoryview) -> array[int]:
+        """Let hyperscan find all candidates; each is noted as one number, its end above `_NUMBER_BITS`."""
+        found = array("Q")
+        note = found.append
+
+        def on_match(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            note(end << _NUMBER_BITS | number)
+
+        try:
+            scratch = self._scratches.pop()
+        except IndexError:
+            scratch = hyperscan.Scratch(self._compiled)
+        self._scan(data, match_event_handler=on_match, scratch=scratch)
+        self._scratches.append(scratch)
+        return found
 
 
-def _candidates(signatures: Sequence[Signature], *, literal: bool) -> list[_Candidate]:
-    """Find an expression for each signature that hyperscan is quick with; several may have one in common."""
-    candidates: dict[bytes, _Candidate] = {}
-    expressions = [signature.expression for signature in signatures]
-    loose = [Looser(expression, 0, 0) for expression in expressions] if literal else anchored(expressions)
-    for number, (signature, looser) in enumerate(zip(signatures, loose, strict=True)):
-        same = looser.expression == signature.expression
-        matches = None if same else re.compile(signature.expression, re.DOTALL).fullmatch
-        candidate = candidates.setdefault(looser.expression, _Candidate(looser.expression, []))
-        candidate.exact.append(_Exact(number, signature.length, looser.after, matches))
-    return list(candidates.values())
+def _matcher(expression: bytes) -> Callable[[memoryview], object]:
+    """Return what tells whether bytes match an expression; it is compiled when it is first asked."""
+    compiled: Callable[[memoryview], object] | None = None
+
+    def matches(data: memoryview) -> object:
+        nonlocal compiled
+        if compiled is None:
+            compiled = re.compile(expression, re.DOTALL).fullmatch
+        return compiled(data)
+
+    return matches
 
 
 def _threads(wanted: int | None, size: int) -> int:

@@ -90,7 +90,10 @@ def test_real_dump(wine_dump: Path, wine_truth: dict[str, Any], monkeypatch: pyt
     signatures = [signature for signature, _ in X509_DETECTORS]
     with Minidump(wine_dump) as dump:
         hits = list(Engine(signatures).scan(dump))
-        monkeypatch.setattr(engine_module, "anchored", lambda expressions: list(map(Looser, expressions)))
+        with monkeypatch.context() as patched:
+            patched.setattr(engine_module, "MAX_QUICK", dump.searchable_bytes)
+            assert hits == list(Engine(signatures).scan(dump))  # with the anchors alone
+        monkeypatch.setattr(engine_module, "anchored", lambda expressions, **_: list(map(Looser, expressions)))
         assert hits == list(Engine(signatures).scan(dump, threads=1))  # without anchors
     names = {(hit.address, hit.signature.name) for hit in hits}
     assert (wine_truth["rsa.cer"]["va"] + 8, "x509-version") in names
@@ -109,6 +112,24 @@ def test_every_offset_around_the_seams_of_blocks(engine: Engine, threads: int) -
         hits = list(engine.scan(source, threads=threads))
         assert found(hits) == expected(source, SIGNATURES)
         assert (BASE + offset, "literal") in found(hits)
+
+
+def test_little_is_scanned_with_anchors_alone_and_much_with_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "MAX_QUICK", 1000)
+    compiled = []
+    anchored = engine_module.anchored
+
+    def noted(expressions: Sequence[bytes], *, alone: bool = False) -> list[Looser]:
+        compiled.append(alone)
+        return anchored(expressions, alone=alone)
+
+    monkeypatch.setattr(engine_module, "anchored", noted)
+    engine = Engine([Signature("wide", rb"[a-c]ab.{6}[a-c]", 10), LITERAL])
+    data = b"..bab123456c.abcd..bab123456d" + bytes(371)
+    matches = [engine.scan_buffer(data) for _ in range(4)]
+    assert compiled == [True, False]  # the anchors at once, the rest at the third scan
+    for each in matches:
+        assert list(zip(each.signatures.tolist(), each.starts.tolist(), strict=True)) == [(0, 2), (1, 13)]
 
 
 def test_thousands_of_literals() -> None:
@@ -305,13 +326,14 @@ def test_a_scan_left_half_way_lets_go_of_everything(tmp_path: Path, engine: Engi
 def test_the_mapping_is_not_copied(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(b"." * 1000)
     lent = []
-    scan = engine._scan_database
+    database = engine._database(0)
+    scan = database._scan
 
     def noted(view: memoryview, **arguments: object) -> None:
         lent.append(view.obj)
         scan(view, **arguments)
 
-    monkeypatch.setattr(engine, "_scan_database", noted)
+    monkeypatch.setattr(database, "_scan", noted)
     list(engine.scan(Space(memoryview(data), [Region(BASE, 1000, 0)])))
     assert [part is data for part in lent] == [True]
 
