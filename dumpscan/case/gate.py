@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
-from dumpscan.findings import Certificate, EncryptedContainer, SymmetricKey, Validity
+from dumpscan.findings import Certificate, EncryptedContainer, Status, SymmetricKey, Validity
 from dumpscan.search.reference import references
 
 if TYPE_CHECKING:
@@ -28,17 +28,21 @@ _OTHER_RULES = {
 """The rules that each kind of finding can break. Those about private keys are `_KEY_RULES`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """A reason for which the gate is closed.
 
     Attributes:
         rule: The rule that is broken.
         text: What breaks it and where it lies, in one line.
+        file: The dump in which it lies first, or the input that could not be read.
+        finding: What breaks it, with its first place at least; None for an input that could not be read.
     """
 
     rule: GateRule
     text: str
+    file: str
+    finding: Finding | None = None
 
 
 def read_allowed(given: Path | str) -> frozenset[str]:
@@ -77,20 +81,38 @@ def reasons(
     """
     now = now or datetime.now(UTC)
     wanted = set(rules)
+    dumps = frozenset(dumps)
     within = case.identities(dumps)
     if wanted & _KEY_RULES:
-        for each in case.exposed_keys(now) if exposed is None else exposed:
-            if each.key.identity not in within:
-                continue
-            names = {each.key.key_id, *(name for found in each.certificates for name in _names(found))}
-            if allowed.isdisjoint(names):
-                yield from _key_reasons(each, wanted)
+        keys = case.exposed_keys(now) if exposed is None else exposed
+        yield from _of_keys((each for each in keys if each.key.identity in within), wanted, allowed)
     for kind, rules_of_kind in _OTHER_RULES.items():
         if wanted & rules_of_kind:
             for finding, dump_count in case.first_places(kind):
                 if finding.identity in within:
                     for rule, what in _other_reasons(finding, wanted, allowed, now):
-                        yield Reason(rule, f"{what}, {_where(finding, dump_count)}")
+                        yield _reason(rule, what, finding, dump_count)
+    if GateRule.UNREAD in wanted:
+        yield from _unread(case, dumps)
+
+
+def _of_keys(keys: Iterable[ExposedKey], wanted: set[GateRule], allowed: frozenset[str]) -> Iterator[Reason]:
+    for each in keys:
+        names = {each.key.key_id, *(name for found in each.certificates for name in _names(found))}
+        if allowed.isdisjoint(names):
+            yield from _key_reasons(each, wanted)
+
+
+def _unread(case: Case, dumps: frozenset[str]) -> Iterator[Reason]:
+    for dump in case.dumps(processes=False):
+        if dump.path in dumps and dump.status in {Status.UNREADABLE, Status.PENDING}:
+            text = f"{dump.path}: {'; '.join(dump.problems) or 'not finished'}"
+            yield Reason(rule=GateRule.UNREAD, text=text, file=dump.path)
+
+
+def _reason(rule: GateRule, what: str, finding: Finding, dump_count: int) -> Reason:
+    file = finding.locations[0].file
+    return Reason(rule=rule, text=f"{what}, {_where(finding, dump_count)}", file=file, finding=finding)
 
 
 def _key_reasons(exposed: ExposedKey, wanted: set[GateRule]) -> Iterator[Reason]:
@@ -103,7 +125,7 @@ def _key_reasons(exposed: ExposedKey, wanted: set[GateRule]) -> Iterator[Reason]
     of = f", {_subject(certificates[0])}, valid until {_day(certificates[0])}" if certificates else ""
     for rule in broken:
         if rule in wanted:
-            yield Reason(rule, f"{key.algorithm} {key.bits} key {key.key_id}{of}, {_where(key, exposed.dump_count)}")
+            yield _reason(rule, f"{key.algorithm} {key.bits} key {key.key_id}{of}", key, exposed.dump_count)
 
 
 def _other_reasons(

@@ -24,3 +24,5 @@ class GateRule(StrEnum):
     """A certificate that has expired."""
     CERTIFICATE = "certificate"
     """Any certificate."""
+    UNREAD = "unread"
+    """An input that could not be read: what it holds is not known."""

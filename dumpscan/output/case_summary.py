@@ -50,7 +50,7 @@ def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence
     for exposure in Exposure:
         lines += _keys(exposure, [each for each in keys if each.exposure is exposure])
     if not keys:
-        lines.append("No private keys.")
+        lines.append(_nothing(summary))
     others = [
         f"{count} {_KINDS[kind][count != 1]}" for kind, count in summary.findings.items() if count and kind in _KINDS
     ]
@@ -69,6 +69,16 @@ def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence
     if len(bad) > _FILES_SHOWN:
         lines.append(f"  … and {len(bad) - _FILES_SHOWN} more that could not be read")
     return lines
+
+
+def _nothing(summary: CaseSummary) -> str:
+    """Say that no private key was found, and how much that is worth."""
+    counts = {status: count for status, count in summary.dumps.items() if status is not Status.OTHER}
+    lost = counts.get(Status.UNREADABLE, 0) + counts.get(Status.PENDING, 0)
+    if not lost:
+        return "No private keys."
+    files = f"{lost} of {sum(counts.values())} files"
+    return f"No private keys were found, but {files} could not be read: what they hold is not known."
 
 
 def _keys(exposure: Exposure, keys: list[ExposedKey]) -> Iterator[str]:

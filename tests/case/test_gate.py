@@ -10,7 +10,7 @@ from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
 from dumpscan.case.store.reader import Case
 from dumpscan.exceptions import UsageError
-from dumpscan.findings import NOT_ENCRYPTED
+from dumpscan.findings import NOT_ENCRYPTED, Status
 from support import output_samples as samples
 from support.case_samples import result, write_case
 
@@ -112,3 +112,22 @@ def test_an_unproven_key_is_a_class_of_its_own(tmp_path: Path) -> None:
         assert (counts[Exposure.UNPROVEN], counts[Exposure.ALONE]) == (1, 0)
         rules = [GateRule.PRIVATE_KEY, GateRule.UNPROVEN_KEY]
         assert [each.rule for each in reasons(case, rules, dumps=["/dumps/one.dmp"])] == [GateRule.UNPROVEN_KEY]
+
+
+def test_inputs_that_could_not_be_read_have_a_rule_of_their_own(tmp_path: Path) -> None:
+    lost = [
+        replace(result(path), record=replace(result(path).record, status=status, problems=problems, processes=()))
+        for path, status, problems in (
+            ("/dumps/locked.zip", Status.UNREADABLE, ("it needs a password",)),
+            ("/dumps/killed.dmp", Status.PENDING, ()),
+            ("/dumps/cut.dmp", Status.DAMAGED, ("cut short",)),
+        )
+    ]
+    with Case.open(write_case(tmp_path / "case.db", result(A), *lost)) as case:
+        paths = [A, *(each.record.path for each in lost)]
+        found = list(reasons(case, [GateRule.UNREAD], dumps=paths))
+        assert [each.text for each in found] == [
+            "/dumps/killed.dmp: not finished",
+            "/dumps/locked.zip: it needs a password",
+        ]
+        assert not list(reasons(case, [GateRule.PRIVATE_KEY], dumps=paths))

@@ -93,9 +93,8 @@ def said_of(path: Path | str) -> Iterator[None]:
     except NotImplementedError as error:
         raise UnpackError(path, f"is packed in a way that cannot be read: {_words(error)}") from error
     except RuntimeError as error:  # how zipfile speaks of passwords
-        raise UnpackError(
-            path, f"needs a password, or another one ({_words(error)}): see --archive-password"
-        ) from error
+        needs = "another password" if "Bad password" in str(error) else "a password"
+        raise UnpackError(path, f"needs {needs}: see --archive-password") from error
     except Exception as error:
         if type(error).__module__.split(".")[0] not in {"py7zr", "zstandard", "lz4", "_lzma", "gzip"}:
             raise

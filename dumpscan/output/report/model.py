@@ -23,6 +23,7 @@ from dumpscan.output.report.rows import (
 )
 from dumpscan.output.report.severity import Severity
 from dumpscan.output.report.timeline import Timeline
+from dumpscan.output.report.verdict import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -153,10 +154,7 @@ def build(
         title=title,
         generated=minute(generated),
         version=version,
-        worst=keys[0].severity if keys else Severity.LOW if containers else None,
-        headline=_headline(keys, containers),
-        scope=_scope(keys, holders),
-        gaps=_gaps(records),
+        verdict=verdict(keys, containers, records, holders),
         figures=_figures(keys, certificates.values(), containers, others, records),
         severities=tuple((severity, counts[severity]) for severity in Severity),
         urgent=tuple(keys[:MAX_URGENT]),
@@ -234,37 +232,6 @@ def _process_groups(
     return (*own, *(group for _, group in many[:MAX_ROWS]))
 
 
-def _headline(keys: Sequence[KeyRow], containers: Sequence[ObjectRow]) -> str:
-    live = sum(key.severity is Severity.CRITICAL for key in keys)
-    if live:
-        return f"{_number(live, 'private key')} with a valid certificate lay readable in memory"
-    if keys:
-        return f"{_number(len(keys), 'private key')} lay readable in memory, none with a valid certificate"
-    if containers:
-        return f"No readable private key was found, but {_number(len(containers), 'password-protected container')}"
-    return "No private key was found"
-
-
-def _scope(keys: Sequence[KeyRow], holders: set[tuple[str, int | None]]) -> str:
-    if not keys:
-        return ""
-    dumps = {dump for dump, _ in holders}
-    where = f" in {_number(len(holders), 'process', 'processes')} of {_number(len(dumps), 'dump')}" if holders else ""
-    return f"{_number(len(keys), 'private key')} in all{where}. Each was proven by arithmetic on its own numbers."
-
-
-def _gaps(records: Sequence[DumpRecord]) -> str:
-    """Say what remains unknown because inputs could not be read."""
-    states = Counter(dump.status for dump in records)
-    lost = states[Status.UNREADABLE] + states[Status.PENDING]
-    parts = []
-    if lost:
-        parts.append(f"{_number(lost, 'input')} could not be read")
-    if states[Status.DAMAGED]:
-        parts.append(f"{_number(states[Status.DAMAGED], 'input')} could be read only in part")
-    return f"{' and '.join(parts)}: what else they hold is not known." if parts else ""
-
-
 def _figures(
     keys: Sequence[KeyRow],
     certificates: Iterable[CertificateRow],
@@ -310,7 +277,3 @@ def _setting(value: object) -> str:
             return "none"
         case _:
             return shorten(str(value))
-
-
-def _number(count: int, thing: str, things: str | None = None) -> str:
-    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"

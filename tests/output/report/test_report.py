@@ -395,3 +395,31 @@ def test_an_unproven_key_is_no_exposed_one() -> None:
     assert "1 unproven" in text
     assert "nothing was found to check it against" in text
     assert Page(text).tags.count("article") == 0
+
+
+@pytest.mark.parametrize(
+    ("lost", "read", "said"),
+    [
+        (4, 0, "Not complete 4 of 4 inputs were not read No private key was found in any of them."),
+        (1, 3, "Not complete 1 of 4 inputs was not read No private key was found in the others."),
+    ],
+)
+def test_inputs_that_were_not_read_are_no_good_news(lost: int, read: int, said: str) -> None:
+    dumps = [cases.dump(f"/evidence/{number}.zip", status=Status.UNREADABLE) for number in range(lost)]
+    dumps += [cases.dump(f"/evidence/{number}.dmp") for number in range(read)]
+    text = report(dumps, [])
+    assert said in Page(text).text
+    assert 'class="verdict medium"' in text
+    assert "Nothing exposed" not in text
+
+
+def test_a_dump_read_in_part_is_no_good_news_either() -> None:
+    text = report([cases.dump(status=Status.DAMAGED), cases.dump("/evidence/other.dmp")], [])
+    assert "Not complete 1 of 2 inputs was read only in part No private key was found." in Page(text).text
+    assert 'class="verdict good"' not in text
+
+
+def test_an_exposed_key_leads_whatever_was_not_read() -> None:
+    text = report([*cases.dumps(), cases.dump("/evidence/locked.zip", status=Status.UNREADABLE)])
+    assert 'class="verdict critical"' in text
+    assert "2 inputs could not be read and 1 input could be read only in part" in Page(text).text
