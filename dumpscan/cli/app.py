@@ -3,79 +3,137 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
 from dumpscan._version import __version__
 from dumpscan.cli import case, symbols, synth
+from dumpscan.cli.commands import Command, Example, Group
 from dumpscan.cli.dumps import add_commands, group
-from dumpscan.cli.find import find
-from dumpscan.cli.messages import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREADABLE, EXIT_USAGE, complain
-from dumpscan.cli.report import export, report
-from dumpscan.cli.triage import triage
+from dumpscan.cli.find import FIND
+from dumpscan.cli.messages import (
+    EXIT_CODES,
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_UNREADABLE,
+    EXIT_USAGE,
+    complain,
+)
+from dumpscan.cli.report import REPORT
+from dumpscan.cli.triage import TRIAGE
 from dumpscan.exceptions import DumpscanError, UsageError, reason
 from dumpscan.memory.open import KINDS
 
-
-def _exit(code: int | None, **_options: object) -> None:
-    """End with the code that the command returned."""
-    raise typer.Exit(code or EXIT_DONE)
+PROGRAM = "dumpscan"
 
 
-app = typer.Typer(
-    name="dumpscan",
-    help="Finds every X.509 certificate and private key in memory dumps, proves each key, and says where it lay.",
-    epilog="Exit codes: 0 done, 1 an input could not be read, 2 usage, 3 done, but an input is damaged, "
-    "4 the gate (`triage --fail-on`) is closed, 5 `find` found nothing.",
-    no_args_is_help=True,
-    result_callback=_exit,
-    rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+class _Root(Group):
+    """The program: it ends with the code that a command returns."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
+        """Run the command."""
+        ctx.exit(super().invoke(ctx) or EXIT_DONE)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own
+        """List the exit codes."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
+
+
+app = _Root(
+    PROGRAM,
+    help="Find every X.509 certificate and private key in memory dumps, prove each key, and say where it lay.",
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda ctx, _option, wanted: _show_version(ctx) if wanted else None,
+            help="Show the version and exit.",
+        )
+    ],
 )
-add_commands(app, None)
-for _kind in KINDS:
-    app.add_typer(group(_kind), name=_kind.name)
-app.add_typer(symbols.app, name="symbols")
-app.add_typer(synth.app, name="synth")
-app.command()(find)
-app.command()(triage)
-case.app.command("export")(export)
-app.add_typer(case.app, name="case")
-app.command()(report)
 
 
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"dumpscan {__version__}")
-        raise typer.Exit
+def _show_version(ctx: click.Context) -> None:
+    click.echo(f"{PROGRAM} {__version__}")
+    ctx.exit()
 
 
-@app.callback()
-def _root(
-    _show_version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    pass
-
-
-@app.command()
-def plugins() -> None:
-    """Print the directory of the plugins for volatility3: `vol -p "$(dumpscan plugins)" ...`."""
+def plugins() -> int:
+    """Print the directory of the plugins for volatility3."""
     from dumpscan.memory.volatility import plugins_directory
 
-    typer.echo(plugins_directory())
+    click.echo(plugins_directory())
+    return EXIT_DONE
+
+
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]), help="bash, zsh or fish.")
+def completion(shell: str) -> int:
+    """Print the script that completes commands and options in a shell."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is not None:
+        click.echo(found(app, {}, PROGRAM, "_DUMPSCAN_COMPLETE").source())
+    return EXIT_DONE
+
+
+add_commands(app, None, section="Dumps of any kind")
+for _kind in KINDS:
+    app.add(group(_kind), section="Dumps of one kind (the same commands)")
+app.add(FIND, section="Many dumps")
+app.add(TRIAGE, section="Many dumps")
+app.add(case.GROUP, section="Many dumps")
+app.add(REPORT, section="Many dumps")
+app.add(symbols.GROUP, section="Tools")
+app.add(synth.GROUP, section="Tools")
+app.add(
+    click.command(
+        "plugins",
+        cls=Command,
+        examples=(
+            Example("dumpscan plugins", "Print the directory."),
+            Example(
+                'vol -p "$(dumpscan plugins)" -f memory.raw dumpscan.x509.X509',
+                "Run one of the plugins in volatility3.",
+            ),
+        ),
+    )(plugins),
+    section="Tools",
+)
+app.add(
+    click.command(
+        "completion",
+        cls=Command,
+        examples=(
+            Example('eval "$(dumpscan completion bash)"', "Complete in this shell; in `~/.bashrc`, in every one."),
+            Example(
+                "dumpscan completion fish > ~/.config/fish/completions/dumpscan.fish", "Complete in every fish shell."
+            ),
+        ),
+    )(completion),
+    section="Tools",
+)
 
 
 def run() -> None:
     """Run the command line and exit; whatever a user or an input can cause ends in one clear line and a code."""
     try:
-        app()  # says what is wrong with the arguments itself, and ends quietly when our reader goes away (`| head`)
-    except (KeyboardInterrupt, typer.Abort):
+        code = app.main(prog_name=PROGRAM, standalone_mode=False)  # ends quietly when our reader goes away (`| head`)
+    except (KeyboardInterrupt, click.Abort):
         complain("interrupted")
         sys.exit(EXIT_INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        complain(error.format_message())
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
+        complain(f"`{command} --help` shows how it is used", level="note")
+        sys.exit(EXIT_USAGE)
     except UsageError as error:
         complain(str(error))
         sys.exit(EXIT_USAGE)
@@ -85,3 +143,4 @@ def run() -> None:
     except OSError as error:  # of standard output: a full disk, a closed descriptor
         complain(f"cannot write the results: {reason(error)}")
         sys.exit(EXIT_UNREADABLE)
+    sys.exit(code)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from dumpscan.cli.options import FormatOption
+from dumpscan.cli import options
+from dumpscan.cli.commands import AtLeast, Command, Example, Group
+from dumpscan.cli.report import EXPORT
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
@@ -18,29 +20,17 @@ if TYPE_CHECKING:
     from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
 
-app = typer.Typer(help="Case files: what triage found, kept.", no_args_is_help=True)
 
-CasePath = Annotated[Path, typer.Argument(metavar="CASE", help="The case file.", show_default=False)]
-
-
-@app.command()
-def show(
-    case: CasePath,
-    key: Annotated[
-        str | None, typer.Option(metavar="ID", help="A key and its certificates; the id's beginning is enough.")
-    ] = None,
-    certificate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CERT",
-            help="A certificate and its keys: its file, that of its public key, or the beginning of its thumbprint.",
-        ),
-    ] = None,
-    dump: Annotated[
-        str | None, typer.Option(metavar="PATH", help="A dump: what is wrong with it, what is in it.")
-    ] = None,
-    output_format: FormatOption = Format.TABLE,
-) -> int:
+@options.case_file
+@click.option("--key", metavar="ID", help="Show a key and its certificates. The beginning of the id is enough.")
+@click.option(
+    "--certificate",
+    metavar="CERT",
+    help="Show a certificate and its keys: give its file, that of its public key, or the beginning of its thumbprint.",
+)
+@click.option("--dump", metavar="PATH", help="Show what is in a dump, and what is wrong with it.")
+@options.output_format
+def show(case: Path, key: str | None, certificate: str | None, dump: str | None, output_format: Format) -> int:
     """Show the whole case in short, or all about one key, certificate or dump."""
     from dumpscan.case.store.reader import Case
 
@@ -59,14 +49,28 @@ def show(
         return _all(opened, output_format)
 
 
-@app.command()
-def query(
-    case: CasePath,
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT statement.", show_default=False)],
-    most_rows: Annotated[int, typer.Option("--limit", min=1, help="Rows to show at most.")] = 10_000,
-    seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that it may take.")] = 60.0,
-    output_format: FormatOption = Format.TABLE,
-) -> int:
+@options.case_file
+@click.argument("sql", metavar="SQL", help="One SELECT statement.")
+@click.option(
+    "--limit",
+    "most_rows",
+    metavar="ROWS",
+    type=AtLeast(1),
+    default=10_000,
+    show_default=True,
+    help="Show so many rows at most.",
+)
+@click.option(
+    "--timeout",
+    "seconds",
+    metavar="SECONDS",
+    type=AtLeast(0.1),
+    default=60.0,
+    show_default=True,
+    help="Give up after so many seconds.",
+)
+@options.output_format
+def query(case: Path, sql: str, most_rows: int, seconds: float, output_format: Format) -> int:
     """Ask the case in SQL. Nothing can be changed; key material reads as NULL."""
     from dumpscan.case.store.query import query as ask
     from dumpscan.cli.messages import EXIT_DONE, complain
@@ -177,3 +181,29 @@ def _all(case: Case, output_format: Format) -> int:
         show_findings("case show", case.findings(), dumps, output_format)
     sys.stdout.flush()
     return EXIT_DONE
+
+
+GROUP = Group("case", help="Show, query and export case files, which hold what triage found.")
+GROUP.add(
+    click.command(
+        "show",
+        cls=Command,
+        examples=(
+            Example("dumpscan case show case.db", "Show the whole case in short."),
+            Example("dumpscan case show case.db --certificate server.cer", "Show a certificate, its keys and places."),
+        ),
+    )(show)
+)
+GROUP.add(
+    click.command(
+        "query",
+        cls=Command,
+        examples=(
+            Example('dumpscan case query case.db "SELECT path, status FROM dumps"', "List the dumps."),
+            Example(
+                'dumpscan case query case.db "SELECT * FROM pairs" --format csv', "Write keys and certificates as CSV."
+            ),
+        ),
+    )(query)
+)
+GROUP.add(EXPORT)

@@ -6,38 +6,21 @@ function over a `Request` and a line in `_COMMANDS`; a new kind of dump gets its
 
 from __future__ import annotations
 
-import inspect
 import os
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from dumpscan.cli.options import (
-    Aes,
-    AesUnaligned,
-    ArchivePassword,
-    Deep,
-    FormatOption,
-    Names,
-    NoProgress,
-    Offline,
-    Output,
-    Password,
-    Pids,
-    Quiet,
-    Scratch,
-    Symbols,
-    SysrootOption,
-    ask_password,
-)
-from dumpscan.memory.open import CORE, OpenOptions, dumps_in
+from dumpscan.cli import options as declared
+from dumpscan.cli.commands import Command, Example, Group
+from dumpscan.memory.open import CORE, KERNEL, MINIDUMP, OpenOptions, dumps_in
 from dumpscan.memory.packed.unpack import UnpackOptions
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from dumpscan.artifacts.registry import Search
     from dumpscan.cli.run import AnyDump, Run
@@ -56,7 +39,7 @@ class Request:
 
     command: str
     kind: DumpKind | None
-    files: list[Path]
+    files: Sequence[Path]
     output: Path | None = None
     password: str | None = None
     aes: bool = True
@@ -65,10 +48,10 @@ class Request:
     archive_password: str | None = None
     scratch: Path | None = None
     sysroot: Path | None = None
-    symbols: list[Path] | None = None
+    symbols: Sequence[Path] = ()
     offline: bool = True
-    pids: list[int] | None = None
-    names: list[str] | None = None
+    pids: Sequence[int] = ()
+    names: Sequence[str] = ()
     output_format: Format = Format.TABLE
     quiet: bool = False
     no_progress: bool = False
@@ -88,9 +71,7 @@ class Request:
     def over(self, run: Run, work: Callable[[int, Path, AnyDump], None]) -> None:
         """Work on each of the files (see `Run.over`)."""
         unpacking = UnpackOptions(password=self.archive_password, scratch=self.scratch)
-        options = OpenOptions(
-            symbols=self.symbols or (), offline=self.offline, unpacking=unpacking, sysroot=self.sysroot
-        )
+        options = OpenOptions(symbols=self.symbols, offline=self.offline, unpacking=unpacking, sysroot=self.sysroot)
         run.over(self._inputs(unpacking), self.kind, options, work)
 
     def _inputs(self, unpacking: UnpackOptions) -> Iterator[tuple[Path, bool]]:
@@ -159,7 +140,7 @@ def _processes(request: Request, view: View) -> int:
     environment = view is View.ENVARS
 
     def work(_number: int, path: Path, dump: AnyDump) -> None:
-        for process in dump.processes(pids=request.pids or (), names=request.names or (), environment=environment):
+        for process in dump.processes(pids=request.pids, names=request.names, environment=environment):
             held = process.environment if environment else process.command_line is not None
             if held or view is View.PSLIST or isinstance(dump, PhysicalDump):
                 run.add_process(process, path, environment=environment)
@@ -215,11 +196,11 @@ def _search(request: Request, search: Search) -> int:
     from dumpscan.search.run import search as search_dump
     from dumpscan.search.run import search_size
 
-    password = ask_password(request.password, request.output)
+    password = declared.ask_password(request.password, request.output)
     view = View.SECRETS if search is KEYS else View.EVERYTHING if search is EVERYTHING else View.FINDINGS
     run = request.run(view)
     what = _with_aes(search, request)
-    options = SearchOptions(pids=request.pids or (), names=request.names or (), deep=request.deep)
+    options = SearchOptions(pids=request.pids, names=request.names, deep=request.deep)
     collector = Collector()
 
     def work(number: int, path: Path, dump: AnyDump) -> None:
@@ -243,29 +224,14 @@ def _search(request: Request, search: Search) -> int:
 
 # --- Registration ----------------------------------------------------------------------------------------------------
 
-_OPTIONS: dict[str, Any] = {
-    "output": Output,
-    "password": Password,
-    "aes": Aes,
-    "aes_unaligned": AesUnaligned,
-    "deep": Deep,
-    "archive_password": ArchivePassword,
-    "scratch": Scratch,
-    "symbols": Symbols,
-    "sysroot": SysrootOption,
-    "offline": Offline,
-    "pids": Pids,
-    "names": Names,
-    "output_format": FormatOption,
-    "quiet": Quiet,
-    "no_progress": NoProgress,
-}
-_DEFAULTS = {field.name: field.default for field in fields(Request)}
-_SYMBOLS = ("symbols", "offline")
-_FILTERS = ("pids", "names")
-_SEARCHING = ("output", "password")
-_UNPACKING = ("archive_password", "scratch")
-_SHOWING = ("output_format", "quiet", "no_progress")
+_SYMBOLS = (declared.symbols, declared.offline)
+_FILTERS = (declared.pids, declared.names)
+_SEARCHING = (declared.output, declared.password)
+_AES = (declared.aes, declared.aes_unaligned)
+_UNPACKING = (declared.archive_password, declared.scratch)
+_SHOWING = (declared.output_format, declared.quiet, declared.no_progress)
+_SAMPLES = {None: "lsass.dmp", MINIDUMP: "lsass.dmp", CORE: "nginx.core", KERNEL: "memory.raw"}
+"""Names of files in the examples, by the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +242,7 @@ class _Command:
         name: As it is typed.
         body: What it does; returns the exit code.
         help: What its help says.
+        examples: What follows the command's name, and what that does; `FILE` stands for a file of the kind.
         options: Options beside those that follow from the kind of dump, and those that all commands have.
         filters: Whether it takes `--pid` and `--name`.
         everywhere: Whether it is in every group; otherwise only without one.
@@ -286,7 +253,8 @@ class _Command:
     name: str
     body: Callable[[Request], int]
     help: str
-    options: tuple[str, ...] = ()
+    examples: tuple[tuple[str, str], ...]
+    options: tuple[Callable[[Any], Any], ...] = ()
     filters: bool = True
     everywhere: bool = True
     many_processes: bool = False
@@ -299,80 +267,126 @@ class _Command:
 
 _COMMANDS = (
     _Command(
-        "info", _info, "Show what each dump is: system, processes, memory, and how much of it is there.", filters=False
+        "info",
+        _info,
+        "Show what each dump is: system, processes, memory, and how much of it is there.",
+        (
+            ("FILE", "Describe one dump."),
+            ("FILE --format json", "Write every field as JSON, for another program."),
+        ),
+        filters=False,
     ),
-    _Command("pslist", _pslist, "List processes: ids, names, times, sessions.", many_processes=True),
-    _Command("cmdline", _cmdline, "Show the command lines of processes."),
-    _Command("envars", _envars, "Show the environments of processes (`envar` means the same).", alias="envar"),
+    _Command(
+        "pslist",
+        _pslist,
+        "List processes with their ids, names, times and sessions.",
+        (
+            ("FILE --symbols symbols", "List the processes of an image whose symbol table lies in `symbols`."),
+            ("FILE --online --format csv", "Download the symbol table if it is missing, and write CSV."),
+        ),
+        many_processes=True,
+    ),
+    _Command(
+        "cmdline",
+        _cmdline,
+        "Show the command lines of processes.",
+        (
+            ("FILE", "Show the command line of every process in the dump."),
+            ("FILE --format jsonl", "Write one JSON line for each process, with the exact strings."),
+        ),
+    ),
+    _Command(
+        "envars",
+        _envars,
+        "Show the environments of processes (`envar` means the same).",
+        (
+            ("FILE", "Show the environment variables of every process in the dump."),
+            ("FILE --format csv", "Write one row for each process, for a spreadsheet."),
+        ),
+        alias="envar",
+    ),
     _Command(
         "x509",
         _x509,
         "Find X.509 certificates and private keys, prove each key, and pair keys with certificates.",
+        (
+            ("FILE", "Show what is in one dump."),
+            ("FILE -o out --password -", "Export it to the directory `out`, and ask for a password for the keys."),
+        ),
         _SEARCHING,
     ),
     _Command(
         "symcrypt",
         _symcrypt,
         "Find the keys that Windows' own crypto library holds, prove each, and match it to its certificate.",
-        (*_SEARCHING, "aes", "aes_unaligned"),
+        (
+            ("FILE", "Show the keys that SymCrypt holds in memory."),
+            ("FILE --no-aes -o out", "Leave out AES keys, and export the others to the directory `out`."),
+        ),
+        (*_SEARCHING, *_AES),
     ),
     _Command(
         "keys",
         _keys,
         "Show everything secret in one table: keys from any source, and which certificate each opens.",
-        (*_SEARCHING, "aes", "aes_unaligned", "deep"),
+        (
+            ("FILE", "Show all keys and encrypted containers."),
+            ("FILE --deep -o out", "Look for the key of every certificate in any form, and export all keys to `out`."),
+        ),
+        (*_SEARCHING, *_AES, declared.deep),
     ),
     _Command(
         "scan",
         _scan,
         "Show everything: certificates, keys, containers, and the processes that hold them.",
-        (*_SEARCHING, "aes", "aes_unaligned", "deep"),
+        (
+            ("FILE", "Show everything that is in one dump."),
+            ("dumps/ --format jsonl", "Write one JSON line for each finding in any dump below `dumps`."),
+        ),
+        (*_SEARCHING, *_AES, declared.deep),
         everywhere=False,
     ),
 )
 
 
-def group(kind: DumpKind) -> typer.Typer:
+def group(kind: DumpKind) -> Group:
     """Make the group of commands of one kind of dump."""
-    app = typer.Typer(help=kind.title, no_args_is_help=True)
-    add_commands(app, kind)
-    return app
+    made = Group(kind.name, help=kind.title)
+    add_commands(made, kind)
+    return made
 
 
-def add_commands(app: typer.Typer, kind: DumpKind | None) -> None:
+def add_commands(to: Group, kind: DumpKind | None, *, section: str = "Commands") -> None:
     """Add the commands of a group, or those that need none."""
     for command in _COMMANDS:
         if command.is_in(kind):
-            function = _function(command, kind)
-            app.command(command.name)(function)
-            if command.alias:
-                app.command(command.alias, hidden=True)(function)
+            to.add(_command(command, kind), section=section, alias=command.alias)
 
 
-def _function(command: _Command, kind: DumpKind | None) -> Callable[..., int]:
-    """Make a function with the parameters that typer is to read: one for each option of the command."""
+def _command(command: _Command, kind: DumpKind | None) -> Command:
+    """Make a command with the options that fit the kind of dump."""
 
-    def function(**given: Any) -> int:  # noqa: ANN401 - typer has checked them
+    def run(**given: Any) -> int:  # noqa: ANN401 - click has checked them
         return command.body(Request(command=command.name, kind=kind, **given))
 
     many = kind is None or kind.many_processes
-    names = (
+    what = "Dumps of any kind, and directories of them." if kind is None else kind.files
+    files = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=declared.FILE, help=what)
+    decorators = (
+        files,
         *command.options,
         *_UNPACKING,
         *(_SYMBOLS if many else ()),
-        *(("sysroot",) if kind in {None, CORE} else ()),
+        *((declared.sysroot,) if kind in {None, CORE} else ()),
         *(_FILTERS if many and command.filters else ()),
         *_SHOWING,
     )
-    what = "Dumps of any kind, and directories of them." if kind is None else kind.files
-    argument = typer.Argument(metavar="FILE...", help=what, show_default=False)
-    files = inspect.Parameter("files", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[list[Path], argument])
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=_OPTIONS[name])
-        for name in names
+    function: Callable[..., int] = run
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    program = "dumpscan" if kind is None else f"dumpscan {kind.name}"
+    examples = [
+        Example(f"{program} {command.name} {line.replace('FILE', _SAMPLES[kind])}", meaning)
+        for line, meaning in command.examples
     ]
-    vars(function)["__signature__"] = inspect.Signature([files, *options])
-    function.__annotations__ = {each.name: each.annotation for each in (files, *options)}
-    function.__doc__ = command.help
-    function.__name__ = command.name
-    return function
+    return click.command(command.name, cls=Command, help=command.help, examples=examples)(function)

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from dumpscan.cli.options import (
-    ArchivePassword,
-    Deep,
-    FormatOption,
-    NoProgress,
-    Offline,
-    Quiet,
-    Scratch,
-    Symbols,
-    SysrootOption,
-)
+from dumpscan.cli import options
+from dumpscan.cli.commands import Command, Example
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
@@ -30,28 +21,35 @@ if TYPE_CHECKING:
     from dumpscan.search.answers import Answer
     from dumpscan.search.reference import Reference
 
-Asked = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="CERT... DUMP...|CASE...",
-        help="What to find: certificate and public key files (DER, PEM, PKCS#7, SSH), thumbprints, key ids. "
-        "Where: dumps of any kind, directories of them, cases.",
-        show_default=False,
-    ),
-]
 
-
+@click.argument(
+    "asked",
+    nargs=-1,
+    required=True,
+    metavar="CERT... DUMP...|CASE...",
+    help="What to find: certificate and public key files (DER, PEM, PKCS#7, SSH), thumbprints, key ids. "
+    "Where: dumps of any kind, directories of them, cases.",
+)
+@options.deep
+@options.archive_password
+@options.scratch
+@options.symbols
+@options.sysroot
+@options.offline
+@options.output_format
+@options.quiet
+@options.no_progress
 def find(
-    asked: Asked,
-    deep: Deep = False,
-    archive_password: ArchivePassword = None,
-    scratch: Scratch = None,
-    symbols: Symbols = None,
-    sysroot: SysrootOption = None,
-    offline: Offline = True,
-    output_format: FormatOption = Format.TABLE,
-    quiet: Quiet = False,
-    no_progress: NoProgress = False,
+    asked: Sequence[str],
+    deep: bool,
+    archive_password: str | None,
+    scratch: Path | None,
+    symbols: Sequence[Path],
+    sysroot: Path | None,
+    offline: bool,
+    output_format: Format,
+    quiet: bool,
+    no_progress: bool,
 ) -> int:
     """Say whether the private keys of certificates lie in dumps or cases.
 
@@ -191,3 +189,18 @@ def _tell(
     if any(each.found for each in answers):
         return EXIT_DONE
     return EXIT_NOT_FOUND if readable else EXIT_UNREADABLE
+
+
+FIND = click.command(
+    "find",
+    cls=Command,
+    examples=(
+        Example(
+            "dumpscan find server.cer dumps/", "Say whether the key of a certificate lies in any dump below `dumps`."
+        ),
+        Example(
+            "dumpscan find id_ed25519.pub 3F:A1:07:5C:21:EE:90:44:B7:12:6D:88:0A:4E:5B:91:CC:D3:70:2F case.db",
+            "Look in a case for an SSH key and for the key of a thumbprint.",
+        ),
+    ),
+)(find)

@@ -1,121 +1,104 @@
-"""Options that mean the same in every command, declared once."""
+"""Options that mean the same in every command, declared once: decorators of the functions that commands call."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
+from dumpscan.cli.commands import OneOf
 from dumpscan.exceptions import UsageError
 from dumpscan.output.formats.registry import Format
 
-Images = Annotated[
-    list[Path], typer.Argument(metavar="IMAGE...", help="Images of physical memory.", show_default=False)
-]
-Symbols = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--symbols",
-        metavar="DIR",
-        help="Symbol tables of kernels, to be looked at first; may be repeated.",
-        envvar="DUMPSCAN_SYMBOLS",
-        show_envvar=True,
-        show_default=False,
-    ),
-]
-Offline = Annotated[
-    bool,
-    typer.Option(
-        "--offline/--online",
-        help="Whether to stay off the network, or to fetch a missing symbol table from Microsoft's symbol server.",
-    ),
-]
-ArchivePassword = Annotated[
-    str | None,
-    typer.Option(
-        "--archive-password",
-        metavar="TEXT",
-        help="Password of encrypted archives (zip, 7z).",
-        envvar="DUMPSCAN_ARCHIVE_PASSWORD",
-        show_envvar=True,
-        show_default=False,
-    ),
-]
-Scratch = Annotated[
-    Path | None,
-    typer.Option(
-        "--scratch",
-        metavar="DIR",
-        help="Where to unpack packed dumps, for as long as they are read; by default the system's directory.",
-        show_default=False,
-        file_okay=False,
-    ),
-]
-SysrootOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--sysroot",
-        metavar="DIR",
-        help="Directory with the programs and libraries of a core's machine: what the core leaves out of them is read "
-        "there, if the build id agrees.",
-        show_default=False,
-        file_okay=False,
-        exists=True,
-    ),
-]
-Pids = Annotated[
-    list[int] | None,
-    typer.Option("--pid", metavar="N", help="Only this process; may be repeated.", show_default=False),
-]
-Names = Annotated[
-    list[str] | None,
-    typer.Option("--name", metavar="GLOB", help="Only processes of such a name; may be repeated.", show_default=False),
-]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the results.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No warnings, no progress: results and errors only.")]
-NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="DIR",
-        help="Export certificates, private keys and pairs into DIR, with a manifest of the evidence.",
-        show_default=False,
-        file_okay=False,
-    ),
-]
-Aes = Annotated[
-    bool,
-    typer.Option("--aes/--no-aes", help="Whether to look for AES keys, by their expanded form, in a pass of its own."),
-]
-AesUnaligned = Annotated[
-    bool,
-    typer.Option(
-        "--aes-unaligned",
-        help="Look for AES keys at addresses that are no multiples of four too: takes four times as long.",
-    ),
-]
-Deep = Annotated[
-    bool,
-    typer.Option(
-        "--deep",
-        help="Look for the private key of every certificate and public key, whatever form its numbers have; may take "
-        "several times as long.",
-    ),
-]
-Password = Annotated[
-    str | None,
-    typer.Option(
-        "--password",
-        metavar="TEXT",
-        help="Encrypt exported keys and PFX files; `-` asks for it without echo.",
-        envvar="DUMPSCAN_PASSWORD",
-        show_envvar=True,
-        show_default=False,
-    ),
-]
+FILE = click.Path(path_type=Path)
+"""A path as it is given; what cannot be read is reported by the command."""
+DIRECTORY = click.Path(path_type=Path, file_okay=False)
+EXISTING_DIRECTORY = click.Path(path_type=Path, file_okay=False, exists=True)
+
+images = click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=FILE, help="Images of memory.")
+case_file = click.argument("case", metavar="CASE", type=FILE, help="The case file.")
+symbols = click.option(
+    "--symbols",
+    metavar="DIR",
+    type=FILE,
+    multiple=True,
+    envvar="DUMPSCAN_SYMBOLS",
+    show_envvar=True,
+    help="Look for symbol tables of kernels here first. May be repeated.",
+)
+offline = click.option(
+    "--offline/--online",
+    default=True,
+    show_default=True,
+    help="Stay off the network, or download a missing symbol table from Microsoft's symbol server.",
+)
+archive_password = click.option(
+    "--archive-password",
+    metavar="TEXT",
+    envvar="DUMPSCAN_ARCHIVE_PASSWORD",
+    show_envvar=True,
+    help="Open encrypted archives (zip, 7z) with this password.",
+)
+scratch = click.option(
+    "--scratch",
+    metavar="DIR",
+    type=DIRECTORY,
+    help="Unpack packed dumps and keep fetched ones here while they are read, instead of in the system's directory.",
+)
+sysroot = click.option(
+    "--sysroot",
+    metavar="DIR",
+    type=EXISTING_DIRECTORY,
+    help="Read from the programs and libraries in DIR what a core leaves out of them, if the build id agrees.",
+)
+pids = click.option(
+    "--pid", "pids", metavar="N", type=int, multiple=True, help="Report only this process. May be repeated."
+)
+names = click.option(
+    "--name", "names", metavar="GLOB", multiple=True, help="Report only processes of such a name. May be repeated."
+)
+output_format = click.option(
+    "--format",
+    "-f",
+    "output_format",
+    type=OneOf(Format),
+    default=Format.TABLE.value,
+    show_default=True,
+    help="Write the results in this form.",
+)
+quiet = click.option("--quiet", "-q", is_flag=True, help="Show no warnings and no progress: results and errors only.")
+no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+output = click.option(
+    "--output",
+    "-o",
+    metavar="DIR",
+    type=DIRECTORY,
+    help="Export certificates, private keys and pairs into DIR, with a manifest of the evidence.",
+)
+aes = click.option(
+    "--aes/--no-aes",
+    default=True,
+    show_default=True,
+    help="Look for AES keys, by their expanded form, in a pass of its own; or do not.",
+)
+aes_unaligned = click.option(
+    "--aes-unaligned",
+    is_flag=True,
+    help="Look for AES keys also at addresses that are not multiples of four: takes four times as long.",
+)
+deep = click.option(
+    "--deep",
+    is_flag=True,
+    help="Look for the private key of every certificate and public key, whatever form its numbers have; "
+    "may take several times as long.",
+)
+password = click.option(
+    "--password",
+    metavar="TEXT",
+    envvar="DUMPSCAN_PASSWORD",
+    show_envvar=True,
+    help="Encrypt exported keys and PFX files. `-` asks for the password without echo.",
+)
 
 
 def ask_password(password: str | None, output: Path | None) -> bytes | None:
@@ -129,7 +112,7 @@ def ask_password(password: str | None, output: Path | None) -> bytes | None:
     if output is None:
         raise UsageError("--password encrypts what --output exports: give --output DIR too")
     if password == "-":  # noqa: S105 - the sign for asking
-        password = str(typer.prompt("Password for exported keys", hide_input=True, confirmation_prompt=True, err=True))
+        password = str(click.prompt("Password for exported keys", hide_input=True, confirmation_prompt=True, err=True))
     if not password:
         raise UsageError("an empty password protects nothing: give one, or export without --password")
     return password.encode()

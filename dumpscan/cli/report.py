@@ -6,46 +6,41 @@ import contextlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from dumpscan.cli.options import Quiet
+from dumpscan.cli import options
+from dumpscan.cli.commands import Command, Example, Moment, OneOf
 from dumpscan.output.exports.registry import Target
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import TextIO
 
-CasePath = Annotated[Path, typer.Argument(metavar="CASE", help="The case file.", show_default=False)]
-Force = Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")]
-When = Annotated[
-    datetime | None,
-    typer.Option(
-        "--at",
-        metavar="TIME",
-        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"],
-        help="The time by which certificates are judged, e.g. 2025-06-01 (UTC); now by default.",
-        show_default=False,
-    ),
-]
-To = Annotated[Target, typer.Option("--to", help="The tool to write for.", show_default=False)]
+_force = click.option("--force", is_flag=True, help="Replace the file if it is there.")
 
 
+@options.case_file
+@click.option(
+    "--output", "-o", metavar="FILE", type=options.FILE, required=True, help="The HTML file; `-` for standard output."
+)
+@click.option("--title", metavar="TEXT", help="Its heading, instead of the case file's name.")
+@click.option(
+    "--at",
+    metavar="TIME",
+    type=Moment(),
+    help="Judge certificates by this time (UTC) instead of now: 2025-06-01, say, or 2025-06-01T12:30:00.",
+)
+@_force
+@options.quiet
 def report(
-    case: CasePath,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The HTML file; `-` for standard output.", show_default=False
-        ),
-    ],
-    title: Annotated[
-        str | None, typer.Option(help="Its heading; the case file's name by default.", show_default=False)
-    ] = None,
-    at: When = None,
-    force: Force = False,
-    quiet: Quiet = False,
+    case: Path,
+    output: Path,
+    title: str | None = None,
+    at: datetime | None = None,
+    force: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Write a case as one HTML file to read, print and hand on."""
     from dumpscan.case.store.reader import Case
@@ -68,15 +63,20 @@ def report(
     return EXIT_DONE
 
 
-def export(
-    case: CasePath,
-    to: To,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write; `-` is standard output.")
-    ] = Path("-"),
-    force: Force = False,
-    quiet: Quiet = False,
-) -> int:
+@options.case_file
+@click.option("--to", type=OneOf(Target), required=True, help="Write for this tool.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    type=options.FILE,
+    default="-",
+    show_default=True,
+    help="The file to write; `-` is standard output.",
+)
+@_force
+@options.quiet
+def export(case: Path, to: Target, output: Path = Path("-"), force: bool = False, quiet: bool = False) -> int:
     """Write a case for another tool."""
     from dumpscan.case.store.reader import Case
     from dumpscan.cli.messages import EXIT_DONE, complain
@@ -99,3 +99,24 @@ def _destination(output: Path, *, force: bool) -> Generator[TextIO]:
 
     with new_file(output, force=force) as stream:
         yield stream
+
+
+REPORT = click.command(
+    "report",
+    cls=Command,
+    examples=(
+        Example("dumpscan report case.db -o report.html", "Write the report of a case."),
+        Example(
+            "dumpscan report case.db -o report.html --at 2025-06-01 --force",
+            "Replace it by one that judges certificates by the time of the incident.",
+        ),
+    ),
+)(report)
+EXPORT = click.command(
+    "export",
+    cls=Command,
+    examples=(
+        Example("dumpscan case export case.db --to ecs -o events.jsonl", "Write events for Elasticsearch."),
+        Example("dumpscan case export case.db --to timesketch", "Write a timeline to standard output."),
+    ),
+)(export)

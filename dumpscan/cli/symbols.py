@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from dumpscan.cli.options import FormatOption, Images, Quiet, Symbols
-from dumpscan.output.formats.registry import Format
+from dumpscan.cli import options
+from dumpscan.cli.commands import Command, Example, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from dumpscan.cli.run import AnyDump
-
-app = typer.Typer(help="Symbol tables of Windows kernels.", no_args_is_help=True)
-
-Sources = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="FILE...", help="PDB files, ISF tables (.json[.xz]), packs of them (zip, tar).", show_default=False
-    ),
-]
+    from dumpscan.output.formats.registry import Format
 
 
-@app.command()
-def needed(
-    images: Images, symbols: Symbols = None, output_format: FormatOption = Format.TABLE, quiet: Quiet = False
-) -> int:
+@options.images
+@options.symbols
+@options.output_format
+@options.quiet
+def needed(images: Sequence[Path], symbols: Sequence[Path], output_format: Format, quiet: bool) -> int:
     """Say which symbol table each image needs, whether it is there, and where to get it."""
     from dumpscan.cli.run import Run
     from dumpscan.memory.dump import PhysicalDump
@@ -40,13 +35,21 @@ def needed(
         for found in image.symbols_states() if isinstance(image, PhysicalDump) else ():
             run.add(symbols_record(str(path), found))
 
-    options = OpenOptions(symbols=symbols or ())
+    options = OpenOptions(symbols=symbols)
     run.over(((path, True) for path in images), KERNEL, options, work, judge=False)
     return run.finish()
 
 
-@app.command()
-def add(sources: Sources, quiet: Quiet = False) -> int:
+@click.argument(
+    "sources",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=options.FILE,
+    help="PDB files, ISF tables (.json[.xz]), packs of them (zip, tar).",
+)
+@options.quiet
+def add(sources: Sequence[Path], quiet: bool) -> int:
     """Put symbol tables where they are found from then on."""
     from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE, complain
     from dumpscan.exceptions import DumpscanError
@@ -65,5 +68,28 @@ def add(sources: Sources, quiet: Quiet = False) -> int:
             complain(problem, level="warning")
         for table in added:
             if not quiet:
-                typer.echo(table.path)
+                click.echo(table.path)
     return code
+
+
+GROUP = Group("symbols", help="Manage symbol tables of Windows kernels.")
+GROUP.add(
+    click.command(
+        "needed",
+        cls=Command,
+        examples=(
+            Example("dumpscan symbols needed memory.raw", "Say which table an image needs."),
+            Example("dumpscan symbols needed *.raw --format csv", "Write what several images need as CSV."),
+        ),
+    )(needed)
+)
+GROUP.add(
+    click.command(
+        "add",
+        cls=Command,
+        examples=(
+            Example("dumpscan symbols add ntkrnlmp.pdb", "Convert a PDB file and keep the table."),
+            Example("dumpscan symbols add windows.zip", "Keep every table of a pack."),
+        ),
+    )(add)
+)

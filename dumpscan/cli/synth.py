@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from dumpscan.cli.options import Quiet
+from dumpscan.cli import options
+from dumpscan.cli.commands import Command, Example, Group, OneOf
 
-app = typer.Typer(help="Build synthetic dumps with known content.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from pathlib import Path
 
-Scenario = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="What is to be built.", show_default=False)]
-Directory = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="DIR", help="Where the dump and its truth go.", file_okay=False),
-]
+_scenario = click.argument("scenario", metavar="SCENARIO.toml", type=options.FILE, help="What to build.")
+_directory = click.option(
+    "--output",
+    "-o",
+    metavar="DIR",
+    type=options.DIRECTORY,
+    default=".",
+    show_default=True,
+    help="Write the dump and its ground truth here.",
+)
 
 
-@app.command()
-def minidump(scenario: Scenario, output: Directory = Path(), quiet: Quiet = False) -> int:
+@_scenario
+@_directory
+@options.quiet
+def minidump(scenario: Path, output: Path, quiet: bool) -> int:
     """Build a minidump and its ground truth (JSON) from a scenario; the same scenario gives the same bytes."""
     from dumpscan.synth.minidump.build import build_minidump
 
     for path in build_minidump(scenario, output):
         if not quiet:
-            typer.echo(path)
+            click.echo(path)
     return 0
 
 
-@app.command()
-def core(scenario: Scenario, output: Directory = Path(), quiet: Quiet = False) -> int:
+@_scenario
+@_directory
+@options.quiet
+def core(scenario: Path, output: Path, quiet: bool) -> int:
     """Build the core of a Linux process and its ground truth (JSON) from a scenario."""
     from dumpscan.synth.core.build import build_core
 
     for path in build_core(scenario, output):
         if not quiet:
-            typer.echo(path)
+            click.echo(path)
     return 0
 
 
@@ -51,20 +61,20 @@ class Container(StrEnum):
     ELF = "elf"
 
 
-@app.command()
+@_scenario
+@_directory
+@click.option("--symbols", metavar="ISF", type=options.FILE, help="Build from this real symbol table.")
+@click.option(
+    "--container",
+    type=OneOf(Container),
+    default=Container.RAW.value,
+    show_default=True,
+    help="Write the image in this format.",
+)
+@click.option("--size", metavar="MIB", type=int, help="Give the machine so much memory, whatever the scenario says.")
+@options.quiet
 def kernel(
-    scenario: Scenario,
-    output: Directory = Path(),
-    symbols: Annotated[
-        Path | None,
-        typer.Option("--symbols", metavar="ISF", help="A real symbol table to build from.", show_default=False),
-    ] = None,
-    container: Annotated[Container, typer.Option("--container", help="Format of the image.")] = Container.RAW,
-    size: Annotated[
-        int | None,
-        typer.Option("--size", metavar="MIB", help="Physical memory, instead of the scenario's.", show_default=False),
-    ] = None,
-    quiet: Quiet = False,
+    scenario: Path, output: Path, symbols: Path | None, container: Container, size: int | None, quiet: bool
 ) -> int:
     """Build an image of physical memory, its symbol table and its ground truth from a scenario."""
     from dumpscan.synth.kernel.build import build_kernel
@@ -73,5 +83,19 @@ def kernel(
     paths = build_kernel(scenario, output, symbols=symbols, container=container, size=size)
     for path in (paths.image, paths.symbols, paths.truth):
         if not quiet:
-            typer.echo(path)
+            click.echo(path)
     return 0
+
+
+GROUP = Group("synth", help="Build synthetic dumps with known content.")
+for _name, _build, _scenario_name in (
+    ("minidump", minidump, "webserver"),
+    ("core", core, "nginx"),
+    ("kernel", kernel, "workstation"),
+):
+    _line = f"dumpscan synth {_name} sample_dumps/{_scenario_name}.toml"
+    _examples = (
+        Example(f"{_line} -o lab", "Build the dump and its ground truth in the directory `lab`."),
+        Example(f"{_line} -q", "Build them in the working directory, and name no files."),
+    )
+    GROUP.add(click.command(_name, cls=Command, examples=_examples)(_build))

@@ -5,42 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from dumpscan.case.rules import GateRule
-from dumpscan.cli.options import Aes, AesUnaligned, ArchivePassword, FormatOption, NoProgress, Offline, Quiet, Symbols
+from dumpscan.cli import options
+from dumpscan.cli.commands import AtLeast, Command, Example, OneOf
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from dumpscan.case.triage.run import TriageOutcome, TriageProgress
     from dumpscan.case.triage.workers import Workers
-
-Names = Annotated[
-    list[str],
-    typer.Argument(metavar="FILE_OR_DIR...", help="Dumps, directories of them, or URLs.", show_default=False),
-]
-CaseFile = Annotated[
-    Path,
-    typer.Option("--case", "-c", metavar="CASE", help="The case file; begun if it is not there.", show_default=False),
-]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes to work with; 0: one for each core.")]
-FailOn = Annotated[
-    list[GateRule] | None,
-    typer.Option("--fail-on", help="Exit with 4 if there is such a thing; may be repeated.", show_default=False),
-]
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow",
-        metavar="CERT",
-        help="What --fail-on ignores: a file of thumbprints and key ids, one a line, or of certificates or public "
-        "keys; a thumbprint; a key id. May be repeated.",
-        show_default=False,
-    ),
-]
 
 _REMARKS = 20
 _ENVIRONMENT_KEPT = (
@@ -49,45 +28,88 @@ _ENVIRONMENT_KEPT = (
 )
 
 
+@click.argument("names", nargs=-1, required=True, metavar="FILE_OR_DIR...", help="Dumps, directories of them, or URLs.")
+@click.option(
+    "--case",
+    "-c",
+    metavar="CASE",
+    type=options.FILE,
+    required=True,
+    help="The case file. It is begun if it is not there.",
+)
+@click.option(
+    "--fail-on",
+    metavar="WHAT",
+    type=OneOf(GateRule),
+    multiple=True,
+    help=f"Exit with 4 if there is such a thing: {', '.join(GateRule)}. May be repeated.",
+)
+@click.option(
+    "--allow",
+    metavar="CERT",
+    multiple=True,
+    help="Let --fail-on ignore this: a file of thumbprints and key ids, one a line, or of certificates or public keys; "
+    "a thumbprint; a key id. May be repeated.",
+)
+@click.option(
+    "--jobs",
+    "-j",
+    metavar="N",
+    type=AtLeast(0),
+    default=0,
+    show_default="one for each processor",
+    help="Work in so many processes.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster: tcp://host:8786, say.")
+@click.option("--hash/--no-hash", "hashes", default=True, show_default=True, help="Compute the SHA-256 of files.")
+@click.option("--store-keys", is_flag=True, help="Store key material in the case file.")
+@click.option("--again", is_flag=True, help="Read also what has not changed.")
+@click.option(
+    "--environment/--no-environment",
+    default=True,
+    show_default=True,
+    help="Keep environment variables in the case, with any passwords in them.",
+)
+@click.option("--mask-environment", is_flag=True, help="Mask values of variables that look like credentials.")
+@options.aes
+@options.aes_unaligned
+@options.symbols
+@options.offline
+@options.archive_password
+@options.scratch
+@click.option(
+    "--scratch-limit",
+    metavar="MIB",
+    type=AtLeast(1),
+    default=65536,
+    show_default=True,
+    help="Refuse dumps that have more than so many MiB when they are fetched or unpacked.",
+)
+@options.output_format
+@options.quiet
+@options.no_progress
 def triage(
-    names: Names,
-    case: CaseFile,
-    fail_on: FailOn = None,
-    allow: Allow = None,
-    jobs: Jobs = 0,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Work on a Dask cluster, e.g. tcp://host:8786.", show_default=False),
-    ] = None,
-    hashes: Annotated[bool, typer.Option("--hash/--no-hash", help="Whether to compute files' SHA-256.")] = True,
-    store_keys: Annotated[bool, typer.Option("--store-keys", help="Store key material in the case file.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Read also what has not changed.")] = False,
-    environment: Annotated[
-        bool, typer.Option("--environment/--no-environment", help="Whether the case keeps environment variables.")
-    ] = True,
-    mask_environment: Annotated[
-        bool, typer.Option("--mask-environment", help="Mask values of variables that look like credentials.")
-    ] = False,
-    aes: Aes = True,
-    aes_unaligned: AesUnaligned = False,
-    symbols: Symbols = None,
-    offline: Offline = True,
-    archive_password: ArchivePassword = None,
-    scratch: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Where to fetch remote dumps to, and to unpack packed ones.",
-            file_okay=False,
-            show_default=False,
-        ),
-    ] = None,
-    scratch_limit: Annotated[
-        int, typer.Option(metavar="MIB", min=1, help="MiB that each fetched or unpacked dump may have.")
-    ] = 65536,
-    output_format: FormatOption = Format.TABLE,
-    quiet: Quiet = False,
-    no_progress: NoProgress = False,
+    names: Sequence[str],
+    case: Path,
+    fail_on: Sequence[GateRule],
+    allow: Sequence[str],
+    jobs: int,
+    scheduler: str | None,
+    hashes: bool,
+    store_keys: bool,
+    again: bool,
+    environment: bool,
+    mask_environment: bool,
+    aes: bool,
+    aes_unaligned: bool,
+    symbols: Sequence[Path],
+    offline: bool,
+    archive_password: str | None,
+    scratch: Path | None,
+    scratch_limit: int,
+    output_format: Format,
+    quiet: bool,
+    no_progress: bool,
 ) -> int:
     """Read any mix of dumps into a case, each file once, and say what is worst."""
     from dumpscan.case.gate import read_allowed
@@ -98,14 +120,14 @@ def triage(
     from dumpscan.cli.messages import complain
     from dumpscan.cli.progress import ProgressBar
 
-    allowed = frozenset().union(*(read_allowed(each) for each in allow or ()))
+    allowed = frozenset().union(*(read_allowed(each) for each in allow))
     settings = ReadSettings(
         aes=aes or aes_unaligned,
         aes_unaligned=aes_unaligned,
         hashes=hashes,
         store_keys=store_keys,
         environment=Environment.chosen(keep=environment, mask=mask_environment),
-        symbols=tuple(str(each.absolute()) for each in symbols or ()),
+        symbols=tuple(str(each.absolute()) for each in symbols),
         offline=offline,
         scratch=None if scratch is None else str(scratch.absolute()),
         scratch_limit=scratch_limit << 20,
@@ -127,7 +149,7 @@ def triage(
         )
     if outcome.read and settings.environment is Environment.KEPT and not quiet:
         complain(_ENVIRONMENT_KEPT, level="note")
-    return _report(case, outcome, fail_on or (), allowed, output_format, quiet=quiet)
+    return _report(case, outcome, fail_on, allowed, output_format, quiet=quiet)
 
 
 def _workers(scheduler: str | None) -> Workers | None:
@@ -145,7 +167,7 @@ def _cores() -> int:
 def _report(
     path: Path,
     outcome: TriageOutcome,
-    rules: list[GateRule] | tuple[()],
+    rules: Sequence[GateRule],
     allowed: frozenset[str],
     output_format: Format,
     *,
@@ -199,3 +221,16 @@ def _report(
 
 def _state(state: TriageProgress) -> str:
     return f"{state.files_done}/{state.files} files, {state.findings} findings, {state.private_keys} private keys"
+
+
+TRIAGE = click.command(
+    "triage",
+    cls=Command,
+    examples=(
+        Example("dumpscan triage dumps/ -c case.db", "Read every dump below `dumps` into a case."),
+        Example(
+            "dumpscan triage build.dmp -c case.db --fail-on private-key --fail-on live-key",
+            "Exit with 4 if a private key lies in the dump.",
+        ),
+    ),
+)(triage)

@@ -19,7 +19,7 @@ from support.corpus import CORPUS, corpus_dumps
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ("numpy", "hyperscan", "cryptography", "rich", "dissect", "asn1crypto", "volatility3")
+HEAVY = ("numpy", "hyperscan", "cryptography", "rich", "dissect", "asn1crypto", "volatility3", "pydantic")
 
 
 def dumpscan(*arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

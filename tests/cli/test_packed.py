@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import py7zr
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from dumpscan.cli.app import app
 from support.corpus import SAMPLES

@@ -13,7 +13,7 @@ from dumpscan.cli.report import export, report
 from dumpscan.exceptions import DumpscanError, ExportError, UsageError
 from support import report_samples as cases
 
-AT = datetime(2025, 6, 1)  # noqa: DTZ001 - as typer hands it over
+AT = datetime(2025, 6, 1)  # noqa: DTZ001 - as click hands it over
 
 
 @pytest.fixture

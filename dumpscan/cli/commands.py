@@ -1,0 +1,139 @@
+"""Commands and groups of commands, as click has them, with what a user needs beside: examples and whole sentences.
+
+The help and the manual page (`dumpscan.cli.manual`) are written from the same declarations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_INDENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A command line that works as it stands, given such files, and what it does."""
+
+    line: str
+    meaning: str
+
+
+class Command(click.Command):
+    """A command.
+
+    Args:
+        examples: What is shown below its help.
+        arguments: As click takes them.
+    """
+
+    def __init__(self, *arguments: Any, examples: Iterable[Example] = (), **options: Any) -> None:  # noqa: ANN401 - click's own
+        options.setdefault("context_settings", _HELP)
+        super().__init__(*arguments, **options)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{example.line}\n")
+                    formatter.indent()
+                    formatter.write_text(example.meaning)
+                    formatter.dedent()
+
+
+class Group(click.Group):
+    """A group of commands, listed in the order and under the headings with which they were added."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - click's own
+        options.setdefault("context_settings", _HELP)
+        options.setdefault("no_args_is_help", True)
+        super().__init__(*arguments, **options)
+        self.sections: dict[str, list[click.Command]] = {}
+        self._aliases: dict[str, str] = {}
+
+    def add(self, command: click.Command, *, section: str = "Commands", alias: str | None = None) -> None:
+        """Add a command, under a heading; `alias` is another name for it that no help shows."""
+        self.add_command(command)
+        self.sections.setdefault(section, []).append(command)
+        if alias:
+            self._aliases[alias] = str(command.name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own
+        """List the names of the commands."""
+        return list(self.commands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a name, or None."""
+        return super().get_command(ctx, self._aliases.get(cmd_name, cmd_name))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own
+        """Write what each command does, the whole sentence."""
+        width = max((len(name) for name in self.commands), default=0) + _INDENT
+        for section, commands in self.sections.items():
+            with formatter.section(section):
+                formatter.write_dl([(f"{command.name:{width}}", summary(command)) for command in commands])
+
+
+def summary(command: click.Command) -> str:
+    """Return the first paragraph of a command's help, on one line."""
+    return " ".join((command.help or "").split("\n\n")[0].split())
+
+
+class AtLeast(click.ParamType[float]):
+    """The type of an option that takes a number: a whole one if `minimum` is, and none below `minimum`."""
+
+    name = "number"
+
+    def __init__(self, minimum: float) -> None:
+        self._minimum = minimum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own
+        """Return the number."""
+        try:
+            number = type(self._minimum)(value)
+        except ValueError:
+            number = None
+        if number is None or not number >= self._minimum:
+            kind = "whole number" if isinstance(self._minimum, int) else "number"
+            self.fail(f"{value!r} is not a {kind} of {self._minimum} or more.", param, ctx)
+        return number
+
+
+class Moment(click.ParamType["datetime"]):
+    """The type of an option that takes a date or a time."""
+
+    name = "time"
+    _FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401 - click's own
+        """Return the time, without a zone."""
+        moment = None
+        for form in self._FORMATS:
+            with contextlib.suppress(ValueError):
+                moment = moment or datetime.strptime(value, form)  # noqa: DTZ007 - it is UTC, as the help says
+        expected = "a date such as 2025-06-01 or a time such as 2025-06-01T12:30:00"
+        return moment or self.fail(f"{value!r} is not {expected}.", param, ctx)
+
+
+class OneOf(click.Choice[str]):
+    """The type of an option that takes one of the values of an enumeration."""
+
+    def __init__(self, values: type[StrEnum]) -> None:
+        super().__init__([value.value for value in values])
+        self._values = values
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own
+        """Return the member of the enumeration."""
+        return self._values(super().convert(value, param, ctx))
