@@ -48,6 +48,8 @@ _NAMES = {
 """Entities of XML and HTML for characters that occur in text with keys."""
 _ARMOUR = re.compile(rb"-----BEGIN [ -~]{1,64}?-----")
 _PREFIX_PART = re.compile(rb"[ \t]+|[0-9A-Za-z]*[0-9][0-9A-Za-z]*|[A-Za-z]+|[^ \t0-9A-Za-z]")
+_SPACES = re.compile(rb"[ \t]{0,32}")
+_NUMBER = re.compile(rb"[0-9A-Za-z]{1,24}")
 _DIGIT = re.compile(rb"[0-9]")
 _CUT = re.compile(rb"[\\%&<\r]+[^\\%&<\s]*\Z")
 _SPECIAL = re.compile(rb"[\\%&<]")
@@ -173,17 +175,36 @@ def _prefix(line: bytes, second: bytes | None) -> bytes:
     if not line.strip() or line[-1:].isalnum():
         return b""
     parts = _PREFIX_PART.findall(line)
-    for begin in range(len(parts)):
-        expression = b"".join(map(_prefix_part, parts[begin:]))
-        if b"".join(parts[begin:]).strip() and (second is None or re.match(expression, second)):
-            return expression
+    while b"".join(parts).strip():
+        if second is None or _begins_alike(second, parts):
+            return b"".join(map(_prefix_part, parts))
+        del parts[0]
     return b""
+
+
+def _begins_alike(line: bytes, parts: Sequence[bytes]) -> bool:
+    """Tell whether a line begins with a prefix. Compiling the prefix's expression for that would take 100 times longer.
+
+    What the expression repeats is always followed by something else, so that each part takes all it can.
+    """
+    at = 0
+    for part in parts:
+        if part.isspace() or _DIGIT.search(part):
+            match = (_SPACES if part.isspace() else _NUMBER).match(line, at)
+            if match is None:
+                return False
+            at = match.end()
+        elif line.startswith(part, at):
+            at += len(part)
+        else:
+            return False
+    return True
 
 
 def _prefix_part(part: bytes) -> bytes:
     if part.isspace():
-        return rb"[ \t]{0,32}"
-    return rb"[0-9A-Za-z]{1,24}" if _DIGIT.search(part) else re.escape(part)
+        return _SPACES.pattern
+    return _NUMBER.pattern if _DIGIT.search(part) else re.escape(part)
 
 
 class CleanText:
