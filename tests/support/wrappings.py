@@ -228,6 +228,7 @@ DIGITS = {
     "hex-lines": Digits(lambda data: textwrap.fill(data.hex(), 60), bytes.fromhex, "hex"),
     "hex-spaces": Digits(lambda data: data.hex(" "), bytes.fromhex, "hex"),
     "hex-colons": Digits(lambda data: data.hex(":"), lambda text: bytes.fromhex(text.replace(":", "")), "hex"),
+    "hex-dashes": Digits(lambda data: data.hex("-").upper(), lambda text: bytes.fromhex(text.replace("-", "")), "hex"),
     "hex-registry": Digits(_registry, lambda text: _numbers(text.removeprefix("hex:")), "hex"),
     "hex-array": Digits(
         lambda data: "{" + ", ".join(f"0x{value:02x}" for value in data) + "}",

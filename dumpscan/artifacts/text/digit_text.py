@@ -51,27 +51,32 @@ _PEM = ascii_pattern("-----BEGIN")
 _IN_DER = 40
 """Bytes of DER that may precede such a version or identifier: headers, and a serial number."""
 _DIGITS_OF = {
-    "version": (_VERSION, _IN_DER, (1, 2)),
-    "certificate": (_CERTIFICATE, _IN_DER, (1, 2)),
+    "version": (_VERSION, _IN_DER, (1, 2, 4)),
+    "certificate": (_CERTIFICATE, _IN_DER, (1, 2, 4)),
     "identifier": (_IDENTIFIER, _IN_DER, (1,)),
     "pem": (_PEM, MAX_PREFIX, (1,)),
     "pem-wide": (ascii_pattern("-----BEGIN", 2), 2 * MAX_PREFIX, (1,)),
     "base64-pem": (ascii_pattern("LS0tLS1CRUdJT"), MAX_PREFIX, (1,)),
     "base64-der": ("4d 49 49 41-7a", 2 * MAX_PREFIX, (1,)),
+    "jwk": (ascii_pattern('"kty"'), 4 << 10, (1,)),
+    "xml": (ascii_pattern("SAKeyValue>"), MAX_PREFIX, (1,)),
+    "putty": (ascii_pattern("PuTTY-User-Key"), MAX_PREFIX, (1,)),
 }
 """What the digits stand for that are looked for: bytes, how many before them may belong to the object, and the sizes of
 characters."""
 _LONG, _SHORT = "30 81|82 .. ..", "30 20-7f 02 01 00|01 30|04"
 """What a structure of more than 127 bytes opens with, and a key in a shorter one."""
 _APART = {
-    "spaces": (" ", ""),
-    "colons": (":", ""),
-    "registry": (",", ""),
-    "list": (",", "0x"),
-    "spaced-list": (", ", "0x"),
-    "literal": ("", "\\x"),
+    "spaces": (" ", "", (1,)),
+    "colons": (":", "", (1,)),
+    "dashes": ("-", "", (1, 2)),
+    "registry": (",", "", (1,)),
+    "list": (",", "0x", (1,)),
+    "spaced-list": (", ", "0x", (1,)),
+    "literal": ("", "\\x", (1,)),
 }
-"""How bytes are written one by one: what stands between them, and before each."""
+"""How bytes are written one by one: what stands between them, what before each, and the sizes of characters. Dashes are
+what .NET's `BitConverter.ToString` writes, whose strings are UTF-16."""
 _LONG_ONLY = ("colons",)
 """Where short numbers look like times."""
 
@@ -194,12 +199,12 @@ def _detectors() -> Iterator[Detector]:
     for name in ("version", "certificate", "pem"):
         pattern, before, _ = _DIGITS_OF[name]
         yield from _wide(DigitCarrier(HEX, before=before), name, hex_of(pattern))
-    for name, pattern in (("der", "30 82 .. .. 30|02|06"), ("der-middle", "30 81 .. 30|02")):
-        yield from _wide(DigitCarrier(HEX), name, hex_of(pattern), (2,))
-    for name, (separator, prefix) in _APART.items():
-        yield from _wide(DigitCarrier(HEX), name, hex_of(_LONG, separator, prefix))
+    for name, pattern in (("der", "30 82 .. .. 30|02|06"), ("der-middle", "30 81 .. 30|02"), ("der-short", _SHORT)):
+        yield from _wide(DigitCarrier(HEX), name, hex_of(pattern), (2, 4))
+    for name, (separator, prefix, sizes) in _APART.items():
+        yield from _wide(DigitCarrier(HEX), name, hex_of(_LONG, separator, prefix), sizes)
         if name not in _LONG_ONLY:
-            yield from _wide(DigitCarrier(HEX), f"{name}-short", hex_of(_SHORT, separator, prefix))
+            yield from _wide(DigitCarrier(HEX), f"{name}-short", hex_of(_SHORT, separator, prefix), sizes)
 
 
 DETECTORS: tuple[Detector, ...] = tuple(_detectors())

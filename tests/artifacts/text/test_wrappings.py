@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -22,6 +23,8 @@ from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import EncryptedContainer, PrivateKey
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
+from dumpscan.synth.objects.keys import make_key
+from dumpscan.synth.objects.private_keys.writers import write_key
 from support.artifact_samples import (
     BASE,
     Space,
@@ -51,6 +54,21 @@ def scan(data: bytes, before: bytes = b"\0" * 40, after: bytes = b"\0" * 40) -> 
 def places(finding: Finding, before: int = 40) -> list[tuple[int, int, str]]:
     """Where it was found, relative to the data, and how it is written."""
     return [((place.virtual_address or 0) - BASE - before, place.length, place.encoding) for place in finding.locations]
+
+
+def dotnet_xml(key: object) -> bytes:
+    """As .NET's `RSA.ToXmlString(true)` writes it."""
+    assert isinstance(key, rsa.RSAPrivateKey)
+    numbers = key.private_numbers()
+    values = {
+        "Modulus": numbers.public_numbers.n, "Exponent": numbers.public_numbers.e, "P": numbers.p, "Q": numbers.q,
+        "DP": numbers.dmp1, "DQ": numbers.dmq1, "InverseQ": numbers.iqmp, "D": numbers.d,
+    }  # fmt: skip
+    inside = (
+        f"<{name}>{base64.b64encode(value.to_bytes(-(-value.bit_length() // 8), 'big')).decode()}</{name}>"
+        for name, value in values.items()
+    )
+    return f"<RSAKeyValue>{''.join(inside)}</RSAKeyValue>".encode()
 
 
 def texts() -> dict[str, tuple[str, tuple[str, str]]]:
@@ -118,16 +136,27 @@ def test_der_in_digits(name: str, key: str) -> None:
         assert encoding == digits.name
         assert begin <= text.lower().index("30" if digits.name == "hex" else "m")
         assert len(text) - 8 < begin + length <= len(text)
-        if name in ("base64", "base64-76") or (name == "hex" and len(data) > 127):
-            (finding,) = scan(text.encode("utf-16-le"))
+        wide = {"utf-16-le": "utf16", "utf-16-be": "utf16be", "utf-32-le": "utf32", "utf-32-be": "utf32be"}
+        if name == "hex-dashes":
+            wide = {"utf-16-le": "utf16"}
+        for coding, suffix in wide.items() if name in ("base64", "base64-76", "hex", "hex-dashes") else ():
+            (finding,) = scan(text.encode(coding), after=b"\xff" * 40)
             assert finding.identity == identity
-            assert places(finding)[0][2] == f"{digits.name}-utf16"
+            assert places(finding)[0][2] in (f"{digits.name}-{suffix}", f"{digits.name}-{suffix.removesuffix('be')}")
 
 
 @pytest.mark.parametrize("name", DIGITS)
 def test_pem_in_digits(name: str) -> None:
     """As kubeconfig files and Kubernetes secrets hold it."""
-    if name in ("hex-spaces", "hex-colons", "hex-registry", "hex-array", "hex-array-lines", "hex-literal"):
+    if name in (
+        "hex-spaces",
+        "hex-colons",
+        "hex-dashes",
+        "hex-registry",
+        "hex-array",
+        "hex-array-lines",
+        "hex-literal",
+    ):
         pytest.skip("nobody writes text so")
     digits = DIGITS[name]
     for text, identity in TEXTS.values():
@@ -188,6 +217,22 @@ def test_layers() -> None:
     for data, (identity, encoding) in expected.items():
         (finding,) = scan(data)
         assert (finding.identity, places(finding)[0][2]) == (identity, encoding)
+
+
+@pytest.mark.parametrize("offset", range(3))
+@pytest.mark.parametrize("form", ["jwk", "xml", "ppk-2", "ppk-3"])
+def test_named_numbers_in_base64(form: str, offset: int) -> None:
+    """As cookies, tokens and secrets of clusters hold keys that are no DER."""
+    key = make_key("rsa-1024", "in base64")
+    data = b" " * offset + (dotnet_xml(key.private) if form == "xml" else write_key(key, form))
+    for written in (base64.b64encode(data), base64.encodebytes(data)):
+        (finding,) = scan(written)
+        assert finding.identity == ("private_key", key_id(key.private))
+        assert places(finding)[0][2] == ("base64" if form.startswith("ppk") else f"base64+{form}")
+    shuffled = dict(reversed(json.loads(data).items())) if form == "jwk" else None
+    if shuffled:  # the member that is looked for is the last
+        (finding,) = scan(base64.b64encode(b" " * offset + json.dumps(shuffled).encode()))
+        assert finding.identity == ("private_key", key_id(key.private))
 
 
 def test_certificates_of_cms() -> None:
