@@ -26,11 +26,20 @@ INT_TAG = b"\x49\x67"
 DIVISOR_TAG = b"\x44\x67"
 MODULUS_TAG = b"\x4d\x6d"
 GENERIC_MODULUS_TAG = b"\x4d\x67"
-MODULUS_TAGS = (GENERIC_MODULUS_TAG, MODULUS_TAG, b"\x4d\x78", b"\x78\x31", b"\x78\x32", b"\x6d\x32")
+MODULUS_TAGS = (
+    GENERIC_MODULUS_TAG,
+    MODULUS_TAG,
+    b"\x4d\x78",
+    b"\x78\x31",
+    b"\x78\x32",
+    b"\x6d\x32",
+    b"\x6d\x39",
+    b"\x6e\x33",
+)
 """Bytes 2 and 3 of the object. Bytes 0 and 1 are an offset in a table of functions and differ between builds.
 A generic modulus is one whose elements are not in Montgomery form, such as every curve's order.
-The later tags name the multiplication that the processor allows: MULX for any size, for 512 and for 1024 bits, and
-1024 bits on ARM64 (SymCrypt's source code; in no dump that we hold)."""
+The later tags name the multiplication that the processor allows: MULX for any size, for 512 and for 1024 bits, 1024
+bits on ARM64, and 576 and 384 bits (SymCrypt's source code; in no dump that we hold)."""
 
 WRAPPER_MAGIC = b"KRSM"
 

@@ -1,7 +1,7 @@
-"""What the one scan looks for to find SymCrypt's keys: tags of its big numbers, and the provider's RSA handle.
+"""What the one scan looks for to find SymCrypt's keys: the tag of its big numbers, and the provider's RSA handle.
 
-The signatures cover the digits of all architectures, so that the size of an INT is a multiple of 16. They slow the scan
-by a few per cent and match a handful of times in a GiB of other memory (docs/memory-layouts.md, "SymCrypt signatures").
+A private value is an INT, and so is the value of every modulus, in the MODULUS's DIVISOR: one signature finds both,
+whatever tag the MODULUS has. The signatures cover the digits of all architectures, so that the size of an INT is a multiple of 16. They match a handful of times in a GiB of other memory (docs/memory-layouts.md, "SymCrypt signatures").
 """
 
 from __future__ import annotations
@@ -14,21 +14,13 @@ from dumpscan.artifacts.symcrypt import dl_public as symcrypt_dl_public
 from dumpscan.artifacts.symcrypt import ec as symcrypt_ec
 from dumpscan.artifacts.symcrypt import rsa as symcrypt_rsa
 from dumpscan.artifacts.symcrypt.numbers import int_header, read_exactly
-from dumpscan.model.c_symcrypt import DIVISOR_TAG, MODULUS_TAGS, WRAPPER_MAGIC, X64, X86
+from dumpscan.model.c_symcrypt import DIVISOR_TAG, WRAPPER_MAGIC, X64, X86
 from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.detector import Detector
-    from dumpscan.artifacts.symcrypt.numbers import NumberHeader
     from dumpscan.memory.space import Memory
-
-# 0x00 type (its low half varies), 0x04 nDigits, 0x08 cbSize (at least 0x100, as of any RSA key's modulus), 0x0c flags
-# One signature a tag: the engine is quick with bytes that are sure.
-MODULI = tuple(
-    opening(f"symcrypt-modulus-{tag.hex()}", f".. .. {tag.hex(' ')} 01-80 00 00 00 .. 01-ff 00 00 00-0f 00 00 00")
-    for tag in MODULUS_TAGS
-)
 
 # 0x02 tag, 0x04 nDigits, 0x08 cbSize
 _INT_SIZES = "|".join(f"{size:02x}" for size in range(0, 0x100, 0x10))
@@ -44,23 +36,20 @@ _TAG_OFFSET = 2
 
 def decode_modulus(memory: Memory, address: int) -> Decoded | None:
     """Decode the RSA key to which a MODULUS belongs, or the public keys of the group whose prime it is."""
-    if address % _ALIGNMENT:
+    if address < 0 or address % _ALIGNMENT:
         return None
     return symcrypt_rsa.decode_modulus(memory, address) or symcrypt_dl_public.decode_group(memory, address)
 
 
 def decode_int(memory: Memory, address: int) -> Decoded | None:
-    """Decode the key of an elliptic curve, of DSA or of Diffie-Hellman to which an INT belongs."""
+    """Decode the key to which an INT belongs: in a DIVISOR by the MODULUS around it, else as a private value."""
     header = None if address % _ALIGNMENT else int_header(memory, address)
-    if header is None or _in_divisor(memory, address, header):
+    if header is None:
         return None
+    divisor = address - header.abi.divisor_int
+    if divisor >= 0 and memory.read(divisor + _TAG_OFFSET, len(DIVISOR_TAG)) == DIVISOR_TAG:
+        return decode_modulus(memory, divisor - header.abi.modulus_divisor)
     return symcrypt_ec.decode_scalar(memory, address, header) or symcrypt_dl.decode_private(memory, address, header)
-
-
-def _in_divisor(memory: Memory, address: int, header: NumberHeader) -> bool:
-    """Whether an INT is part of a DIVISOR: then it is part of a MODULUS, and no private value."""
-    tag = address - header.abi.divisor_int + _TAG_OFFSET
-    return tag >= 0 and memory.read(tag, len(DIVISOR_TAG)) == DIVISOR_TAG
 
 
 def decode_wrapper(memory: Memory, address: int) -> Decoded | None:
@@ -81,7 +70,6 @@ def decode_wrapper(memory: Memory, address: int) -> Decoded | None:
 
 
 DETECTORS: tuple[Detector, ...] = (
-    *((modulus, decode_modulus) for modulus in MODULI),
     (INT, decode_int),
     (WRAPPER, decode_wrapper),
 )

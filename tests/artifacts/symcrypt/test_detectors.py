@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dumpscan.artifacts.symcrypt.detectors import DETECTORS, INT, MODULI, WRAPPER, decode_int, decode_wrapper
+from dumpscan.artifacts.symcrypt.detectors import DETECTORS, INT, WRAPPER, decode_int, decode_wrapper
 from dumpscan.findings import Finding, PrivateKey, PublicKey
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.space import Region
-from dumpscan.model.c_symcrypt import X64, X86, Abi
+from dumpscan.model.c_symcrypt import MODULUS_TAG, MODULUS_TAGS, X64, X86, Abi
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
 from dumpscan.synth.objects.keys import make_key
@@ -72,8 +72,17 @@ def test_signatures_match_the_numbers_of_every_build(abi: Abi) -> None:
         assert matches(INT, b"\0" * 16 + symcrypt.integer(abi, 3, digits)) == [16]
     for bits in (1024, 2048, 3072, 4096):
         data = symcrypt.modulus(abi, BASE, (1 << bits) - 1, abi.digits(bits), flags=1)
-        assert [at for modulus in MODULI for at in matches(modulus, data)] == [0]
+        assert matches(INT, data) == [abi.modulus_divisor + abi.divisor_int]
     assert matches(WRAPPER, symcrypt.rsa_wrapper(abi, BASE, 2048)) == [0]
+
+
+@EVERY_ABI
+@pytest.mark.parametrize("tag", MODULUS_TAGS)
+def test_a_key_is_found_whatever_tag_its_moduli_have(abi: Abi, tag: bytes) -> None:
+    pieces = {at: data.replace(MODULUS_TAG, tag) for at, data in rsa_memory(abi).pieces.items()}
+    (finding,) = scan(Space(Patches(pieces, abi.pointer_size)))
+    assert isinstance(finding, PrivateKey)
+    assert finding.locations[0].virtual_address == BASE
 
 
 def test_nothing_but_the_keys_of_the_dump_and_each_with_its_wrapper(
