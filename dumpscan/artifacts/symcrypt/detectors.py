@@ -1,7 +1,8 @@
 """What the one scan looks for to find SymCrypt's keys: the tag of its big numbers, and the provider's RSA handle.
 
 A private value is an INT, and so is the value of every modulus, in the MODULUS's DIVISOR: one signature finds both,
-whatever tag the MODULUS has. The signatures cover the digits of all architectures, so that the size of an INT is a multiple of 16. They match a handful of times in a GiB of other memory (docs/memory-layouts.md, "SymCrypt signatures").
+whatever tag the MODULUS has. The signatures cover the digits of all architectures, so that the size of an INT is a
+multiple of 16. They match a handful of times in a GiB of other memory (docs/memory-layouts.md, "SymCrypt signatures").
 """
 
 from __future__ import annotations
