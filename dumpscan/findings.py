@@ -79,10 +79,18 @@ class Process:
         parent_pid: Id of the parent process.
         executable: Path of the executable's image.
         command_line: The whole command line. Lone surrogates of the UTF-16 original are kept.
+        arguments: In images of Linux kernels, what the command line consists of, empty arguments included. With a NUL
+            behind each, they are `/proc/PID/cmdline`. Bytes that are not UTF-8 are kept as lone surrogates.
         command_line_32: In a 32-bit process on a 64-bit system, that of its 32-bit block where it is another.
         architecture: `x86`, `x64` or `arm64`.
         session: Terminal Services session id.
         wow64: Whether it is a 32-bit process on a 64-bit system.
+        user_id: On Linux, the id of the user whose rights it has.
+        namespace_pids: On Linux, its ids in all namespaces that see it, from the outermost to its own; None if the
+            outermost is its own.
+        state: On Linux, what it was doing, as `/proc/PID/status` has it: `sleeping`, `zombie` …
+        kernel_thread: On Linux, whether it is a thread of the kernel.
+        thread_count: On Linux, how many threads it has.
         created: Start time, UTC.
         exited: End time, UTC.
         environment: `NAME=value` entries in their order in memory; a name may begin with `=`. A 32-bit process on a
@@ -95,10 +103,16 @@ class Process:
     parent_pid: int | None = None
     executable: str | None = None
     command_line: str | None = None
+    arguments: tuple[str, ...] | None = None
     command_line_32: str | None = None
     architecture: str | None = None
     session: int | None = None
     wow64: bool | None = None
+    user_id: int | None = None
+    namespace_pids: tuple[int, ...] | None = None
+    state: str | None = None
+    kernel_thread: bool | None = None
+    thread_count: int | None = None
     created: datetime | None = None
     exited: datetime | None = None
     environment: tuple[str, ...] = ()
@@ -162,6 +176,12 @@ class Location:
         region: (start address, size) of the region that holds the first byte.
         module: Loaded module that owns the address.
         process: The process whose memory it is.
+        page_owner: In images of Linux kernels, what the system uses the page of the first byte for: `page cache`,
+            `deleted file`, `anonymous`, `swap cache`, `slab`, `page table`, `kernel image`, `free` or `kernel`.
+        page_path: Path of the file that the page belongs to, as the system's first process sees it.
+        page_offset: Offset of the first byte in that file.
+        page_inode: Number of that file's inode.
+        page_filesystem: Type of its file system and name of the device, e.g. `ext4 on vda`.
         key_object: What a library's own key object there says, where it is one.
     """
 
@@ -176,6 +196,11 @@ class Location:
     region: tuple[int, int] | None = None
     module: str | None = None
     process: Process | None = None
+    page_owner: str | None = None
+    page_path: str | None = None
+    page_offset: int | None = None
+    page_inode: int | None = None
+    page_filesystem: str | None = None
     key_object: KeyObject | None = None
 
     @property

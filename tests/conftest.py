@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support.corpus import CORPUS, WINE
+from support.corpus import CORPUS, LINUX, WINE, unpacked_linux
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,5 +36,21 @@ def wine_truth() -> dict[str, Any]:
     path = CORPUS / f"{WINE}.truth.json"
     if not path.exists():
         pytest.skip(f"no corpus of real dumps at {CORPUS}")
+    truth: dict[str, Any] = json.loads(path.read_text())
+    return truth
+
+
+@pytest.fixture(scope="session")
+def linux_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image of the memory of a real Linux 6.1 machine, unpacked."""
+    return unpacked_linux(tmp_path_factory.mktemp("linux"))
+
+
+@pytest.fixture(scope="session")
+def linux_truth() -> dict[str, Any]:
+    """What `/proc` said of the machine of `linux_image`, and which keys were planted in it."""
+    path = LINUX / "bw61.truth.json"
+    if not path.exists():
+        pytest.skip(f"no image of a Linux kernel at {LINUX}")
     truth: dict[str, Any] = json.loads(path.read_text())
     return truth

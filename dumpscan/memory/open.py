@@ -28,6 +28,9 @@ MIN_RAW_IMAGE = 1 << 20
 HEAD_SIZE = 64
 """Bytes of a file's beginning that tell what it is."""
 
+_STREAM_COUNTS = range(2, 129)
+"""Streams of a minidump; their number stands at offset 8."""
+
 STANDARD_INPUT = "-"
 """In place of a path: what is piped in."""
 
@@ -74,7 +77,7 @@ CORE = DumpKind(
 )
 KERNEL = DumpKind(
     "kernel",
-    "Images of a Windows machine's physical memory.",
+    "Images of a machine's physical memory (Windows, Linux).",
     "Images of physical memory.",
     "an image of physical memory",
     many_processes=True,
@@ -139,6 +142,9 @@ def _open_minidump(path: Path, _options: OpenOptions) -> ProcessDump:
 
 
 def _is_wiped_minidump(path: Path) -> bool:
+    with MappedFile(path) as file:
+        if int.from_bytes(file.buffer[8:12], "little") not in _STREAM_COUNTS:
+            return False  # without the import below, which takes longer than opening an image
     from dumpscan.memory.minidump.wiped import is_wiped_minidump  # noqa: PLC0415 - see above
 
     return is_wiped_minidump(path)
@@ -181,7 +187,7 @@ def _open_raw(path: Path, options: OpenOptions) -> PhysicalDump:
             image.close()
             raise
         image.close()
-    raise NoDumpError(f"no dump: {_first_words(path)}, and no Windows kernel in it")
+    raise NoDumpError(f"no dump: {_first_words(path)}, and no Windows kernel and no Linux kernel in it")
 
 
 FORMATS = (

@@ -177,6 +177,10 @@ FORMS: dict[type, Form] = {
         {"iterations": _long("iterations", "container.iterations")},
     ),
     Location: Form(
+        names={
+            "page_owner": "page.owner",
+            **{f"page_{name}": f"page.file.{name}" for name in ("path", "offset", "inode", "filesystem")},
+        },
         instead={
             "file": (_own("file"), Member("file_offset", lambda place: place.file_offset, int | None)),
             "extents": (
@@ -185,7 +189,7 @@ FORMS: dict[type, Form] = {
             "virtual_address": (_own("virtual_address"), Member("address", _address, str | None)),
             "region": (Member("region", _region, Region | None, "region"),),
             "process": (Member("process", _owner, Owner | None, "process"),),
-        }
+        },
     ),
     KeyObject: Form(
         instead={
@@ -194,7 +198,14 @@ FORMS: dict[type, Form] = {
         more=(Member("consistent", lambda held: held.consistent, bool),),
     ),
     Process: Form(
-        names={"parent_pid": "parent.pid", "created": "start", "exited": "end", "environment": "env_vars"},
+        names={
+            "parent_pid": "parent.pid",
+            "created": "start",
+            "exited": "end",
+            "environment": "env_vars",
+            "arguments": "args",
+            "user_id": "user.id",
+        },
     ),
     InputStatus: Form(
         instead={"status": (Member("status", _status, Literal["ok", "damaged", "unreadable"], "status"),)}

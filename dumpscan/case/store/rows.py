@@ -111,6 +111,7 @@ _READERS: Mapping[Any, str] = {
     bytes: "blob",
     datetime: "time",
     tuple[str, ...]: "texts",
+    tuple[int, ...]: "numbers",
     tuple[tuple[str, str], ...]: "pairs",
 }
 """The method of `Row` that reads a type."""

@@ -179,6 +179,13 @@ class Row(dict[str, object]):
             return tuple(values)
         return self.refuse(column, "a JSON list of texts")
 
+    def numbers(self, column: str) -> tuple[int, ...]:
+        """Return a list of numbers."""
+        values = self.json(column)
+        if isinstance(values, list) and all(type(value) is int for value in values):
+            return tuple(values)
+        return self.refuse(column, "a JSON list of numbers")
+
     def pairs(self, column: str) -> tuple[tuple[str, str], ...]:
         """Return a list of pairs of texts."""
         values = self.json(column)

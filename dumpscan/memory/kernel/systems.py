@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dumpscan.memory.kernel.windows.profile import WindowsProfile, adopt_windows
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from dumpscan.memory.kernel.profile import ImageContext, KernelProfile
+    from dumpscan.memory.volatility import Volatility
 
-SYSTEMS: tuple[Callable[[ImageContext], KernelProfile], ...] = (WindowsProfile,)
 
-adopt = adopt_windows
-"""Takes over a kernel that volatility3 has found; its plugins for dumpscan are for Windows."""
+def _linux(context: ImageContext) -> KernelProfile:
+    from dumpscan.memory.kernel.linux.profile import LinuxProfile  # noqa: PLC0415 - an image has one kernel
+
+    return LinuxProfile(context)
+
+
+def _windows(context: ImageContext) -> KernelProfile:
+    from dumpscan.memory.kernel.windows.profile import WindowsProfile  # noqa: PLC0415 - see above
+
+    return WindowsProfile(context)
+
+
+SYSTEMS: tuple[Callable[[ImageContext], KernelProfile], ...] = (_windows, _linux)
+"""The first one says what was looked for where there is no kernel. As it takes longest, it is looked for last."""
+
+
+def adopt(context: Volatility, module: str) -> tuple[Path, Callable[[ImageContext], KernelProfile]]:
+    """Take over a kernel that volatility3 has found; its plugins for dumpscan are for Windows.
+
+    Raises:
+        InputError: The image is not a local file.
+    """
+    from dumpscan.memory.kernel.windows.profile import adopt_windows  # noqa: PLC0415 - see above
+
+    return adopt_windows(context, module)
 
 
 def find_profile(context: ImageContext) -> KernelProfile:
@@ -23,6 +45,4 @@ def find_profile(context: ImageContext) -> KernelProfile:
     If there is no such kernel, the first profile is returned; it says what it looked for when it is asked for more.
     """
     profiles = [system(context) for system in SYSTEMS]
-    if len(profiles) == 1:
-        return profiles[0]
-    return next((profile for profile in profiles if profile.is_found()), profiles[0])
+    return next((profile for profile in reversed(profiles) if profile.is_found()), profiles[0])

@@ -16,12 +16,11 @@ from dumpscan.memory.physical.page_tables import (
     ROOT_SHIFT,
     SPANS,
     VPN_BITS,
+    WINDOWS,
     Walk,
     Walker,
     canonical,
-    counts,
     entry_frame,
-    frames_of,
     page_number,
 )
 from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, PAGE_SHIFT, PAGE_SIZE, is_present
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
 
     from dumpscan.findings import Process
     from dumpscan.memory.physical.image import PhysicalImage
+    from dumpscan.memory.physical.page_tables import EntryRules
 
+    Entries = NDArray[np.uint64]
     Frames = NDArray[np.int64]
 
 MAX_PAGES = 16 << 20
@@ -93,13 +94,14 @@ class PageMap:
         self_index: Index of the top-level entry that points to its own table; it maps the tables themselves.
         kernel_indices: Which entries of the kernel's half to follow; by default all.
         most: Pages to list, at most; by default as many as an image of this size can really have.
+        rules: What entries mean.
 
     Attributes:
         image: As given.
         owners: As given.
         problems: What is wrong with the tables, a sentence each.
         walk: The walk's statistics, without its pages.
-        through_prototypes: Pages found through prototype entries.
+        resolved: Pages whose frames were found after the walk: with Windows, through prototype entries.
     """
 
     def __init__(
@@ -110,20 +112,22 @@ class PageMap:
         self_index: int | None = None,
         kernel_indices: Sequence[int] = range(KERNEL_HALF, ENTRIES_PER_TABLE),
         most: int | None = None,
+        rules: EntryRules = WINDOWS,
     ) -> None:
         self.owners = tuple(owners)
+        self._rules = rules
         self.problems: list[str] = []
         self.image = image
         roots = np.array([owner.root for owner in owners], np.int64)
         most = min(most or MAX_PAGES, _FIRST_PAGES + _PAGES_PER_FRAME * image.frames)
-        walk = Walker(image, most).walk(
+        walk = Walker(image, most, rules).walk(
             roots, self._indices(roots, [index for index in kernel_indices if index != self_index])
         )
         self._key, self._frame, self._span = walk.key, walk.frame, walk.span
-        self.through_prototypes = self._resolve_prototypes(walk)
+        self.resolved = self._resolve_deferred(walk)
         self._orders = [self._by_frame(span) for span in SPANS]
         # Its pages are in the arrays above.
-        self.walk = replace(walk, key=walk.key[:0], frame=walk.frame[:0], span=walk.span[:0], prototypes=None)
+        self.walk = replace(walk, key=walk.key[:0], frame=walk.frame[:0], span=walk.span[:0], deferred=None)
         self._complain(walk, most)
 
     # --- Making ------------------------------------------------------------------------------------------------------
@@ -146,30 +150,34 @@ class PageMap:
             chosen.append(np.array(new, np.int64))
         return chosen
 
-    def _resolve_prototypes(self, walk: Walk) -> int:
-        """Add the pages whose prototype entries are in the kernel's memory and have a frame; return their number."""
-        if walk.prototypes is None:
+    def _resolve_deferred(self, walk: Walk) -> int:
+        """Add the pages whose frames are known only now; return their number."""
+        if walk.deferred is None:
             return 0
-        root, vpn, address = walk.prototypes
-        entries = np.zeros(len(address), np.uint64)
-        pages = ((address >> np.uint64(PAGE_SHIFT)) & np.uint64(_VPN_MASK)).astype(np.int64)
-        for number, owner in enumerate(self.owners):
-            if not owner.kernel:
-                continue
-            frames = self.frames(number, pages)
-            found = np.flatnonzero((frames >= 0) & (entries == 0))
-            within = (address[found] & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
-            aligned = within % 8 == 0
-            found, within = found[aligned], within[aligned]
-            entries[found] = self.image.gather(frames[found], within, 8).view("<u8")[:, 0]
-        frames = frames_of(entries)
-        kept = np.flatnonzero(counts(entries) & self.image.present(frames))
+        root, vpn, values = walk.deferred
+        frames = self._rules.resolve(values, self._kernel_words)
+        kept = np.flatnonzero((frames >= 0) & self.image.present(frames))
         key = np.concatenate((self._key, (root[kept].astype(np.int64) << ROOT_SHIFT) | vpn[kept]))
         order = np.argsort(key, kind="stable")
         self._key = key[order]
         self._frame = np.concatenate((self._frame, frames[kept].astype(np.uint32)))[order]
         self._span = np.concatenate((self._span, np.zeros(len(kept), np.uint8)))[order]
         return len(kept)
+
+    def _kernel_words(self, address: Entries) -> Entries:
+        """Read 64-bit numbers at addresses of the kernel that are multiples of 8; 0 where nothing is mapped."""
+        words = np.zeros(len(address), np.uint64)
+        pages = ((address >> np.uint64(PAGE_SHIFT)) & np.uint64(_VPN_MASK)).astype(np.int64)
+        for number, owner in enumerate(self.owners):
+            if not owner.kernel:
+                continue
+            frames = self.frames(number, pages)
+            found = np.flatnonzero((frames >= 0) & (words == 0))
+            within = (address[found] & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
+            aligned = within % 8 == 0
+            found, within = found[aligned], within[aligned]
+            words[found] = self.image.gather(frames[found], within, 8).view("<u8")[:, 0]
+        return words
 
     def _by_frame(self, span: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Order the pages of one size by frame; return their frames in that order, and their indexes."""
@@ -201,6 +209,11 @@ class PageMap:
 
     def __len__(self) -> int:
         return len(self._key)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What pages are called whose entries are not valid, and those that `resolved` counts."""
+        return self._rules.invalid_name, self._rules.deferred_name
 
     @property
     def columns(self) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:

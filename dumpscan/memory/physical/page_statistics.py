@@ -21,8 +21,8 @@ class MapStatistics:
         pages: Mapped pages, each counted for every owner.
         large_pages: Pages of 2 MiB and 1 GiB.
         frames: Frames that some owner maps.
-        transition: Pages in transition.
-        prototypes: Pages found through prototype entries.
+        invalid: Pages whose entries are not valid (see `Walk.invalid`).
+        resolved: Pages whose frames were found after the walk (see `PageMap.resolved`).
         absent: Pages and page tables that lie outside of the image.
         looped: Tables met again below the same root.
     """
@@ -30,8 +30,8 @@ class MapStatistics:
     pages: int
     large_pages: int
     frames: int
-    transition: int
-    prototypes: int
+    invalid: int
+    resolved: int
     absent: int
     looped: int
 
@@ -44,8 +44,8 @@ def map_statistics(page_map: PageMap) -> MapStatistics:
         pages=int((1 << span.astype(np.int64)).sum()),
         large_pages=int(np.count_nonzero(span)),
         frames=_count_frames(frame.astype(np.int64), span),
-        transition=walk.transition,
-        prototypes=page_map.through_prototypes,
+        invalid=walk.invalid,
+        resolved=page_map.resolved,
         absent=int(walk.absent.sum() + walk.absent_tables.sum()),
         looped=walk.looped,
     )
@@ -69,6 +69,7 @@ def _count_frames(frame: NDArray[np.int64], span: NDArray[np.uint8]) -> int:
 def describe_pages(page_map: PageMap) -> dict[str, object]:
     """Return the statistics as the part `pages` of an image's description."""
     numbers = map_statistics(page_map)
+    invalid, resolved = page_map.names
     in_image = page_map.image.frames
     return {
         "in_image": in_image,
@@ -76,8 +77,8 @@ def describe_pages(page_map: PageMap) -> dict[str, object]:
         "unmapped_frames": max(in_image - numbers.frames, 0),
         "mappings": numbers.pages,
         "large_pages": numbers.large_pages,
-        "transition": numbers.transition,
-        "prototype": numbers.prototypes,
+        invalid: numbers.invalid,
+        resolved: numbers.resolved,
         "past_the_image": numbers.absent,
         "looped_tables": numbers.looped,
     }

@@ -1,13 +1,13 @@
-"""Windows x64 page tables: what an entry means, and a walk over many tables at once.
+"""x64 page tables: a walk over many tables at once, and what Windows makes of the entries that are not valid.
 
-Source: docs/memory-layouts.md, "x64 page tables". As in volatility3, an entry counts if it is valid or in transition
-(trimmed from a working set, its frame still untouched), and a table of 512 equal entries counts as unmapped.
+Source: docs/memory-layouts.md, "x64 page tables". What the hardware leaves to the operating system is asked of its
+`EntryRules`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -28,10 +28,13 @@ from dumpscan.model.windows.c_paging import (
 from dumpscan.model.windows.c_paging import canonical as canonical_address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from dumpscan.memory.physical.image import PhysicalImage
 
+    Bools = NDArray[np.bool_]
     Entries = NDArray[np.uint64]
     Frames = NDArray[np.int64]
 
@@ -82,6 +85,80 @@ def frames_of(entries: Entries) -> Frames:
     return limited
 
 
+class EntryRules(Protocol):
+    """What an operating system makes of page table entries."""
+
+    invalid_name: str
+    """What pages are called whose entries the processor would not follow, though their frames are known."""
+    deferred_name: str
+    """What pages are called whose frames are only found when all tables have been walked."""
+
+    def useful(self, tables: Entries) -> Bools:
+        """Return which of many tables, shape (n, 512), may map anything."""
+
+    def leads(self, entries: Entries, *, last: bool) -> Bools:
+        """Return which entries lead to a page or a table; `last` says whether they are of the last level."""
+
+    def is_large(self, entries: Entries) -> Bools:
+        """Return which entries of a middle level that lead anywhere lead to a large page, not to a table."""
+
+    def frames(self, entries: Entries) -> Frames:
+        """Return the frames that entries lead to; `FRAME_LIMIT`, which no image has, for those beyond it."""
+
+    def deferred(self, tables: Entries) -> tuple[Frames, Frames, Entries]:
+        """Return rows, columns and values of last-level entries that `resolve` is to be asked about."""
+
+    def resolve(self, values: Entries, read: Callable[[Entries], Entries]) -> Frames:
+        """Return the frames behind the values that `deferred` returned; -1 where there is none.
+
+        Args:
+            values: The values.
+            read: Reads 64-bit numbers at addresses of the kernel; 0 where nothing is mapped.
+        """
+
+
+class WindowsEntries:
+    """Windows (an `EntryRules`).
+
+    As in volatility3, an entry counts if it is valid or in transition (trimmed from a working set, its frame still
+    untouched), and a table of 512 equal entries counts as unmapped.
+    """
+
+    invalid_name = "transition"
+    deferred_name = "prototype"
+
+    def useful(self, tables: Entries) -> Bools:
+        """Return which tables have entries that differ."""
+        return np.asarray((tables != tables[:, :1]).any(axis=1))
+
+    def leads(self, entries: Entries, *, last: bool) -> Bools:  # noqa: ARG002 - the Protocol's
+        """Return which entries are valid or in transition."""
+        return counts(entries)
+
+    def is_large(self, entries: Entries) -> Bools:
+        """Return which entries are valid and of a large page."""
+        return np.asarray(entries & np.uint64(LARGE | VALID) == np.uint64(LARGE | VALID))
+
+    def frames(self, entries: Entries) -> Frames:
+        """Return the frames in entries."""
+        return frames_of(entries)
+
+    def deferred(self, tables: Entries) -> tuple[Frames, Frames, Entries]:
+        """Return the entries that have the address of a prototype entry (in bits 16 to 63) instead of a frame."""
+        rows, columns = np.nonzero(tables & np.uint64(VALID | PROTOTYPE) == np.uint64(PROTOTYPE))
+        address = (tables[rows, columns].view(np.int64) >> 16).view(np.uint64)
+        kernel = (address >= np.uint64(KERNEL_SPACE)) & (address < np.uint64(_NO_PROTOTYPE))
+        return rows[kernel], columns[kernel], address[kernel]
+
+    def resolve(self, values: Entries, read: Callable[[Entries], Entries]) -> Frames:
+        """Read the prototype entries in the kernel's memory, and return the frames that they lead to."""
+        entries = read(values)
+        return np.where(counts(entries), frames_of(entries), -1)
+
+
+WINDOWS = WindowsEntries()
+
+
 def translate(image: PhysicalImage, root: int, address: int) -> int | None:
     """Translate one virtual address to a physical one.
 
@@ -115,25 +192,25 @@ class Walk:
             first 4 KiB; shape (n,).
         frame: Physical frame of its first 4 KiB, uint32, shape (n,).
         span: Its size as in `SPANS`, uint8, shape (n,).
-        transition: How many of the pages are in transition.
+        invalid: Pages whose entries are not valid; with Windows, those in transition.
         absent: For each root, the pages whose frames the image does not hold.
         absent_tables: For each root, the tables below it that the image does not hold.
         looped: Entries above the last level that point to a table that was walked before for the same root.
         truncated: Whether the walk was ended by the limit of pages.
         too_many_tables: Whether it was ended by the limit of tables.
-        prototypes: (root, vpn, address of the prototype entry) of pages that only the kernel's tables can resolve.
+        deferred: (root, vpn, value) of pages whose frames `EntryRules.resolve` is to find.
     """
 
     key: Frames
     frame: NDArray[np.uint32]
     span: NDArray[np.uint8]
-    transition: int = 0
+    invalid: int = 0
     absent: Frames = field(default_factory=lambda: np.empty(0, np.int64))
     absent_tables: Frames = field(default_factory=lambda: np.empty(0, np.int64))
     looped: int = 0
     truncated: bool = False
     too_many_tables: bool = False
-    prototypes: tuple[NDArray[np.int32], Frames, Entries] | None = None
+    deferred: tuple[NDArray[np.int32], Frames, Entries] | None = None
 
 
 @dataclass(slots=True)
@@ -153,15 +230,17 @@ class Walker:
 
     Args:
         image: Physical memory.
-        most: Pages and prototype entries to list, at most.
+        most: Pages and deferred entries to list, at most.
+        rules: What entries mean.
     """
 
-    def __init__(self, image: PhysicalImage, most: int) -> None:
+    def __init__(self, image: PhysicalImage, most: int, rules: EntryRules = WINDOWS) -> None:
         self._image = image
         self._most = most
+        self._rules = rules
         self._seen = np.empty(0, np.int64)  # (root, frame) of every table met, in ascending order
         self._pages: list[tuple[Frames, NDArray[np.uint32], int]] = []
-        self._prototypes: list[tuple[NDArray[np.int32], Frames, Entries]] = []
+        self._deferred: list[tuple[NDArray[np.int32], Frames, Entries]] = []
         self._count = 0
         self._tables_left = _FIRST_TABLES + image.frames
 
@@ -179,7 +258,7 @@ class Walker:
         level = self._tops(roots, indices, result)
         for span in (_HUGE, _MEDIUM, _SMALL):
             level = self._descend(level, span, result)
-        result.prototypes = _joined(self._prototypes)
+        result.deferred = _joined(self._deferred)
         if self._pages:
             keys, frames, spans = zip(*self._pages, strict=True)
             result.key, result.frame = np.concatenate(keys), np.concatenate(frames)
@@ -204,8 +283,8 @@ class Walker:
             for number, table in zip(chosen.tolist(), tables, strict=True):
                 index = indices[number]
                 entries = table[index]
-                counted = counts(entries)
-                frame = frames_of(entries[counted])
+                counted = self._rules.leads(entries, last=False)
+                frame = self._rules.frames(entries[counted])
                 parts.append(_Level(np.full(len(frame), number, np.int32), index[counted], frame))
         return self._unseen(_merged(parts), result)
 
@@ -221,22 +300,22 @@ class Walker:
             self._tables_left -= _TABLES_AT_ONCE
             step = slice(first, first + _TABLES_AT_ONCE)
             tables = self._image.tables(level.frame[step])
-            useful = (tables != tables[:, :1]).any(axis=1)
+            useful = self._rules.useful(tables)
             root, prefix, tables = level.root[step][useful], level.prefix[step][useful], tables[useful]
-            rows, columns = np.nonzero(counts(tables))
+            rows, columns = np.nonzero(self._rules.leads(tables, last=span == _SMALL))
             entries = tables[rows, columns]
             entry_root = root[rows]
             vpn = (prefix[rows] << INDEX_BITS) | columns
             if span == _SMALL:
                 valid = entries & np.uint64(VALID) != 0
-                result.transition += int(np.count_nonzero(~valid))
-                self._list(entry_root, vpn, frames_of(entries), _SMALL, result)
-                self._list_prototypes(root, prefix, tables)
+                result.invalid += int(np.count_nonzero(~valid))
+                self._list(entry_root, vpn, self._rules.frames(entries), _SMALL, result)
+                self._defer(root, prefix, tables)
                 continue
-            large = entries & np.uint64(LARGE | VALID) == np.uint64(LARGE | VALID)
-            base = frames_of(entries[large]) >> span << span
+            large = self._rules.is_large(entries)
+            base = self._rules.frames(entries[large]) >> span << span
             self._list(entry_root[large], vpn[large] << span, base, span, result)
-            new.append(_Level(entry_root[~large], vpn[~large], frames_of(entries[~large])))
+            new.append(_Level(entry_root[~large], vpn[~large], self._rules.frames(entries[~large])))
             if sum(len(part.frame) for part in new) > _MAX_NEW:
                 following.append(self._unseen(_merged(new), result))
                 new.clear()
@@ -254,15 +333,12 @@ class Walker:
         self._pages.append((key, frame[there].astype(np.uint32), span))
         self._count += int(np.count_nonzero(there))
 
-    def _list_prototypes(self, root: NDArray[np.int32], prefix: Frames, tables: Entries) -> None:
-        """Add entries that have the address of a prototype entry (in bits 16 to 63) instead of a frame."""
-        rows, columns = np.nonzero(tables & np.uint64(VALID | PROTOTYPE) == np.uint64(PROTOTYPE))
-        address = (tables[rows, columns].view(np.int64) >> 16).view(np.uint64)
-        kernel = (address >= np.uint64(KERNEL_SPACE)) & (address < np.uint64(_NO_PROTOTYPE))
-        rows, columns = rows[kernel], columns[kernel]
+    def _defer(self, root: NDArray[np.int32], prefix: Frames, tables: Entries) -> None:
+        """Add the entries whose frames are found later."""
+        rows, columns, values = self._rules.deferred(tables)
         self._count += len(rows)
         if len(rows):
-            self._prototypes.append((root[rows], (prefix[rows] << INDEX_BITS) | columns, address[kernel]))
+            self._deferred.append((root[rows], (prefix[rows] << INDEX_BITS) | columns, values))
 
     def _unseen(self, level: _Level, result: Walk) -> _Level:
         """Drop tables that are not in the image, and those that were read before for the same root."""

@@ -28,6 +28,7 @@ def value_of(name: str, hint: Any) -> object:  # noqa: ANN401 - any type
         return "AB" * 20
     for kind, value in (
         (tuple[str, ...], (name, "b")),
+        (tuple[int, ...], (5, 6)),
         (tuple[tuple[str, str], ...], ((name, "b"),)),
         (tuple[tuple[int, int], ...], ((1, 2),)),
         (tuple[int, int], (3, 4)),

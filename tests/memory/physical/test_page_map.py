@@ -110,9 +110,9 @@ def test_prototype_entries_are_resolved_through_the_kernels_memory(tmp_path: Pat
     image = memory.open(tmp_path)
     page_map = PageMap(image, [owner(system, 4, kernel=True), owner(process)])
     assert page_map.frames(1, page_number(FIRST) + np.arange(7)).tolist() == [0x30, 0x31, -1, -1, -1, -1, -1]
-    assert page_map.through_prototypes == 2
+    assert page_map.resolved == 2
     assert page_map.mappings(0x30000) == [Mapping(1, FIRST)]
-    assert PageMap(image, [owner(process)]).through_prototypes == 0
+    assert PageMap(image, [owner(process)]).resolved == 0
 
 
 def test_seams_are_where_memory_goes_on_elsewhere(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_statistics_count_pages_of_4_kib(tmp_path: Path) -> None:
     memory.map(two, SECOND + PAGE, 0x9999)
     page_map = PageMap(memory.open(tmp_path), [owner(one), owner(two)])
     assert map_statistics(page_map) == MapStatistics(
-        pages=3 + 512, large_pages=1, frames=1 + 512, transition=1, prototypes=0, absent=1, looped=0
+        pages=3 + 512, large_pages=1, frames=1 + 512, invalid=1, resolved=0, absent=1, looped=0
     )
 
 

@@ -78,7 +78,7 @@ def test_what_is_in_transition_counts_and_what_is_paged_out_does_not(tmp_path: P
     image = memory.open(tmp_path)
     found = walk(image, root)
     assert [page[1:] for page in listed(found)] == [(0x100000, 0x13, 0), (page_number(USER), 0x10, 0)]
-    assert found.transition == 1
+    assert found.invalid == 1
     assert translate(image, root, USER) == 0x10000
     assert translate(image, root, USER + 0x200000) is None
     assert translate(image, root, 0x1_0000_0000) == 0x13000
@@ -182,8 +182,8 @@ def test_prototype_entries_count_as_pages(tmp_path: Path, monkeypatch: pytest.Mo
         memory.raw(root, number << 21, (0xFFFF_A80F_1234_5678 & (1 << 48) - 1) << 16 | 1 << 10)
     found = walk(memory.open(tmp_path), root, most=10)
     assert found.truncated
-    assert found.prototypes is not None
-    assert len(found.prototypes[0]) == 10
+    assert found.deferred is not None
+    assert len(found.deferred[0]) == 10
 
 
 def test_prototype_entries_give_the_address_of_theirs(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_prototype_entries_give_the_address_of_theirs(tmp_path: Path) -> None:
     memory.raw(root, USER, (prototype & (1 << 48) - 1) << 16 | 1 << 10)
     memory.raw(root, USER + PAGE, 0xFFFF_FFFF_0000 << 16 | 1 << 10)  # says that the VAD knows
     memory.raw(root, USER + 2 * PAGE, 0x1234 << 16 | 1 << 10)  # no kernel address
-    found = walk(memory.open(tmp_path), root).prototypes
+    found = walk(memory.open(tmp_path), root).deferred
     assert found is not None
     assert [column.tolist() for column in found] == [[0], [page_number(USER)], [prototype]]
 

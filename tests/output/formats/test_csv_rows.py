@@ -55,6 +55,11 @@ def test_every_column_of_findings_is_filled_by_some_finding() -> None:
         samples.place(0x1000, b"x"),
         module="a.dll",
         physical_address=0x2000,
+        page_owner="page cache",
+        page_path="/etc/rsa.key",
+        page_offset=4096,
+        page_inode=42,
+        page_filesystem="ext4 on vda",
         extents=((1, 2), (9, 3)),
         key_object=samples.KEY_OBJECT,
     )

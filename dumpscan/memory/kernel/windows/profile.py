@@ -178,7 +178,7 @@ class WindowsProfile:
             names = ", ".join(f"{record.name} {record.guid} age {record.age}" for record in self._records)
             return f"no page tables of a Windows kernel in it, though one was there ({names}): is the image cut short?"
         if self._image.contains(_LINUX):
-            return "no Windows kernel in it, but a Linux one: only Windows is understood"
+            return "no Windows kernel in it, but a Linux one, of which neither VMCOREINFO nor symbols are there"
         return "no Windows kernel in it: expected its page tables and its program in physical memory"
 
     def symbols_states(self) -> list[SymbolsState]:

@@ -1,0 +1,113 @@
+"""Finds the Linux kernels of an image: a VMCOREINFO note, and page tables that lead to the kernel which it describes.
+
+A note alone proves nothing: it may be of an earlier boot, of a virtual machine whose memory is part of the image, or
+forged. The kernel's own page tables, at the place that the note gives, must map the kernel's text to where the note
+says that it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dumpscan.memory.kernel.linux.addresses import KernelMemory
+from dumpscan.memory.kernel.linux.kallsyms import KallsymsTables
+from dumpscan.memory.kernel.linux.vmcoreinfo import find_notes
+from dumpscan.model.linux.c_kernel import END_KERNEL_MAP, START_KERNEL_MAP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dumpscan.memory.kernel.linux.vmcoreinfo import VmcoreInfo
+    from dumpscan.memory.physical.image import PhysicalImage
+
+FOUR_LEVELS, FIVE_LEVELS = 4, 5
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A Linux kernel found in an image.
+
+    Attributes:
+        release: E.g. `6.1.0-56-amd64`; empty where only the kernel's banner tells it.
+        build_id: Build id in hex; None where it is not known.
+        shift: How far it lies above its linked address (KASLR), in bytes.
+        phys_base: As for `KernelMemory`.
+        root: Physical address of its top-level page table.
+        levels: Levels of page tables: 4 or 5.
+        encryption: Bits of page table entries that are no part of the frame.
+        known: The name and virtual address of one symbol.
+        tables: Where its kallsyms lie; None if they are not known.
+        note: Physical address of its VMCOREINFO; None if it was found without.
+        numbers: Constants that the note gives, e.g. `PAGE_BUDDY_MAPCOUNT_VALUE`.
+    """
+
+    release: str
+    build_id: str | None
+    shift: int
+    phys_base: int
+    root: int
+    levels: int
+    encryption: int
+    known: tuple[str, int]
+    tables: KallsymsTables | None
+    note: int | None
+    numbers: dict[str, int]
+
+    def memory(self, image: PhysicalImage) -> KernelMemory:
+        """Return the kernel's virtual memory."""
+        return KernelMemory(image, self.phys_base, self.root, self.levels, self.encryption)
+
+
+def kernel_of(note: VmcoreInfo) -> Kernel | None:
+    """Return the kernel that a note describes; None if it lacks what is needed, or contradicts itself."""
+    top = note.symbols.get("swapper_pg_dir", note.symbols.get("init_top_pgt", 0))
+    text, base = note.symbols.get("_stext", 0), note.numbers.get("phys_base")
+    inside = all(START_KERNEL_MAP <= address < END_KERNEL_MAP for address in (top, text))
+    if base is None or not inside:
+        return None
+    return Kernel(
+        note.release,
+        note.build_id,
+        note.shift,
+        base,
+        (top - START_KERNEL_MAP + base) & _MASK,
+        FIVE_LEVELS if note.numbers.get("pgtable_l5_enabled") else FOUR_LEVELS,
+        note.numbers.get("sme_mask", 0),
+        ("_stext", text),
+        KallsymsTables.from_note(note.symbols),
+        note.address,
+        note.numbers,
+    )
+
+
+def is_there(image: PhysicalImage, kernel: Kernel) -> bool:
+    """Return whether a kernel's page tables map a symbol of it to where it lies according to `phys_base`."""
+    memory = kernel.memory(image)
+    _, address = kernel.known
+    return memory.walk(address) == memory.physical(address)
+
+
+def find_kernels(image: PhysicalImage) -> tuple[list[Kernel], list[VmcoreInfo]]:
+    """Find the kernels that run in an image's memory.
+
+    Args:
+        image: Physical memory.
+
+    Returns:
+        Each kernel once, by the addresses of their notes; and the notes that belong to none of them.
+    """
+    return _sorted_out(image, find_notes(image))
+
+
+def _sorted_out(image: PhysicalImage, notes: Iterable[VmcoreInfo]) -> tuple[list[Kernel], list[VmcoreInfo]]:
+    kernels: dict[int, Kernel] = {}
+    others: list[VmcoreInfo] = []
+    for note in notes:
+        kernel = kernel_of(note)
+        if kernel is None or not is_there(image, kernel):
+            others.append(note)
+        else:
+            kernels.setdefault(kernel.root, kernel)
+    return list(kernels.values()), others

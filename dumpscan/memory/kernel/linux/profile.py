@@ -1,0 +1,216 @@
+"""Linux kernels behind the facade of a kernel image (a `KernelProfile`).
+
+Nothing is needed beside the image: the kernel's symbols and types are in its memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.findings import Process
+from dumpscan.memory.kernel.linux.cache import LinuxCache
+from dumpscan.memory.kernel.linux.entries import LinuxEntries, UserMemory
+from dumpscan.memory.kernel.linux.finder import find_kernels
+from dumpscan.memory.kernel.linux.paths import Paths
+from dumpscan.memory.kernel.linux.tasks import Task, TaskList
+from dumpscan.memory.kernel.linux.texts import TextReader
+from dumpscan.memory.kernel.linux.types import KernelTypes
+from dumpscan.memory.physical.page_map import Owner, PageMap
+from dumpscan.memory.symbols.store import SymbolsState
+from dumpscan.model.linux.c_kernel import DIRECT_MAP_4, DIRECT_MAP_5
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dumpscan.memory.kernel.budget import TextBudgets
+    from dumpscan.memory.kernel.linux.addresses import KernelMemory
+    from dumpscan.memory.kernel.linux.entries import SwapCache
+    from dumpscan.memory.kernel.linux.finder import Kernel
+    from dumpscan.memory.kernel.linux.vmcoreinfo import VmcoreInfo
+    from dumpscan.memory.kernel.profile import ImageContext, ListedProcess
+
+KERNEL_PROCESS = Process(pid=0, name="kernel", architecture="x64")
+"""Owner of the kernel's half of memory; the idle task, which no list of processes shows, has the same id."""
+
+_MAX_BANNER = 512
+
+
+class LinuxProfile:
+    """The Linux kernel of an image.
+
+    Args:
+        context: The image.
+    """
+
+    def __init__(self, context: ImageContext) -> None:
+        self._context = context
+        self._image = context.physical
+        self._notes: list[VmcoreInfo] = []
+
+    # --- The kernel --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _cache(self) -> LinuxCache:
+        return LinuxCache(self._image, self._context.cache_dir)
+
+    @cached_property
+    def kernels(self) -> list[Kernel]:
+        """The kernels in the image; empty if there is none."""
+        found = self._cache.kernels()
+        if found is None:
+            found, self._notes = find_kernels(self._image)
+            self._cache.save(found, None, {})
+        return found
+
+    def is_found(self) -> bool:
+        """Return whether there is a Linux kernel, or the note of one (see `KernelProfile`)."""
+        return bool(self.kernels or self._notes)
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The kernel that is used.
+
+        Raises:
+            InputError: There is none.
+        """
+        if not self.kernels:
+            raise InputError(self._context.path, self._why_no_kernel())
+        chosen = self.kernels[0]
+        if len(self.kernels) > 1:
+            others = ", ".join(f"{other.release} at {other.root:#x}" for other in self.kernels[1:])
+            self._context.warn(f"{len(self.kernels)} Linux kernels: {chosen.release} is used, not {others}")
+        return chosen
+
+    def _why_no_kernel(self) -> str:
+        if self._notes:
+            names = ", ".join(sorted({note.release for note in self._notes}))
+            return f"no page tables of a Linux kernel in it, though one was there ({names}): is the image cut short?"
+        return "no Linux kernel in it: expected its VMCOREINFO in physical memory"
+
+    @cached_property
+    def memory(self) -> KernelMemory:
+        """The kernel's virtual memory.
+
+        Raises:
+            InputError: There is no kernel, or its own variables are not in the image.
+        """
+        memory = self.kernel.memory(self._image)
+        types = self._types_of(memory)
+        base = types.symbol("page_offset_base")
+        default = DIRECT_MAP_4 if memory.levels == 4 else DIRECT_MAP_5  # noqa: PLR2004
+        memory.direct_map = default if base is None else memory.number(base)
+        if not memory.direct_map:
+            raise InputError(self._context.path, "the data of its Linux kernel is not in the image: is it cut short?")
+        if end := types.symbol("_end"):
+            memory.kernel_end = end
+        self._types = types
+        return memory
+
+    def _types_of(self, memory: KernelMemory) -> KernelTypes:
+        return KernelTypes(self.kernel, memory, self._cache.facts(self.kernel))
+
+    @property
+    def types(self) -> KernelTypes:
+        """The kernel's symbols and types."""
+        _ = self.memory
+        return self._types
+
+    def _remember(self) -> None:
+        if self.types.learned:
+            self._cache.save(self.kernels, self.kernel, self.types.facts)
+            self.types.learned = False
+
+    def symbols_states(self) -> list[SymbolsState]:
+        """Return nothing where a kernel was found: it needs no symbol table (see `KernelProfile`)."""
+        return [] if self.kernels else [SymbolsState(self._context.path, None, problem=self._why_no_kernel())]
+
+    def describe(self) -> dict[str, object]:
+        """Return the kernel, its system, and where its symbols come from (see `KernelProfile`)."""
+        kernel, memory = self.kernel, self.memory
+        banner = self.types.symbol("linux_banner")
+        text = memory.text(banner, _MAX_BANNER).decode("ascii", "replace").strip() if banner else None
+        described: dict[str, object] = {
+            "kernel": {
+                "release": kernel.release or None,
+                "build_id": kernel.build_id,
+                "kaslr_shift": hex(kernel.shift),
+                "phys_base": hex(kernel.phys_base),
+                "page_table": hex(kernel.root),
+                "levels": kernel.levels,
+                "direct_map": hex(memory.direct_map or 0),
+                "note": None if kernel.note is None else hex(kernel.note),
+            },
+            "system": {"architecture": "x64", "name": "Linux", "version": text},
+            "symbols": {"state": "in memory", "names": "kallsyms", "types": "BTF"},
+        }
+        self._remember()
+        return described
+
+    # --- Processes ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _tasks(self) -> dict[int, Task]:
+        """All processes by the addresses of their tasks, in the kernel's order."""
+        listed = TaskList(self.memory, self.types, self._context.damage)
+        return {task.listed.address: task for task in listed}
+
+    def list_processes(self) -> tuple[ListedProcess, ...]:
+        """List the processes in the kernel's order (see `KernelProfile`)."""
+        try:
+            found = tuple(task.listed for task in self._tasks.values())
+        except InputError:
+            raise
+        except DumpscanError as error:
+            raise InputError(self._context.path, f"its list of processes cannot be read: {error}") from error
+        if not found:
+            self._context.damage.append("the list of processes is empty")
+        self._remember()
+        return found
+
+    def describe_process(self, listed: ListedProcess, budgets: TextBudgets, *, environment: bool) -> Process:
+        """Add what the process's own memory says (see `KernelProfile`)."""
+        task = self._tasks.get(listed.address)
+        if task is None or not task.memory or listed.root is None:
+            return listed.process
+        user = UserMemory(self._image, self._entries, listed.root)
+        reader = TextReader(self.memory, self.types, task.memory, user, budgets)
+        described = reader.add_to(self._with_executable(listed.process, task.memory), environment=environment)
+        self._remember()
+        return described
+
+    def _with_executable(self, process: Process, space: int) -> Process:
+        file = self.memory.number(space + self.types.offset("mm_struct.exe_file"))
+        return replace(process, executable=self._paths.of_file(file) if file else None)
+
+    @cached_property
+    def _paths(self) -> Paths:
+        return Paths(self.memory, self.types)
+
+    # --- Page tables -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _entries(self) -> LinuxEntries:
+        return LinuxEntries(self.kernel.encryption, self._swap_cache)
+
+    def _swap_cache(self) -> SwapCache:
+        return np.empty(0, np.uint64), np.empty(0, np.int64)
+
+    def walk(self, chosen: Sequence[ListedProcess]) -> PageMap:
+        """Walk the kernel's page tables and those of some processes (see `KernelProfile`)."""
+        owners = [Owner(entry.process, entry.root) for entry in chosen if entry.root is not None]
+        made = PageMap(self._image, owners, rules=self._entries)
+        self._context.damage.extend(made.problems)
+        return made
+
+    def walk_unlisted(self) -> PageMap:
+        """Refuse: a Linux kernel whose processes cannot be listed has no mark on its page tables.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(self._context.path, "the page tables of processes are known only by the kernel's list of them")

@@ -1,0 +1,189 @@
+"""What a kernel says of itself: addresses of its symbols, and offsets in its structures.
+
+Both are read lazily, out of kallsyms and BTF in memory, or out of a symbol table for kernels without BTF. What has been
+asked for is remembered, so that the next command on the same image reads neither.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dumpscan.exceptions import DumpscanError
+from dumpscan.memory.kernel.linux.btf import MAX_BTF, Btf, BtfError
+from dumpscan.memory.kernel.linux.kallsyms import Kallsyms, KallsymsError
+from dumpscan.model.linux.c_btf import KIND_ENUM, KIND_ENUM64
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dumpscan.memory.kernel.linux.addresses import KernelMemory
+    from dumpscan.memory.kernel.linux.finder import Kernel
+
+
+class MissingTypeError(DumpscanError):
+    """A kernel lacks a structure, a member or a symbol that is needed."""
+
+
+class Source(Protocol):
+    """Where types come from."""
+
+    def offset(self, structure: str, member: str) -> int | None:
+        """Return the offset of a member in bytes, or None if there is none."""
+
+    def size(self, structure: str) -> int | None:
+        """Return the size of a structure in bytes, or None if there is none."""
+
+    def constant(self, enumeration: str, name: str) -> int | None:
+        """Return the value of an enumeration's constant, or None if there is none."""
+
+
+class BtfTypes:
+    """Types out of BTF (a `Source`).
+
+    Args:
+        btf: The BTF.
+    """
+
+    def __init__(self, btf: Btf) -> None:
+        self.btf = btf
+
+    def offset(self, structure: str, member: str) -> int | None:
+        """Return the offset of a member (see `Source`)."""
+        owner = self.btf.structure(structure)
+        found = None if owner is None else self.btf.member(owner, member)
+        return None if found is None or found.offset % 8 else found.offset // 8
+
+    def size(self, structure: str) -> int | None:
+        """Return the size of a structure (see `Source`)."""
+        owner = self.btf.structure(structure)
+        return None if owner is None else owner.size
+
+    def constant(self, enumeration: str, name: str) -> int | None:
+        """Return the value of a constant (see `Source`)."""
+        owner = self.btf.find(enumeration, KIND_ENUM, KIND_ENUM64)
+        return None if owner is None else dict(self.btf.values(owner)).get(name)
+
+
+class KernelTypes:
+    """The symbols and types of one kernel.
+
+    Args:
+        kernel: The kernel.
+        memory: Its memory.
+        remembered: What was asked for before (see `facts`).
+        table: Returns types out of a symbol table, if there is one for this kernel; asked if there is no BTF.
+
+    Attributes:
+        facts: All answers so far, as plain values.
+        learned: Whether there are answers that were not remembered.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        memory: KernelMemory,
+        remembered: dict[str, Any] | None = None,
+        table: Callable[[], Source | None] = lambda: None,
+    ) -> None:
+        self._kernel = kernel
+        self._memory = memory
+        self._table = table
+        self.facts: dict[str, dict[str, int | None]] = {"symbols": {}, "offsets": {}, "sizes": {}, "constants": {}}
+        for group, known in (remembered or {}).items():
+            if group in self.facts and isinstance(known, dict):
+                self.facts[group].update({k: v for k, v in known.items() if v is None or type(v) is int})
+        self.learned = False
+
+    @cached_property
+    def kallsyms(self) -> Kallsyms:
+        """The kernel's table of symbols.
+
+        Raises:
+            KallsymsError: It is not there, or makes no sense.
+        """
+        tables = self._kernel.tables
+        if tables is None:
+            raise KallsymsError("where the kernel keeps its symbols (kallsyms) is not known")
+        return Kallsyms(self._memory, tables, self._kernel.known)
+
+    @cached_property
+    def btf(self) -> Btf:
+        """The kernel's types.
+
+        Raises:
+            BtfError: There are none in memory, or they make no sense.
+        """
+        start, stop = self.symbol("__start_BTF"), self.symbol("__stop_BTF")
+        if not start or not stop or not 0 < stop - start <= MAX_BTF:
+            raise BtfError("the kernel has no BTF")
+        data = self._memory.read(start, stop - start)
+        if len(data) < stop - start:
+            raise BtfError(f"the image holds {len(data)} of {stop - start} bytes of the kernel's BTF")
+        return Btf(data)
+
+    @cached_property
+    def source(self) -> Source:
+        """Where the types come from: BTF, or else a symbol table.
+
+        Raises:
+            BtfError: There is neither.
+        """
+        try:
+            return BtfTypes(self.btf)
+        except BtfError:
+            table = self._table()
+            if table is None:
+                raise
+            return table
+
+    def _known(self, group: str, name: str, find: Callable[[], int | None]) -> int | None:
+        answers = self.facts[group]
+        if name not in answers:
+            answers[name] = find()
+            self.learned = True
+        return answers[name]
+
+    # --- Asking ------------------------------------------------------------------------------------------------------
+
+    def symbol(self, name: str) -> int | None:
+        """Return the virtual address of a symbol, or None if there is none."""
+        return self._known("symbols", name, lambda: self.kallsyms.address(name))
+
+    def address(self, name: str) -> int:
+        """Return the virtual address of a symbol.
+
+        Raises:
+            MissingTypeError: There is none.
+        """
+        found = self.symbol(name)
+        if found is None:
+            raise MissingTypeError(f"the kernel has no symbol {name}")
+        return found
+
+    def find(self, structure: str, member: str) -> int | None:
+        """Return the offset of a member in bytes, or None if there is none."""
+        return self._known("offsets", f"{structure}.{member}", lambda: self.source.offset(structure, member))
+
+    def offset(self, path: str) -> int:
+        """Return the offset of a member in bytes.
+
+        Args:
+            path: `structure.member`.
+
+        Raises:
+            MissingTypeError: There is none.
+        """
+        structure, _, member = path.partition(".")
+        found = self.find(structure, member)
+        if found is None:
+            raise MissingTypeError(f"the kernel has no {structure}.{member}")
+        return found
+
+    def size(self, structure: str) -> int | None:
+        """Return the size of a structure in bytes, or None if there is none."""
+        return self._known("sizes", structure, lambda: self.source.size(structure))
+
+    def constant(self, enumeration: str, name: str) -> int | None:
+        """Return the value of an enumeration's constant, or None if there is none."""
+        return self._known("constants", f"{enumeration}.{name}", lambda: self.source.constant(enumeration, name))

@@ -1,0 +1,1 @@
+"""Layouts of the Linux kernel that do not come from its BTF."""
