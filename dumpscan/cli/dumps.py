@@ -52,6 +52,7 @@ class Request:
     offline: bool = True
     pids: Sequence[int] = ()
     names: Sequence[str] = ()
+    everything: bool = False
     output_format: Format = Format.TABLE
     quiet: bool = False
     no_progress: bool = False
@@ -66,6 +67,7 @@ class Request:
             self.output_format,
             quiet=self.quiet,
             progress=not self.no_progress,
+            everything=self.everything,
         )
 
     def over(self, run: Run, work: Callable[[int, Path, AnyDump], None]) -> None:
@@ -313,7 +315,7 @@ _COMMANDS = (
             ("FILE", "Show what is in one dump."),
             ("FILE -o out --password -", "Export it to the directory `out`, and ask for a password for the keys."),
         ),
-        _SEARCHING,
+        (*_SEARCHING, declared.everything),
     ),
     _Command(
         "symcrypt",
@@ -343,7 +345,7 @@ _COMMANDS = (
             ("FILE", "Show everything that is in one dump."),
             ("dumps/ --format jsonl", "Write one JSON line for each finding in any dump below `dumps`."),
         ),
-        (*_SEARCHING, *_AES, declared.deep),
+        (*_SEARCHING, *_AES, declared.deep, declared.everything),
         everywhere=False,
     ),
 )

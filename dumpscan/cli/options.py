@@ -66,6 +66,12 @@ output_format = click.option(
     show_default=True,
     help="Write the results in this form.",
 )
+everything = click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Show also the certificates of well-known CAs, which tables only count.",
+)
 quiet = click.option("--quiet", "-q", is_flag=True, help="Show no warnings and no progress: results and errors only.")
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 output = click.option(

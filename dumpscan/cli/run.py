@@ -35,14 +35,18 @@ class Run:
         incomplete: How many inputs are damaged or could not be read.
     """
 
-    def __init__(self, command: str, view: View, output_format: str, *, quiet: bool, progress: bool) -> None:
+    def __init__(
+        self, command: str, view: View, output_format: str, *, quiet: bool, progress: bool, everything: bool = False
+    ) -> None:
         self.quiet = quiet
         self.progress = progress and not quiet
         self.readable = 0
         self.incomplete = 0
         self._worst = EXIT_DONE
         self._damage: list[str] = []
-        self._renderer = make_renderer(output_format, command=command, view=view, stream=sys.stdout)
+        self._renderer = make_renderer(
+            output_format, command=command, view=view, stream=sys.stdout, everything=everything
+        )
 
     def warn(self, message: str) -> None:
         """Say what a user should know but need not act upon."""

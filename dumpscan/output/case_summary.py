@@ -55,7 +55,10 @@ def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence
         f"{count} {_KINDS[kind][count != 1]}" for kind, count in summary.findings.items() if count and kind in _KINDS
     ]
     if others:
-        lines.append(f"Also: {', '.join(others)}.")
+        known = (
+            f" ({summary.well_known_cas} of the certificates are of well-known CAs)" if summary.well_known_cas else ""
+        )
+        lines.append(f"Also: {', '.join(others)}{known}.")
     if summary.expired_certificates or summary.live_certificates:
         live, expired = summary.live_certificates, summary.expired_certificates
         lines.append(f"Certificates valid now: {live}; ended: {expired}.")

@@ -14,6 +14,7 @@ import typing
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
+from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import (
     Certificate,
     EncryptedContainer,
@@ -166,6 +167,7 @@ FORMS: dict[type, Form] = {
         (
             Member("file.hash.sha256", lambda certificate: certificate.sha256, str),
             Member("file.hash.sha1", lambda certificate: certificate.thumbprint.lower(), str),
+            Member("well_known_ca", lambda certificate: is_well_known(certificate.key_id), bool),
         ),
     ),
     PrivateKey: _KEY,

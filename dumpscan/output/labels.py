@@ -38,6 +38,11 @@ def container_label(container: str) -> str:
     return CONTAINERS[container][0] if container in CONTAINERS else container
 
 
+def folded_label(count: int) -> str:
+    """Return how many certificates are not shown because everybody has them."""
+    return f"{count} certificate{'' if count == 1 else 's'} of well-known CAs"
+
+
 def size_label(size: float) -> str:
     """Return a number of bytes as people read it: `54.1 MiB`."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):

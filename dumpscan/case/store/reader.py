@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.case.records import CaseSummary, DumpRecord, ExposedKey, Exposure
 from dumpscan.case.store.database import ask, open_for_reading, stored_text
 from dumpscan.case.store.loading import Chosen, Loader
@@ -221,10 +222,16 @@ class Case:
             keys={each: keys.optional(keys.number, each.value) or 0 for each in Exposure},
             expired_certificates=validity.optional(validity.number, "expired") or 0,
             live_certificates=validity.optional(validity.number, "live") or 0,
+            well_known_cas=self._well_known_cas(),
             first=span.optional(span.time, "first"),
             last=span.optional(span.time, "last"),
             tool_versions=tuple(self._counts("dumps", _VERSIONS, "tool_version")),
         )
+
+    def _well_known_cas(self) -> int:
+        question = "SELECT key_id, count(*) AS count FROM certificates WHERE key_id IS NOT NULL GROUP BY key_id"
+        rows = ask(self._connection, self.path, "certificates", question)
+        return sum(row.number("count") for row in rows if is_well_known(row.text("key_id")))
 
     def _counts(self, table: str, question: str, column: str) -> Mapping[str, int]:
         return {row.text(column): row.number("count") for row in self._ask(table, question)}

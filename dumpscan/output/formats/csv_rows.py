@@ -77,7 +77,7 @@ _OWN: dict[View, tuple[str, ...]] = {
 class CsvRenderer:
     """Writes CSV row by row, as records come."""
 
-    def __init__(self, stream: TextIO, view: View, _command: str = "") -> None:
+    def __init__(self, stream: TextIO, view: View, _command: str = "", **_options: object) -> None:
         self._stream = stream
         self._view = view
         self._columns = COLUMNS[view]

@@ -24,7 +24,7 @@ class JsonRenderer:
     `{"dumpscan": {"version", "schema", "command"}, "inputs": [...], "findings": [...]}`
     """
 
-    def __init__(self, stream: TextIO, _view: View, command: str) -> None:
+    def __init__(self, stream: TextIO, _view: View, command: str, **_options: object) -> None:
         self._stream = stream
         self._command = command
         self._inputs: list[Record] = []

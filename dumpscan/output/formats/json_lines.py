@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class JsonLinesRenderer:
     """Writes each record at once. Inputs have no line: standard error and the exit code tell of damage."""
 
-    def __init__(self, stream: TextIO, _view: View, _command: str) -> None:
+    def __init__(self, stream: TextIO, _view: View, _command: str, **_options: object) -> None:
         self._stream = stream
 
     def add_input(self, status: InputStatus) -> None:

@@ -25,7 +25,9 @@ class Format(Registered):
     CSV = "csv", "dumpscan.output.formats.csv_rows:CsvRenderer"
 
 
-def make_renderer(output_format: str, *, command: str, view: View, stream: TextIO) -> Renderer:
+def make_renderer(
+    output_format: str, *, command: str, view: View, stream: TextIO, everything: bool = False
+) -> Renderer:
     """Return the renderer for a format.
 
     Args:
@@ -33,11 +35,12 @@ def make_renderer(output_format: str, *, command: str, view: View, stream: TextI
         command: The command as typed, e.g. `minidump x509`; JSON repeats it.
         view: What the records are.
         stream: Where to write. A table adapts to it when it is a terminal.
+        everything: Whether a table shows what it else only counts: certificates of well-known authorities.
 
     Raises:
         ValueError: There is no such format.
     """
-    renderer: Renderer = Format(output_format).load()(stream, view, command)
+    renderer: Renderer = Format(output_format).load()(stream, view, command, everything=everything)
     return renderer
 
 

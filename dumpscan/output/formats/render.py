@@ -32,8 +32,11 @@ class Renderer(Protocol):
     Every method may raise OSError from the stream: a BrokenPipeError when the reader has gone.
     """
 
-    def __init__(self, stream: TextIO, view: View, command: str) -> None:
-        """Prepare to write records of a view; `command` is what the user typed."""
+    def __init__(self, stream: TextIO, view: View, command: str, *, everything: bool = False) -> None:
+        """Prepare to write records of a view; `command` is what the user typed.
+
+        `everything` is for formats that leave something out: whether they are to write it too.
+        """
 
     def add_input(self, status: InputStatus) -> None:
         """Say what became of an input file. May come before, between or after its records."""

@@ -55,6 +55,7 @@ MAX_URGENT = 10
 FEW = 3
 """A dump with more processes than these has a list of its own."""
 
+_WELL_KNOWN = "Of well-known certification authorities"
 _WORST = (Status.UNREADABLE, Status.PENDING, Status.DAMAGED, Status.OTHER, Status.OK)
 
 
@@ -82,11 +83,12 @@ class Listing(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Group(Generic[Row]):
-    """A titled list."""
+    """A titled list; one that is `folded` is opened by a click."""
 
     title: str
     note: str
     rows: Listing[Row]
+    folded: bool = False
 
 
 def listing(rows: Sequence[Row], head: int = HEAD) -> Listing[Row]:
@@ -144,7 +146,7 @@ def build(
     keys = _keys(private, certificates, processes, shown)
     holders = {(place.file, place.process.pid) for key in private for place in key.locations if place.process}
     groups = _certificate_groups(certificates.values(), {key.key_id for key in private})
-    ordered = [row for group in groups for row in group[2]]
+    ordered = [row for title, _, rows in groups for row in rows if title != _WELL_KNOWN]
     faulty = sorted((dump for dump in records if dump.status != Status.OK), key=lambda dump: _WORST.index(dump.status))
     counts = Counter(key.severity for key in keys)
     counts[Severity.LOW] = len(containers)
@@ -162,7 +164,9 @@ def build(
         keys=listing(keys[MAX_CARDS:]),
         timeline=Timeline.of(ordered, generated),
         exposed=frozenset(row.thumbprint for row in groups[0][2]),
-        certificates=tuple(Group(name, note, listing(rows)) for name, note, rows in groups if rows),
+        certificates=tuple(
+            Group(name, note, listing(rows), folded=name == _WELL_KNOWN) for name, note, rows in groups if rows
+        ),
         certificate_count=len(certificates),
         containers=listing(sorted(containers, key=lambda row: row.order)),
         other_keys=listing(sorted(others, key=lambda row: row.order)),
@@ -198,12 +202,14 @@ def _certificate_groups(
     groups: list[tuple[str, str, list[CertificateRow]]] = [
         ("With an exposed private key", "Whoever has the dump can act as these.", []),
         ("Of servers, clients and people", "Their private keys were not found in the inputs.", []),
-        ("Of certification authorities", "Mostly the system's own store, as every Windows process has it.", []),
+        ("Of certification authorities", "Private ones, and those between a well-known authority and a server.", []),
         ("Not parsed", "A strict parser refuses them; they are kept as they lay in memory.", []),
+        (_WELL_KNOWN, "Their public keys are on the lists of Mozilla's or Microsoft's root program.", []),
     ]
     for row in sorted(rows, key=lambda row: row.order):
         exposed = row.key_id in key_ids
-        groups[0 if exposed else 3 if row.problem else 2 if row.is_ca else 1][2].append(row)
+        which = 0 if exposed else 4 if row.well_known else 3 if row.problem else 2 if row.is_ca else 1
+        groups[which][2].append(row)
     groups[0][2].sort(key=lambda row: row.state is not Validity.VALID)
     return groups
 

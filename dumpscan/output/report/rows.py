@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import PrivateKey, Validity
 from dumpscan.output.labels import algorithm_label, container_label
 from dumpscan.output.report.severity import Severity, key_severity
@@ -75,6 +76,7 @@ class CertificateRow:
     thumbprint: str
     alternative_names: str
     is_ca: bool
+    well_known: bool
     problem: str
     place: Place | None
     place_count: int
@@ -240,6 +242,7 @@ def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[st
         thumbprint=certificate.thumbprint,
         alternative_names=joined(names),
         is_ca=bool(certificate.is_ca),
+        well_known=is_well_known(certificate.key_id),
         problem=shorten(certificate.problem),
         place=_first_place(certificate, shown),
         place_count=certificate.place_count,

@@ -10,7 +10,7 @@ from rich.text import Text
 from dumpscan.findings import NOT_ENCRYPTED, Validity, validity
 from dumpscan.output.formats.table.columns import Column, at, say
 from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
-from dumpscan.output.labels import algorithm_label, container_label
+from dumpscan.output.labels import algorithm_label, container_label, folded_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,8 +36,12 @@ _HASH = 12
 def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     """Yield a table for each kind of finding that there is."""
     kinds: dict[str, list[Record]] = {kind: [] for kind in HEADINGS}
+    folded = 0
     for record in records:
-        kinds.setdefault(kind_of(record), []).append(record)
+        if is_folded(record) and not scope.everything:
+            folded += 1
+        else:
+            kinds.setdefault(kind_of(record), []).append(record)
     for kind, found in kinds.items():
         if not found:
             continue
@@ -45,6 +49,13 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         found.sort(key=_urgency)
         columns, details = _columns(kind, found, scope)
         yield Section(_title(name, found, details, style=style), columns, found)
+    if folded:
+        yield Section(say(f"{folded_label(folded)}; --all shows them", "dim"), (), ())
+
+
+def is_folded(record: Record) -> bool:
+    """Whether a finding is only counted: a certificate of a well-known authority whose private key was not found."""
+    return bool(record.get("well_known_ca")) and not record.get("private_keys")
 
 
 def kind_of(record: Record) -> str:

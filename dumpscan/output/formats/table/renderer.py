@@ -53,14 +53,23 @@ class TableRenderer:
         view: What the records are.
         width: Cells across; by default those of the terminal, and no limit if the stream is not a terminal.
         now: The time by which a certificate counts as expired; the clock's by default.
+        everything: Whether to show certificates of well-known authorities too, which are otherwise only counted.
     """
 
     def __init__(
-        self, stream: TextIO, view: View, _command: str = "", *, width: int | None = None, now: datetime | None = None
+        self,
+        stream: TextIO,
+        view: View,
+        _command: str = "",
+        *,
+        width: int | None = None,
+        now: datetime | None = None,
+        everything: bool = False,
     ) -> None:
         self._stream = stream
         self._view = view
         self._now = now or datetime.now(UTC)
+        self._everything = everything
         self._inputs: list[str] = []
         self._records: list[Record] = []
         console = Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
@@ -98,7 +107,7 @@ class TableRenderer:
             write_text(stream, f"{padded.rstrip()}\n")
 
     def _sections(self) -> Iterator[Section]:
-        scope = Scope.of(self._inputs, self._records, self._now)
+        scope = Scope.of(self._inputs, self._records, self._now, everything=self._everything)
         if self._view not in _OWN_TITLES and scope.common:
             yield Section(title(scope.common, style="dim"), (), ())
         yield from _SECTIONS[self._view](self._records, scope)

@@ -47,14 +47,16 @@ class Scope:
         files: Every dump's path, and the shortest name that tells it from the others.
         processes: Every process that something lies in, as shown.
         now: The time by which a certificate counts as expired.
+        everything: Whether to show what is otherwise only counted.
     """
 
     files: dict[str, str]
     processes: tuple[str, ...]
     now: datetime
+    everything: bool = False
 
     @classmethod
-    def of(cls, inputs: Iterable[str], records: Iterable[Record], now: datetime) -> Self:
+    def of(cls, inputs: Iterable[str], records: Iterable[Record], now: datetime, *, everything: bool = False) -> Self:
         """Gather it from the inputs' paths and the records."""
         files = dict.fromkeys(inputs)
         processes: dict[str, None] = {}
@@ -66,7 +68,7 @@ class Scope:
                 processes[process_name(place)] = None
         if len(processes) == 1:  # beside a known process, an unknown one is worth a column
             processes.pop("", None)
-        return cls(file_names(files), tuple(processes), now)
+        return cls(file_names(files), tuple(processes), now, everything)
 
     @property
     def many_processes(self) -> bool:
