@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import certifi
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from dumpscan.cli.app import app
 from support.corpus import SAMPLES
