@@ -1,23 +1,20 @@
 """Every kind of object that dumpscan finds, and what each command looks for.
 
-A new kind is a module with its `DETECTORS` and a line in one of the lists here.
+A new kind is a module with its `DETECTORS` and a line in one of the lists here or in `library_detectors`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.aes import searcher as aes
 from dumpscan.artifacts.containers import bouncycastle, java, pkcs, pvk
 from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.openpgp import armour as openpgp_armour
 from dumpscan.artifacts.keys.openpgp import secret_keys as openpgp
 from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty
 from dumpscan.artifacts.keys.windows import capi, cng
-from dumpscan.artifacts.openssh import shielded
-from dumpscan.artifacts.openssl import detectors as big_numbers
-from dumpscan.artifacts.symcrypt import detectors as symcrypt
 from dumpscan.artifacts.text import digit_text, named_numbers, pem
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
@@ -49,15 +46,21 @@ X509_DETECTORS: tuple[Detector, ...] = (
 )
 """Certificates, keys and containers in the forms of files."""
 
-LIBRARY_DETECTORS: tuple[Detector, ...] = (*symcrypt.DETECTORS, *shielded.DETECTORS)
-"""Keys as cryptographic libraries hold them."""
 
-GROUP_DETECTORS: tuple[GroupDetector, ...] = (*big_numbers.GROUP_DETECTORS,)
-"""Keys that only several places of memory tell together: a pass of their own over memory."""
+def library_detectors() -> tuple[Detector, ...]:
+    """Return what finds keys as cryptographic libraries hold them."""
+    from dumpscan.artifacts.openssh import shielded  # noqa: PLC0415 - see `Search.detectors`
+    from dumpscan.artifacts.symcrypt import detectors as symcrypt  # noqa: PLC0415 - as above
 
-AES_DETECTORS: tuple[Detector, ...] = aes.DETECTORS
-UNALIGNED_AES_DETECTORS: tuple[Detector, ...] = aes.UNALIGNED_DETECTORS
-"""AES keys by their schedules, at multiples of four or anywhere: a pass of their own over memory."""
+    return (*symcrypt.DETECTORS, *shielded.DETECTORS)
+
+
+class AesKeys(Enum):
+    """Where AES keys are looked for, by their schedules, in a pass of their own over memory."""
+
+    NOWHERE = "nowhere"
+    AT_WORDS = "at multiples of four"
+    ANYWHERE = "anywhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,42 @@ class Search:
 
     Attributes:
         name: As the command is called.
-        detectors: What is looked for.
         kinds: The findings that are shown.
-        of_library: Whether only keys that lie in some place as an object of SymCrypt are shown.
         nothing: What to say when nothing was found.
-        groups: What is looked for that only several places tell together.
+        library: Whether keys are looked for as cryptographic libraries hold them.
+        library_only: Whether only keys that lie in some place as an object of SymCrypt are shown.
+        together: Whether keys are looked for that only several places of memory tell together.
+        aes: Where AES keys are looked for.
     """
 
     name: str
-    detectors: tuple[Detector, ...]
     kinds: tuple[type[Finding], ...]
-    of_library: bool
     nothing: str
-    groups: tuple[GroupDetector, ...] = ()
+    library: bool = False
+    library_only: bool = False
+    together: bool = False
+    aes: AesKeys = AesKeys.NOWHERE
+
+    @property
+    def detectors(self) -> tuple[Detector, ...]:
+        """What is looked for. What a search does not need is not imported: that would take longer than a small dump."""
+        found = X509_DETECTORS
+        if self.library:
+            found += library_detectors()
+        if self.aes is not AesKeys.NOWHERE:
+            from dumpscan.artifacts.aes import searcher  # noqa: PLC0415 - see above
+
+            found += searcher.DETECTORS if self.aes is AesKeys.AT_WORDS else searcher.UNALIGNED_DETECTORS
+        return found
+
+    @property
+    def groups(self) -> tuple[GroupDetector, ...]:
+        """What is looked for that only several places tell together: a pass of its own over memory."""
+        if not self.together:
+            return ()
+        from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS  # noqa: PLC0415 - see above
+
+        return GROUP_DETECTORS
 
     def shown(self, findings: Iterable[Finding]) -> list[Finding]:
         """Return those of a scan's findings that the command shows."""
@@ -86,18 +112,16 @@ class Search:
             finding
             for finding in findings
             if isinstance(finding, self.kinds)
-            and (not self.of_library or any(_is_of_symcrypt(place) for place in finding.locations))
+            and (not self.library_only or any(_is_of_symcrypt(place) for place in finding.locations))
         ]
 
     def with_aes(self, *, unaligned: bool = False) -> Self:
         """Return the search that looks for AES keys too; `unaligned`: at all addresses, not just multiples of four."""
-        found = UNALIGNED_AES_DETECTORS if unaligned else AES_DETECTORS
-        return replace(self, detectors=(*self.without_aes().detectors, *found))
+        return replace(self, aes=AesKeys.ANYWHERE if unaligned else AesKeys.AT_WORDS)
 
     def without_aes(self) -> Self:
         """Return the search that does not look for AES keys."""
-        others = (*AES_DETECTORS, *UNALIGNED_AES_DETECTORS)
-        return replace(self, detectors=tuple(each for each in self.detectors if each not in others))
+        return replace(self, aes=AesKeys.NOWHERE)
 
 
 def _is_of_symcrypt(place: Location) -> bool:
@@ -105,35 +129,34 @@ def _is_of_symcrypt(place: Location) -> bool:
     return place.key_object is not None and place.key_object.library in (None, "symcrypt")
 
 
-_ALL = (*X509_DETECTORS, *LIBRARY_DETECTORS)
-_WITH_AES = (*_ALL, *AES_DETECTORS)
-
 X509 = Search(
     "x509",
-    X509_DETECTORS,
     (Certificate, PrivateKey, EncryptedContainer),
-    of_library=False,
-    nothing="no certificate and no private key found; live key objects of libraries were not searched for "
+    "no certificate and no private key found; live key objects of libraries were not searched for "
     "(`dumpscan keys` and `dumpscan scan` do)",
 )
 SYMCRYPT = Search(
-    "symcrypt", _ALL, (PrivateKey, PublicKey, SymmetricKey), of_library=True, nothing="no key of SymCrypt found"
+    "symcrypt",
+    (PrivateKey, PublicKey, SymmetricKey),
+    "no key of SymCrypt found",
+    library=True,
+    library_only=True,
 )
 KEYS = Search(
     "keys",
-    _WITH_AES,
     (PrivateKey, SymmetricKey, EncryptedContainer),
-    of_library=False,
-    nothing="no key found",
-    groups=GROUP_DETECTORS,
+    "no key found",
+    library=True,
+    together=True,
+    aes=AesKeys.AT_WORDS,
 )
 EVERYTHING = Search(
     "scan",
-    _WITH_AES,
     (Certificate, PrivateKey, PublicKey, SymmetricKey, EncryptedContainer),
-    of_library=False,
-    nothing="no certificate and no key found",
-    groups=GROUP_DETECTORS,
+    "no certificate and no key found",
+    library=True,
+    together=True,
+    aes=AesKeys.AT_WORDS,
 )
 
 SEARCHES = {search.name: search for search in (X509, SYMCRYPT, KEYS, EVERYTHING)}

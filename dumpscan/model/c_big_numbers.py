@@ -10,7 +10,7 @@ Sources: OpenSSL 1.1.1 to 3.5 `crypto/bn/bn_local.h` (bignum_st), `crypto/rsa/rs
 
 from __future__ import annotations
 
-from dissect.cstruct import cstruct
+from dumpscan.model.structures import structures
 
 LIMB = 8
 """Bytes of a limb, and of a pointer."""
@@ -66,5 +66,4 @@ struct go_slice {
 };
 """
 
-c_numbers = cstruct()
-c_numbers.load(_DEFINITIONS)
+c_numbers = structures(_DEFINITIONS)

@@ -8,7 +8,7 @@ information") and as OpenSSL's `crypto/pem/pvkfmt.c` reads them; the salt and a 
 
 from __future__ import annotations
 
-from dissect.cstruct import cstruct
+from dumpscan.model.structures import structures
 
 keyblob_def = """
 typedef struct {
@@ -95,4 +95,4 @@ typedef struct {
 } PVK_HEADER;                   /* salt (saltlen), PUBLICKEYSTRUC, then the rest, encrypted or not: keylen in all */
 """
 
-c_keyblob = cstruct().load(keyblob_def)
+c_keyblob = structures(keyblob_def)

@@ -8,10 +8,9 @@ beginning of the file. `c_minidump` has the streams of `c_breakpad` and the CPU 
 
 from __future__ import annotations
 
-from dissect.cstruct import cstruct
-
 from dumpscan.model.c_breakpad import breakpad_def
 from dumpscan.model.c_context import context_def
+from dumpscan.model.structures import structures
 
 SIGNATURE = b"MDMP"
 VERSION = 0xA793
@@ -383,4 +382,4 @@ typedef struct {
 """
 
 
-c_minidump = cstruct().load(minidump_def).load(breakpad_def).load(context_def)
+c_minidump = structures(minidump_def, breakpad_def, context_def)

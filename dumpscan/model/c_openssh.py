@@ -6,7 +6,7 @@ processes of OpenSSH 9.2 and 10.0; see `docs/memory-layouts.md`, "OpenSSH: shiel
 
 from __future__ import annotations
 
-from dissect.cstruct import cstruct
+from dumpscan.model.structures import structures
 
 PREKEY_SIZE = 16 << 10
 """SSHKEY_SHIELD_PREKEY_LEN: bytes of the random string from which the key of the cipher is derived."""
@@ -26,5 +26,4 @@ struct sshkey_shield {
 };
 """
 
-c_openssh = cstruct()
-c_openssh.load(_DEFINITIONS)
+c_openssh = structures(_DEFINITIONS)

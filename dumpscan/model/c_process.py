@@ -7,7 +7,7 @@ its 64-bit TEB's `NtTib.ExceptionList` points to the 32-bit TEB, which lies 0x20
 
 from __future__ import annotations
 
-from dissect.cstruct import cstruct
+from dumpscan.model.structures import structures
 
 RTL_USER_PROC_PARAMS_NORMALIZED = 1
 """`RTL_USER_PROCESS_PARAMETERS.Flags`: its pointers are addresses; without it they count from the block's beginning."""
@@ -134,4 +134,4 @@ typedef struct {
 } RTL_USER_PROCESS_PARAMETERS32;
 """
 
-c_process = cstruct().load(process_def)
+c_process = structures(process_def)
