@@ -43,7 +43,8 @@ scratch = click.option(
     "--scratch",
     metavar="DIR",
     type=DIRECTORY,
-    help="Unpack packed dumps and keep fetched ones here while they are read, instead of in the system's directory.",
+    help="Unpack packed dumps and keep fetched ones here while they are read, instead of in the system's directory. "
+    "Images of memory that are compressed page by page are unpacked into memory without this option.",
 )
 sysroot = click.option(
     "--sysroot",

@@ -58,6 +58,11 @@ class MappedFile:
         self.size = len(self._map)
         self.buffer = memoryview(self._map)
 
+    def release(self) -> None:
+        """Give the mapping's pages back to the system's page cache; touching them maps them again."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def close(self) -> None:
         """Unmap the file, or leave that to the last holder of a slice of it."""
         # While a slice is held, closing is refused; then the mapping goes with its last holder.

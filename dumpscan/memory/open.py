@@ -171,7 +171,7 @@ def _open_kernel(path: Path, options: OpenOptions) -> PhysicalDump:
     from dumpscan.memory.kernel.image import KernelImage  # noqa: PLC0415 - imports volatility3
 
     with ONE_IMAGE:
-        return KernelImage(path, symbols=options.symbols, offline=options.offline)
+        return KernelImage(path, symbols=options.symbols, offline=options.offline, scratch=options.unpacking.scratch)
 
 
 def _open_raw(path: Path, options: OpenOptions) -> PhysicalDump:
@@ -179,7 +179,7 @@ def _open_raw(path: Path, options: OpenOptions) -> PhysicalDump:
     from dumpscan.memory.kernel.image import KernelImage  # noqa: PLC0415 - imports volatility3
 
     with ONE_IMAGE:
-        image = KernelImage(path, symbols=options.symbols, offline=options.offline)
+        image = KernelImage(path, symbols=options.symbols, offline=options.offline, scratch=options.unpacking.scratch)
         try:
             if image.has_kernel():
                 return image
@@ -197,6 +197,8 @@ FORMATS = (
     DumpFormat(KERNEL, b"PAGE", "a kernel crash dump of an unknown kind", _open_kernel),
     DumpFormat(KERNEL, b"EMiL", "a LiME memory image", _open_kernel),
     DumpFormat(KERNEL, b"AVML", "an AVML memory image", _open_kernel),
+    DumpFormat(KERNEL, b"KDUMP   ", "a kdump-compressed file", _open_kernel),
+    DumpFormat(KERNEL, b"makedumpfile", "a flattened kdump-compressed file", _open_kernel),
     DumpFormat(KERNEL, b"QEVM", "a QEMU snapshot", _open_kernel),
     DumpFormat(CORE, b"\x7fELF", "an ELF core of a process", _open_core, accepts=_is_process_core),
     DumpFormat(KERNEL, b"\x7fELF", "an ELF file, such as a program or a core dump", _open_kernel, may_be_other=True),
@@ -228,6 +230,7 @@ _OTHERS = (
 _UNREAD_DUMPS = (
     # First bytes, as a regular expression, and what begins so.
     (rb"PMDM", "a big-endian minidump"),
+    (rb"DISKDUMP", "a diskdump image, which Linux wrote before kdump"),
     (rb"USERDUMP", "a user dump from before Windows XP"),
     (rb"HIBR|hibr", "a Windows hibernation file"),
     (rb"(?s)\xcf\xfa\xed\xfe.{8}\x04\x00\x00\x00", "a Mach-O core of a macOS process"),

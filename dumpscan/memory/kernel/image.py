@@ -35,11 +35,12 @@ class KernelImage:
     """An image of a machine's physical memory (a `dumpscan.memory.dump.PhysicalDump`).
 
     Args:
-        path: The image, in any format that volatility3 reads.
+        path: The image, in any format that is known.
         symbols: Directories (or files) of symbol tables, searched before all others.
         offline: Whether to stay off the network. Otherwise a missing symbol table is downloaded from Microsoft's
             symbol server, once, and kept.
         cache_dir: Directory for what is remembered of images; by default the platform's.
+        scratch: Directory to unpack compressed images into; by default, they are unpacked into memory.
 
     Attributes:
         physical: Physical memory (an `AddressSpace` by physical address).
@@ -58,11 +59,12 @@ class KernelImage:
         symbols: Sequence[Path] = (),
         offline: bool = True,
         cache_dir: Path | None = None,
+        scratch: Path | None = None,
     ) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
         volatility.load(cache_dir)
-        self.physical = open_image(self.path, self.warnings)
+        self.physical = open_image(self.path, self.warnings, scratch)
         self._context = ImageContext(
             path=self.path,
             physical=self.physical,

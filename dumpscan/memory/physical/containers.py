@@ -9,30 +9,33 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import islice
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.exceptions import InputError, reason
+from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.physical.crash_dump import open_crash_dump
 from dumpscan.memory.physical.formats.elf import open_elf
+from dumpscan.memory.physical.formats.kdump import open_kdump
 from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage, require_memory
-from dumpscan.model import c_elf
+from dumpscan.memory.physical.unpacked import Room
+from dumpscan.model import c_elf, c_kdump
 from dumpscan.model.windows import c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SIZE
-from dumpscan.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from dumpscan.memory.volatility import Volatility
 
-_OURS = (
-    (c_crash_dump.SIGNATURE, open_crash_dump),
-    (c_elf.MAGIC, open_elf),
+_OURS: tuple[tuple[bytes, Callable[[MappedFile, Path | None], PhysicalImage]], ...] = (
+    (c_crash_dump.SIGNATURE, lambda file, _: open_crash_dump(file)),
+    (c_elf.MAGIC, lambda file, _: open_elf(file)),
+    (c_kdump.SIGNATURE, open_kdump),
+    (c_kdump.FLAT_SIGNATURE, open_kdump),
 )
 """First bytes of the formats that are read here, and what opens each."""
 _FORMATS = {
@@ -63,18 +66,15 @@ _MAX_RUNS = 1 << 20
 """Runs of memory that are taken from a list. Real images have a few; one with a run for every page has 4 GiB."""
 _MAX_PACKED_BLOCK = 16 << 20
 """Bytes that one compressed block may unpack to. Blocks of AVML have 64 KiB, those of QEMU a page."""
-_UNPACKED_AT_FIRST = 1 << 30
-_UNPACKED_PER_BYTE = 64
-"""Bytes that a compressed image may unpack to: so many, and so many for each byte of the file. Snappy packs to a
-twentieth at best. Pages of zeros take no room and do not count."""
 
 
-def open_image(path: Path, heard: list[str]) -> PhysicalImage:
+def open_image(path: Path, heard: list[str], scratch: Path | None = None) -> PhysicalImage:
     """Open an image of physical memory.
 
     Args:
         path: The file.
         heard: volatility3's warnings are appended here.
+        scratch: Directory to unpack a compressed image into; by default, it is unpacked into memory.
 
     Raises:
         InputError: It is no regular file, or no image of physical memory.
@@ -82,17 +82,17 @@ def open_image(path: Path, heard: list[str]) -> PhysicalImage:
     """
     file = MappedFile(path)
     try:
-        return _recognised(file, heard)
+        return _recognised(file, heard, scratch)
     except BaseException:
         file.close()
         raise
 
 
-def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
+def _recognised(file: MappedFile, heard: list[str], scratch: Path | None) -> PhysicalImage:
     head = bytes(file.buffer[:16])
     for signature, opener in _OURS:
         if head.startswith(signature):
-            return opener(file)
+            return opener(file, scratch)
     _require_files_beside(file.path)
     volatility.load()
     with volatility.listening(heard), _stack(file) as (context, layer):
@@ -109,7 +109,7 @@ def _recognised(file: MappedFile, heard: list[str]) -> PhysicalImage:
             runs = np.array(sorted(_runs(file.path, context, layer.name)), np.uint64).reshape(-1, 3)
             require_memory(file.path, runs)
             return PhysicalImage(file, runs, image_format=image_format, path=file.path)
-        return _unpacked(file, layer, image_format)
+        return _unpacked(file, layer, image_format, scratch)
 
 
 def _require_files_beside(path: Path) -> None:
@@ -171,52 +171,38 @@ def _runs(path: Path, context: Volatility, name: str) -> Iterator[tuple[int, int
         yield from ((int(start), int(length), int(offset)) for start, length, offset in pieces)
 
 
-def _unpacked(file: MappedFile, layer: Volatility, image_format: str) -> PhysicalImage:
-    """Write a compressed image's memory into a temporary file, sparse where it is zero, and map that file instead."""
+def _unpacked(file: MappedFile, layer: Volatility, image_format: str, scratch: Path | None = None) -> PhysicalImage:
+    """Unpack a compressed image's memory."""
+    blocks = list(_blocks(file, layer))
+    room = Room(file.path, sum(size for _, size in blocks), file.size, scratch)
+    runs = []
+    at = 0
     try:
-        directory = ScratchDirectory()
-    except OSError as error:
-        raise InputError(file.path, f"cannot be unpacked: {reason(error)}") from error
-    target = directory.path / "physical.raw"
-    try:
-        with target.open("wb") as out:
-            runs = _unpack(file, layer, out)
-        unpacked = MappedFile(target)
-    except BaseException as error:
-        directory.cleanup()
-        if isinstance(error, OSError):
-            raise InputError(file.path, f"cannot be unpacked into {directory.name}: {reason(error)}") from error
+        for address, size in blocks:
+            data = layer.read(address, size, pad=True)
+            if data.count(0) < size:
+                room.write(at, data)
+            runs.append((address, size, at))
+            at += size
+    except BaseException:
+        room.discard()
         raise
     image = PhysicalImage(
-        unpacked, runs, image_format=f"{image_format}, compressed", path=file.path, in_file=False, unpacked_in=directory
+        room.finish(), runs, image_format=f"{image_format}, compressed", path=file.path, in_file=False
     )
     file.close()
     return image
 
 
-def _unpack(file: MappedFile, layer: Volatility, out: IO[bytes]) -> list[tuple[int, int, int]]:
-    """Write each block of a compressed image to the offset that is its physical address; return the runs.
+def _blocks(file: MappedFile, layer: Volatility) -> Iterator[tuple[int, int]]:
+    """Yield physical address and size of each block of a compressed image.
 
     Raises:
-        InputError: The blocks are larger, further up or more than they can be in a real image.
+        InputError: A block is larger or further up than it can be in a real image.
     """
-    runs: list[tuple[int, int, int]] = []
-    room = _UNPACKED_AT_FIRST + _UNPACKED_PER_BYTE * file.size
     span = layer.maximum_address - layer.minimum_address + 1
     for start, length, _, _, _ in layer.mapping(layer.minimum_address, span, ignore_errors=True):
         address, size = int(start), int(length)
         if not 0 < size <= _MAX_PACKED_BLOCK or address + size > ADDRESS_LIMIT:
             raise InputError(file.path, f"is damaged: it has a block of {size} bytes for physical address {address:#x}")
-        data = layer.read(address, size, pad=True)
-        if data.count(0) < size:
-            room -= size
-            if room < 0:
-                raise InputError(file.path, f"unpacks to more than {_UNPACKED_PER_BYTE} times its size: it is damaged")
-            out.seek(address)
-            out.write(data)
-        if runs and sum(runs[-1][:2]) == address:
-            runs[-1] = (runs[-1][0], runs[-1][1] + size, runs[-1][2])
-        else:
-            runs.append((address, size, address))
-    out.truncate(max((address + size for address, size, _ in runs), default=0))
-    return runs
+        yield address, size

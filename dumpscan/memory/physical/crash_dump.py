@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dumpscan.exceptions import InputError
+from dumpscan.memory.physical.bitmaps import set_bits
 from dumpscan.memory.physical.image import FRAME_LIMIT, PhysicalImage
 from dumpscan.model.windows import c_crash_dump as layout
 from dumpscan.model.windows.c_crash_dump import DumpType, c_crash_dump
@@ -34,8 +35,6 @@ _RANGES = (DumpType.KERNEL_RANGES, DumpType.KERNEL_AND_USER_RANGES, DumpType.FUL
 
 _MAX_RUNS = 1 << 20
 """Runs that are taken from a bitmap or a list of ranges. One for every other page of 8 GiB are so many."""
-_BITMAP_STEP = 1 << 20
-"""Bytes of a bitmap that are taken apart at once."""
 
 _Run = tuple[int, int, int]
 """Physical address, size in bytes, file offset."""
@@ -181,9 +180,7 @@ class _CrashDump:
         """Yield the runs of set bits: first frame, frames. One that goes on in the next step comes in two."""
         size = (bitmap.bits + 7) // 8
         data = np.frombuffer(self._file.buffer, np.uint8, size, bitmap.offset)
-        for step in range(0, size, _BITMAP_STEP):
-            bits = np.unpackbits(data[step : step + _BITMAP_STEP], bitorder="little")[: bitmap.bits - 8 * step]
-            edges = np.flatnonzero(np.diff(bits, prepend=0, append=0)).reshape(-1, 2) + 8 * step
+        for edges in set_bits(data, bitmap.bits):
             for first, past in edges.tolist():
                 yield first, past - first
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dumpscan.findings import Process
-    from dumpscan.memory.mapped_file import MappedFile
-    from dumpscan.scratch import ScratchDirectory
+    from dumpscan.memory.physical.unpacked import Backing
 
     Frames = NDArray[np.int64]
     Bytes = NDArray[np.uint8]
@@ -53,13 +52,12 @@ class PhysicalImage:
     """An image of physical memory; it is an `AddressSpace` whose addresses are physical.
 
     Args:
-        file: The mapped image (of a compressed one: the file that it was unpacked into).
+        file: The mapped image (of a compressed one: what it was unpacked to).
         runs: (physical address, size in bytes, file offset) of each run that the format declares: an array of shape
             (n, 3), or such tuples. Where runs overlap, the one that is listed first counts.
         image_format: Name of the format for display.
         path: The image as the user named it.
         in_file: Whether file offsets are those of the user's file.
-        unpacked_in: Directory to remove when the image is closed.
 
     Attributes:
         format: As given.
@@ -71,16 +69,14 @@ class PhysicalImage:
 
     def __init__(
         self,
-        file: MappedFile,
+        file: Backing,
         runs: Numbers | Iterable[tuple[int, int, int]],
         *,
         image_format: str,
         path: Path,
         in_file: bool = True,
-        unpacked_in: ScratchDirectory | None = None,
     ) -> None:
         self._file = file
-        self._unpacked_in = unpacked_in
         self._path = path
         self.format = image_format
         self.in_file = in_file
@@ -316,16 +312,12 @@ class PhysicalImage:
     def release(self) -> None:
         """Give the mapping's pages back to the system's page cache; touching them maps them again."""
         self._read_since_release = 0
-        mapping = self.buffer.obj
-        if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            mapping.madvise(mmap.MADV_DONTNEED)
+        self._file.release()
 
     def close(self) -> None:
-        """Unmap the file, and remove it if it was unpacked for this image."""
+        """Unmap the file, or let go of what it was unpacked to."""
         self._bytes = np.empty(0, np.uint8)
         self._file.close()
-        if self._unpacked_in is not None:
-            self._unpacked_in.cleanup()
 
     def __enter__(self) -> Self:
         return self

@@ -189,17 +189,16 @@ def test_a_compressed_image_is_unpacked_into_a_file_that_goes_away(tmp_path: Pat
     volatility.load()
     file = MappedFile(write(tmp_path, b"packed"))
     layer: Any = PackedLayer()
-    image = _unpacked(file, layer, "AVML")
+    image = _unpacked(file, layer, "AVML", tmp_path)
     assert (image.format, image.path, image.in_file) == ("AVML, compressed", file.path, False)
     assert [(region.start, region.size) for region in image.regions] == [(0, 3 * PAGE), (0x10000, PAGE)]
     assert [image.read(address, 2) for address in (0, PAGE, 2 * PAGE, 0x10FFE)] == [b"\1\1", b"\0\0", b"\2\2", b"\3\3"]
     # Offsets in a file that the user never saw are no evidence.
     assert image.extents(0, 10) == ()
-    directory = image._unpacked_in
-    assert directory is not None
-    assert os.path.isdir(directory.name)  # noqa: PTH112 - a name, not a path
+    (unpacked,) = tmp_path.rglob("physical.raw")
+    assert unpacked.parent.parent == tmp_path
     image.close()
-    assert not os.path.exists(directory.name)  # noqa: PTH110
+    assert not unpacked.parent.exists()
 
 
 HUGE = (1 << 63, (1 << 63) + 5, (1 << 64) - PAGE)
@@ -312,6 +311,6 @@ class TestUnpacking:
             self.unpack(tmp_path, mapping=mapping)
 
     def test_more_than_any_packing_yields(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dumpscan.memory.physical.containers._UNPACKED_AT_FIRST", 2 * PAGE)
+        monkeypatch.setattr("dumpscan.memory.physical.unpacked.UNPACKED_AT_FIRST", 2 * PAGE)
         with pytest.raises(InputError, match="unpacks to more than 64 times its size"):
             self.unpack(tmp_path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory.mapped_file import MappedFile
-from dumpscan.memory.physical import crash_dump
+from dumpscan.memory.physical import bitmaps, crash_dump
 from dumpscan.memory.physical.crash_dump import open_crash_dump
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_claims_beyond_the_file_are_said(tmp_path: Path) -> None:
 
 
 def test_runs_across_the_steps_of_a_bitmap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crash_dump, "_BITMAP_STEP", 1)
+    monkeypatch.setattr(bitmaps, "_STEP", 1)
     with opened(tmp_path, bitmap(6)) as image:
         assert image.read(7 * PAGE, 2 * PAGE) == b"\7" * PAGE + b"\x08" * PAGE
         assert image.size == len(FRAMES) * PAGE
