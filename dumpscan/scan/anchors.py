@@ -108,42 +108,26 @@ def anchored(expressions: Sequence[bytes], *, alone: bool = False) -> list[Loose
 
     Args:
         expressions: The expressions.
-        alone: Whether to keep nothing of an expression but its anchor: compiled at once, and scanned more slowly.
+        alone: Whether to keep nothing of an expression but its own rarest anchor: compiled at once, and scanned more
+            slowly.
     """
     before, behind = (0, 0) if alone else (_BEFORE, _BEHIND)
-    return [
-        Looser(expression) if place is None else _around(place, before, behind)
-        for expression, place in zip(expressions, _places(tuple(expressions)), strict=True)
-    ]
-
-
-class _Place(NamedTuple):
-    """Where the anchor of an expression is: at `positions[begin:end]`."""
-
-    positions: ByteSets
-    begin: int
-    end: int
-
-
-@cache
-def _places(expressions: tuple[bytes, ...]) -> list[_Place | None]:
-    """Choose an anchor for each expression; None where it has none."""
     parsed = [parse(expression) for expression in expressions]
     possible = [_literals(positions) if positions else {} for positions in parsed]
-    anchors = _choose(possible)
-    places: list[_Place | None] = []
-    for positions, literals in zip(parsed, possible, strict=True):
-        anchor = next((anchor for anchor in anchors if anchor in literals), None)
-        if positions is None or anchor is None:
-            places.append(None)
-        else:
-            places.append(_Place(positions, literals[anchor], literals[anchor] + len(anchor)))
-    return places
+    anchors = [] if alone else _choose(possible)
+    result = []
+    for expression, positions, literals in zip(expressions, parsed, possible, strict=True):
+        if positions is None or not literals:
+            result.append(Looser(expression))
+            continue
+        anchor = min(literals, key=_cost) if alone else next(anchor for anchor in anchors if anchor in literals)
+        result.append(_around(positions, literals[anchor], len(anchor), before, behind))
+    return result
 
 
-def _around(place: _Place, before: int, behind: int) -> Looser:
+def _around(positions: ByteSets, begin: int, length: int, before: int, behind: int) -> Looser:
     """Write an expression of an anchor and so many bytes around it."""
-    positions, begin, end = place
+    end = begin + length
     first, last = max(0, begin - before), min(len(positions), end + behind)
     parts = (*map(_widened, positions[first:begin]), *positions[begin:end], *map(_widened, positions[end:last]))
     return Looser(b"".join(map(_written, parts)), first, len(positions) - last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from dumpscan.scan.anchors import parse
@@ -30,23 +31,32 @@ class Contents:
 
     def __init__(self, engine: Engine | None) -> None:
         self._engine = engine
-        self._by_first_byte: list[list[tuple[re.Pattern[bytes], Signature]]] = [[] for _ in range(256)]
-        for signature in engine.signatures if engine else ():
-            pattern = re.compile(signature.expression, re.DOTALL)
+
+    @cached_property
+    def _by_first_byte(self) -> list[list[Signature]]:
+        """The signatures that may begin with each value of a byte."""
+        found: list[list[Signature]] = [[] for _ in range(256)]
+        for signature in self._engine.signatures if self._engine else ():
             positions = parse(signature.expression)
             for value in positions[0] if positions else range(256):
-                self._by_first_byte[value].append((pattern, signature))
+                found[value].append(signature)
+        return found
 
     def near(self, data: bytes) -> list[Hit]:
         """Return what opens in a few bytes, in the order of the matches."""
         return [
             Hit(signature, place - signature.lead)
             for place in range(len(data))
-            for pattern, signature in self._by_first_byte[data[place]]
-            if pattern.match(data, place) and place >= signature.lead
+            for signature in self._by_first_byte[data[place]]
+            if place >= signature.lead and _pattern(signature.expression).match(data, place)
         ]
 
     def anywhere(self, data: bytes) -> Iterator[Hit]:
         """Yield what may open anywhere in bytes, by ascending place."""
         if self._engine is not None:
             yield from hits(self._engine.signatures, self._engine.scan_buffer(data, threads=1))
+
+
+@cache
+def _pattern(expression: bytes) -> re.Pattern[bytes]:
+    return re.compile(expression, re.DOTALL)
