@@ -1,7 +1,7 @@
 """Opens images of physical memory: each format says which runs of memory it holds.
 
 Formats of `dumpscan.memory.physical.formats` and Windows crash dumps (`dumpscan.memory.physical.crash_dump`) are read
-here. For the others, volatility3's layers recognise the format and say what lies where: LiME, VMware snapshots, AVML,
+here. For the others, volatility3's layers recognise the format and say what lies where: LiME, VMware snapshots,
 QEMU, and what its later releases add. All bytes are read from the mapped file.
 """
 
@@ -17,6 +17,7 @@ from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.physical.crash_dump import open_crash_dump
+from dumpscan.memory.physical.formats.avml import open_avml
 from dumpscan.memory.physical.formats.elf import open_elf
 from dumpscan.memory.physical.formats.kdump import open_kdump
 from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage, require_memory
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _OURS: tuple[tuple[bytes, Callable[[MappedFile, Path | None], PhysicalImage]], ...] = (
     (c_crash_dump.SIGNATURE, lambda file, _: open_crash_dump(file)),
     (c_elf.MAGIC, lambda file, _: open_elf(file)),
+    (b"AVML", open_avml),
     (c_kdump.SIGNATURE, open_kdump),
     (c_kdump.FLAT_SIGNATURE, open_kdump),
 )
@@ -41,14 +43,12 @@ _OURS: tuple[tuple[bytes, Callable[[MappedFile, Path | None], PhysicalImage]], .
 _FORMATS = {
     "LimeLayer": "LiME",
     "VmwareLayer": "VMware snapshot",
-    "AVMLLayer": "AVML",
     "QemuSuspendLayer": "QEMU snapshot",
 }
 RAW = "raw"
 
 _WHY_UNREAD = (
     (b"EMiL", "a LiME image whose headers are damaged"),
-    (b"AVML", "an AVML image that is damaged, or needs the snappy library (libsnappy) to be unpacked"),
     (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
 )
 """Why a file that begins like an image cannot be read when volatility3 does not take it."""
@@ -60,12 +60,12 @@ _MAX_READS = 100_000
 _BYTES_PER_READ = 8 * PAGE_SIZE
 """Reads that a container's list of runs may take: so many, and one more for so many bytes of the file. A bitmap of
 pages is read a few bytes at a time; a forged list could have an entry for every few bytes of the file."""
-_LISTED_BY_PAGE = (b"AVML", b"QEVM")
+_LISTED_BY_PAGE = (b"QEVM",)
 """Formats without a list: volatility3 reads the whole file to learn what lies where."""
 _MAX_RUNS = 1 << 20
 """Runs of memory that are taken from a list. Real images have a few; one with a run for every page has 4 GiB."""
 _MAX_PACKED_BLOCK = 16 << 20
-"""Bytes that one compressed block may unpack to. Blocks of AVML have 64 KiB, those of QEMU a page."""
+"""Bytes that one compressed block may unpack to. Those of QEMU have a page."""
 
 
 def open_image(path: Path, heard: list[str], scratch: Path | None = None) -> PhysicalImage:

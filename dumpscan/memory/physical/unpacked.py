@@ -25,6 +25,7 @@ UNPACKED_PER_BYTE = 64
 packs to a twentieth at best."""
 _FALLBACK_MEMORY = 8 << 30
 """Bytes of memory that are taken to be free where the system does not tell."""
+_ZEROS = bytes(4096)
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -87,6 +88,17 @@ class Room:
             self._place.write(offset, data)
         except OSError as error:
             raise self._no_room(reason(error)) from error
+
+    def write_pages(self, offset: int, data: bytes) -> None:
+        """Put bytes at an offset, and leave out pages of zeros.
+
+        Raises:
+            InputError: As for `write`.
+        """
+        for at in range(0, len(data), len(_ZEROS)):
+            page = data[at : at + len(_ZEROS)]
+            if page != _ZEROS:
+                self.write(offset + at, page)
 
     def finish(self) -> Backing:
         """Return what was written, to be read. The room is the caller's no longer.

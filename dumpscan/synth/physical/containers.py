@@ -9,12 +9,12 @@ import numpy as np
 
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model import c_elf
+from dumpscan.model import c_lime as layout
+from dumpscan.model.c_lime import c_lime
 from dumpscan.model.windows import c_crash_dump as crash
 from dumpscan.model.windows.c_crash_dump import DumpType, c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
 from dumpscan.synth.alignment import page_align
-from dumpscan.synth.physical import c_containers as layout
-from dumpscan.synth.physical.c_containers import c_containers
 from dumpscan.synth.windows.isf import MACHINE_AMD64
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ _ELF_X64 = next(number for number, name in c_elf.MACHINES.items() if name == "x6
 
 def _write_lime(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> None:
     for start, size in memory.runs:
-        header = c_containers.LIME_RANGE(
+        header = c_lime.LIME_RANGE(
             magic=layout.LIME_MAGIC, version=layout.LIME_VERSION, s_addr=start, e_addr=start + size - 1
         )
         file.write(bytes(header))
