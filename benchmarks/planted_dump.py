@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass
+from functools import cache
 from itertools import cycle, islice, product
 from typing import IO, TYPE_CHECKING
 
@@ -82,6 +85,40 @@ class Files:
                 return
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text as servers and browsers hold it: JSON, lines of a log, images in base64, a third of the bytes each."""
+
+    size: int
+    seed: int
+
+    def write_to(self, file: IO[bytes]) -> None:
+        """Write it, from pools of text that begin anywhere."""
+        rng = np.random.default_rng(self.seed)
+        pools = _pools_of_text()
+        left = self.size
+        while left:
+            pool = pools[int(rng.integers(len(pools)))]
+            begin = int(rng.integers(len(pool)))
+            left -= file.write(pool[begin : begin + min(left, int(rng.integers(1 << 12, 1 << 17)))])
+
+
+@cache
+def _pools_of_text() -> tuple[bytes, ...]:
+    rng = np.random.default_rng(20240102)
+    numbers = rng.integers(1 << 32, size=(1 << 14, 4)).tolist()
+    records = [
+        json.dumps({"id": a, "name": f"host{b % 997}.example.org", "tags": ["blue", c % 31], "when": d, "ok": True})
+        for a, b, c, d in numbers
+    ]
+    log = [
+        f'10.0.{a % 256}.{b % 256} - - [17/May/2024:{c % 24:02}:{d % 60:02}:11 +0000] "GET /a/{a:x}?q={b}" 200 {c}'
+        for a, b, c, d in numbers
+    ]
+    images = ["data:image/png;base64," + base64.b64encode(rng.bytes(48 << 10)).decode() + '">' for _ in range(32)]
+    return tuple("\n".join(lines).encode() for lines in (records, log, images))
+
+
 def specifications(count: int) -> Iterator[ObjectSpec]:
     """Name `count` objects, no two with the same bytes: somewhat more certificates than keys, of 100 key pairs."""
     rsa = [(RSA, f"rsa{i}") for i in range(40)]
@@ -117,7 +154,7 @@ def specifications(count: int) -> Iterator[ObjectSpec]:
         )
 
 
-def build(path: Path, size: int, count: int, filler: Path | None = None) -> list[Planted]:
+def build(path: Path, size: int, count: int, filler: Path | None = None, *, text: bool = False) -> list[Planted]:
     """Write the dump.
 
     Two fifths of the memory ranges follow directly on another one, half of those elsewhere in the file; every tenth
@@ -128,6 +165,7 @@ def build(path: Path, size: int, count: int, filler: Path | None = None) -> list
         size: Bytes of memory in it.
         count: Number of objects.
         filler: Directory with real memory (or any files) to lay between them; without one it is made from a seed.
+        text: Whether to make nothing but text.
 
     Returns:
         The truth: every object and its address.
@@ -136,7 +174,7 @@ def build(path: Path, size: int, count: int, filler: Path | None = None) -> list
     ranges, seams = _ranges(rng, size)
     builder = MinidumpBuilder("x64", memory_info=False).add_thread(4242)
     for address, length in ranges:
-        builder.add_memory(address, _content(rng, length, filler))
+        builder.add_memory(address, _content(rng, length, filler, text=text))
     objects = [make(spec, SEED) for spec in specifications(count)]
     across = [objects.pop(int(rng.integers(len(objects)))) for _ in range(min(count // 10, len(seams)))]
     truth = []
@@ -174,8 +212,10 @@ def _ranges(rng: np.random.Generator, size: int) -> tuple[list[tuple[int, int]],
     return ranges, seams
 
 
-def _content(rng: np.random.Generator, length: int, filler: Path | None) -> Content:
+def _content(rng: np.random.Generator, length: int, filler: Path | None, *, text: bool) -> Content:
     seed = int(rng.integers(1 << 62))
+    if text:
+        return Text(length, seed)
     if filler is not None:
         paths = tuple(sorted(path for path in filler.rglob("*") if path.is_file() and path.stat().st_size))
         return Files(length, paths, seed)
