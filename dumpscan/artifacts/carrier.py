@@ -5,8 +5,9 @@ A carrier by itself is no finding. What comes out of one goes to the ordinary de
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,9 +86,11 @@ class Unwrapped(Protocol):
         """Return where the text of the bytes from `begin` to `end` lies."""
 
 
-@runtime_checkable
-class Carrier(Protocol):
+class Carrier(ABC):
     """Unwraps text. It decides nothing about what the text stands for."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def readings(self, memory: Memory, address: int) -> Iterator[Unwrapped]:
         """Yield the ways to read the text that a signature found at `address`, the likeliest first; perhaps none."""

@@ -6,7 +6,7 @@ import re
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from dumpscan.scan.anchors import parse
+from dumpscan.scan.anchors import most_telling
 from dumpscan.scan.searcher import hits
 from dumpscan.scan.signature import Hit
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dumpscan.scan.engine import Engine
-    from dumpscan.scan.signature import Signature
 
 LOOK_BEFORE = 40
 """Bytes before a place at which text is known to stand for part of an object, in which that may begin."""
@@ -31,25 +30,28 @@ class Contents:
 
     def __init__(self, engine: Engine | None) -> None:
         self._engine = engine
+        self._signatures = engine.signatures if engine else ()
 
     @cached_property
-    def _by_first_byte(self) -> list[list[Signature]]:
-        """The signatures that may begin with each value of a byte."""
-        found: list[list[Signature]] = [[] for _ in range(256)]
-        for signature in self._engine.signatures if self._engine else ():
-            positions = parse(signature.expression)
-            for value in positions[0] if positions else range(256):
-                found[value].append(signature)
+    def _by_byte(self) -> list[list[tuple[int, int]]]:
+        """For each value of a byte the signatures whose most telling byte it may be: its place, and their number."""
+        found: list[list[tuple[int, int]]] = [[] for _ in range(256)]
+        for number, signature in enumerate(self._signatures):
+            at, values = most_telling(signature.expression)
+            for value in values:
+                found[value].append((at, number))
         return found
 
     def near(self, data: bytes) -> list[Hit]:
         """Return what opens in a few bytes, in the order of the matches."""
-        return [
-            Hit(signature, place - signature.lead)
-            for place in range(len(data))
-            for signature in self._by_first_byte[data[place]]
-            if place >= signature.lead and _pattern(signature.expression).match(data, place)
-        ]
+        found = sorted(
+            (place - at, number)
+            for place, value in enumerate(data)
+            for at, number in self._by_byte[value]
+            if place >= at and _pattern(self._signatures[number].expression).match(data, place - at)
+        )
+        matches = ((place, self._signatures[number]) for place, number in found)
+        return [Hit(signature, place - signature.lead) for place, signature in matches if place >= signature.lead]
 
     def anywhere(self, data: bytes) -> Iterator[Hit]:
         """Yield what may open anywhere in bytes, by ascending place."""

@@ -168,11 +168,9 @@ class Decoding:
         decoder = self._decoders[hit.signature.name]
         if opens_text and isinstance(decoder, BytesDecoder):
             decoder = decoder.in_text or decoder
-        of_bytes = isinstance(decoder, BytesDecoder)
-        of_text = not of_bytes and isinstance(decoder, Carrier)  # a protocol, which is slow to check
-        if of_text and hit.address in seen:
+        if isinstance(decoder, Carrier) and hit.address in seen:
             return None
-        cost = _COST_OF_A_HIT if of_bytes or of_text else _COST_OF_FOLLOWING
+        cost = _COST_OF_A_HIT if isinstance(decoder, BytesDecoder | Carrier) else _COST_OF_FOLLOWING
         before = self._patience
         metered = _MeteredMemory(memory, _FREE + self._allowance)
         decoded = None

@@ -101,7 +101,7 @@ def test_a_key_names_its_certificates_too(form: str, tmp_path: Path) -> None:
     assert (reference.key_id, reference.public_info, reference.thumbprint) == (KEY_ID, INFO, None)
 
 
-@pytest.mark.parametrize("text", THUMBPRINTS)
+@pytest.mark.parametrize("text", THUMBPRINTS, ids=range(len(THUMBPRINTS)))
 def test_thumbprints_in_every_spelling(text: str) -> None:
     (reference,) = references(text)
 
@@ -109,7 +109,9 @@ def test_thumbprints_in_every_spelling(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [KEY_ID, KEY_ID.upper(), f"key id: {KEY_ID}", f"sha256//{base64.b64encode(bytes.fromhex(KEY_ID)).decode()}"]
+    "text",
+    [KEY_ID, KEY_ID.upper(), f"key id: {KEY_ID}", f"sha256//{base64.b64encode(bytes.fromhex(KEY_ID)).decode()}"],
+    ids=["lower", "upper", "named", "base64"],
 )
 def test_key_ids(text: str) -> None:
     (reference,) = references(text)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.carrier import MAX_CHARACTERS, Span
+from dumpscan.artifacts.carrier import MAX_CHARACTERS, Carrier, Span
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.text.characters import CODINGS, Characters
 from dumpscan.artifacts.text.openings import ascii_pattern, base64_of, hex_of, text_opening
@@ -149,7 +149,7 @@ class DigitText:
 
 
 @dataclass(frozen=True, slots=True)
-class DigitCarrier:
+class DigitCarrier(Carrier):
     """Unwraps text of digits (see `Carrier`).
 
     Attributes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
-from dumpscan.artifacts.carrier import Bytes, Span
+from dumpscan.artifacts.carrier import Bytes, Carrier, Span
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.text.characters import CODINGS, Characters
 from dumpscan.artifacts.text.openings import text_opening
@@ -103,7 +103,7 @@ class NumbersText:
 
 
 @dataclass(frozen=True, slots=True)
-class NumbersCarrier:
+class NumbersCarrier(Carrier):
     """Unwraps keys written as named numbers (see `Carrier`).
 
     Attributes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.carrier import MAX_CHARACTERS, Bytes, Span
+from dumpscan.artifacts.carrier import MAX_CHARACTERS, Bytes, Carrier, Span
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.text.characters import CODINGS, Characters
 from dumpscan.artifacts.text.openings import text_opening
@@ -127,7 +127,7 @@ class PemText:
 
 
 @dataclass(frozen=True, slots=True)
-class PemCarrier:
+class PemCarrier(Carrier):
     """Unwraps PEM text (see `Carrier`).
 
     Attributes:
