@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from dumpscan.artifacts.carrier import Carrier
     from dumpscan.artifacts.decoded import Decoded, Decoder
     from dumpscan.memory.space import Memory
-    from dumpscan.scan.searcher import Searcher
-    from dumpscan.scan.signature import Hit, Signature
+    from dumpscan.memory.words import ReadWords
+    from dumpscan.scan.searcher import Matches, Searcher
+    from dumpscan.scan.signature import Signature
 
 Detector = tuple["Signature | Searcher", "Decoder | Carrier"]
 """What finds a kind of object, and what makes sense of a place that it found.
@@ -24,8 +25,13 @@ a kind of object exports its `DETECTORS`.
 class GroupDecoder(Protocol):
     """Makes objects of all places that a searcher found in one address space: those that only several places tell."""
 
-    def __call__(self, memory: Memory, hits: Iterable[Hit]) -> Iterator[Decoded]:
+    def __call__(self, memory: Memory, words: ReadWords, matches: Matches) -> Iterator[Decoded]:
         """Decode the objects that these places make together.
+
+        Args:
+            memory: The memory of one process.
+            words: Reads many words of the same memory at once.
+            matches: The places, by address.
 
         Raises:
             TooCostlyError: A step would cost more than is left; what was yielded before stays.

@@ -44,7 +44,7 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *bouncycastle.DETECTORS,
     *pvk.DETECTORS,
 )
-"""Certificates, keys and containers in the forms of files."""
+"""Certificates, keys and containers in the forms of files, which one pass of the engine finds."""
 
 
 def library_detectors() -> tuple[Detector, ...]:
@@ -132,8 +132,9 @@ def _is_of_symcrypt(place: Location) -> bool:
 X509 = Search(
     "x509",
     (Certificate, PrivateKey, EncryptedContainer),
-    "no certificate and no private key found; live key objects of libraries were not searched for "
-    "(`dumpscan keys` and `dumpscan scan` do)",
+    "no certificate and no private key found",
+    library=True,
+    together=True,
 )
 SYMCRYPT = Search(
     "symcrypt",

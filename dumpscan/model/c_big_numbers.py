@@ -3,8 +3,8 @@
 Every number is a small header that points to its limbs: 64-bit words, the least significant first.
 
 Sources: OpenSSL 1.1.1 to 3.5 `crypto/bn/bn_local.h` (bignum_st), `crypto/rsa/rsa_local.h` (rsa_st),
-`crypto/ec/ec_local.h` (ec_key_st); BoringSSL `include/openssl/bn.h`; mbedTLS 2.28 `bignum.h`, `rsa.h`, `ecp.h`; GMP
-`gmp.h` (__mpz_struct); Go `reflect.SliceHeader`, `math/big`. Compared with real processes: see
+`crypto/ec/ec_local.h` (ec_key_st, ec_point_st); BoringSSL `include/openssl/bn.h`; mbedTLS 2.28 `bignum.h`, `rsa.h`,
+`ecp.h`; GMP `gmp.h` (__mpz_struct); Go `reflect.SliceHeader`, `math/big`. Compared with real processes: see
 `docs/memory-layouts.md`, "Big numbers of libraries".
 """
 
@@ -22,7 +22,8 @@ MAX_DMAX = 512
 MAX_FLAGS = 0x1000F
 """BN_FLG_MALLOCED 1, BN_FLG_STATIC_DATA 2, BN_FLG_CONSTTIME 4, BN_FLG_SECURE 8, BN_FLG_FIXED_TOP 0x10000."""
 FLAG_CONSTTIME = 4
-"""OpenSSL sets it on private numbers; BoringSSL does not have it."""
+FLAG_SECURE = 8
+"""OpenSSL sets either or both on private numbers; BoringSSL has neither."""
 MAX_POINTER = 1 << 48
 
 _DEFINITIONS = """
@@ -48,6 +49,14 @@ struct ec_key_st_numbers {      /* within ec_key_st: pointers */
     uint64  pub_key;            /* ec_point_st */
     uint64  priv_key;           /* bignum_st */
 };
+struct ec_point_st {            /* OpenSSL: pointers to bignum_st, in Montgomery form */
+    uint64  meth;
+    int32   curve_name;
+    int32   pad;
+    uint64  X;
+    uint64  Y;
+    uint64  Z;                  /* X/Z^2 and Y/Z^3 are the point */
+};
 struct mbedtls_mpi {            /* mbedTLS 2.28 */
     int32   s;
     int32   pad;
@@ -67,3 +76,6 @@ struct go_slice {
 """
 
 c_numbers = structures(_DEFINITIONS)
+
+EC_KEY_PRIVATE = 16
+"""Offset of the pointer to the scalar in `ec_key_st_numbers`."""

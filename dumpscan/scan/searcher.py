@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import numpy as np
+
 from dumpscan.scan.signature import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from dumpscan.memory.space import Region
@@ -68,6 +69,14 @@ class Searcher(Protocol):
 
     def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:
         """Search a contiguous buffer of any size; the places are offsets in it."""
+
+
+def by_place(batches: Iterable[Matches]) -> Matches:
+    """Put the matches of all batches together, by ascending place."""
+    empty = Matches(np.zeros(0, np.uint16), np.zeros(0, np.uint64))
+    together = Matches(*map(np.concatenate, zip(empty, *batches, strict=True)))
+    order = np.argsort(together.starts, kind="stable")
+    return Matches(together.signatures[order], together.starts[order])
 
 
 _HITS = 1 << 12

@@ -20,13 +20,15 @@ from dumpscan.scan.signature import Hit
 from dumpscan.search.contents import LOOK, LOOK_BEFORE, Contents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from dumpscan.artifacts.carrier import Span, Unwrapped
     from dumpscan.artifacts.decoded import Decoder, Parsed
     from dumpscan.artifacts.detector import GroupDecoder
     from dumpscan.findings import Finding
     from dumpscan.memory.space import Memory
+    from dumpscan.memory.words import ReadWords
+    from dumpscan.scan.searcher import Matches
 
 _MIB = 1 << 20
 _FREE = 8 << 10
@@ -198,13 +200,15 @@ class Decoding:
             self._patience -= _COST_OF_UNPROVEN
         return decoded
 
-    def decode_together(self, memory: Memory, decoder: GroupDecoder, hits: Iterable[Hit]) -> Iterator[Decoded]:
-        """Yield what the hits of a searcher in one address space make together, as long as the budget lasts."""
+    def decode_together(
+        self, memory: Memory, words: ReadWords, decoder: GroupDecoder, matches: Matches
+    ) -> Iterator[Decoded]:
+        """Yield what the matches of a searcher in one address space make together, as long as the budget lasts."""
         metered = _MeteredMemory(memory, _FREE + self._allowance)
         found: list[Decoded] = []
         try:
             with paid_by(self._pay):
-                for decoded in decoder(metered, hits):
+                for decoded in decoder(metered, words, matches):
                     found.append(decoded)  # noqa: PERF402 - what came before an error stays
         except RefusedError:
             pass

@@ -118,7 +118,7 @@ def search_physical(
             *searcher.batches(dump.physical, threads=options.threads, progress=scanned),
             *_seam_matches(dump.physical, page_map, searcher, options.threads),
         ]
-        resolver.resolve_together(searcher.signatures, together, decoder)
+        resolver.resolve_together(together, decoder)
     return (*problems, *decoding.problems)
 
 
@@ -276,16 +276,13 @@ class _Resolver:
             elif self._report_all:
                 self._resolve_free(signature, int(starts[place]))
 
-    def resolve_together(
-        self, signatures: Sequence[Signature], batches: Sequence[Matches], decoder: GroupDecoder
-    ) -> None:
+    def resolve_together(self, batches: Sequence[Matches], decoder: GroupDecoder) -> None:
         """Decode what matches in each process's memory make together.
 
         Memory that many processes share is left out: it is that of programs and files.
 
         Args:
-            signatures: Those of the searcher.
-            batches: All that it found, as physical addresses.
+            batches: All that a searcher found, as physical addresses.
             decoder: What makes sense of them.
         """
         if self._map is None or not batches:
@@ -300,9 +297,9 @@ class _Resolver:
         borders = np.flatnonzero(np.diff(owner[kept], prepend=-1, append=-1))
         for begin, end in pairwise(borders.tolist()):
             number = int(owner[kept[begin]])
-            places = zip(kinds[begin:end].tolist(), address[kept[begin:end]].tolist(), strict=True)
-            found = [Hit(signatures[kind], place) for kind, place in places]
-            for decoded in self._decoding.decode_together(self._memories[number], decoder, found):
+            found = Matches(kinds[begin:end], address[kept[begin:end]])
+            memory = self._memories[number]
+            for decoded in self._decoding.decode_together(memory, memory.words_at, decoder, found):
                 self._collector.add(decoded, self._sources[number])
 
     def _resolve_mapped(self, signature: Signature, places: list[tuple[int, int]]) -> None:

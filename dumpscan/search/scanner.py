@@ -7,8 +7,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.findings import Location
+from dumpscan.memory.words import read_words
 from dumpscan.scan.engine import Engine
-from dumpscan.scan.searcher import hits
+from dumpscan.scan.searcher import by_place, hits
 from dumpscan.scan.signature import Signature
 from dumpscan.search.contents import Contents
 from dumpscan.search.decoding import Decoding
@@ -103,9 +104,9 @@ class Scanner:
                     if decoded is not None:
                         collector.add(decoded, source)
         for searcher, decoder in self.groups:
-            batches = searcher.batches(searched, threads=threads, progress=scanned)
-            found = [hit for matches in batches for hit in hits(searcher.signatures, matches)]
-            for decoded in decoding.decode_together(space, decoder, found):
+            found = by_place(searcher.batches(searched, threads=threads, progress=scanned))
+            words = read_words(space.buffer, space.regions)
+            for decoded in decoding.decode_together(space, words, decoder, found):
                 collector.add(decoded, source)
         return decoding.problems
 

@@ -20,13 +20,14 @@ from dumpscan.artifacts.openssl.structures import rsa_structures, scalar_structu
 from dumpscan.findings import KeyObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from dumpscan.artifacts.detector import GroupDetector
     from dumpscan.artifacts.openssl.structures import Structure
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
-    from dumpscan.scan.signature import Hit
+    from dumpscan.memory.words import ReadWords
+    from dumpscan.scan.searcher import Matches
 
 MAX_STRUCTURES = 64
 """Places of one key that are told in one process."""
@@ -53,12 +54,13 @@ _LIBRARIES = {
 _BORINGSSL = _Library("boringssl", "boringssl-bignum")
 
 
-def decode_numbers(memory: Memory, hits: Iterable[Hit]) -> Iterator[Decoded]:
+def decode_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Iterator[Decoded]:
     """Decode the keys that headers in one process make together.
 
     Args:
         memory: The memory of the process.
-        hits: Where headers may begin.
+        words: Reads many words of it at once.
+        matches: Where headers may begin.
 
     Yields:
         Keys, one for each place where one lies.
@@ -66,7 +68,7 @@ def decode_numbers(memory: Memory, hits: Iterable[Hit]) -> Iterator[Decoded]:
     Raises:
         TooCostlyError: A step would cost more than is left.
     """
-    numbers = read_numbers(memory, hits)
+    numbers = read_numbers(memory, words, matches)
     surroundings = Surroundings(memory)
     for rsa in rsa_keys(numbers):
         yield from _placed(memory, rsa.key, rsa_structures(numbers, surroundings, rsa), rsa.missing_parts)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dumpscan.artifacts import effort
+from dumpscan.artifacts.keys.ec.weierstrass import to_affine
 from dumpscan.artifacts.keys.encode import point as write_point
 from dumpscan.artifacts.keys.proof import ec_key
 from dumpscan.artifacts.openssl.headers import OPENSSL
+from dumpscan.artifacts.openssl.numbers import read_bignum
 from dumpscan.artifacts.symcrypt.curves import NAMED_FIELDS, multiple_on_named_curve
-from dumpscan.model.c_big_numbers import LIMB
+from dumpscan.model.c_big_numbers import EC_KEY_PRIVATE, LIMB, c_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from dumpscan.artifacts.keys.ec.weierstrass import Point
     from dumpscan.artifacts.openssl.near import Surroundings
@@ -28,6 +31,8 @@ _LEAST_DISTINCT = 0.6
 """Different bytes in a number, by its bytes. Random 32 bytes have 20 or more but once in 10^7, random 64 have 40."""
 MAX_COPIES = 4
 """Copies of a scalar around which its point is looked for."""
+_SQUARING = 4
+"""Microseconds to look for a value among the coordinates of points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,14 @@ class Curve:
     Attributes:
         curve: The curve.
         field: Modulus of its field.
+        a: Coefficient of its equation, y^2 = x^3 + a*x + b.
         limbs: Of a scalar, and of a coordinate.
         microseconds: What a multiplication of its generator takes.
     """
 
     curve: ec.EllipticCurve
     field: int
+    a: int
     limbs: int
     microseconds: int
 
@@ -55,12 +62,41 @@ class Curve:
         x, y = point
         yield from zip(self.forms(x), self.forms(y), strict=True)
 
+    def points(self, values: Iterable[int]) -> Iterator[tuple[Point, Point]]:
+        """Yield the points whose coordinates are among some values, both in the same form.
+
+        Yields:
+            A point, and its coordinates as they are written.
+        """
+        known = multiple_on_named_curve(self.curve, 1)
+        if known is None:
+            return
+        b = known[1] ** 2 - known[0] ** 3 - self.a * known[0]
+        for factor in (1, self.out_of_montgomery):
+            plain = [(value * factor % self.field, value) for value in values if value < self.field]
+            squares: dict[int, list[tuple[int, int]]] = defaultdict(list)
+            for y, written in plain:
+                squares[y * y % self.field].append((y, written))
+            for x, written in plain:
+                for y, other in squares.get((x * x * x + self.a * x + b) % self.field, ()):
+                    yield (x, y), (written, other)
+
+    @property
+    def out_of_montgomery(self) -> int:
+        """The factor that turns a number in Montgomery form into the plain one."""
+        return pow(1 << 8 * LIMB * self.limbs, -1, self.field)
+
+    def affine(self, x: int, y: int, z: int) -> Point | None:
+        """Turn Jacobian coordinates, all in Montgomery form, into plain ones; None for the point at infinity."""
+        x, y, z = (value * self.out_of_montgomery % self.field for value in (x, y, z))
+        return to_affine(x, y, z, self.field)
+
 
 CURVES = (
-    Curve(ec.SECP256R1(), NAMED_FIELDS[256], 4, 80),
-    Curve(ec.SECP384R1(), NAMED_FIELDS[384], 6, 300),
-    Curve(ec.SECP521R1(), NAMED_FIELDS[521], 9, 700),
-    Curve(ec.SECP256K1(), 2**256 - 2**32 - 977, 4, 400),
+    Curve(ec.SECP256R1(), NAMED_FIELDS[256], -3, 4, 80),
+    Curve(ec.SECP384R1(), NAMED_FIELDS[384], -3, 6, 300),
+    Curve(ec.SECP521R1(), NAMED_FIELDS[521], -3, 9, 700),
+    Curve(ec.SECP256K1(), 2**256 - 2**32 - 977, 0, 4, 400),
 )
 
 
@@ -80,38 +116,77 @@ class EcKey:
 
 
 def ec_keys(numbers: Numbers, surroundings: Surroundings) -> Iterator[EcKey]:
-    """Tie scalars to their public points: to those that are numbers too, then to those that lie near as plain words.
+    """Tie scalars to their public points.
+
+    The coordinates of a point are numbers too, or the structure that holds the scalar leads to them, or they lie near
+    it as plain words.
 
     Raises:
         TooCostlyError: There are too many numbers.
     """
     sizes = numbers.by_limbs()
-    random = {limbs: [value for value in values if looks_random(value, limbs)] for limbs, values in sizes.items()}
-    scalars = [(curve, scalar) for curve in CURVES for scalar in random.get(curve.limbs, ())[:MAX_SCALARS]]
     proven: set[int] = set()
-    left: list[tuple[Curve, int, Point]] = []
-    for curve, scalar in scalars:
-        effort.charge(curve.microseconds)
-        public = None if scalar in proven else multiple_on_named_curve(curve.curve, scalar)
-        if public is None:
-            continue
-        for x, y in curve.written(public):
-            if x in numbers.headers and y in numbers.headers:
+    left: list[tuple[Curve, int]] = []
+    for curve in CURVES:
+        values = sizes.get(curve.limbs, [])
+        effort.charge(_SQUARING * len(values))
+        points = dict(curve.points(values))
+        coordinates = {part for written in points.values() for part in written}  # they are no scalars
+        scalars = [value for value in values if value not in coordinates and looks_random(value, curve.limbs)]
+        for scalar in scalars[:MAX_SCALARS]:
+            public = _multiple(curve, scalar) if points else None
+            if public in points:
                 proven.add(scalar)
-                yield _key(curve, scalar, public, x)
-                break
-        else:
-            left.append((curve, scalar, public))
-    for curve, scalar, public in left:
-        if scalar in proven:
-            continue
-        # Only BoringSSL keeps its points without headers.
-        near = [header.address for header in numbers.headers[scalar] if header.kind == OPENSSL.name][:MAX_COPIES]
-        for x, y in curve.written(public) if near else ():
-            if all(surroundings.number_at(part, curve.limbs, near) is not None for part in (x, y)):
+                yield _key(curve, scalar, public, points[public][0])
+            else:
+                left.append((curve, scalar))
+    for curve, scalar in left:
+        if scalar not in proven:
+            for key in _by_surroundings(curve, scalar, numbers, surroundings):
                 proven.add(scalar)
-                yield _key(curve, scalar, public, x)
-                break
+                yield key
+
+
+def _by_surroundings(curve: Curve, scalar: int, numbers: Numbers, surroundings: Surroundings) -> Iterator[EcKey]:
+    """Yield the key of a scalar of OpenSSL or BoringSSL whose point is not a number in plain coordinates."""
+    places = [header.address for header in numbers.headers[scalar] if header.kind == OPENSSL.name][:MAX_COPIES]
+    points = [point for place in places for point in _points_beside(curve, place, surroundings)]
+    public = _multiple(curve, scalar) if points else None
+    for point, x in points:
+        if point == public:
+            yield _key(curve, scalar, point, x)
+            return
+    if not places or numbers.is_private(scalar):  # only BoringSSL, which has no such flags, has points without headers
+        return
+    public = public or _multiple(curve, scalar)
+    for x, y in curve.written(public) if public else ():
+        if all(surroundings.number_at(part, curve.limbs, places) is not None for part in (x, y)):
+            yield _key(curve, scalar, public, x)
+            return
+
+
+def _points_beside(curve: Curve, scalar: int, surroundings: Surroundings) -> Iterator[tuple[Point, int]]:
+    """Yield the points of keys of OpenSSL that hold the scalar whose header is at an address; and x as it is written.
+
+    A key that was generated here has its point in Jacobian coordinates, as they were computed.
+    """
+    memory = surroundings.memory
+    for place in surroundings.places(scalar, scalar):
+        key = memory.read(place - EC_KEY_PRIVATE, len(c_numbers.ec_key_st_numbers))
+        if len(key) < len(c_numbers.ec_key_st_numbers):
+            continue
+        data = memory.read(int(c_numbers.ec_key_st_numbers(key).pub_key), len(c_numbers.ec_point_st))
+        if len(data) == len(c_numbers.ec_point_st):
+            fields = c_numbers.ec_point_st(data)
+            x, y, z = (read_bignum(memory, int(pointer)) for pointer in (fields.X, fields.Y, fields.Z))
+            point = curve.affine(x, y, z) if x and y and z else None
+            if point is not None and x is not None:
+                yield point, x
+
+
+def _multiple(curve: Curve, scalar: int) -> Point | None:
+    effort.charge(curve.microseconds)
+    return multiple_on_named_curve(curve.curve, scalar)
 
 
 def looks_random(value: int, limbs: int) -> bool:

@@ -20,6 +20,7 @@ from dumpscan.artifacts.keys.encode import point as write_point
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.proof import ED25519, MOST_RSA_BITS, ec_key, raw_key, rsa_key
 from dumpscan.artifacts.openssl.ec import CURVES, looks_random
+from dumpscan.artifacts.openssl.rsa import LOW_WORD, with_partner
 from dumpscan.artifacts.openssl.windows import FORMS, JAVA, WORD, Wanted, finder, pointed_to
 from dumpscan.artifacts.symcrypt.curves import multiple_on_named_curve
 from dumpscan.findings import KeyObject
@@ -50,7 +51,6 @@ MAX_MULTIPLICATIONS = 4096
 MAX_PLACES = 1024
 """Places of one public key of Ed25519 that are looked at."""
 _WORD_BITS = 64
-_WORD_MASK = (1 << _WORD_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +134,12 @@ def _divisors(
         yield from ((place, modulus) for modulus in moduli[:MAX_DIVIDED] if modulus % place.value == 0)
         if len(moduli) > MAX_DIVIDED and count < MAX_JOINED:
             words, places = lows[place.wanted.count]
-            words.append(place.value & _WORD_MASK)
+            words.append(place.value & LOW_WORD)
             places.append(place)
     for size, (words, places) in lows.items():
         for modulus in sizes[size][MAX_DIVIDED:]:
-            pairs = _with_partner(np.array(words, np.uint64), modulus & _WORD_MASK)
+            pairs = with_partner(np.array(words, np.uint64), modulus & LOW_WORD)
             yield from ((places[index], modulus) for index in pairs if modulus % places[index].value == 0)
-
-
-def _with_partner(words: NDArray[np.uint64], product: int) -> list[int]:
-    """Return the indexes of odd words whose product with another one is `product`, modulo 2^64."""
-    inverse = words.copy()  # right to 3 bits; each step doubles them
-    for _ in range(5):
-        inverse *= np.uint64(2) - words * inverse
-    indexes: list[int] = np.flatnonzero(np.isin(inverse * np.uint64(product), words)).tolist()
-    return indexes
 
 
 def _rsa_key(modulus: int, exponent: int, p: int) -> PrivateKey | None:

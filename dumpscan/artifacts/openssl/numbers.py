@@ -5,25 +5,36 @@ Nothing here trusts a count that it read: a number has at most `MAX_LIMBS` limbs
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.openssl import headers
-from dumpscan.model.c_big_numbers import FLAG_CONSTTIME, LIMB, MAX_LIMBS, MIN_LIMBS
+from dumpscan.model.c_big_numbers import FLAG_CONSTTIME, FLAG_SECURE, LIMB, MAX_LIMBS, MIN_LIMBS, c_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from dumpscan.memory.space import Memory
-    from dumpscan.scan.signature import Hit
+    from dumpscan.memory.words import ReadWords
+    from dumpscan.scan.searcher import Matches
+    from dumpscan.scan.signature import Signature
+
+    Words = NDArray[np.uint64]
+    Found = NDArray[np.bool_]
 
 MAX_HEADERS = 200_000
-"""Headers looked at in one address space. Real processes have some thousands."""
-_MICROSECONDS = 8
-"""What it takes to read a header and its number."""
+"""Headers with a number behind them that are looked at in one address space. Real processes have some thousands."""
+_AT_ONCE = 1 << 16
+"""Headers whose words are read at once."""
+_FOLLOWING = 0.5
+_READING = 6
+"""Microseconds that it takes to follow the pointer of a header, and to read a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +45,13 @@ class Header:
         kind: Name of its structure: a signature of `headers`.
         address: Of its first byte.
         size: Bytes of it.
-        constant_time: Whether OpenSSL's flag for private numbers is set.
+        private: Whether OpenSSL's flags say that the number is private.
     """
 
     kind: str
     address: int
     size: int
-    constant_time: bool = False
+    private: bool = False
 
 
 @dataclass(slots=True)
@@ -62,45 +73,99 @@ class Numbers:
             sizes[-(-value.bit_length() // (8 * LIMB))].append(value)
         return sizes
 
+    def is_private(self, value: int) -> bool:
+        """Say whether OpenSSL's flags say of some header that its number is private."""
+        return any(header.private for header in self.headers[value])
+
+
+class _Form(NamedTuple):
+    """Where the words of a header are, counted from its first.
+
+    Attributes:
+        pointer: The word that leads to the limbs.
+        count: The word with their number.
+        shift: Bits of that word below the number.
+        flags: The word with OpenSSL's flags in its upper half; None in other headers.
+    """
+
+    pointer: int
+    count: int
+    shift: int = 0
+    flags: int | None = None
+
 
 _FORMS = {
-    # struct format, which field is the pointer, which the number of limbs
-    headers.OPENSSL.name: (struct.Struct("<QiiiI"), 0, 1),
-    headers.GMP.name: (struct.Struct("<iiQ"), 2, 1),
-    headers.MBEDTLS.name: (struct.Struct("<iIQQ"), 3, 2),
-    headers.GO.name: (struct.Struct("<QQQ"), 0, 1),
+    headers.OPENSSL: _Form(pointer=0, count=1, flags=2),
+    headers.GMP: _Form(pointer=1, count=0, shift=32),
+    headers.MBEDTLS: _Form(pointer=2, count=1),
+    headers.GO: _Form(pointer=0, count=1),
 }
-_FLAGS = 4
+_COUNT = np.uint64(0xFFFFFFFF)
+_TOP = np.uint64(48)
 
 
-def read_numbers(memory: Memory, hits: Iterable[Hit]) -> Numbers:
+def read_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Numbers:
     """Read the numbers behind headers.
 
     Args:
         memory: The memory of one process.
-        hits: Where headers of any kind may begin.
+        words: Reads many words of it at once.
+        matches: Where headers may begin, by the searcher of `headers`.
 
     Raises:
         TooCostlyError: More reading than is allowed would be needed.
     """
     numbers = Numbers()
-    for count, hit in enumerate(hits):
-        if count >= MAX_HEADERS:
+    values: dict[tuple[int, int], int | None] = {}
+    kept = 0
+    for signature, address, pointer, limbs, flags in _all_followed(words, matches):
+        kept += 1
+        if kept > MAX_HEADERS:
             numbers.dropped += 1
             continue
-        effort.charge(_MICROSECONDS)
-        kind = hit.signature.name
-        form, pointer, limbs = _FORMS[kind]
-        data = memory.read(hit.address, form.size)
-        if len(data) < form.size:
-            continue
-        fields = form.unpack(data)
-        value = read_limbs(memory, fields[pointer], fields[limbs])
-        if value is None:
-            continue
-        constant_time = kind == headers.OPENSSL.name and bool(fields[_FLAGS] & FLAG_CONSTTIME)
-        numbers.headers[value].append(Header(kind, hit.address, form.size, constant_time))
+        if (pointer, limbs) not in values:
+            effort.charge(_READING)
+            values[pointer, limbs] = read_limbs(memory, pointer, limbs)
+        value = values[pointer, limbs]
+        if value is not None:
+            private = bool(flags & (FLAG_CONSTTIME | FLAG_SECURE))
+            numbers.headers[value].append(Header(signature.name, address, signature.length, private))
     return numbers
+
+
+def _all_followed(words: ReadWords, matches: Matches) -> Iterator[tuple[Signature, int, int, int, int]]:
+    """Yield what `_followed` does of headers of all kinds, with the kind before it."""
+    for begin in range(0, len(matches.starts), _AT_ONCE):
+        part = slice(begin, begin + _AT_ONCE)
+        effort.charge(_FOLLOWING * len(matches.starts[part]))
+        for kind, (signature, form) in enumerate(_FORMS.items()):
+            starts = matches.starts[part][matches.signatures[part] == kind]
+            yield from ((signature, *header) for header in _followed(words, starts, form))
+
+
+def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[int, int, int, int]]:
+    """Follow the pointers of headers to three of their limbs, all at once.
+
+    Yields:
+        Address, pointer, number of limbs and flags of each header whose highest limb is there and is not zero, and
+        whose two lowest ones may be random: their upper 16 bits are not all equal, as those of one in 32,768 are.
+    """
+
+    def word(number: int) -> tuple[Words, Found]:
+        return words(starts + np.uint64(number * LIMB))
+
+    (pointers, pointed), (counts, counted) = word(form.pointer), word(form.count)
+    limbs = counts >> np.uint64(form.shift) & _COUNT
+    fits = pointed & counted & (limbs >= np.uint64(MIN_LIMBS)) & (limbs <= np.uint64(MAX_LIMBS))
+    starts, pointers, limbs = starts[fits], pointers[fits], limbs[fits]
+    highest, held = words(pointers + (limbs - np.uint64(1)) * np.uint64(LIMB))
+    fits = held & (highest != 0)
+    for place in (pointers, pointers + np.uint64(LIMB)):
+        limb, held = words(place)
+        fits &= held & ((limb >> _TOP) - np.uint64(1) < np.uint64(0xFFFE))
+    starts, pointers, limbs = starts[fits], pointers[fits], limbs[fits]
+    flags = np.zeros(len(starts), np.uint64) if form.flags is None else word(form.flags)[0] >> np.uint64(32)
+    yield from zip(starts.tolist(), pointers.tolist(), limbs.tolist(), flags.tolist(), strict=True)
 
 
 def read_limbs(memory: Memory, address: int, limbs: int) -> int | None:
@@ -111,6 +176,18 @@ def read_limbs(memory: Memory, address: int, limbs: int) -> int | None:
     if len(data) < limbs * LIMB or not any(data[-LIMB:]):
         return None
     return int.from_bytes(data, "little")
+
+
+def read_bignum(memory: Memory, address: int) -> int | None:
+    """Read the number whose OpenSSL header is at an address, however small; None if it is not held whole."""
+    data = memory.read(address, len(c_numbers.bignum_st))
+    if len(data) < len(c_numbers.bignum_st):
+        return None
+    fields = c_numbers.bignum_st(data)
+    if not 0 < fields.top <= min(fields.dmax, MAX_LIMBS):
+        return None
+    limbs = memory.read(int(fields.d), fields.top * LIMB)
+    return int.from_bytes(limbs, "little") if len(limbs) == fields.top * LIMB else None
 
 
 def all_headers(numbers: Numbers, values: Sequence[int]) -> list[Header]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import RefusedError
@@ -13,12 +16,23 @@ from dumpscan.artifacts.keys.proof import LEAST_RSA_BITS, MOST_EXPONENT_BITS, MO
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from numpy.typing import NDArray
+
     from dumpscan.artifacts.openssl.numbers import Numbers
     from dumpscan.findings import PrivateKey
 
 COMMON_EXPONENTS = (65537, 3, 17, 5, 7, 257, 35, 37, 41)
 MAX_UNCOMMON = 32
 """Private exponents from which a public one that is not common is computed, for each modulus."""
+MAX_DIVISIONS = 4096
+"""Divisions of moduli of one size by numbers that may be public ones; more are done by private ones only."""
+LOW_WORD = (1 << 64) - 1
+_JOINING = 0.2
+"""Microseconds to compare a low word with the others."""
+_MAX_DULL = 2
+"""Limbs of a random number whose upper 16 bits are all equal, at most: of 256 limbs, three are so once in 10^7."""
+_MIXING = 4
+"""Microseconds to look at all limbs."""
 _DIVISION_2048 = 2
 """Microseconds of a division of 2048 bits by 1024."""
 
@@ -57,22 +71,52 @@ def rsa_keys(numbers: Numbers) -> Iterator[RsaKey]:
 
 def _products(numbers: Numbers) -> Iterator[tuple[int, int, int]]:
     """Yield (n, p, q) for each value that is the product of another one, half as long, and a third number."""
-    sizes = numbers.by_limbs()
-    primes = {limbs: [value for value in values if value & 1] for limbs, values in sizes.items()}
-    for limbs in sorted(sizes):
-        for modulus in sizes[limbs]:
-            bits = modulus.bit_length()
-            if not (modulus & 1 and LEAST_RSA_BITS <= bits <= MOST_RSA_BITS):
-                continue
-            half = (bits + 1) // 2
-            cost = _DIVISION_2048 * (bits / 2048) ** 2
-            for p in primes.get(-(-half // 64), ()):
-                if p.bit_length() not in (half, half - 1):
-                    continue
+    lengths: dict[int, list[int]] = defaultdict(list)
+    for value in numbers.headers:
+        if value & 1:
+            lengths[value.bit_length()].append(value)
+    for bits in sorted(lengths):
+        half = (bits + 1) // 2
+        primes = [*lengths.get(half, ()), *lengths.get(half - 1, ())]
+        if not (primes and LEAST_RSA_BITS <= bits <= MOST_RSA_BITS):
+            continue
+        moduli, primes = _mixed(lengths[bits]), _mixed(primes)
+        divisors = primes
+        if len(moduli) * len(primes) > MAX_DIVISIONS:  # certificates' moduli of two sizes, by the hundred
+            divisors = [value for value in primes if numbers.is_private(value)]
+        effort.charge(_JOINING * len(moduli) * len(primes))
+        lows = np.array([value & LOW_WORD for value in primes], np.uint64)
+        cost = _DIVISION_2048 * (bits / 2048) ** 2
+        for modulus in moduli:
+            paired = [primes[index] for index in with_partner(lows, modulus & LOW_WORD)] if len(primes) > 1 else []
+            for p in (*paired, *divisors):
                 effort.charge(cost)
                 if modulus % p == 0 and p * p != modulus:
                     yield modulus, p, modulus // p
                     break
+
+
+def _mixed(values: list[int]) -> list[int]:
+    """Return the numbers that may be random: few of their limbs have 16 equal bits at the upper end."""
+    return [value for value in values if _dull_limbs(value) <= _MAX_DULL]
+
+
+def _dull_limbs(value: int) -> int:
+    effort.charge(_MIXING)
+    data = value.to_bytes(-(-value.bit_length() // 64) * 8, "little")[:-8]  # of the highest, not all bits are used
+    return sum(data[at : at + 2] in (b"\0\0", b"\xff\xff") for at in range(6, len(data), 8))
+
+
+def with_partner(words: NDArray[np.uint64], product: int) -> list[int]:
+    """Return the indexes of odd words whose product with another one is `product`, modulo 2^64.
+
+    The lowest word of a modulus is such a product of its primes' lowest words, which few other numbers are.
+    """
+    inverse = words.copy()  # right to 3 bits; each step doubles them
+    for _ in range(5):
+        inverse *= np.uint64(2) - words * inverse
+    indexes: list[int] = np.flatnonzero(np.isin(inverse * np.uint64(product), words)).tolist()
+    return indexes
 
 
 def _key_of(values: Collection[int], modulus: int, p: int, q: int) -> RsaKey | None:

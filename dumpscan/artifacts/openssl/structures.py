@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.openssl.headers import MBEDTLS, OPENSSL
 from dumpscan.artifacts.openssl.numbers import all_headers
-from dumpscan.model.c_big_numbers import LIMB, c_numbers
+from dumpscan.model.c_big_numbers import EC_KEY_PRIVATE, LIMB, c_numbers
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.openssl.ec import EcKey
@@ -21,7 +21,6 @@ MAX_COPIES = 16
 _RSA = c_numbers.rsa_st_numbers
 _EC_KEY = c_numbers.ec_key_st_numbers
 _MPI = len(c_numbers.mbedtls_mpi)
-_PRIVATE = int(_EC_KEY.fields["priv_key"].offset or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def rsa_structures(numbers: Numbers, surroundings: Surroundings, rsa: RsaKey) ->
     primes = all_headers(numbers, rsa.primes)
     private = all_headers(numbers, [rsa.private_exponent]) if rsa.private_exponent else []
     at = {header.address for header in primes}
-    boring = not any(header.constant_time for header in (*private, *primes))  # the flag is OpenSSL's alone
+    boring = not any(header.private for header in (*private, *primes))  # the flags are OpenSSL's alone
     found = []
     for header in numbers.headers[rsa.modulus][:MAX_COPIES]:
         if header.kind == OPENSSL.name:
@@ -71,7 +70,7 @@ def scalar_structures(numbers: Numbers, surroundings: Surroundings, key: EcKey) 
     for header in numbers.headers[key.scalar][:MAX_COPIES]:
         if header.kind == OPENSSL.name:
             for place in surroundings.places(header.address, header.address):
-                start = place - _PRIVATE
+                start = place - EC_KEY_PRIVATE
                 data = surroundings.memory.read(start, len(_EC_KEY))
                 if len(data) == len(_EC_KEY) and _points(data):
                     found.append(Structure(start, len(_EC_KEY), "ec_key_st", header.kind, boring))

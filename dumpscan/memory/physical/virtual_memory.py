@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from dumpscan.memory.physical.page_tables import VPN_BITS
+from dumpscan.memory.words import WORD
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from dumpscan.memory.physical.page_map import PageMap
 
+_PAGE_NUMBERS = (1 << VPN_BITS) - 1
 _MAX_READ = 64 << 20
 """Bytes that one read returns, at most."""
 
@@ -44,6 +51,17 @@ class VirtualMemory:
             if len(data) < length:
                 break
         return b"".join(parts)
+
+    def words_at(self, addresses: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        """Return the words at many virtual addresses (see `dumpscan.memory.words.ReadWords`)."""
+        within = (addresses & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
+        pages = (addresses >> np.uint64(PAGE_SHIFT)).astype(np.int64) & _PAGE_NUMBERS
+        frames = self._map.frames(self._owner, pages)
+        held = (frames >= 0) & self._image.present(frames) & (within <= PAGE_SIZE - WORD)
+        words = np.zeros(len(addresses), np.uint64)
+        if held.any():
+            words[held] = self._image.gather(frames[held], within[held], WORD).view("<u8")[:, 0]
+        return words, held
 
     def read_padded(self, address: int, size: int) -> bytes:
         """Return `size` bytes at a virtual address (at most 64 MiB), zeros where pages are missing."""

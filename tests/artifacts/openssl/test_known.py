@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dumpscan.artifacts.openssl.known import MAX_DIVIDED, ORDERS, Effort, _with_partner, find_known
+from dumpscan.artifacts.openssl.known import MAX_DIVIDED, ORDERS, Effort, find_known
+from dumpscan.artifacts.openssl.rsa import with_partner
 from dumpscan.artifacts.openssl.windows import LITTLE, Wanted, finder
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import CURVES, key_id, raw_key, rsa_key
@@ -57,7 +58,7 @@ def test_other_numbers_give_no_rsa_key() -> None:
 def test_many_moduli_are_joined_by_their_low_words() -> None:
     words = np.array([3, 0x1234567890ABCDEF, 0xFEDCBA0987654321, 99], np.uint64)
     product = 0x1234567890ABCDEF * 0xFEDCBA0987654321 % 2**64
-    assert _with_partner(words, product) == [1, 2]
+    assert with_partner(words, product) == [1, 2]
     assert MAX_DIVIDED > 0
 
 
