@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.carrier import Carrier
     from dumpscan.artifacts.decoded import Decoded, Decoder
+    from dumpscan.memory.regions import ReadWords
     from dumpscan.memory.space import Memory
-    from dumpscan.memory.words import ReadWords
     from dumpscan.scan.searcher import Matches, Searcher
     from dumpscan.scan.signature import Signature
 

@@ -1,6 +1,6 @@
 """Every kind of object that dumpscan finds, and what each command looks for.
 
-A new kind is a module with its `DETECTORS` and a line in one of the lists here or in `library_detectors`.
+A new kind is a module with its `DETECTORS` and a line in one of the lists here or in `Search.detectors`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,6 @@ X509_DETECTORS: tuple[Detector, ...] = (
 """Certificates, keys and containers in the forms of files, which one pass of the engine finds."""
 
 
-def library_detectors() -> tuple[Detector, ...]:
-    """Return what finds keys as cryptographic libraries hold them."""
-    from dumpscan.artifacts.openssh import shielded  # noqa: PLC0415 - see `Search.detectors`
-    from dumpscan.artifacts.symcrypt import detectors as symcrypt  # noqa: PLC0415 - as above
-
-    return (*symcrypt.DETECTORS, *shielded.DETECTORS)
-
-
 class AesKeys(Enum):
     """Where AES keys are looked for, by their schedules, in a pass of their own over memory."""
 
@@ -71,26 +63,32 @@ class Search:
         name: As the command is called.
         kinds: The findings that are shown.
         nothing: What to say when nothing was found.
-        library: Whether keys are looked for as cryptographic libraries hold them.
-        library_only: Whether only keys that lie in some place as an object of SymCrypt are shown.
-        together: Whether keys are looked for that only several places of memory tell together.
+        symcrypt: Whether keys are looked for as SymCrypt, Windows' own library, holds them.
+        symcrypt_only: Whether only keys that lie in some place as an object of SymCrypt are shown.
+        libraries: Whether keys are looked for as other libraries hold them.
         aes: Where AES keys are looked for.
     """
 
     name: str
     kinds: tuple[type[Finding], ...]
     nothing: str
-    library: bool = False
-    library_only: bool = False
-    together: bool = False
+    symcrypt: bool = False
+    symcrypt_only: bool = False
+    libraries: bool = False
     aes: AesKeys = AesKeys.NOWHERE
 
     @property
     def detectors(self) -> tuple[Detector, ...]:
         """What is looked for. What a search does not need is not imported: that would take longer than a small dump."""
         found = X509_DETECTORS
-        if self.library:
-            found += library_detectors()
+        if self.symcrypt:
+            from dumpscan.artifacts.symcrypt import detectors as symcrypt  # noqa: PLC0415 - see above
+
+            found += symcrypt.DETECTORS
+        if self.libraries:
+            from dumpscan.artifacts.openssh import shielded  # noqa: PLC0415 - see above
+
+            found += shielded.DETECTORS
         if self.aes is not AesKeys.NOWHERE:
             from dumpscan.artifacts.aes import searcher  # noqa: PLC0415 - see above
 
@@ -100,7 +98,7 @@ class Search:
     @property
     def groups(self) -> tuple[GroupDetector, ...]:
         """What is looked for that only several places tell together: a pass of its own over memory."""
-        if not self.together:
+        if not self.libraries:
             return ()
         from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS  # noqa: PLC0415 - see above
 
@@ -112,7 +110,7 @@ class Search:
             finding
             for finding in findings
             if isinstance(finding, self.kinds)
-            and (not self.library_only or any(_is_of_symcrypt(place) for place in finding.locations))
+            and (not self.symcrypt_only or any(_is_of_symcrypt(place) for place in finding.locations))
         ]
 
     def with_aes(self, *, unaligned: bool = False) -> Self:
@@ -132,31 +130,31 @@ def _is_of_symcrypt(place: Location) -> bool:
 X509 = Search(
     "x509",
     (Certificate, PrivateKey, EncryptedContainer),
-    "no certificate and no private key found",
-    library=True,
-    together=True,
+    "no certificate and no private key found; keys that SymCrypt holds were not searched for (`dumpscan symcrypt`, "
+    "`dumpscan keys` and `dumpscan scan` do)",
+    libraries=True,
 )
 SYMCRYPT = Search(
     "symcrypt",
     (PrivateKey, PublicKey, SymmetricKey),
     "no key of SymCrypt found",
-    library=True,
-    library_only=True,
+    symcrypt=True,
+    symcrypt_only=True,
 )
 KEYS = Search(
     "keys",
     (PrivateKey, SymmetricKey, EncryptedContainer),
     "no key found",
-    library=True,
-    together=True,
+    symcrypt=True,
+    libraries=True,
     aes=AesKeys.AT_WORDS,
 )
 EVERYTHING = Search(
     "scan",
     (Certificate, PrivateKey, PublicKey, SymmetricKey, EncryptedContainer),
     "no certificate and no key found",
-    library=True,
-    together=True,
+    symcrypt=True,
+    libraries=True,
     aes=AesKeys.AT_WORDS,
 )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -162,3 +162,36 @@ def _positions(table: Addresses, values: Addresses) -> NDArray[np.int64]:
     found = np.empty(len(values), np.int64)
     found[order] = np.searchsorted(table, values[order])
     return found
+
+
+WORD = 8
+"""Bytes of a word."""
+
+ReadWords = Callable[["Addresses"], tuple["Addresses", "NDArray[np.bool_]"]]
+"""Takes addresses, shape (n,); returns the word at each, and whether it is held. A word that lies across two regions,
+or two pages, counts as not held."""
+
+
+def read_words(buffer: memoryview, regions: Sequence[Region]) -> ReadWords:
+    """Return a reader of words for memory whose regions lie in one mapped file.
+
+    Args:
+        buffer: The whole file.
+        regions: By ascending address, not overlapping.
+    """
+    starts, sizes, offsets = columns_of(regions)
+    data = np.frombuffer(buffer, np.uint8)
+
+    def read(addresses: Addresses) -> tuple[Addresses, NDArray[np.bool_]]:
+        if not len(starts) or not len(addresses):
+            return np.zeros(len(addresses), np.uint64), np.zeros(len(addresses), np.bool_)
+        region = np.maximum(np.searchsorted(starts, addresses, "right"), 1) - 1
+        within = addresses - starts[region]  # wraps round before the first region, so that it is past its end
+        size = sizes[region]
+        held = (size >= np.uint64(WORD)) & (within <= size - np.uint64(WORD))
+        places = (offsets[region] + within)[held].astype(np.int64)
+        words = np.zeros(len(addresses), np.uint64)
+        words[held] = data[places[:, np.newaxis] + np.arange(WORD)].view("<u8")[:, 0]
+        return words, held
+
+    return read

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoder, Parsed
     from dumpscan.artifacts.detector import GroupDecoder
     from dumpscan.findings import Finding
+    from dumpscan.memory.regions import ReadWords
     from dumpscan.memory.space import Memory
-    from dumpscan.memory.words import ReadWords
     from dumpscan.scan.searcher import Matches
 
 _MIB = 1 << 20

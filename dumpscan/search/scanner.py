@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.findings import Location
-from dumpscan.memory.words import read_words
+from dumpscan.memory.regions import read_words
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.searcher import by_place, hits
 from dumpscan.scan.signature import Signature

@@ -119,6 +119,7 @@ def test_nothing_found_is_said_and_is_no_failure(small_dump: Path) -> None:
     assert done.returncode == 0
     assert json.loads(done.stdout)["findings"] == []
     assert "no certificate and no private key found" in done.stderr
+    assert "keys that SymCrypt holds were not searched for" in done.stderr
 
 
 @pytest.mark.parametrize("output_format", ["table", "csv", "json", "jsonl"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.registry import X509_DETECTORS, library_detectors
+from dumpscan.artifacts.registry import EVERYTHING, X509_DETECTORS
 from dumpscan.scan.anchors import Looser, anchored, parse
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Signature
@@ -87,7 +87,7 @@ def test_an_anchor_is_no_ruler() -> None:
 
 
 def test_every_real_signature_has_bytes_that_the_engine_is_quick_with() -> None:
-    signatures = [finder for finder, _ in (*X509_DETECTORS, *library_detectors()) if isinstance(finder, Signature)]
+    signatures = [finder for finder, _ in EVERYTHING.detectors if isinstance(finder, Signature)]
     loose = anchored([signature.expression for signature in signatures])
     slow = [
         signature.name

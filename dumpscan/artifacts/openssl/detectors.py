@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.detector import GroupDetector
     from dumpscan.artifacts.openssl.structures import Structure
     from dumpscan.findings import PrivateKey
+    from dumpscan.memory.regions import ReadWords
     from dumpscan.memory.space import Memory
-    from dumpscan.memory.words import ReadWords
     from dumpscan.scan.searcher import Matches
 
 MAX_STRUCTURES = 64

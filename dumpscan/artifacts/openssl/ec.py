@@ -159,7 +159,9 @@ def _by_surroundings(curve: Curve, scalar: int, numbers: Numbers, surroundings: 
     if not places or numbers.is_private(scalar):  # only BoringSSL, which has no such flags, has points without headers
         return
     public = public or _multiple(curve, scalar)
-    for x, y in curve.written(public) if public else ():
+    if public is None:
+        return
+    for x, y in curve.written(public):
         if all(surroundings.number_at(part, curve.limbs, places) is not None for part in (x, y)):
             yield _key(curve, scalar, public, x)
             return

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dumpscan.memory.regions import ReadWords
     from dumpscan.memory.space import Memory
-    from dumpscan.memory.words import ReadWords
     from dumpscan.scan.searcher import Matches
     from dumpscan.scan.signature import Signature
 
@@ -83,22 +83,22 @@ class _Form(NamedTuple):
 
     Attributes:
         pointer: The word that leads to the limbs.
-        count: The word with their number.
+        limbs: The word with their number.
         shift: Bits of that word below the number.
         flags: The word with OpenSSL's flags in its upper half; None in other headers.
     """
 
     pointer: int
-    count: int
+    limbs: int
     shift: int = 0
     flags: int | None = None
 
 
 _FORMS = {
-    headers.OPENSSL: _Form(pointer=0, count=1, flags=2),
-    headers.GMP: _Form(pointer=1, count=0, shift=32),
-    headers.MBEDTLS: _Form(pointer=2, count=1),
-    headers.GO: _Form(pointer=0, count=1),
+    headers.OPENSSL: _Form(pointer=0, limbs=1, flags=2),
+    headers.GMP: _Form(pointer=1, limbs=0, shift=32),
+    headers.MBEDTLS: _Form(pointer=2, limbs=1),
+    headers.GO: _Form(pointer=0, limbs=1),
 }
 _COUNT = np.uint64(0xFFFFFFFF)
 _TOP = np.uint64(48)
@@ -154,7 +154,7 @@ def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[in
     def word(number: int) -> tuple[Words, Found]:
         return words(starts + np.uint64(number * LIMB))
 
-    (pointers, pointed), (counts, counted) = word(form.pointer), word(form.count)
+    (pointers, pointed), (counts, counted) = word(form.pointer), word(form.limbs)
     limbs = counts >> np.uint64(form.shift) & _COUNT
     fits = pointed & counted & (limbs >= np.uint64(MIN_LIMBS)) & (limbs <= np.uint64(MAX_LIMBS))
     starts, pointers, limbs = starts[fits], pointers[fits], limbs[fits]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.memory.physical.page_tables import VPN_BITS
-from dumpscan.memory.words import WORD
+from dumpscan.memory.regions import WORD
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class VirtualMemory:
         return b"".join(parts)
 
     def words_at(self, addresses: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-        """Return the words at many virtual addresses (see `dumpscan.memory.words.ReadWords`)."""
+        """Return the words at many virtual addresses (see `dumpscan.memory.regions.ReadWords`)."""
         within = (addresses & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
         pages = (addresses >> np.uint64(PAGE_SHIFT)).astype(np.int64) & _PAGE_NUMBERS
         frames = self._map.frames(self._owner, pages)

@@ -93,6 +93,25 @@ def test_an_ec_key_is_found_by_its_scalar_and_its_point(library: str, curve: str
     assert place.key_object.library == library
 
 
+@pytest.mark.parametrize("z", [1, 0x1234567890ABCDEF1234567890ABCDEF1234567890ABCDEF])
+def test_a_generated_key_has_its_point_in_jacobian_coordinates(z: int) -> None:
+    field = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    key = ec.derive_private_key(_scalar("secp256r1"), ec.SECP256R1())
+    public = key.public_key().public_numbers()
+    heap = Heap()
+    projective = (public.x * z**2, public.y * z**3, z)
+    numbers = [heap.number((part << 256) % field, samples.bignum) for part in projective]
+    point = heap.put(struct.pack("<Qi4xQQQi", 0x7F00_0000_0000, 415, *numbers, 0))
+    scalar = heap.number(key.private_numbers().private_value, lambda at, count: samples.bignum(at, count, 9))
+    address = heap.put(struct.pack("<QQQ", 0x7F00_0000_1000, point, scalar))
+    (found,) = _found(heap.memory())
+    assert (found.key_id, found.proof) == (key_id(key), ("Q = d*G",))
+    (place,) = found.locations
+    assert place.virtual_address == address
+    assert place.key_object is not None
+    assert (place.key_object.library, place.key_object.structure) == ("openssl", "ec_key_st")
+
+
 def test_the_structure_that_points_to_the_numbers_is_named() -> None:
     heap = Heap()
     pointers = [heap.number(value, samples.bignum) for value in _rsa()]
