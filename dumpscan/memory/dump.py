@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -19,6 +20,36 @@ if TYPE_CHECKING:
     from dumpscan.memory.physical.page_map import PageMap
     from dumpscan.memory.space import Region
     from dumpscan.memory.symbols.store import SymbolsState
+
+
+@dataclass(frozen=True, slots=True)
+class PageUse:
+    """What an operating system uses a page of physical memory for.
+
+    Attributes:
+        owner: As in `dumpscan.findings.Location.page_owner`.
+        path: Path of the file whose contents it holds.
+        offset: Offset in that file of the byte that was asked about.
+        inode: Number of that file's inode.
+        filesystem: Type of its file system and name of the device.
+    """
+
+    owner: str
+    path: str | None = None
+    offset: int | None = None
+    inode: int | None = None
+    filesystem: str | None = None
+
+
+class CachedFiles(Protocol):
+    """The contents of files that an operating system keeps in memory, as an address space of their own."""
+
+    @property
+    def page_map(self) -> PageMap:
+        """Where the pages lie; it has one owner."""
+
+    def use(self, address: int) -> PageUse:
+        """Return which file an address in that map belongs to."""
 
 
 class Dump(Protocol):
@@ -118,6 +149,12 @@ class PhysicalDump(Dump, Protocol):
         Raises:
             InputError: There are none.
         """
+
+    def cached_files(self) -> CachedFiles | None:
+        """Return the files in memory; None where they are not known."""
+
+    def page_use(self, physical: int) -> PageUse | None:
+        """Return what the page at a physical address is used for; None where that is not known."""
 
 
 def name_matches(name: str, pattern: str) -> bool:

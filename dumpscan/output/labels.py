@@ -61,3 +61,16 @@ def file_names(paths: Iterable[str]) -> dict[str, str]:
 def base_name(path: str) -> str:
     """Return the last part of a path of any system, or of a URL."""
     return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
+
+
+def page_label(
+    owner: str | None, path: str | None = None, inode: int | None = None, filesystem: str | None = None
+) -> str:
+    """Return whose a page is that no process maps: `page cache: /etc/ssl/key.pem`; empty if that is not known."""
+    if owner is None:
+        return ""
+    if path is not None:
+        return f"{owner}: {path}"
+    if inode is not None:
+        return f"{owner}: inode {inode}" + (f" of {filesystem}" if filesystem else "")
+    return "free memory" if owner == "free" else owner

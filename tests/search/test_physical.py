@@ -13,11 +13,12 @@ from dumpscan.exceptions import InputError, UsageError
 from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.memory.physical.page_map import PageMap
-from dumpscan.search import physical as physical_module
+from dumpscan.search import resolving as resolving_module
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
-from dumpscan.search.physical import _Resolver, _seam_matches, search_physical
+from dumpscan.search.physical import _seam_matches, search_physical
+from dumpscan.search.resolving import Resolver
 from dumpscan.search.scanner import Scanner
 from dumpscan.synth.kernel.build import build_kernel
 from dumpscan.synth.physical.containers import CONTAINERS
@@ -258,7 +259,7 @@ def resolved(directory: Path, memory: TableImage, *roots: int) -> list[Finding]:
     collector = Collector()
     with memory.open(directory) as image:
         page_map = PageMap(image, [owner(root, 8 + 4 * number) for number, root in enumerate(roots)])
-        resolver = _Resolver(image, page_map, Decoding(scanner.decoders), collector, (0,), report_all=True)
+        resolver = Resolver(image, page_map, Decoding(scanner.decoders), collector, (0,), report_all=True)
         batches = [*scanner.engine.batches(image), *_seam_matches(image, page_map, scanner.engine, None)]
         for batch in batches:
             resolver.resolve(scanner.engine.signatures, batch.signatures, batch.starts.astype(np.int64))
@@ -355,7 +356,7 @@ def test_an_object_over_many_pages_in_any_order(tmp_path: Path) -> None:
 
 
 def test_more_ways_to_see_a_match_than_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(physical_module, "_MOST_ANSWERS", 2)
+    monkeypatch.setattr(resolving_module, "_MOST_ANSWERS", 2)
     memory = TableImage(128)
     before = 100
     memory.write(5 * PAGE - before, DER[:before])

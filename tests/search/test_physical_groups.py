@@ -34,6 +34,12 @@ class _Dump:
     def best_page_map(self) -> PageMap:
         return self._map
 
+    def cached_files(self) -> None:
+        """Nothing is known of files."""
+
+    def page_use(self, physical: int) -> None:
+        """Nothing is known of what pages are used for."""
+
 
 def _heap() -> tuple[Heap, int]:
     """Return a heap with a key whose structure lies across a border of pages, and the structure's address."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dumpscan.findings import Process
+    from dumpscan.memory.dump import CachedFiles, PageUse
     from dumpscan.memory.kernel.profile import KernelProfile, ListedProcess
     from dumpscan.memory.physical.page_map import PageMap
     from dumpscan.memory.symbols.store import SymbolsState
@@ -223,3 +224,11 @@ class KernelImage:
         except SymbolsMissingError as error:
             self._context.warn(f"processes are known only by their page tables: {error.problem}")
         return self.profile.walk_unlisted()
+
+    def cached_files(self) -> CachedFiles | None:
+        """Return the files that the system keeps in memory; None where they are not known."""
+        return self.profile.cached_files()
+
+    def page_use(self, physical: int) -> PageUse | None:
+        """Return what the page at a physical address is used for; None where that is not known."""
+        return self.profile.page_use(physical)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dumpscan.findings import Process
+    from dumpscan.memory.dump import CachedFiles, PageUse
     from dumpscan.memory.kernel.budget import TextBudgets
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
@@ -125,3 +126,9 @@ class KernelProfile(Protocol):
         Raises:
             InputError: As for `walk`.
         """
+
+    def cached_files(self) -> CachedFiles | None:
+        """Return the files that the system keeps in memory; None where they are not known."""
+
+    def page_use(self, physical: int) -> PageUse | None:
+        """Return what the page at a physical address is used for; None where that is not known."""

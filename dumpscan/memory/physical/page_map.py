@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -114,7 +114,7 @@ class PageMap:
         most: int | None = None,
         rules: EntryRules = WINDOWS,
     ) -> None:
-        self.owners = tuple(owners)
+        self.owners: tuple[Owner, ...] = tuple(owners)
         self._rules = rules
         self.problems: list[str] = []
         self.image = image
@@ -131,6 +131,23 @@ class PageMap:
         self._complain(walk, most)
 
     # --- Making ------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def of_pages(cls, image: PhysicalImage, owner: Owner, pages: Frames, frames: Frames) -> Self:
+        """Make a map of pages of 4 KiB that are known without page tables.
+
+        Args:
+            image: Physical memory.
+            owner: Whose they are.
+            pages: Virtual page numbers in ascending order, shape (n,).
+            frames: Their frames, shape (n,).
+        """
+        made = cls(image, [])
+        made.owners = (owner,)
+        made._key, made._frame = pages, frames.astype(np.uint32)
+        made._span = np.zeros(len(pages), np.uint8)
+        made._orders = [made._by_frame(span) for span in SPANS]
+        return made
 
     def _indices(self, roots: Frames, kernel: Sequence[int]) -> list[NDArray[np.int64]]:
         """Choose the top-level entries to follow for each owner."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import PrivateKey, Validity
-from dumpscan.output.labels import algorithm_label, container_label
+from dumpscan.output.labels import algorithm_label, container_label, page_label
 from dumpscan.output.report.severity import Severity, key_severity
 
 if TYPE_CHECKING:
@@ -213,7 +213,9 @@ def place_of(location: Location, shown: Callable[[str], str]) -> Place:
     note = f"{location.missing} of {location.length} bytes missing" if location.missing else ""
     return Place(
         dump=shown(location.file),
-        process="" if process is None else process_label(process.name, process.pid),
+        process=page_label(location.page_owner, location.page_path, location.page_inode, location.page_filesystem)
+        if process is None
+        else process_label(process.name, process.pid),
         address=hex(address) if address is not None else f"physical {physical:#x}" if physical is not None else "",
         offset="" if location.file_offset is None else hex(location.file_offset),
         length=location.length,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dumpscan.memory.physical.image import PhysicalImage
 
 _MASK = (1 << 64) - 1
+_FOUR = 4
+_TOP_SHIFT = PAGE_SHIFT + INDEX_BITS * 3
+"""Bits of an address below its index in a table of the fourth level."""
 _MAX_READ = 64 << 20
 _MAX_REMEMBERED = 1 << 14
 
@@ -83,6 +86,19 @@ class KernelMemory:
                 inside = (1 << shift) - 1
                 return (table & ~inside) | (address & inside)
         return None
+
+    def table_of(self, address: int) -> tuple[int | None, int]:
+        """Return the table of the fourth level that an address is looked up in, and the index of its entry there.
+
+        Returns:
+            The table's physical address, None if there is none; and the index.
+        """
+        index = (address >> _TOP_SHIFT) & ((1 << INDEX_BITS) - 1)
+        if self.levels == _FOUR:
+            return self.root, index
+        at = (address >> (_TOP_SHIFT + INDEX_BITS)) & ((1 << INDEX_BITS) - 1)
+        entry = int.from_bytes(self.image.read(self.root + 8 * at, 8), "little")
+        return (entry & self.frame_mask if entry & VALID else None), index
 
     def read(self, address: int, size: int) -> bytes:
         """Return up to `size` bytes at an address of the kernel; fewer where a page is missing."""

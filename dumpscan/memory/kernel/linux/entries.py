@@ -38,6 +38,11 @@ SwapCache = tuple["Entries", "Frames"]
 _SWAP_OFFSETS = (1 << SWAP_OFFSET_BITS) - 1
 
 
+def nothing_cached() -> SwapCache:
+    """Return an empty swap cache."""
+    return np.empty(0, np.uint64), np.empty(0, np.int64)
+
+
 class LinuxEntries:
     """The entries of a Linux kernel's page tables (an `EntryRules`).
 

@@ -9,27 +9,28 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import Process
 from dumpscan.memory.kernel.linux.cache import LinuxCache
-from dumpscan.memory.kernel.linux.entries import LinuxEntries, UserMemory
+from dumpscan.memory.kernel.linux.entries import LinuxEntries, UserMemory, nothing_cached
+from dumpscan.memory.kernel.linux.files import CachedFiles
 from dumpscan.memory.kernel.linux.finder import find_kernels
+from dumpscan.memory.kernel.linux.pages import PageArray
 from dumpscan.memory.kernel.linux.paths import Paths
 from dumpscan.memory.kernel.linux.tasks import Task, TaskList
 from dumpscan.memory.kernel.linux.texts import TextReader
 from dumpscan.memory.kernel.linux.types import KernelTypes
 from dumpscan.memory.physical.page_map import Owner, PageMap
 from dumpscan.memory.symbols.store import SymbolsState
-from dumpscan.model.linux.c_kernel import DIRECT_MAP_4, DIRECT_MAP_5
+from dumpscan.model.linux.c_kernel import DIRECT_MAP_4, DIRECT_MAP_5, START_KERNEL_MAP
+from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, PAGE_SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dumpscan.memory.dump import PageUse
     from dumpscan.memory.kernel.budget import TextBudgets
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
-    from dumpscan.memory.kernel.linux.entries import SwapCache
     from dumpscan.memory.kernel.linux.finder import Kernel
     from dumpscan.memory.kernel.linux.vmcoreinfo import VmcoreInfo
     from dumpscan.memory.kernel.profile import ImageContext, ListedProcess
@@ -195,17 +196,53 @@ class LinuxProfile:
 
     @cached_property
     def _entries(self) -> LinuxEntries:
-        return LinuxEntries(self.kernel.encryption, self._swap_cache)
+        return LinuxEntries(self.kernel.encryption, lambda: self._files.swap_cache)
 
-    def _swap_cache(self) -> SwapCache:
-        return np.empty(0, np.uint64), np.empty(0, np.int64)
+    @cached_property
+    def _pages(self) -> PageArray:
+        # What is swapped out of the kernel's own memory does not matter.
+        rules = LinuxEntries(self.kernel.encryption, nothing_cached)
+        return PageArray(self.memory, self.types, rules, self.kernel.numbers)
+
+    @cached_property
+    def _files(self) -> CachedFiles:
+        return CachedFiles(self.memory, self.types, self._pages, self._paths)
+
+    def cached_files(self) -> CachedFiles:
+        """Return the files of the page cache (see `KernelProfile`)."""
+        return self._files
+
+    def page_use(self, physical: int) -> PageUse:
+        """Return what `struct page` says of a frame (see `KernelProfile`)."""
+        return self._files.frame_use(physical)
 
     def walk(self, chosen: Sequence[ListedProcess]) -> PageMap:
-        """Walk the kernel's page tables and those of some processes (see `KernelProfile`)."""
+        """Walk the kernel's page tables and those of some processes (see `KernelProfile`).
+
+        The mapping of all memory (direct map) is left out: through it, the kernel would own every frame.
+        """
         owners = [Owner(entry.process, entry.root) for entry in chosen if entry.root is not None]
-        made = PageMap(self._image, owners, rules=self._entries)
+        root, _ = self.memory.table_of(START_KERNEL_MAP)
+        if root is not None:
+            owners.insert(0, Owner(KERNEL_PROCESS, root >> PAGE_SHIFT, kernel=True))
+        made = PageMap(self._image, owners, kernel_indices=self._kernel_indices(), rules=self._entries)
         self._context.damage.extend(made.problems)
+        self._remember()
         return made
+
+    def _kernel_indices(self) -> list[int]:
+        """Return the top-level entries of the kernel's half to follow: all but the direct map and `struct page`."""
+        memory = self.memory
+        if memory.levels != 4:  # noqa: PLR2004 - under the same entry of the fifth level, there is neither
+            return list(range(KERNEL_HALF, ENTRIES_PER_TABLE))
+        start = memory.direct_map or 0
+        page = self._pages.start
+        left_out = {
+            (address >> 39) & (ENTRIES_PER_TABLE - 1)
+            for first, size in ((start, self._image.end), (page, (self._image.end >> PAGE_SHIFT) * 64))
+            for address in (*range(first, first + size, 1 << 39), first + size - 1)
+        }
+        return [index for index in range(KERNEL_HALF, ENTRIES_PER_TABLE) if index not in left_out]
 
     def walk_unlisted(self) -> PageMap:
         """Refuse: a Linux kernel whose processes cannot be listed has no mark on its page tables.

@@ -282,6 +282,12 @@ class WindowsProfile:
         self._context.damage.extend(made.problems)
         return made
 
+    def cached_files(self) -> None:
+        """Return None: Windows' cache of files is not known (see `KernelProfile`)."""
+
+    def page_use(self, physical: int) -> None:
+        """Return None: what Windows uses pages for is not known (see `KernelProfile`)."""
+
 
 def adopt_windows(context: Volatility, module: str) -> tuple[Path, Callable[[ImageContext], WindowsProfile]]:
     """Take over a kernel that volatility3 has found: dumpscan runs inside one of its plugins.

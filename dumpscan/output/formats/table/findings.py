@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dumpscan.findings import NOT_ENCRYPTED, Validity, validity
 from dumpscan.output.formats.table.columns import Column, at, say
-from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
+from dumpscan.output.formats.table.sections import Scope, Section, holder_name, title
 from dumpscan.output.labels import algorithm_label, container_label, folded_label
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def _place_columns(scope: Scope) -> tuple[Column, ...]:
 
         return cell
 
-    process = Column("Process", distinct(process_name), rank=1)
+    process = Column("Process", distinct(holder_name), rank=1)
     file = Column("File", distinct(lambda place: scope.file(place["file"])), rank=1, least=12)
     return (
         *((process,) if scope.many_processes else ()),

@@ -20,9 +20,11 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     """Yield the tables of the findings, then one of the processes that hold them, a row each."""
     yield from finding_sections(records, scope)
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    processes: set[tuple[str, str]] = set()
     for record in records:
         for holder in {(place["file"], process_name(place)) for place in record["locations"]}:
             counts[holder][kind_of(record)] += 1
+        processes |= {(place["file"], process_name(place)) for place in record["locations"] if place.get("process")}
     ordered = sorted(counts.items(), key=lambda each: [-each[1][kind] for kind in HEADINGS])
     rows = [{"file": file, "process": process, **held} for (file, process), held in ordered]
     columns = (
@@ -34,4 +36,4 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         ),
     )
     if rows:
-        yield Section(title(f"Processes: {sum(bool(row['process']) for row in rows)}"), columns, rows)
+        yield Section(title(f"Processes: {len(processes)}"), columns, rows)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from dumpscan.output.formats.table.columns import Column, say
-from dumpscan.output.labels import file_names
+from dumpscan.output.labels import file_names, page_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,9 +92,19 @@ class Scope:
 
 
 def process_name(place: Record) -> str:
-    """Return a place's process as shown: `1234 w3wp.exe`; empty if it is not known."""
-    process = place.get("process", {})
-    return " ".join(str(process[name]) for name in ("pid", "name") if name in process)
+    """Return a place's process as shown: `1234 w3wp.exe`; if none is known, whose the page is; else nothing."""
+    process = place.get("process")
+    if process is not None:
+        return " ".join(str(process[name]) for name in ("pid", "name") if name in process)
+    page = place.get("page", {})
+    file = page.get("file", {})
+    return page_label(page.get("owner"), file.get("path"), file.get("inode"), file.get("filesystem"))
+
+
+def holder_name(place: Record) -> str:
+    """Return what `process_name` does, and where in a file it lies: `page cache: /etc/ssl/key.pem +0`."""
+    offset = None if "process" in place else place.get("page", {}).get("file", {}).get("offset")
+    return process_name(place) + ("" if offset is None else f" +{offset:#x}" if offset else " +0")
 
 
 def title(text: str, *, detail: str = "", style: str = "bold") -> Text:
