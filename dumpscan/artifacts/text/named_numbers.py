@@ -34,6 +34,8 @@ _WINDOWS = (1 << 10, 4 << 10, 16 << 10)
 takes 13 KiB without certificates."""
 _NUMBER = rb"[A-Za-z0-9+/=_-]{1,4096}"
 
+_QUOTED = "\"'247;"
+"""What the name of a member follows: a quotation mark, as it is or escaped (`%22`, `\\u0022`, `&#34`, `&quot;`)."""
 _BRACE = re.compile(
     rb"(?P<open>\{|%(?:25){0,8}7[bB]|\\{1,16}u007[bB]|&#123;)|\}|%(?:25){0,8}7[dD]|\\{1,16}u007[dD]|&#125;"
 )
@@ -257,7 +259,7 @@ def _bytes(numbers: Numbers, name: bytes) -> bytes:
 
 
 DETECTORS: tuple[Detector, ...] = (
-    *((text_opening("jwk", [*"kty", "\"'\\%&"], size), NumbersCarrier(size, _read_jwk)) for size in (1, 2)),
+    *((text_opening("jwk", [_QUOTED, *"kty", "\"'\\%&"], size), NumbersCarrier(size, _read_jwk)) for size in (1, 2)),
     *(
         (text_opening("xml-key", ["DR", *"SAKeyValue", ">&%\\ "], size), NumbersCarrier(size, _read_xml))
         for size in (1, 2)
