@@ -14,7 +14,7 @@ import pytest
 
 from dumpscan import __version__
 from dumpscan.synth.minidump.builder import MinidumpBuilder
-from support.corpus import CORPUS, corpus_dumps
+from support.corpus import CORPUS, SAMPLES, corpus_dumps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +62,25 @@ def test_version_and_help() -> None:
 def test_help_imports_nothing_heavy() -> None:
     program = f"import sys, dumpscan.cli.app; sys.exit(' '.join(set(sys.modules) & set({HEAVY!r})))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == "\n"
+
+
+UNNEEDED = (
+    *("asyncio", "sqlite3", "email.message", "importlib.metadata", "jinja2", "lz4", "py7zr", "pydantic", "zstandard"),
+    *("rich.console", "rich.table", "volatility3", "dumpscan.artifacts.aes", "dumpscan.artifacts.openssl"),
+    *("dumpscan.artifacts.symcrypt", "dumpscan.memory.core", "dumpscan.memory.kernel", "dumpscan.case.store"),
+)
+
+
+def test_a_small_search_imports_only_what_it_needs() -> None:
+    """It takes longer to import what is not needed than to search a small dump."""
+    arguments = ["minidump", "x509", str(SAMPLES / "webserver.dmp")]
+    program = (
+        f"import sys; from dumpscan.cli.app import app; app.main({arguments}, standalone_mode=False); "
+        f"sys.exit(' '.join(sorted(set(sys.modules) & set({UNNEEDED!r}))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "shop.contoso.example" in done.stdout
     assert done.stderr == "\n"
 
 

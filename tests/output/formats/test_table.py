@@ -66,10 +66,11 @@ def test_in_80_columns_a_key_shows_what_it_opens_until_when_and_where_it_lies() 
     assert "www.contoso.example" in row
     assert "2027-03-01" in row
     assert "0x1d3a4b20010 +2" in row
-    assert samples.key_id(samples.rsa_key())[:12] in row
     assert "no certificate found" in line_with("X25519", keys)
-    assert "expired" in keys
-    assert "No room for:" in output
+    assert "2024-01-09 expired" in keys
+    assert "Proof: n = p*q, e*d = 1 mod lcm(p-1, q-1)" in line_with("n = p*q", keys)
+    assert "No room for:" in keys
+    assert samples.key_id(samples.rsa_key())[:12] in line_with("RSA 2048", findings_table(width=100).split("Cert")[0])
 
 
 def test_in_a_pipe_everything_is_there_on_one_line_each() -> None:
@@ -126,7 +127,7 @@ def test_a_partial_object_says_what_is_missing() -> None:
     key = samples.private_key(samples.ec_key(), "EC", {0x1000: "sec1"})
     place = dataclasses.replace(key.locations[0], missing=12)
     output = findings_table(dataclasses.replace(key, locations=(place,)))
-    assert f"(partial: 12 of {key.size} bytes missing)" in output
+    assert f"partial: 12 of {key.size} bytes missing" in output
 
 
 def test_a_certificate_that_is_not_valid_yet_says_so() -> None:
@@ -196,6 +197,42 @@ def test_on_a_terminal_the_order_of_urgency_has_colours(monkeypatch: pytest.Monk
     plain = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
     assert "\x1b" not in plain
     assert max(cell_len(line) for line in plain.splitlines()) <= 90
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({"FORCE_COLOR": "1"}, True),
+        ({"CLICOLOR_FORCE": "1"}, True),
+        ({"FORCE_COLOR": "1", "TERM": "dumb"}, True),
+        ({"FORCE_COLOR": "0", "CLICOLOR_FORCE": "0"}, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ({}, False),
+    ],
+)
+def test_colours_in_a_pipe_keep_its_width(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, coloured: bool
+) -> None:
+    for name in ("FORCE_COLOR", "CLICOLOR_FORCE", "NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    plain = findings_table()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    shown = findings_table()
+    assert ("\x1b[1;31mPrivate keys: 3\x1b[0m" in shown) == coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == plain
+    assert max(map(len, plain.splitlines())) > 200
+
+
+def test_no_room_is_said_of_each_table() -> None:
+    output = findings_table(width=80)
+    keys, rest = output.split("Encrypted containers")
+    assert [line for line in keys.splitlines() if line.startswith("No room for: ")] != []
+    assert "Thumbprint" in keys.split("No room for: ")[1]
+    assert rest.count("No room for: ") == 2  # containers and certificates
+    assert output.count("A wider terminal, a pipe and --format json") == 1
+    assert "No room" not in findings_table(width=400)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

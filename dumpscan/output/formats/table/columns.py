@@ -1,7 +1,8 @@
-"""Tables that fit: which columns a width has room for, and how wide each of them is.
+"""Columns of tables, and which of them a width has room for.
 
-On a terminal, every column that fits is shown, long text is folded rather than cut, and the table names the columns
-that were left out. A pipe or a file has no width: it gets every column, each row on one line, without decoration.
+On a terminal, columns are shown by importance: a column is left out rather than that another one is folded, and only
+the columns that are always shown are folded where they do not fit themselves. Every table names the columns that were
+left out. A pipe or a file has no width: it gets every column, each row on one line.
 """
 
 from __future__ import annotations
@@ -9,16 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from rich import box
 from rich.cells import cell_len
-from rich.table import Table
 from rich.text import Text
 
+from dumpscan.output.formats.table.folding import fold
 from dumpscan.output.records import value_at
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dumpscan.output.records import Record
 
@@ -27,6 +27,13 @@ GAP = 2
 
 MAX_ALIGNED = 120
 """Without a width, columns are aligned up to this many cells; longer text moves only its own row."""
+
+_COMFORT = 40
+"""Cells that a long text gets before another column is left out for it."""
+_NEARLY = 12
+"""A text that needs no more cells than these above its comfort is shown whole, and not folded for so little."""
+_INDENT = 4
+"""Blank cells before what stands below a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class Column:
         least: Cells down to which the column may be narrowed by folding its text; 0 if its text is never folded.
         short: Characters that suffice (the beginning of a hash) when there is little room; 0 if all are needed.
         justify: The side on which its text stands.
+        below: Whether its text goes below the row where there is no room for the column: for what is long and rare.
+        heading: Whether its texts become headings of groups of rows where there is no room for all columns.
     """
 
     header: str
@@ -48,6 +57,8 @@ class Column:
     least: int = 0
     short: int = 0
     justify: Literal["left", "right"] = "left"
+    below: bool = False
+    heading: bool = False
 
 
 @dataclass(slots=True)
@@ -71,16 +82,27 @@ class _Laid:
         return self.natural
 
     @property
-    def need(self) -> int:
-        """Cells without which it cannot be shown."""
-        return (
-            min(self.whole, max(self.column.least, cell_len(self.column.header))) if self.column.least else self.whole
-        )
+    def comfort(self) -> int:
+        """Cells that it gets before a column of higher rank gets any."""
+        if not self.column.least or self.whole <= _COMFORT + _NEARLY:
+            return self.whole
+        return max(_COMFORT, self.column.least)
+
+    @property
+    def least(self) -> int:
+        """Cells without which it cannot be shown: its heading may be folded too, between words."""
+        words = max(map(cell_len, self.column.header.split()), default=1)
+        return min(self.whole, max(self.column.least, words)) if self.column.least else 1
 
     def text(self, row: int) -> Text:
         """Return a row's cell as it is shown."""
         cell = self.column.cell(self.records[row])
         return cell[: self.column.short] if self.shortened else cell
+
+    def justified(self, text: Text) -> Text:
+        """Return a line of a cell, filled up with blanks to the column's width."""
+        blank = " " * (self.width - cell_len(text.plain))
+        return Text(blank).append(text) if self.column.justify == "right" else text.copy().append(blank)
 
 
 def say(value: object, style: str = "") -> Text:
@@ -107,45 +129,70 @@ class Layout:
         columns: The columns that are shown.
         rows: The number of rows.
         hidden: Headings of the columns that did not fit.
+        below: Columns whose text goes below the rows.
+        groups: The column whose texts are headings of groups of rows.
+        width: Cells across; None for no limit.
     """
 
     columns: tuple[_Laid, ...]
     rows: int
     hidden: tuple[str, ...]
-
-    def table(self) -> Table:
-        """Return it as a table of rich, with columns of fixed width."""
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            show_edge=False,
-            show_header=self._headed,
-            pad_edge=False,
-            padding=(0, GAP - 1, 0, 0),
-            header_style="bold",
-        )
-        for laid in self.columns:
-            table.add_column(Text(laid.column.header), width=laid.width, justify=laid.column.justify, overflow="fold")
-        for row in range(self.rows):
-            table.add_row(*(laid.text(row) for laid in self.columns))
-        return table
+    below: tuple[_Laid, ...] = ()
+    groups: _Laid | None = None
+    width: int | None = None
 
     def lines(self) -> Iterator[str]:
-        """Yield it as plain lines without trailing blanks: the header if there is one, then a line for each row."""
-        if self._headed:
-            yield self._line([laid.column.header for laid in self.columns])
+        """Yield it as plain lines without trailing blanks: the header if there is one, then its rows."""
+        for line in self.texts():
+            yield line.plain
+
+    def texts(self) -> Iterator[Text]:
+        """Yield it as lines with their styles."""
+        if any(laid.column.header for laid in self.columns):
+            yield from self._lines([fold(Text(laid.column.header, "bold"), laid.width) for laid in self.columns])
+            if self.width is not None:
+                yield Text("─" * min(self.width, _total(laid.width for laid in self.columns)))
+        group = None
+        for row in self._order():
+            if self.groups is not None and (name := self.groups.text(row)).plain != group:
+                group = name.plain
+                yield from fold(name, self.width or 0)
+            yield from self._row(row)
+
+    def _order(self) -> Iterable[int]:
+        """Return the numbers of the rows, those of a group together."""
+        if self.groups is None:
+            return range(self.rows)
+        groups: dict[str, list[int]] = {}
         for row in range(self.rows):
-            yield self._line([laid.text(row).plain for laid in self.columns])
+            groups.setdefault(self.groups.text(row).plain, []).append(row)
+        return (row for rows in groups.values() for row in rows)
 
-    @property
-    def _headed(self) -> bool:
-        return any(laid.column.header for laid in self.columns)
+    def _row(self, row: int) -> Iterator[Text]:
+        """Yield the lines of a row, and what stands below it."""
+        if self.width is None:
+            yield _stripped(self._line([laid.text(row) for laid in self.columns]))
+            return
+        yield from self._lines([fold(laid.text(row), laid.width) for laid in self.columns])
+        for laid in self.below:
+            text = laid.text(row)
+            if text.plain:
+                label = Text(f"{laid.column.header}: ", "dim").append(text)
+                for line in fold(label, self.width - _INDENT):
+                    yield Text(" " * _INDENT).append(line)
 
-    def _line(self, cells: list[str]) -> str:
-        padded = []
-        for laid, cell in zip(self.columns, cells, strict=True):
-            blank = " " * (laid.width - cell_len(cell))
-            padded.append(blank + cell if laid.column.justify == "right" else cell + blank)
-        return (" " * GAP).join(padded).rstrip()
+    def _lines(self, cells: Sequence[Sequence[Text]]) -> Iterator[Text]:
+        """Yield the lines of cells that have several."""
+        for number in range(max(map(len, cells), default=0)):
+            yield _stripped(self._line([cell[number] if number < len(cell) else Text() for cell in cells]))
+
+    def _line(self, cells: Sequence[Text]) -> Text:
+        return Text(" " * GAP).join(laid.justified(cell) for laid, cell in zip(self.columns, cells, strict=True))
+
+
+def _stripped(line: Text) -> Text:
+    line.rstrip()
+    return line
 
 
 def lay_out(columns: Sequence[Column], records: Sequence[Record], width: int | None) -> Layout:
@@ -157,19 +204,28 @@ def lay_out(columns: Sequence[Column], records: Sequence[Record], width: int | N
         width: Cells across; None for no limit.
     """
     laid = [item for item in (_measure(column, records) for column in columns) if item is not None]
-    hidden: list[str] = []
-    if width is not None:
-        if _total(item.natural for item in laid) > width:
-            for item in laid:
-                item.shortened = 0 < item.column.short < item.natural
-        while _total(item.need for item in laid) > width and any(item.column.rank for item in laid):
-            last = max(laid, key=lambda item: item.column.rank)
-            laid.remove(last)
-            hidden.append(last.column.header)
-        _lengthen(laid, width)
-    _share(laid, width)
-    order = [column.header for column in columns]
-    return Layout(tuple(laid), len(records), tuple(sorted(hidden, key=order.index)))
+    if width is None:
+        for item in laid:
+            item.width = min(item.whole, MAX_ALIGNED)
+        return Layout(tuple(laid), len(records), ())
+    groups = None
+    if _total(item.natural for item in laid) > width:
+        groups = next((item for item in laid if item.column.heading), None)
+        laid = [item for item in laid if item is not groups]
+        for item in laid:
+            item.shortened = 0 < item.column.short < item.natural
+    shown = _chosen(laid, width)
+    _lengthen(shown, width)
+    _share(shown, width)
+    out = [item for item in laid if item not in shown]
+    return Layout(
+        tuple(shown),
+        len(records),
+        tuple(item.column.header for item in out if not item.column.below),
+        tuple(item for item in out if item.column.below),
+        groups,
+        width,
+    )
 
 
 def _measure(column: Column, records: Sequence[Record]) -> _Laid | None:
@@ -183,6 +239,15 @@ def _total(widths: Iterator[int]) -> int:
     return sum(every) + GAP * max(len(every) - 1, 0)
 
 
+def _chosen(laid: list[_Laid], width: int) -> list[_Laid]:
+    """Choose the columns of rank 0, and by rank those of the others that fit beside them."""
+    chosen: list[_Laid] = []
+    for item in sorted(laid, key=lambda item: item.column.rank):
+        if not item.column.rank or _total(other.comfort for other in (*chosen, item)) <= width:
+            chosen.append(item)
+    return [item for item in laid if item in chosen]
+
+
 def _lengthen(laid: list[_Laid], width: int) -> None:
     """Restore the whole text of shortened columns if it fits without folding anything else."""
     for item in laid:
@@ -192,19 +257,25 @@ def _lengthen(laid: list[_Laid], width: int) -> None:
                 item.shortened = True
 
 
-def _share(laid: list[_Laid], width: int | None) -> None:
-    """Set widths: give each column what it needs, and share the rest evenly among those that can use it."""
+def _share(laid: list[_Laid], width: int) -> None:
+    """Set widths: give each column its comfort, and share the rest among those that can use it.
+
+    Where the columns that are always shown do not fit, as few of them as possible are folded; where that does not
+    suffice, all are narrowed.
+    """
     for item in laid:
-        item.width = min(item.whole, MAX_ALIGNED) if width is None else item.need
-    if width is None:
-        return
+        item.width = item.comfort
     spare = width - _total(item.width for item in laid)
     wanting = sorted((item for item in laid if item.whole > item.width), key=lambda item: item.whole - item.width)
     for number, item in enumerate(wanting):
         grown = min(item.whole - item.width, max(spare, 0) // (len(wanting) - number))
         item.width += grown
         spare -= grown
-    while spare < 0 and any(item.width > 1 for item in laid):  # narrower than the columns that are always shown
-        widest = max(laid, key=lambda item: item.width)
-        widest.width -= 1
+    foldable = [item for item in laid if item.column.least]
+    for item in sorted(foldable, key=lambda item: item.least - item.width):
+        taken = min(max(item.width - item.least, 0), max(-spare, 0))
+        item.width -= taken
+        spare += taken
+    while spare < 0 and any(item.width > 1 for item in laid):
+        max(laid, key=lambda item: item.width).width -= 1
         spare += 1

@@ -70,22 +70,23 @@ def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     def secret(record: Record) -> Text:
         if record["kind"] == "encrypted_container":
             state = "encrypted" if encrypted(record) else NOT_ENCRYPTED
-            return say(f"{_container(record)} ({state})", "bold yellow").append(_partial(record))
+            return say(f"{_container(record)} ({state})", "bold yellow")
         return _key(record).append(say(" (unproven)", "yellow") if kind_of(record) == UNPROVEN else "")
 
     def encrypted(record: Record) -> bool:
         return "container" in record and bool(record["container"].get("cipher") != NOT_ENCRYPTED)
 
-    def exportable(record: Record) -> Text:
-        return say("needs its password", "yellow") if encrypted(record) else say("yes")
+    def exported(record: Record) -> Text:
+        return say("under its password", "yellow") if encrypted(record) else say("readable")
 
     columns = (
-        Column("Secret", secret),
-        *_bond_columns("Opens", scope),
-        Column("Exportable", exportable, rank=2, least=8),
-        *_place_columns(scope),
+        Column("Secret", secret, least=20),
+        *_opening_columns("Opens", scope),
+        *_place_columns(),
         *_object_columns(),
+        Column("Exported with -o", exported, rank=2),
         Column("Key id", lambda record: say(record.get("key", {}).get("id", record["sha256"])), rank=2, short=_HASH),
+        Column("Problem", _partial, rank=9, below=True),
     )
     ordered = sorted(
         records, key=lambda record: (not record.get("certificates"), _ORDER[record["kind"]], _address_order(record))
@@ -102,10 +103,12 @@ def _columns(kind: str, found: list[Record], scope: Scope) -> tuple[tuple[Column
             return _certificate_columns(scope), _certificate_details(found, scope)
         case "encrypted_container":
             own = (
-                Column("Container", lambda record: say(_container(record)).append(_partial(record))),
+                Column("Container", lambda record: say(_container(record))),
+                *_holder_columns(scope),
                 Column("Protected by", _protection, least=26),
             )
-            return (*own, *_place_columns(scope), size, sha256), []
+            problem = Column("Problem", _partial, rank=9, below=True)
+            return (*own, *_place_columns(), size, sha256, problem), []
         case "private_key":
             return _key_columns("Opens", scope), [_paired(found)]
         case "public_key":
@@ -115,7 +118,7 @@ def _columns(kind: str, found: list[Record], scope: Scope) -> tuple[tuple[Column
         case _ if kind == UNPROVEN:
             return _key_columns("Opens", scope), ["nothing was found to check them against"]
         case _:
-            return (*_place_columns(scope), size, sha256), []
+            return (*_holder_columns(scope), *_place_columns(), size, sha256), []
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------
@@ -125,17 +128,18 @@ def _key_columns(bond: str, scope: Scope) -> tuple[Column, ...]:
     """Return the columns for keys; `bond` says what a certificate is to them."""
     return (
         Column("Key", _key),
-        *_bond_columns(bond, scope),
-        *_place_columns(scope),
+        *_opening_columns(bond, scope),
+        *_place_columns(),
         *_object_columns(),
         Column("Key id", at("key.id"), rank=2, short=_HASH),
         Column("Thumbprint", _thumbprint, rank=4, short=_HASH),
-        Column("Proof", at("key.proof"), rank=7, least=18),
+        Column("Problem", _partial, rank=9, below=True),
+        Column("Proof", at("key.proof"), rank=9, below=True),
     )
 
 
-def _bond_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
-    """Return the columns that say which certificate a key belongs to; the first of several counts."""
+def _opening_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
+    """Return the columns that say which certificate a key belongs to, the first of several, and who holds the key."""
 
     def bound(record: Record) -> Text:
         certificates = record.get("certificates")
@@ -150,7 +154,7 @@ def _bond_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
         certificates = record.get("certificates")
         return _valid_until(certificates[0], scope.now) if certificates else Text()
 
-    return (Column(heading, bound, least=24), Column("Valid until", until, rank=1, least=10))
+    return (Column(heading, bound, least=24), *_holder_columns(scope), Column("Valid until", until, least=10))
 
 
 def _object_columns() -> tuple[Column, ...]:
@@ -164,18 +168,18 @@ def _object_columns() -> tuple[Column, ...]:
         return cell
 
     return (
-        Column("Live in", lambda record: say(", ".join(record.get("key", {}).get("live_in", ()))), rank=1, least=8),
-        Column("Layout", first("layout"), rank=2),
-        Column("Wrapper", first("wrapper"), rank=4),
-        Column("Missing", first("missing_parts"), rank=1, least=12),
-        Column("Disagrees", first("wrong_parts"), rank=1, least=12),
+        Column("Live in", lambda record: say(", ".join(record.get("key", {}).get("live_in", ()))), rank=2, least=8),
+        Column("Layout", first("layout"), rank=5),
+        Column("Wrapper", first("wrapper"), rank=6),
+        Column("Missing", first("missing_parts"), rank=9, below=True),
+        Column("Disagrees", first("wrong_parts"), rank=9, below=True),
     )
 
 
 def _key(record: Record) -> Text:
     key = record["key"]
     style = "" if record["kind"] == "public_key" else "bold red"
-    return say(algorithm_label(key["algorithm"], key.get("curve", key["bits"])), style).append(_partial(record))
+    return say(algorithm_label(key["algorithm"], key.get("curve", key["bits"])), style)
 
 
 def _thumbprint(record: Record) -> Text:
@@ -210,13 +214,15 @@ def _certificate_columns(scope: Scope) -> tuple[Column, ...]:
     return (
         Column("Subject", _subject, least=24),
         Column("Key", lambda record: say("found" if record["private_keys"] else None, "bold red")),
+        *_holder_columns(scope),
         Column("Valid until", lambda record: _valid_until(record, scope.now), least=10),
         Column("Issuer", _issuer, rank=4, least=22),
         Column("Public key", public_key, rank=3),
-        *_place_columns(scope),
+        *_place_columns(),
         Column("Thumbprint", at("thumbprint"), rank=2, short=_HASH),
         Column("Serial number", at("x509.serial_number"), rank=8, least=20),
         Column("Alternative names", at("x509.alternative_names"), rank=6, least=20),
+        Column("Problem", _problem, rank=9, below=True),
     )
 
 
@@ -232,10 +238,14 @@ def _certificate_details(certificates: list[Record], scope: Scope) -> list[str]:
 def _subject(record: Record) -> Text:
     x509 = record["x509"]
     name = _short_name(x509["subject"]) or (x509["alternative_names"] or ["(empty)"])[0]
-    if "problem" not in record:
-        return say(name, "bold" if record["private_keys"] else "").append(_partial(record))
-    known = say(f"{name} ") if x509["subject"].get("distinguished_name") else Text()
-    return known.append(say(f"not parsed: {record['problem']}", "yellow")).append(_partial(record))
+    return say(name, "bold" if record["private_keys"] else "")
+
+
+def _problem(record: Record) -> Text:
+    """Say what is wrong with a certificate: what a strict parser complained of, and what is missing."""
+    complaint = say(f"not parsed: {record['problem']}" if "problem" in record else None, "yellow")
+    partial = _partial(record)
+    return complaint.append("; ").append(partial) if complaint.plain and partial.plain else complaint.append(partial)
 
 
 def _issuer(record: Record) -> Text:
@@ -278,26 +288,31 @@ def _when(record: Record, name: str) -> datetime | None:
 # --- Places ----------------------------------------------------------------------------------------------------------
 
 
-def _place_columns(scope: Scope) -> tuple[Column, ...]:
+def _holder_columns(scope: Scope) -> tuple[Column, ...]:
+    """Return the columns that say in which process and which file a finding lies, where there are several."""
+    process = Column("Process", _distinct(holder_name), least=18)
+    file = Column("File", _distinct(lambda place: scope.file(place["file"]), style="bold"), heading=True)
+    return (*((process,) if scope.many_processes else ()), *((file,) if len(scope.files) > 1 else ()))
+
+
+def _place_columns() -> tuple[Column, ...]:
     """Return the columns that say where a finding lies: its first place, and how many there are besides."""
-
-    def distinct(name: Callable[[Record], str]) -> Callable[[Record], Text]:
-        def cell(record: Record) -> Text:
-            found = [text for text in dict.fromkeys(name(place) for place in record["locations"]) if text]
-            return _and_more(say(found[0]), len(found)) if found else Text()
-
-        return cell
-
-    process = Column("Process", distinct(holder_name), rank=1)
-    file = Column("File", distinct(lambda place: scope.file(place["file"])), rank=1, least=12)
     return (
-        *((process,) if scope.many_processes else ()),
-        *((file,) if len(scope.files) > 1 else ()),
-        Column("Address", _address),
-        Column("Encoding", distinct(lambda place: place["encoding"]), rank=3),
+        Column("Address", _address, rank=1),
+        Column("Encoding", _distinct(lambda place: place["encoding"]), rank=3),
         Column("File offset", _file_offset, rank=5),
         Column("Module", lambda record: say(_first_place(record).get("module")), rank=6, least=12),
     )
+
+
+def _distinct(name: Callable[[Record], str], style: str = "") -> Callable[[Record], Text]:
+    """Return what makes a cell of the first name among a finding's places, and how many others there are."""
+
+    def cell(record: Record) -> Text:
+        found = [text for text in dict.fromkeys(name(place) for place in record["locations"]) if text]
+        return _and_more(say(found[0], style), len(found)) if found else Text()
+
+    return cell
 
 
 def _first_place(record: Record) -> Record:
@@ -327,7 +342,7 @@ def _file_offset(record: Record) -> Text:
 
 def _partial(record: Record) -> Text:
     missing = _first_place(record).get("missing")
-    return say(f" (partial: {missing} of {record['size']} bytes missing)" if missing else None, "yellow")
+    return say(f"partial: {missing} of {record['size']} bytes missing" if missing else None, "yellow")
 
 
 def _and_more(text: Text, count: int) -> Text:

@@ -31,7 +31,7 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         *scope.file_columns("file"),
         Column("Process", lambda row: say(row["process"] or "no process maps it", "" if row["process"] else "dim")),
         *(
-            Column(heading.removeprefix("Encrypted ").capitalize(), at(kind), justify="right")
+            Column(heading.removeprefix("Encrypted ").capitalize(), at(kind), least=1, justify="right")
             for kind, (heading, _style) in HEADINGS.items()
         ),
     )

@@ -29,7 +29,7 @@ def cmdline_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("Arch", at("process.architecture"), rank=3),
         Column("Started", _time("start"), rank=5),
         Column("Command line", _command_line, least=24),
-        Column("Notes", _notes, rank=1, least=16),
+        Column("Notes", _notes, rank=9, below=True),
     )
     yield Section(None, columns, [row for record in records for row in _with_both_lines(record)])
 
@@ -55,7 +55,7 @@ def pslist_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("Started", _time("start"), rank=1),
         Column("Ended", _time("end"), rank=1),
         Column("Executable", at("process.executable"), rank=4, least=24),
-        Column("Notes", _notes, rank=5, least=16),
+        Column("Notes", _notes, rank=9, below=True),
     )
     yield Section(None, columns, records)
 
@@ -83,9 +83,9 @@ def symbols_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("PDB", at("symbols.pdb")),
         Column("GUID", at("symbols.guid"), least=12),
         Column("Age", at("symbols.age"), justify="right"),
-        Column("Symbol table", at("symbols.table"), rank=3, least=20),
-        Column("Symbol-server path", at("symbols.server_path"), rank=1, least=20),
-        Column("Notes", at("symbols.problem", "yellow"), rank=2, least=16),
+        Column("Symbol table", at("symbols.table"), rank=3, below=True),
+        Column("Symbol-server path", at("symbols.server_path"), rank=1, below=True),
+        Column("Notes", at("symbols.problem", "yellow"), rank=2, below=True),
     )
     yield Section(None, columns, records)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
 from dumpscan.output.formats.render import View
 from dumpscan.output.formats.table import findings, holders, info, listings
 from dumpscan.output.formats.table.columns import lay_out
+from dumpscan.output.formats.table.folding import fold
 from dumpscan.output.formats.table.sections import Scope, Section, title
 from dumpscan.output.records import plain
+from dumpscan.output.terminal import takes_colours, terminal_width
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:
@@ -20,12 +23,14 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from dumpscan.findings import InputStatus
-    from dumpscan.output.formats.table.columns import Layout
     from dumpscan.output.records import Record
 
 
 MAX_ROWS = 2000
 """Rows of a table on a terminal: nobody scrolls through more. A pipe or a file gets all of them."""
+
+MAX_WIDTH = 1 << 20
+"""Cells of a line where there is no limit."""
 
 MAX_CELLS = 120
 """Characters of a value in the answer of a query; other formats show all of them."""
@@ -72,11 +77,8 @@ class TableRenderer:
         self._everything = everything
         self._inputs: list[str] = []
         self._records: list[Record] = []
-        console = Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
-        if console.legacy_windows:  # a console without escape sequences: the captured text must not hold any
-            console = Console(file=stream, width=width, markup=False, highlight=False, emoji=False, color_system=None)
-        self._console = console
-        self._width = width or (console.width if console.is_terminal else None)
+        self._width = width or terminal_width(stream)
+        self._coloured = width is None and takes_colours(stream)
 
     def add_input(self, status: InputStatus) -> None:
         """Remember an input: if there are several, a column tells them apart."""
@@ -89,13 +91,34 @@ class TableRenderer:
     def close(self) -> None:
         """Print the tables, and flush."""
         if self._records:
-            if self._width is None:
-                write_text(self._stream, "\n".join(self._plain()) + "\n")
-            else:
-                with self._console.capture() as capture:
-                    self._rich(self._width)
-                write_text(self._stream, capture.get())
+            write = self._write_coloured if self._coloured else self._write_plain
+            write(self._lines())
         self._stream.flush()
+
+    def _write_plain(self, lines: Iterable[Text]) -> None:
+        for line in lines:
+            write_text(self._stream, f"{line.plain}\n")
+
+    def _write_coloured(self, lines: Iterable[Text]) -> None:
+        from rich.console import Console  # noqa: PLC0415 - heavy; a pipe does not need it
+
+        known = os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+        console = Console(
+            file=io.StringIO(),
+            width=self._width or MAX_WIDTH,
+            force_terminal=True,
+            color_system="auto" if known else "standard",
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+        if console.legacy_windows:  # a console without escape sequences
+            self._write_plain(lines)
+            return
+        for line in lines:
+            with console.capture() as capture:
+                console.print(line, no_wrap=True, crop=False, overflow="ignore")
+            write_text(self._stream, capture.get())
 
     @staticmethod
     def write_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -112,36 +135,41 @@ class TableRenderer:
             yield Section(title(scope.common, style="dim"), (), ())
         yield from _SECTIONS[self._view](self._records, scope)
 
-    def _rich(self, width: int) -> None:
-        layouts: list[Layout] = []
-        for section in self._sections():
-            if layouts:
-                self._console.print()
+    def _lines(self) -> Iterator[Text]:
+        """Yield all lines: sections, with a blank line between them, and what is to be said of all of them."""
+        hidden = False
+        for number, section in enumerate(self._sections()):
+            if number:
+                yield Text()
             for line in section.heading:
-                self._console.print(line)
-            layout = lay_out(section.columns, section.records[:MAX_ROWS], width)
-            layouts.append(layout)
-            if section.records:
-                self._console.print(layout.table())
-            if len(section.records) > MAX_ROWS:
-                more = f"... and {len(section.records) - MAX_ROWS} more, shown in a pipe and with --format json."
-                self._console.print(Text(more, "yellow"))
+                yield from self._folded(line)
+            if not section.records:
+                continue
+            most = len(section.records) if self._width is None else MAX_ROWS
+            layout = lay_out(section.columns, section.records[:most], self._width)
+            yield from layout.texts()
+            if len(section.records) > most:
+                more = f"... and {len(section.records) - most} more, shown in a pipe and with --format json."
+                yield from self._folded(Text(more, "yellow"))
+            if layout.hidden:
+                hidden = True
+                yield from self._folded(Text(f"No room for: {', '.join(layout.hidden)}", "dim"))
+        if self._width is not None:
+            yield from self._remarks(hidden=hidden)
+
+    def _remarks(self, *, hidden: bool) -> Iterator[Text]:
         remarks = []
         if any(record.get("location_count", 1) > 1 for record in self._records):
             remarks.append("+N: N more; --format json and csv show all of them.")
-        hidden = dict.fromkeys(header for layout in layouts for header in layout.hidden)
         if hidden:
-            remarks.append(f"No room for: {', '.join(hidden)}. A pipe and --format json show everything.")
+            remarks.append("A wider terminal, a pipe and --format json show what there was no room for.")
         for number, remark in enumerate(remarks):
-            self._console.print(Text(remark if number else f"\n{remark}", "dim"))
+            if not number:
+                yield Text()
+            yield from self._folded(Text(remark, "dim"))
 
-    def _plain(self) -> Iterator[str]:
-        for number, section in enumerate(self._sections()):
-            if number:
-                yield ""
-            yield from (line.plain for line in section.heading)
-            if section.records:
-                yield from lay_out(section.columns, section.records, None).lines()
+    def _folded(self, line: Text) -> list[Text]:
+        return [line] if self._width is None else fold(line, self._width)
 
 
 def _short(value: object) -> str:

@@ -88,7 +88,11 @@ class Scope:
 
     def file_columns(self, field: str) -> tuple[Column, ...]:
         """Return the column that says in which file a row lies, if there are several; `field` holds the path."""
-        return (Column("File", lambda row: say(self.file(row[field])), least=12),) if len(self.files) > 1 else ()
+        return (
+            (Column("File", lambda row: say(self.file(row[field]), "bold"), heading=True),)
+            if len(self.files) > 1
+            else ()
+        )
 
 
 def process_name(place: Record) -> str:

@@ -1,0 +1,29 @@
+"""What a stream can show: how wide it is, and whether it takes colours.
+
+The environment has its say as users expect it: `NO_COLOR` (https://no-color.org), `CLICOLOR` and `CLICOLOR_FORCE`
+(https://bixense.com/clicolors), `FORCE_COLOR` (https://force-color.org). To force colours makes no terminal of a pipe:
+it has no width.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """Return how many cells are in a line of a terminal; None if the stream is none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def takes_colours(stream: TextIO) -> bool:
+    """Say whether to write colours to a stream."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if any(os.environ.get(name, "0") not in {"", "0"} for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return stream.isatty() and os.environ.get("CLICOLOR") != "0" and os.environ.get("TERM") not in {"dumb", "unknown"}
