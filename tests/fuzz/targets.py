@@ -17,6 +17,7 @@ from support import output_samples as samples
 from support.case_samples import result, write_case
 from support.core_bytes import sample_core
 from support.corpus import SAMPLES
+from support.kdump_bytes import BLOCK, Kdump, flattened
 from support.kernel_images import build_lab
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def _images(directory: Path) -> Target:
     for container in ("lime", "crash", "elf"):
         lab = build_lab(_made(directory / container), container=container)
         seeds[f"{container}{lab.image.suffix}"] = lab.image.read_bytes()
+    pages = {frame: bytes([frame]) * BLOCK for frame in range(64)}
+    seeds["small.kdump"] = Kdump(pages).write()
+    seeds["flat.kdump"] = flattened(Kdump(pages).write())
     return Target(
         name="image",
         seeds=seeds,

@@ -37,7 +37,7 @@ FRAME_LIMIT = 1 << 32
 ADDRESS_LIMIT = FRAME_LIMIT << PAGE_SHIFT
 """Physical addresses end here, at 16 TiB. Real machines use far less; runs of memory further up are left out."""
 
-_MAX_SHARING = 4
+MAX_SHARING = 4
 """How many times the file's size its runs may have together. In real images they share no bytes."""
 
 _RELEASE_STEP = 128 << 20
@@ -116,9 +116,9 @@ class PhysicalImage:
         pieces, lengths, owners = without_overlaps(starts, sizes)
         offsets = offsets[owners] + pieces - starts[owners]
         # All pieces together are no larger than the range of physical addresses: the sums cannot overflow.
-        kept = np.cumsum(lengths) <= self._file.size * _MAX_SHARING
+        kept = np.cumsum(lengths) <= self._file.size * MAX_SHARING
         if not kept.all():
-            self.problems.append(f"runs of memory share the same bytes of the file more than {_MAX_SHARING} times over")
+            self.problems.append(f"runs of memory share the same bytes of the file more than {MAX_SHARING} times over")
         return _joined(*(column[kept].astype(np.int64) for column in (pieces, lengths, offsets)))
 
     # --- AddressSpace -------------------------------------------------------------------------------------------------

@@ -65,11 +65,23 @@ class Room:
         self._lock = threading.Lock()
         self._plausible = UNPACKED_AT_FIRST + UNPACKED_PER_BYTE * packed
         self._free = free_memory() // 2 if scratch is None else None
-        self._written = 0
+        self._unpacked = 0
         try:
             self._place: _Memory | _File = _Memory(size) if scratch is None else _File(size, scratch)
         except (OSError, ValueError, OverflowError) as error:
             raise self._no_room(reason(error)) from error
+
+    def charge(self, size: int) -> None:
+        """Count bytes that something unpacked to.
+
+        Raises:
+            InputError: There are more of them than is plausible.
+        """
+        with self._lock:
+            self._unpacked += size
+        if self._unpacked > self._plausible:
+            problem = f"unpacks to more than {UNPACKED_PER_BYTE} times its size: taken for a bomb, and not read"
+            raise InputError(self._path, problem)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Put bytes at an offset; each byte is written once, so that they can be counted.
@@ -77,12 +89,8 @@ class Room:
         Raises:
             InputError: There are more bytes than is plausible or than there is room for.
         """
-        with self._lock:
-            self._written += len(data)
-        if self._written > self._plausible:
-            problem = f"unpacks to more than {UNPACKED_PER_BYTE} times its size: taken for a bomb, and not read"
-            raise InputError(self._path, problem)
-        if self._free is not None and self._written > self._free:
+        self.charge(len(data))
+        if self._free is not None and self._unpacked > self._free:
             raise self._no_room(f"it needs more than {self._free >> 20} MiB, half of the memory that is free")
         try:
             self._place.write(offset, data)

@@ -1,4 +1,7 @@
-"""How pages of memory images are packed: one function for each way, which never unpacks to more than a page."""
+"""How pages of memory images are packed: a function for each way.
+
+None but LZO's unpacks to more than a page; LZO's library does not stop there.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,8 @@ if TYPE_CHECKING:
 
     Data = bytes | memoryview
     Unpack = Callable[[Data, int], bytes | None]
-    """Takes packed bytes and the size of what they stand for; returns None if they do not stand for so many bytes."""
-
-MAX_PACKED = 2
-"""How many times its own size a page may have when it is packed. LZO, the worst, adds a sixteenth."""
+    """Takes packed bytes and the size of what they should stand for; returns it, or None if they are damaged. Bytes of
+    another size are what an LZO page unpacked to, whose work must be counted."""
 
 
 class MissingLibraryError(Exception):
@@ -83,7 +84,7 @@ def lzo_pages() -> Unpack:
             page: bytes = library.LZOCompressor.decompress(bytes(data), output_size_hint=size)
         except library.LZOError:
             return None
-        return page if len(page) == size else None
+        return page
 
     return unpack
 

@@ -5,6 +5,7 @@ The form is for pipes, which cannot be sought in. It is read where it lies; noth
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -91,11 +92,10 @@ class FlattenedContent:
         """Return offset, size and file offset of each record, shape (n, 3)."""
         form, buffer, size = c_flat.makedumpfile_data_header, self._file.buffer, self._file.size
         width = len(form)
-        found: list[tuple[int, int, int]] = []
+        found = array("Q")
         at = layout.FLAT_HEADER_SIZE
-        while at + width <= size and len(found) < MAX_RECORDS:
-            start = int.from_bytes(buffer[at : at + 8], "big")
-            length = int.from_bytes(buffer[at + 8 : at + width], "big")
+        while at + width <= size and len(found) < 3 * MAX_RECORDS:
+            start, length = divmod(int.from_bytes(buffer[at : at + width], "big"), 1 << 64)
             at += width
             if start >= MAX_OFFSET or not 0 < length < MAX_OFFSET:
                 if start != 2**64 - 1:
@@ -103,14 +103,15 @@ class FlattenedContent:
                 break
             held = min(length, size - at)
             if held:  # none of a record that is cut off behind its header
-                found.append((start, held, at))
+                found.extend((start, held, at))
             if held < length:
                 self.problems.append(f"cut short: {length - held} bytes of its last record are missing")
                 break
             at += length
         else:
-            self.problems.append("cut short: the flattened file has no end")
-        return np.array(found, np.uint64).reshape(-1, 3)
+            limit = f", or more than {MAX_RECORDS} records" if at + width <= size else ""
+            self.problems.append(f"cut short: the flattened file has no end{limit}")
+        return np.frombuffer(found, np.uint64).reshape(-1, 3)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes, from as many records as hold them."""

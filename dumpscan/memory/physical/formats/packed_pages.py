@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.physical.formats.codecs import CODECS, MAX_PACKED, MissingLibraryError
+from dumpscan.memory.physical.formats.codecs import CODECS, MissingLibraryError
+from dumpscan.memory.physical.image import MAX_SHARING
 from dumpscan.memory.physical.unpacked import Room
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _AT_ONCE = 1 << 10
 """Packed pages that a thread unpacks before it takes the next ones."""
 _THREADS = min(os.cpu_count() or 1, 8)
 _PACKED_FLAGS = sum(CODECS)
+_SHARING = f"share the same bytes of the file more than {MAX_SHARING} times over"
 _PAST_THE_END = "lie past the end of the file"
 _DAMAGED = "do not unpack to a page"
 
@@ -123,7 +125,7 @@ class PackedPages:
             number stands for the end.
         """
         offsets, sizes, flags = self._table
-        possible = (sizes > 0) & (sizes <= MAX_PACKED * self._size)
+        possible = (sizes > 0) & (sizes <= self._size)
         if impossible := np.count_nonzero(~possible):
             failed[_DAMAGED] += int(impossible)
         pages = np.flatnonzero(possible)
@@ -132,7 +134,11 @@ class PackedPages:
         for column in (offsets, sizes, flags):
             same &= column[order[1:]] == column[order[:-1]]
         starts = np.flatnonzero(np.concatenate((np.ones(min(len(order), 1), np.bool_), ~same)))
-        return order, np.append(starts, len(order))
+        read = np.count_nonzero(np.cumsum(sizes[order[starts]], dtype=np.uint64) <= MAX_SHARING * self._content.size)
+        bounds = np.append(starts, len(order))[: read + 1]
+        if too_many := len(order) - int(bounds[-1]):
+            failed[_SHARING] += too_many
+        return order, bounds
 
     def _unpack_some(self, room: Room, order: NDArray[np.int64], groups: NDArray[np.int64]) -> Counter[str]:
         """Unpack some groups of pages that share their packed bytes; count those that cannot be."""
@@ -147,6 +153,9 @@ class PackedPages:
         for row, place, offset, length, flag in zip(pairwise(groups.tolist()), *columns, strict=True):
             pages = order[row[0] : row[1]]
             page = self._unpack_one(place, offset, length, unpackers[flag])
+            if not isinstance(page, str) and len(page) != self._size:
+                room.charge(len(page))
+                page = _DAMAGED
             if isinstance(page, str):
                 failed[page] += len(pages)
                 continue
