@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509 import load_der_x509_certificate
 
 from dumpscan.artifacts.openssl.known import Effort, find_known
+from dumpscan.artifacts.x509.readers import ERRORS
 from dumpscan.findings import Certificate, PublicKey
 from dumpscan.search.scanner import source_of
 
@@ -62,7 +63,7 @@ def _public_key(finding: Certificate | PublicKey) -> PublicKeyTypes | None:
         return load_public_key(finding.public_info)
     try:
         return load_der_x509_certificate(finding.der).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except ERRORS:
         return None
 
 

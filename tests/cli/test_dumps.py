@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from dumpscan.artifacts.aes.cipher import expand
 from dumpscan.cli.app import app
 from dumpscan.exceptions import NoSuchProcessError
+from support.artifact_samples import certificate_der
 from support.corpus import ROOT, SAMPLES
 from support.kernel_images import build_lab
 from support.minidump_bytes import MinidumpBytes
@@ -104,6 +105,20 @@ def test_scan_shows_everything() -> None:
     assert "Certificates: " in table
     assert "Processes: 1" in table
     assert "w3wp.exe" in table
+
+
+def test_a_certificate_of_version_4_does_not_end_the_search(tmp_path: Path) -> None:
+    der = certificate_der("rsa1024")
+    assert der[4:].count(bytes.fromhex("a003020102")) == 1
+    made = MinidumpBytes()
+    made.system()
+    made.memory64(
+        (0x10000, bytes(64) + der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020103")) + bytes(64))
+    )
+    (tmp_path / "made.dmp").write_bytes(made.finish())
+    done = run("scan", tmp_path / "made.dmp", "--format", "json")
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert [each["x509"]["version_number"] for each in json.loads(done.stdout)["findings"]] == [4]
 
 
 def test_pslist_without_a_group(lab: Lab) -> None:
