@@ -95,6 +95,8 @@ class Process:
         exited: End time, UTC.
         environment: `NAME=value` entries in their order in memory; a name may begin with `=`. A 32-bit process on a
             64-bit system has two blocks: those entries of the 32-bit one that the other lacks come last, and count.
+        unlisted: Whether the kernel's list of processes does not have it: it was found by its own record in memory, or
+            by its page tables. None for a process that the list has, or where there is no list.
         notes: What is missing or damaged, in words; empty when all was read.
     """
 
@@ -116,6 +118,7 @@ class Process:
     created: datetime | None = None
     exited: datetime | None = None
     environment: tuple[str, ...] = ()
+    unlisted: bool | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -96,10 +96,15 @@ class Region:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Owner:
-    """The process of a place, in short; the records of kind `process` have the rest."""
+    """The process of a place, in short; the records of kind `process` have the rest.
+
+    Attributes:
+        unlisted: Whether the kernel's list of processes does not have it; absent otherwise.
+    """
 
     pid: int | None
     name: str | None
+    unlisted: bool | None
 
 
 def _own(name: str) -> Member:
@@ -136,7 +141,8 @@ def _region(location: Location) -> Region | None:
 
 
 def _owner(location: Location) -> Owner | None:
-    return None if location.process is None else Owner(location.process.pid, location.process.name)
+    process = location.process
+    return None if process is None else Owner(process.pid, process.name, process.unlisted)
 
 
 def _status(status: InputStatus) -> str:

@@ -38,6 +38,10 @@ def container_label(container: str) -> str:
     return CONTAINERS[container][0] if container in CONTAINERS else container
 
 
+NOT_LISTED = "not in the process list"
+"""Said of a process that the kernel's list does not have: hidden, or ended."""
+
+
 def folded_label(count: int) -> str:
     """Return how many certificates are not shown because everybody has them."""
     return f"{count} certificate{'' if count == 1 else 's'} of well-known CAs"

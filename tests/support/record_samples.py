@@ -42,6 +42,7 @@ PROCESS = Process(
     thread_count=4,
     created=datetime(2024, 6, 11, 9, 30, 12, 125000, tzinfo=UTC),
     exited=datetime(2024, 6, 12, 1, tzinfo=timezone(timedelta(hours=2))),
+    unlisted=True,
     notes=("the stack is cut short", "no session"),
 )
 KEY_OBJECT = KeyObject(

@@ -168,6 +168,11 @@ class KernelImage:
         """All processes in the kernel's order, without what their own memory says."""
         return self.profile.list_processes()
 
+    @cached_property
+    def known(self) -> tuple[ListedProcess, ...]:
+        """All processes: those in the kernel's list, then those found elsewhere in memory."""
+        return (*self.listed, *self.profile.list_unlisted(self.listed))
+
     def processes(
         self, *, pids: Sequence[int] = (), names: Sequence[str] = (), environment: bool = False
     ) -> list[Process]:
@@ -196,7 +201,9 @@ class KernelImage:
         def executable(entry: ListedProcess) -> str | None:
             return self.profile.describe_process(entry, budgets, environment=False).executable
 
-        return select(self.listed, pids, names, executable)
+        # Looking for those that the list does not have takes a pass over all memory.
+        listed = bool(pids) and not names and set(pids) <= {entry.process.pid for entry in self.listed}
+        return select(self.listed if listed else self.known, pids, names, executable)
 
     # --- Page tables -------------------------------------------------------------------------------------------------
 

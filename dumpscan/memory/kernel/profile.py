@@ -104,6 +104,13 @@ class KernelProfile(Protocol):
             SymbolsMissingError: Its symbol table is not there.
         """
 
+    def list_unlisted(self, listed: Sequence[ListedProcess]) -> tuple[ListedProcess, ...]:
+        """Find processes that the kernel's list does not have; this may take a pass over all memory.
+
+        Args:
+            listed: From `list_processes`.
+        """
+
     def describe_process(self, listed: ListedProcess, budgets: TextBudgets, *, environment: bool) -> Process:
         """Return a listed process with its image path and command line, and its environment if wanted.
 

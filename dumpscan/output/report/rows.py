@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import PrivateKey, Validity
-from dumpscan.output.labels import algorithm_label, container_label, page_label
+from dumpscan.output.labels import NOT_LISTED, algorithm_label, container_label, page_label
 from dumpscan.output.report.severity import Severity, key_severity
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class ProcessRow(NamedTuple):
     @property
     def label(self) -> str:
         """Return `w3wp.exe (5120)`."""
-        return process_label(self.process.name, self.process.pid)
+        return process_label(self.process)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +199,14 @@ def minute(moment: datetime | None) -> str:
     return "" if moment is None or moment.year == 1 else f"{_utc(moment).isoformat(' ', 'minutes')[:16]} UTC"
 
 
-def process_label(name: str | None, pid: object) -> str:
+def process_label(process: Process) -> str:
     """Return `w3wp.exe (5120)`, or what is known of the process."""
+    name, pid = process.name, process.pid
     if name:
-        return f"{shorten(name, 80)} ({pid})" if pid not in (None, "") else shorten(name, 80)
-    return f"process {pid}" if pid not in (None, "") else ""
+        label = f"{shorten(name, 80)} ({pid})" if pid is not None else shorten(name, 80)
+    else:
+        label = f"process {pid}" if pid is not None else ""
+    return f"{label or 'process'}, {NOT_LISTED}" if process.unlisted else label
 
 
 def place_of(location: Location, shown: Callable[[str], str]) -> Place:
@@ -215,7 +218,7 @@ def place_of(location: Location, shown: Callable[[str], str]) -> Place:
         dump=shown(location.file),
         process=page_label(location.page_owner, location.page_path, location.page_inode, location.page_filesystem)
         if process is None
-        else process_label(process.name, process.pid),
+        else process_label(process),
         address=hex(address) if address is not None else f"physical {physical:#x}" if physical is not None else "",
         offset="" if location.file_offset is None else hex(location.file_offset),
         length=location.length,

@@ -173,6 +173,10 @@ class LinuxProfile:
         self._remember()
         return found
 
+    def list_unlisted(self, listed: Sequence[ListedProcess]) -> tuple[ListedProcess, ...]:  # noqa: ARG002 - the Protocol's
+        """Return nothing: hidden processes of Linux are not looked for (see `KernelProfile`)."""
+        return ()
+
     def describe_process(self, listed: ListedProcess, budgets: TextBudgets, *, environment: bool) -> Process:
         """Add what the process's own memory says (see `KernelProfile`)."""
         task = self._tasks.get(listed.address)

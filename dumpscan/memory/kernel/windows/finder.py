@@ -37,7 +37,11 @@ from dumpscan.model.windows.c_paging import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from numpy.typing import NDArray
+
     from dumpscan.memory.physical.image import PhysicalImage
+
+    Tables = NDArray[np.uint64]
 
 _SYSTEM_TIME = 0x14
 _NT_MAJOR_VERSION = 0x26C
@@ -142,8 +146,6 @@ def top_tables(image: PhysicalImage, first: int, past: int | None) -> Iterator[T
         first: First frame to look at.
         past: Frame before which to stop; None for the end of the image.
     """
-    mask = np.uint64(_SELF_MASK | VALID)
-    impossible = np.uint64(VALID | LARGE)
     for start, tables in image.spans(_SPAN):
         if start + len(tables) <= first:
             continue
@@ -151,17 +153,44 @@ def top_tables(image: PhysicalImage, first: int, past: int | None) -> Iterator[T
             if start >= past:
                 return
             tables = tables[: past - start]  # noqa: PLW2901 - the rest does not matter
-        numbers = np.arange(start, start + len(tables), dtype=np.uint64)
-        wanted = (numbers << np.uint64(PAGE_SHIFT)) | np.uint64(VALID)
-        rows, columns = np.nonzero((tables[:, KERNEL_HALF : ENTRIES_PER_TABLE - 1] & mask) == wanted[:, None])
+        found = tables_pointing_to_themselves(start, tables)
         image.passed(tables.nbytes)
-        once = np.bincount(rows, minlength=len(tables))[rows] == 1
-        for row, column in zip(rows[once].tolist(), columns[once].tolist(), strict=True):
-            frame = start + row
-            if frame == 0 or frame < first:
-                continue
-            if not ((tables[row] & impossible) == impossible).any():
-                yield TopTable(frame, KERNEL_HALF + column)
+        yield from (table for table in found if table.frame >= first)
+
+
+def tables_pointing_to_themselves(start: int, tables: Tables) -> list[TopTable]:
+    """Return those of consecutive frames that may be top-level tables (see `top_tables`).
+
+    Args:
+        start: Number of the first frame.
+        tables: The frames as 64-bit numbers, shape (n, 512).
+    """
+    mask = np.uint64(_SELF_MASK | VALID)
+    impossible = np.uint64(VALID | LARGE)
+    numbers = np.arange(start, start + len(tables), dtype=np.uint64)
+    wanted = (numbers << np.uint64(PAGE_SHIFT)) | np.uint64(VALID)
+    rows, columns = np.nonzero((tables[:, KERNEL_HALF : ENTRIES_PER_TABLE - 1] & mask) == wanted[:, None])
+    once = np.bincount(rows, minlength=len(tables))[rows] == 1
+    return [
+        TopTable(start + row, KERNEL_HALF + column)
+        for row, column in zip(rows[once].tolist(), columns[once].tolist(), strict=True)
+        if start + row and not ((tables[row] & impossible) == impossible).any()
+    ]
+
+
+def tables_with_self_index(start: int, tables: Tables, index: int) -> list[int]:
+    """Return which of consecutive frames are top-level tables with the entry for themselves at a known index.
+
+    Args:
+        start: Number of the first frame.
+        tables: The frames as 64-bit numbers, shape (n, 512).
+        index: Index of the entry.
+    """
+    numbers = np.arange(start, start + len(tables), dtype=np.uint64)
+    wanted = (numbers << np.uint64(PAGE_SHIFT)) | np.uint64(VALID)
+    rows = np.flatnonzero((tables[:, index] & np.uint64(_SELF_MASK | VALID)) == wanted)
+    found = (tables_pointing_to_themselves(start + row, tables[row : row + 1]) for row in rows.tolist())
+    return [table.frame for each in found for table in each]
 
 
 def may_have_other_kernel(image: PhysicalImage) -> bool:

@@ -56,11 +56,9 @@ def list_processes(session: KernelSession, memory_size: int, problems: list[str]
         memory_size: Bytes of physical memory; they limit how many processes there can be.
         problems: What is damaged is appended here, a sentence each.
     """
-    table_base = session.offset("_EPROCESS", "Pcb") + session.offset("_KPROCESS", "DirectoryTableBase")
-    peb = session.offset("_EPROCESS", "Peb")
-    find_peb32 = _peb32_finder(session)
+    records = ProcessRecords(session)
     rows = session.rows(session.plugin("windows.pslist", "PsList"))
-    most = min(MAX_PROCESSES, _FIRST_PROCESSES + memory_size // _MEMORY_PER_PROCESS)
+    most = max_processes(memory_size)
     count = 0
     while True:
         try:
@@ -74,9 +72,33 @@ def list_processes(session: KernelSession, memory_size: int, problems: list[str]
             problems.append(f"the list of processes does not end: only the first {count} are taken")
             break
         count += 1
+        yield records.of_row(row)
+
+
+def max_processes(memory_size: int) -> int:
+    """Return how many processes there can be in so many bytes of physical memory."""
+    return min(MAX_PROCESSES, _FIRST_PROCESSES + memory_size // _MEMORY_PER_PROCESS)
+
+
+class ProcessRecords:
+    """Reads the kernel's records of processes (EPROCESS).
+
+    Args:
+        session: The kernel.
+    """
+
+    def __init__(self, session: KernelSession) -> None:
+        self._session = session
+        self._table_base = session.offset("_EPROCESS", "Pcb") + session.offset("_KPROCESS", "DirectoryTableBase")
+        self._peb = session.offset("_EPROCESS", "Peb")
+        self._find_peb32 = _peb32_finder(session)
+
+    def of_row(self, row: Sequence[object]) -> ListedProcess:
+        """Make a process of the columns that `windows.pslist` and `windows.psscan` have."""
+        session = self._session
         address = _number(row[3]) or 0
-        root = session.number(address + table_base)
-        yield ListedProcess(
+        root = session.number(address + self._table_base)
+        return ListedProcess(
             Process(
                 pid=_number(row[0]),
                 parent_pid=_number(row[1]),
@@ -88,10 +110,31 @@ def list_processes(session: KernelSession, memory_size: int, problems: list[str]
                 exited=_time(row[9]),
             ),
             (root & CR3_FRAME_MASK) >> PAGE_SHIFT or None if root is not None else None,
-            session.number(address + peb) or 0,
+            session.number(address + self._peb) or 0,
             address,
-            find_peb32(address) if row[7] else 0,
+            self._find_peb32(address) if row[7] else 0,
         )
+
+    def at(self, address: int) -> ListedProcess | None:
+        """Return the process whose record is at a virtual address of the kernel; None if it is not all there."""
+        record = self._session.structure("_EPROCESS", address)
+        try:
+            name = record.ImageFileName
+            row = (
+                record.UniqueProcessId,
+                record.InheritedFromUniqueProcessId,
+                name.cast("string", max_length=name.vol.count, errors="replace"),
+                address,
+                None,
+                None,
+                record.get_session_id(),
+                record.get_is_wow64(),
+                record.get_create_time(),
+                record.get_exit_time(),
+            )
+            return self.of_row(row)
+        except Exception:  # noqa: BLE001 - what is no record makes volatility3 raise anything
+            return None
 
 
 def _peb32_finder(session: KernelSession) -> Callable[[int], int]:

@@ -32,6 +32,7 @@ from dumpscan.memory.kernel.windows.processes import (
     list_processes,
 )
 from dumpscan.memory.kernel.windows.session import KernelSession, adopted_kernel, image_path, search
+from dumpscan.memory.kernel.windows.unlisted import UnlistedProcesses
 from dumpscan.memory.physical.page_map import Owner, PageMap
 from dumpscan.memory.symbols.store import MissingTable, SymbolsError, SymbolsMissingError, SymbolsState, SymbolStore
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
@@ -242,6 +243,14 @@ class WindowsProfile:
             more = f" and {len(lost) - _NAMED} others" if len(lost) > _NAMED else ""
             damage.append(f"page tables that are not in the image: those of processes {named}{more}")
         return found
+
+    def list_unlisted(self, listed: Sequence[ListedProcess]) -> tuple[ListedProcess, ...]:
+        """Find processes by their records and page tables (see `KernelProfile`)."""
+        kernel = self.kernel
+        if kernel.layer != X64_LAYER or kernel.self_index is None:
+            return ()
+        finder = UnlistedProcesses(self._image, kernel, self.session, self._context.cache_dir)
+        return finder.find(listed)
 
     def _has(self, entry: ListedProcess) -> bool:
         return bool(self._image.present(np.array([entry.root], np.int64))[0])

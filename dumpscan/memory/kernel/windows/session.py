@@ -94,6 +94,11 @@ class KernelSession:
         for _, row in plugin.run()._generator:  # noqa: SLF001 - see above
             yield tuple(row)
 
+    def structure(self, name: str, address: int) -> Volatility:
+        """Return the structure at a virtual address of the kernel, as volatility3 has it."""
+        kind = f"{self.module.symbol_table_name}!{name}"
+        return self.context.object(kind, layer_name=self.module.layer_name, offset=address)
+
     def offset(self, structure: str, field: str) -> int:
         """Return the offset of a field in a structure, in bytes."""
         kind = self.context.symbol_space.get_type(f"{self.module.symbol_table_name}!{structure}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.output.formats.table.columns import Column, at, say
 from dumpscan.output.formats.table.sections import Scope, Section, process_name, title
+from dumpscan.output.labels import NOT_LISTED
 from dumpscan.output.records import environment_entry
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def _time(name: str) -> Callable[[Record], Text]:
 
 
 def _notes(record: Record) -> Text:
-    return say("; ".join(record["notes"]), "yellow")
+    unlisted = [NOT_LISTED] if record["process"].get("unlisted") else []
+    return say("; ".join([*unlisted, *record["notes"]]), "yellow")
 
 
 def _command_line(record: Record) -> Text:

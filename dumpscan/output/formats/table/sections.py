@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from dumpscan.output.formats.table.columns import Column, say
-from dumpscan.output.labels import file_names, page_label
+from dumpscan.output.labels import NOT_LISTED, file_names, page_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,7 +99,8 @@ def process_name(place: Record) -> str:
     """Return a place's process as shown: `1234 w3wp.exe`; if none is known, whose the page is; else nothing."""
     process = place.get("process")
     if process is not None:
-        return " ".join(str(process[name]) for name in ("pid", "name") if name in process)
+        name = " ".join(str(process[name]) for name in ("pid", "name") if name in process)
+        return f"{name or 'unknown'} ({NOT_LISTED})" if process.get("unlisted") else name
     page = place.get("page", {})
     file = page.get("file", {})
     return page_label(page.get("owner"), file.get("path"), file.get("inode"), file.get("filesystem"))

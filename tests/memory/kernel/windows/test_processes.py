@@ -38,7 +38,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 def test_processes_are_those_of_the_systems_list(lab: Lab) -> None:
     with lab.open() as image:
-        processes = image.processes(environment=True)
+        processes = [process for process in image.processes(environment=True) if not process.unlisted]
         assert image.damage == ()
         assert image.warnings == []
     found = {
@@ -102,7 +102,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Lab, list[Ro
 def test_volatility_itself_prints_the_same(answers: list[tuple[Lab, list[Rows]]], number: int) -> None:
     lab, (listed, lines, environments) = answers[number]
     with lab.open() as image:
-        processes = image.processes(environment=True)
+        processes = [process for process in image.processes(environment=True) if not process.unlisted]
     assert [
         (process.pid, process.parent_pid, process.name, process.session, process.wow64, process.created, process.exited)
         for process in processes
@@ -167,7 +167,8 @@ def test_pointers_to_32_bit_blocks_that_lead_nowhere(lab: Lab, tmp_path: Path) -
 
 def pids(lab: Lab) -> tuple[list[int | None], tuple[str, ...]]:
     with lab.open() as image:
-        return [process.pid for process in image.processes(environment=True)], image.damage
+        found = image.processes(environment=True)
+        return [process.pid for process in found if not process.unlisted], image.damage
 
 
 def link(lab: Lab, pid: int) -> int:
@@ -359,7 +360,7 @@ def test_what_is_left_out_of_an_image_is_damage(lab: Lab, monkeypatch: pytest.Mo
     monkeypatch.setattr("dumpscan.memory.kernel.budget._AT_FIRST", 0)
     monkeypatch.setattr("dumpscan.memory.kernel.budget._IMAGE_PER_TEXT", 1 << 40)
     with lab.open() as image:
-        processes = image.processes(environment=True)
+        processes = [process for process in image.processes(environment=True) if not process.unlisted]
         assert all(process.environment == () and process.command_line is None for process in processes)
         assert [problem.partition(" ")[2].split(":")[0] for problem in image.damage] == [
             "command lines are cut or left out",
