@@ -146,6 +146,13 @@ def test_what_is_long_and_rare_goes_below_its_row() -> None:
     assert [line.count(proof) for line in lay_out(IMPORTANT, [key(proof=proof)], None).lines()] == [0, 1]
 
 
+def test_what_is_the_same_below_every_row_is_said_once() -> None:
+    proof = "the whole schedule follows from the key"
+    lines = list(lay_out(IMPORTANT, [key(proof=proof)] * 3, 60).lines())
+    assert [line for line in lines if proof in line] == [f"Proof of each: {proof}"]
+    assert len(lines) == 6
+
+
 FILES = (Column("File", lambda row: say(row["file"]), heading=True), *COLUMNS[:2])
 
 

@@ -8,6 +8,7 @@ left out. A pipe or a file has no width: it gets every column, each row on one l
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from rich.cells import cell_len
@@ -61,7 +62,7 @@ class Column:
     heading: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Laid:
     """A column with its records, and the width of their cells.
 
@@ -121,7 +122,7 @@ def at(path: str, style: str = "") -> Callable[[Record], Text]:
     return cell
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """A table prepared for a width.
 
@@ -158,6 +159,24 @@ class Layout:
                 group = name.plain
                 yield from fold(name, self.width or 0)
             yield from self._row(row)
+        for laid, text in self._common:
+            yield from self._note(f"{laid.column.header} of each: ", text, 0)
+
+    @cached_property
+    def _common(self) -> list[tuple[_Laid, Text]]:
+        """The columns below that have the same text in every row: it is said once, below the table."""
+        if self.rows < 2:  # noqa: PLR2004 - a single row has it below itself
+            return []
+        firsts = ((laid, laid.text(0)) for laid in self.below)
+        return [
+            (laid, first)
+            for laid, first in firsts
+            if first.plain and all(laid.text(row).plain == first.plain for row in range(1, self.rows))
+        ]
+
+    def _note(self, label: str, text: Text, indent: int) -> Iterator[Text]:
+        for line in fold(Text(label, "dim").append(text), (self.width or 0) - indent):
+            yield Text(" " * indent).append(line)
 
     def _order(self) -> Iterable[int]:
         """Return the numbers of the rows, those of a group together."""
@@ -174,12 +193,11 @@ class Layout:
             yield _stripped(self._line([laid.text(row) for laid in self.columns]))
             return
         yield from self._lines([fold(laid.text(row), laid.width) for laid in self.columns])
+        common = [laid for laid, _ in self._common]
         for laid in self.below:
             text = laid.text(row)
-            if text.plain:
-                label = Text(f"{laid.column.header}: ", "dim").append(text)
-                for line in fold(label, self.width - _INDENT):
-                    yield Text(" " * _INDENT).append(line)
+            if text.plain and laid not in common:
+                yield from self._note(f"{laid.column.header}: ", text, _INDENT)
 
     def _lines(self, cells: Sequence[Sequence[Text]]) -> Iterator[Text]:
         """Yield the lines of cells that have several."""
