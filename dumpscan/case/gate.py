@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts.keys.names import algorithm_label
 from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
 from dumpscan.findings import Certificate, EncryptedContainer, Status, SymmetricKey, Validity
@@ -123,9 +124,15 @@ def _key_reasons(exposed: ExposedKey, wanted: set[GateRule]) -> Iterator[Reason]
     if exposed.exposure is Exposure.LIVE:
         broken.append(GateRule.LIVE_KEY)
     of = f", {_subject(certificates[0])}, valid until {_day(certificates[0])}" if certificates else ""
+    label = algorithm_label(key.algorithm, key.curve or key.bits)
     for rule in broken:
         if rule in wanted:
-            yield _reason(rule, f"{key.algorithm} {key.bits} key {key.key_id}{of}", key, exposed.dump_count)
+            yield _reason(
+                rule,
+                f"{label} key {key.key_id}{of}",
+                key,
+                exposed.dump_count,
+            )
 
 
 def _other_reasons(
@@ -143,7 +150,7 @@ def _other_reasons(
             what = f"{finding.container} {finding.sha256}"
         case SymmetricKey():
             names, broken = {finding.key_id}, [GateRule.SYMMETRIC_KEY]
-            what = f"{finding.algorithm} {finding.bits} key {finding.key_id}"
+            what = f"{algorithm_label(finding.algorithm, finding.bits)} key {finding.key_id}"
         case _:
             return
     if allowed.isdisjoint(names):

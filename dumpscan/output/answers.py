@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts.keys.names import algorithm_label
 from dumpscan.findings import SCHEMA_VERSION, Certificate, Location
-from dumpscan.output.labels import algorithm_label
 from dumpscan.output.records import document
 from dumpscan.output.text import printable
 

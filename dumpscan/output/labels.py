@@ -26,13 +26,6 @@ CONTAINERS = {
 """Encrypted containers: their names, and how the names of their files end."""
 
 
-def algorithm_label(name: str | None, size: object) -> str:
-    """Return `RSA 2048`, `EC secp256r1`; a name that says it all (`Ed25519`) stands alone."""
-    if name is None:
-        return ""
-    return name if size is None or any(character.isdigit() for character in name) else f"{name} {size}"
-
-
 def container_label(container: str) -> str:
     """Return the name of an encrypted container's format: `PKCS#12`."""
     return CONTAINERS[container][0] if container in CONTAINERS else container

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from dumpscan.artifacts.keys.names import algorithm_label
 from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import PrivateKey, Validity
-from dumpscan.output.labels import NOT_LISTED, algorithm_label, container_label, page_label
+from dumpscan.output.labels import NOT_LISTED, container_label, page_label
 from dumpscan.output.report.severity import Severity, key_severity
 
 if TYPE_CHECKING:

@@ -113,14 +113,14 @@ def test_a_key_with_a_certificate_that_is_no_finding_still_names_it() -> None:
         samples.private_key(samples.ec_key(), "EC", {0x1000: "sec1"}),
         certificates=(CertificateRef(thumbprint="AB" * 20, subject="CN=elsewhere"),),
     )
-    assert "CN=elsewhere" in line_with("EC secp256r1", findings_table(key))
+    assert "CN=elsewhere" in line_with("EC P-256", findings_table(key))
 
 
 def test_of_several_certificates_the_longest_valid_is_named() -> None:
     old = samples.certificate(samples.ec_key(), "old.example", 0x1000, until=datetime(2023, 1, 1, tzinfo=UTC))
     new = samples.certificate(samples.ec_key(), "new.example", 0x2000)
     output = findings_table(samples.private_key(samples.ec_key(), "EC", {1: "sec1"}, old, new), old, new)
-    assert "new.example +1" in line_with("secp256r1", output.split("Certificates")[0])
+    assert "new.example +1" in line_with("EC P-256", output.split("Certificates")[0])
 
 
 def test_a_partial_object_says_what_is_missing() -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from dumpscan.artifacts.keys.names import algorithm_label
 from dumpscan.findings import NOT_ENCRYPTED, Validity, validity
 from dumpscan.output.formats.table.columns import Column, at, say
 from dumpscan.output.formats.table.sections import Scope, Section, holder_name, title
-from dumpscan.output.labels import algorithm_label, container_label, folded_label
+from dumpscan.output.labels import container_label, folded_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

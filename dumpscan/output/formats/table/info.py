@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpscan.output.formats.table.columns import Column, say
 from dumpscan.output.formats.table.sections import Scope, Section, title
+from dumpscan.output.formats.table.units import spelled
 from dumpscan.output.labels import size_label
 from dumpscan.output.text import printable
 
@@ -19,12 +20,33 @@ if TYPE_CHECKING:
 _IN_HEX = frozenset(
     {
         *("access", "address", "attributes", "base", "checksum", "code", "context", "end", "flags", "offset"),
-        *("parameters", "pc", "peb", "pointer", "protect", "rva", "sp", "stack", "start", "state", "teb", "type"),
+        *(
+            "parameters",
+            "pc",
+            "peb",
+            "pointer",
+            "protect",
+            "rva",
+            "sp",
+            "stack",
+            "start",
+            "state",
+            "teb",
+            "timestamp",
+            "type",
+        ),
     }
 )
 """Last words of the names of numbers that are shown in hexadecimal."""
 
-_ABBREVIATIONS = frozenset({"cpu", "guid", "id", "os", "pdb", "peb", "pid", "rva", "teb", "uuid"})
+_SPELLINGS = {
+    **{
+        word: word.upper()
+        for word in ("cpu", "dtb", "guid", "id", "os", "pdb", "peb", "pid", "rva", "teb", "utc", "uuid")
+    },
+    "wow64": "WoW64",
+}
+"""Words that are not written in small letters."""
 _FIRST = frozenset({"name", "type_name", "path", "version"})
 """Columns that are always shown."""
 
@@ -35,20 +57,20 @@ _LARGE = 1024
 def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     """Yield the sections of each dump: its plain values first, then what is nested in it."""
     for record in records:
-        yield from _described(record[record["kind"]], scope.file(record["dump"]))
+        yield from _described(record["kind"], record[record["kind"]], printable(scope.file(record["dump"])))
 
 
-def _described(value: Record, name: str) -> Iterator[Section]:
+def _described(name: str, value: Record, heading: str) -> Iterator[Section]:
     """Yield a section for a document's plain values, then sections for its dicts and its lists of dicts."""
-    given = {field: item for field, item in value.items() if item not in (None, [], {})}
+    given = {field: item for field, item in spelled(name, value).items() if item not in (None, "", [], {})}
     nested = {field: item for field, item in given.items() if _is_nested(item)}
     rows = [row for field, item in given.items() if field not in nested for row in _rows(field, item)]
     columns = (Column("", lambda row: say(row["field"], "dim"), least=16), Column("", _value, least=20))
     if rows:
-        yield Section(title(printable(name)), columns, rows)
+        yield Section(title(heading), columns, rows)
     for field, item in nested.items():
         if isinstance(item, dict):
-            yield from _described(item, _words(field))
+            yield from _described(field, item, _words(field))
         else:
             yield Section(title(f"{_words(field)}: {len(item)}"), _columns(item), item)
 
@@ -59,6 +81,8 @@ def _rows(field: str, item: Any) -> Iterator[Record]:  # noqa: ANN401 - JSON's o
     if isinstance(item, list) and any(isinstance(text, str) for text in item):
         for number, text in enumerate(item):
             yield {"field": "" if number else name, "value": _shown(field, text)}
+    elif field.endswith("_percent"):
+        yield {"field": _words(field.removesuffix("_percent")), "value": f"{item} %"}
     elif isinstance(item, int) and field.rsplit("_", 1)[-1] in {"bytes", "size"}:
         yield {"field": name, "value": f"{item} ({size_label(item)})" if item >= _LARGE else str(item)}
     else:
@@ -114,5 +138,5 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401 - JSON's own types
 
 def _words(name: str) -> str:
     """Return a field's name as a heading. The name may come from the dump, so it is made printable."""
-    words = " ".join(word.upper() if word in _ABBREVIATIONS else word for word in printable(name).split("_"))
+    words = " ".join(_SPELLINGS.get(word, word) for word in printable(name).split("_"))
     return words[:1].upper() + words[1:]
