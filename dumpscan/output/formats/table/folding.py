@@ -24,6 +24,8 @@ def fold(text: Text, width: int) -> list[Text]:
     """
     if cell_len(text.plain) <= width:
         return [text]
+    text = text.copy()
+    text.rstrip()
     places = _places(text.plain, max(width, 1))
     lines = list(text.divide(places))
     for line in lines[:-1]:

@@ -87,11 +87,10 @@ def spelled(name: str, document: Record) -> Record:
     found: dict[str, Any] = {}
     for field, value in document.items():
         spell = _SPELLED.get((name, field))
+        redundant = field in _REDUNDANT and isinstance(value, int) and "version" in document
         if field == "processor_level":
             found |= _processor(document)
-        elif field != "processor_revision" and not (
-            field in _REDUNDANT and isinstance(value, int) and "version" in document
-        ):
+        elif field != "processor_revision" and not redundant:
             found[field] = spell(value) if spell is not None and isinstance(value, int) else value
     return found
 
