@@ -19,7 +19,11 @@ _DH = bytes.fromhex("06092a864886f70d010301")
 _DH_X942 = bytes.fromhex("06072a8648ce3e0201")
 _ELGAMAL = bytes.fromhex("06062b0e07020101")
 _EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
-_PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
+PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
+BINARY_FIELD = bytes.fromhex("06072a8648ce3d0102")
+TRINOMIAL = bytes.fromhex("06092a8648ce3d01020302")
+PENTANOMIAL = bytes.fromhex("06092a8648ce3d01020303")
+"""Object identifiers of SEC 1, C.2."""
 _SHORT_FORM = 0x80
 
 
@@ -49,12 +53,33 @@ def elgamal_algorithm(p: int, g: int) -> bytes:
 
 
 def ec_parameters(*, p: int, a: int, b: int, generator: tuple[int, int], order: int, cofactor: int) -> bytes:
-    """ECParameters of a curve over a prime field."""
+    """ECParameters of a curve over a prime field (SEC 1, C.2)."""
     size = (p.bit_length() + 7) // 8
-    curve = tlv(0x30, tlv(0x04, a.to_bytes(size, "big")), tlv(0x04, b.to_bytes(size, "big")))
-    field = tlv(0x30, _PRIME_FIELD, _integer(p))
-    base = tlv(0x04, point(generator, size))
-    return tlv(0x30, _integer(1), field, curve, base, _integer(order), _integer(cofactor))
+    field = tlv(0x30, PRIME_FIELD, _integer(p))
+    numbers = _integer(order), _integer(cofactor)
+    return tlv(0x30, _integer(1), field, _coefficients(a, b, size), tlv(0x04, point(generator, size)), *numbers)
+
+
+def binary_ec_parameters(
+    *, polynomial: int, a: int, b: int, generator: tuple[int, int], order: int, cofactor: int
+) -> bytes:
+    """ECParameters of a curve over a binary field of a trinomial or pentanomial (SEC 1, C.2)."""
+    degree, *middle, _ = (exponent for exponent in range(polynomial.bit_length(), -1, -1) if polynomial >> exponent & 1)
+    size = (degree + 7) // 8
+    terms = [_integer(exponent) for exponent in reversed(middle)]
+    basis = (TRINOMIAL, *terms) if len(terms) == 1 else (PENTANOMIAL, tlv(0x30, *terms))
+    field = tlv(0x30, BINARY_FIELD, tlv(0x30, _integer(degree), *basis))
+    numbers = _integer(order), _integer(cofactor)
+    return tlv(0x30, _integer(1), field, _coefficients(a, b, size), tlv(0x04, point(generator, size)), *numbers)
+
+
+def name_of_curve(parameters: bytes, bits: int) -> str:
+    """A name for a curve that has none: its size, and the beginning of the SHA-256 of its ECParameters."""
+    return f"explicit-{bits}-{sha256(parameters).hexdigest()[:8]}"
+
+
+def _coefficients(a: int, b: int, size: int) -> bytes:
+    return tlv(0x30, tlv(0x04, a.to_bytes(size, "big")), tlv(0x04, b.to_bytes(size, "big")))
 
 
 def ec_algorithm(parameters: bytes) -> bytes:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from dumpscan.artifacts.keys import encode
+
 Point = tuple[int, int]
 
 _SLOT = 12
@@ -60,6 +62,22 @@ class BinaryCurve:
         square = self._times(x, x)
         left = self._times(y, y) ^ self._times(x, y)
         return left == self._times(square, x ^ self._a) ^ self._b
+
+    def is_sound(self) -> bool:
+        """Return whether the generator is on the curve and has the order stated."""
+        return self.has(self.generator) and self.multiply(self.order, self.generator) is None
+
+    @property
+    def encoded(self) -> bytes:
+        """ECParameters."""
+        return encode.binary_ec_parameters(
+            polynomial=self.polynomial,
+            a=self.a,
+            b=self.b,
+            generator=self.generator,
+            order=self.order,
+            cofactor=self.cofactor,
+        )
 
     def multiply(self, scalar: int, point: Point) -> Point | None:
         """Return scalar * point; None is the point at infinity."""

@@ -17,22 +17,23 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.keys.ec.weierstrass import Point
 
 _TABLE = "named_curves.txt"
+_NO_IDENTIFIER = "-"
 _UNCOMPRESSED, _COMPRESSED, _HYBRID = 4, 2, 6
 """First bytes of a point (SEC 1, 2.3.3); the last bit of the latter two tells it from its negative."""
 
 
 @dataclass(frozen=True)
 class NamedCurve:
-    """A curve that has a name.
+    """A curve with its name.
 
     Attributes:
-        name: The name that `cryptography` has for it, or OpenSSL.
-        oid: Object identifier, as it is encoded.
+        name: The name that `cryptography` has for it, or OpenSSL; one of ours if it has none.
+        parameters: ECParameters: its object identifier, or all of its numbers if it has none.
         curve: The curve itself.
     """
 
     name: str
-    oid: bytes
+    parameters: bytes
     curve: Weierstrass | BinaryCurve
 
     @property
@@ -107,11 +108,12 @@ def _by_name() -> dict[str, NamedCurve]:
 
 @cache
 def _by_oid() -> dict[bytes, NamedCurve]:
-    return {curve.oid: curve for curve in all_curves()}
+    return {curve.parameters: curve for curve in all_curves()}
 
 
 def _curve(line: str) -> NamedCurve:
     name, oid, kind, *numbers = line.split()
     field, a, b, x, y, order, cofactor = (int(number, 16) for number in numbers)
     make = {"prime": Weierstrass, "binary": BinaryCurve}[kind]
-    return NamedCurve(name, encode.object_identifier(oid), make(field, a, b, (x, y), order, cofactor))
+    found = make(field, a, b, (x, y), order, cofactor)
+    return NamedCurve(name, encode.object_identifier(oid) if oid != _NO_IDENTIFIER else found.encoded, found)

@@ -1,4 +1,4 @@
-"""Proof of private keys on elliptic curves that have a name (SEC 1, 3.2)."""
+"""Proof of private keys on elliptic curves (SEC 1, 3.2)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys import encode
 from dumpscan.artifacts.keys.ec.binary import BinaryCurve
-from dumpscan.artifacts.keys.ec.named import all_curves, curve_named, curves_of_order_size
+from dumpscan.artifacts.keys.ec.named import NamedCurve, all_curves, curve_named, curves_of_order_size
 from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.artifacts.keys.randomness import looks_random
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dumpscan.artifacts.keys.ec.named import NamedCurve
-    from dumpscan.artifacts.keys.ec.weierstrass import Point
+    from dumpscan.artifacts.keys.ec.weierstrass import Point, Weierstrass
     from dumpscan.artifacts.keys.randomness import Plausible
     from dumpscan.findings import PrivateKey
 
@@ -53,6 +52,8 @@ _WRITING = 60
 """Microseconds for everything else about a key."""
 _GUESSED = ("secp", "brainpool", "SM2")
 """How the names of curves begin that are tried for a private value whose curve is not told, and that lacks a point."""
+_LEAST_BITS, _MOST_BITS = 100, 600
+"""Bits of the field and the order of a curve that has no name."""
 _MOST_KNOWN = 256
 """Keys that are remembered: the same one lies in memory in several encodings."""
 
@@ -90,7 +91,7 @@ def ec_key(curve: Named, private_value: int, *public_points: bytes, plausible: P
         RefusedError: The private value is out of range, a public point is another, or there is none and the private
             value is not plausible.
     """
-    named = curve_named(curve.name)
+    named = curve if isinstance(curve, NamedCurve) else curve_named(curve.name)
     points = [point for point in public_points if any(point[1:])]
     if not 0 < private_value < named.order:
         raise RefusedError("the private value is out of the curve's range")
@@ -99,10 +100,27 @@ def ec_key(curve: Named, private_value: int, *public_points: bytes, plausible: P
         raise RefusedError("the public point is not on the curve")
     if not points and not plausible(private_value.to_bytes(named.order_size, "big")):
         raise RefusedError("nothing vouches for the private value, and it is not plausible")
-    derived = _derived(named.name, private_value)
+    derived = _derived(named, private_value)
     if not derived.forms.issuperset(points):
         raise RefusedError("the public point is not that of the private value")
     return replace(derived.key, proof=(PROOF,)) if points else derived.key
+
+
+def sound_curve(curve: Weierstrass | BinaryCurve) -> NamedCurve:
+    """Return a curve that has no name, with one of ours.
+
+    Raises:
+        RefusedError: It is smaller or larger than any in use, or its generator has not the order stated.
+    """
+    if not (_LEAST_BITS <= curve.bits <= _MOST_BITS and _LEAST_BITS <= curve.order.bit_length() <= curve.bits + 1):
+        raise RefusedError("no curve that keys are on")
+    if not all(0 <= value < 1 << curve.bits for value in (curve.a, curve.b, *curve.generator)):
+        raise RefusedError("numbers that are not of the field")
+    named = NamedCurve(encode.name_of_curve(curve.encoded, curve.bits), curve.encoded, curve)
+    effort.charge(_cost(named))
+    if not curve.is_sound():
+        raise RefusedError("the generator has not the order stated")
+    return named
 
 
 def key_on_some_curve(private_value: int, points: Sequence[bytes]) -> PrivateKey:
@@ -152,22 +170,21 @@ def _candidates(value: bytes) -> Iterator[PrivateKey]:
 
 
 @lru_cache(maxsize=_MOST_KNOWN)
-def _derived(name: str, private_value: int) -> _Derived:
+def _derived(curve: NamedCurve, private_value: int) -> _Derived:
     """Return the key of a private value in the curve's range."""
-    curve = curve_named(name)
     effort.charge(_cost(curve))
     point = _multiple(curve, private_value)
     if point is None:
         raise RefusedError("the curve has no such multiple")
     forms = curve.encodings(point)
-    algorithm = encode.ec_algorithm(curve.oid)
+    algorithm = encode.ec_algorithm(curve.parameters)
     key = encode.private_key(
         "EC",
         curve.bits,
         encode.public_info(algorithm, forms[0]),
         encode.pkcs8(algorithm, encode.ec_private(private_value, curve.order_size, forms[0])),
         proof=(),
-        curve=name,
+        curve=curve.name,
     )
     return _Derived(key, frozenset(forms))
 

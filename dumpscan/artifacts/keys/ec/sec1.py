@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import CutShortError, Parsed, RefusedError
+from dumpscan.artifacts.keys import encode
 from dumpscan.artifacts.keys.ec.binary import BinaryCurve
 from dumpscan.artifacts.keys.ec.named import all_curves, curve_of_oid
-from dumpscan.artifacts.keys.ec.proof import PROOF, candidates, ec_key, key_on_some_curve
+from dumpscan.artifacts.keys.ec.proof import PROOF, candidates, ec_key, key_on_some_curve, sound_curve
+from dumpscan.artifacts.keys.ec.weierstrass import Weierstrass
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.randomness import MIN_SIZE, looks_random
 
@@ -36,11 +38,6 @@ _PARAMETERS, _PUBLIC_KEY = 0xA0, 0xA1
 _VERSION = b"\x01"
 _MIN_POINT_SEEN = 8
 """Bytes of the x coordinate that must be there for a public point that is cut short to prove anything."""
-_PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
-_BINARY_FIELD = bytes.fromhex("06072a8648ce3d0102")
-_TRINOMIAL = bytes.fromhex("06092a8648ce3d01020302")
-_PENTANOMIAL = bytes.fromhex("06092a8648ce3d01020303")
-"""Object identifiers of SEC 1, C.2."""
 
 
 def prove(
@@ -91,10 +88,10 @@ def parsed(keys: Sequence[PrivateKey], data: bytes, encoding: str) -> Parsed:
 
 
 def curve_of(parameters: bytes) -> NamedCurve:
-    """Return the curve of ECParameters: named, or written out and equal to a named one.
+    """Return the curve of ECParameters: named, or written out.
 
     Raises:
-        RefusedError: It is none of the curves known.
+        RefusedError: It is a name that is not known, or no curve.
     """
     curve = curve_of_oid(parameters) if parameters[:1] != b"\x30" else _explicit(parameters)
     if curve is None:
@@ -184,21 +181,34 @@ def _is_certain(content: bytes, length: int) -> bool:
     return MIN_SIZE <= size <= MAX_PRIVATE_VALUE and size < length and looks_random(value[:size])
 
 
-def _explicit(parameters: bytes) -> NamedCurve | None:
-    """Return the named curve that ECParameters with explicit values are, whatever seed they give; None if none."""
-    version, field, curve, base, order, *_ = der.members(parameters, least=5, most=7)
+def _explicit(parameters: bytes) -> NamedCurve:
+    """Return the curve that ECParameters with explicit values are, whatever seed they give: a named one if it is that.
+
+    Raises:
+        RefusedError: They are no curve: its generator has not the order stated, say.
+    """
+    version, field, curve, base, order, *rest = der.members(parameters, least=5, most=7)
     if version.content not in (b"\x01", b"\x02", b"\x03") or field.tag != der.SEQUENCE or base.tag != der.OCTET_STRING:
         raise RefusedError("no parameters of a curve")
     a, b = (_coefficient(member) for member in der.members(curve.encoded, least=2, most=3)[:2])
-    wanted = _field(field.encoded), a, b, der.integer(order, most=_MAX_FIELD_BYTES)
+    kind, polynomial = _field(field.encoded)
+    wanted = kind, polynomial, a, b, der.integer(order, most=_MAX_FIELD_BYTES)
     for named in all_curves():
         known = named.curve
-        polynomial = known.polynomial if isinstance(known, BinaryCurve) else known.p
-        if (polynomial, known.a, known.b, known.order) == wanted:
+        known_polynomial = known.polynomial if isinstance(known, BinaryCurve) else known.p
+        if (type(known), known_polynomial, known.a, known.b, known.order) == wanted:
             if base.content not in named.encodings(known.generator):
                 raise RefusedError("another generator than that of the curve")
             return named
-    return None
+    cofactor = der.integer(rest[0], most=_MAX_FIELD_BYTES) if rest and rest[0].tag == der.INTEGER else 1
+    return sound_curve(kind(polynomial, a, b, _point(base.content), wanted[-1], cofactor))
+
+
+def _point(encoded: bytes) -> tuple[int, int]:
+    size, odd = divmod(len(encoded) - 1, 2)
+    if encoded[:1] != b"\x04" or odd or not 0 < size <= _MAX_FIELD_BYTES:
+        raise RefusedError("a generator that is not written uncompressed")
+    return int.from_bytes(encoded[1 : 1 + size], "big"), int.from_bytes(encoded[1 + size :], "big")
 
 
 def _coefficient(member: der.Element) -> int:
@@ -207,17 +217,17 @@ def _coefficient(member: der.Element) -> int:
     return int.from_bytes(member.content, "big")
 
 
-def _field(data: bytes) -> int:
-    """Return the prime of a FieldID, or its polynomial with a bit for each coefficient."""
+def _field(data: bytes) -> tuple[type[Weierstrass | BinaryCurve], int]:
+    """Return the kind of curves over a FieldID, and its prime, or its polynomial with a bit for each coefficient."""
     kind, parameters = der.members(data, least=2, most=2)
-    if kind.encoded == _PRIME_FIELD:
-        return der.integer(parameters, most=_MAX_FIELD_BYTES)
-    if kind.encoded != _BINARY_FIELD:
+    if kind.encoded == encode.PRIME_FIELD:
+        return Weierstrass, der.integer(parameters, most=_MAX_FIELD_BYTES)
+    if kind.encoded != encode.BINARY_FIELD:
         raise RefusedError("no field that curves are over")
     degree, basis, terms = der.members(parameters.encoded, least=3, most=3)
-    if basis.encoded == _TRINOMIAL:
+    if basis.encoded == encode.TRINOMIAL:
         middle = [terms]
-    elif basis.encoded == _PENTANOMIAL:
+    elif basis.encoded == encode.PENTANOMIAL:
         middle = der.members(terms.encoded, least=3, most=3)
     else:
         raise RefusedError("no basis that is known")
@@ -227,4 +237,4 @@ def _field(data: bytes) -> int:
         if exponent > 8 * _MAX_FIELD_BYTES:
             raise RefusedError("no field that curves are over")
         polynomial |= 1 << exponent
-    return polynomial
+    return BinaryCurve, polynomial

@@ -7,7 +7,6 @@ It is neither fast nor of constant time: it runs once for each key, and the keys
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 from dumpscan.artifacts.keys import encode
 
@@ -40,7 +39,7 @@ class Weierstrass:
         return self.p.bit_length()
 
     def is_sound(self) -> bool:
-        """Whether the generator is on the curve and has the order stated."""
+        """Return whether the generator is on the curve and has the order stated."""
         return (
             self.p & self.order & 1 == 1
             and self.has(self.generator)
@@ -95,8 +94,8 @@ class Weierstrass:
 
     @property
     def name(self) -> str:
-        """A name for a curve that has none: its size, and the beginning of the SHA-256 of its ECParameters."""
-        return f"explicit-{self.p.bit_length()}-{sha256(self.encoded).hexdigest()[:8]}"
+        """A name, if it has no other."""
+        return encode.name_of_curve(self.encoded, self.bits)
 
     def public_info(self, point: Point) -> bytes:
         """Write a public key as SubjectPublicKeyInfo with explicit parameters."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 
@@ -18,6 +19,7 @@ from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.ec import sec1
 from dumpscan.artifacts.keys.ec.named import all_curves, curve_named, curve_of_oid
 from dumpscan.artifacts.keys.ec.proof import ec_key as proven
+from dumpscan.artifacts.keys.ec.weierstrass import Weierstrass
 from dumpscan.artifacts.keys.private_key import DETECTORS
 from dumpscan.findings import PrivateKey
 from dumpscan.synth.seeded import SeededBytes
@@ -92,12 +94,42 @@ def test_curves_that_are_written_out(name: str, form: str) -> None:
     explicit = openssl(
         "ec", "-param_enc", "explicit", "-conv_form", form, "-inform", "DER", "-outform", "DER", stdin=data
     )
-    assert curve_named(name).oid not in explicit
+    assert curve_named(name).parameters not in explicit
     assert (key_in(explicit).curve, key_in(explicit).key_id) == (name, key_in(data).key_id)
     assert key_in(explicit).proof == ("Q = d*G",)
     parameters = parts_of(parts_of(parts_of(explicit)[0][1])[2][1])[0][1]
     inner = structure(parts_of(parts_of(explicit)[0][1])[1][1], curve=None, point=None)
     assert key_in(in_pkcs8(inner, tlv(0x30, parameters))).key_id == key_in(data).key_id
+
+
+FRP256V1 = Weierstrass(
+    p=0xF1FD178C0B3AD58F10126DE8CE42435B3961ADBCABC8CA6DE8FCF353D86E9C03,
+    a=0xF1FD178C0B3AD58F10126DE8CE42435B3961ADBCABC8CA6DE8FCF353D86E9C00,
+    b=0xEE353FCA5428A9300D4ABA754A44C00FDFEC0C9AE4B1A1803075ED967B7BB73F,
+    generator=(
+        0xB6B3D4C356C139EB31183D4749D423958C27D2DCAF98B70164C97A2DD98F5CFF,
+        0x6142E0F7C8B204911F9271F0F3ECEF8C2701C307E8E4C9E183115A1554062CFB,
+    ),
+    order=0xF1FD178C0B3AD58F10126DE8CE42435B53DC67E140D2BF941FFDD459C6D655E1,
+)
+"""The French ANSSI's curve (Journal officiel, 2011), which OpenSSL does not know."""
+
+
+@pytest.mark.parametrize("changed", [{}, {"order": FRP256V1.order - 2}, {"b": FRP256V1.b + 1}, {"p": FRP256V1.p + 2}])
+def test_a_curve_without_a_name(changed: dict[str, int]) -> None:
+    """It is as good as any if its generator has the order stated."""
+    curve = replace(FRP256V1, **changed)  # type: ignore[arg-type]
+    scalar = 0x1234567890ABCDEF << 180 | 77
+    point = FRP256V1.multiply(scalar, FRP256V1.generator)
+    assert point is not None
+    data = curve.pkcs8(scalar, point)
+    if changed:
+        assert detect(DETECTORS, data) == []
+        return
+    key = key_in(data)
+    assert (key.curve, key.bits, key.proof) == (curve.name, 256, ("Q = d*G",))
+    assert key.key_id == sha256(curve.public_info(point)).hexdigest()
+    assert detect(DETECTORS, curve.pkcs8(scalar, curve.generator)) == []
 
 
 def test_parameters_that_are_no_known_curve() -> None:
