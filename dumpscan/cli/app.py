@@ -123,8 +123,9 @@ def run() -> None:
     """Run the command line and exit; whatever a user or an input can cause ends in one clear line and a code."""
     try:
         code = app.main(prog_name=PROGRAM, standalone_mode=False)  # ends quietly when our reader goes away (`| head`)
-    except (KeyboardInterrupt, click.Abort):
-        complain("interrupted")
+    except (KeyboardInterrupt, click.Abort) as error:
+        # click makes an Abort of the interrupt, which may say how far the command got.
+        complain(str(error.__cause__ or error) or "interrupted")
         sys.exit(EXIT_INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

@@ -190,13 +190,11 @@ def _with_aes(search: Search, request: Request) -> Search:
 def _search(request: Request, search: Search) -> int:
     """Search the dumps, pair what was found, show and export it."""
     from dumpscan.artifacts.registry import EVERYTHING, KEYS
-    from dumpscan.cli.progress import ProgressBar
     from dumpscan.output.formats.render import View
     from dumpscan.search.merge import Collector
     from dumpscan.search.options import SearchOptions
     from dumpscan.search.pairs import with_certificates, with_pairs, without_guesses
     from dumpscan.search.run import search as search_dump
-    from dumpscan.search.run import search_size
 
     password = declared.ask_password(request.password, request.output)
     view = View.SECRETS if search is KEYS else View.EVERYTHING if search is EVERYTHING else View.FINDINGS
@@ -205,10 +203,10 @@ def _search(request: Request, search: Search) -> int:
     options = SearchOptions(pids=request.pids, names=request.names, deep=request.deep)
     collector = Collector()
 
-    def work(number: int, path: Path, dump: AnyDump) -> None:
-        with ProgressBar(path.name, search_size(dump, what), enabled=run.progress) as bar:
-            for problem in search_dump(dump, what, collector, options=options, order=(number,), progress=bar.advance):
-                run.damaged(problem)
+    def work(number: int, _path: Path, dump: AnyDump) -> None:
+        bar = run.searching(dump, what)
+        for problem in search_dump(dump, what, collector, options=options, order=(number,), progress=bar.advance):
+            run.damaged(problem)
 
     request.over(run, work)
     found = without_guesses(with_pairs(collector.findings()))

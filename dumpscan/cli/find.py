@@ -116,21 +116,20 @@ def _is_case(path: Path) -> bool:
 def _in_dumps(request: Request, run: Run, wanted: Sequence[Reference]) -> list[Finding]:
     """Search dumps for keys, and for those that are asked for in forms that no layout tells."""
     from dumpscan.artifacts.registry import KEYS
-    from dumpscan.cli.progress import ProgressBar
     from dumpscan.search.merge import Collector
     from dumpscan.search.options import SearchOptions
     from dumpscan.search.pairs import with_pairs
-    from dumpscan.search.run import search, search_size
+    from dumpscan.search.run import search
 
     collector = Collector()
     known = tuple(dict.fromkeys(each.public_info for each in wanted if each.public_info is not None))
     options = SearchOptions(deep=request.deep, public_keys=known)
     what = KEYS.without_aes()
 
-    def work(number: int, path: Path, dump: AnyDump) -> None:
-        with ProgressBar(path.name, search_size(dump, what), enabled=run.progress) as bar:
-            for problem in search(dump, what, collector, options=options, order=(number,), progress=bar.advance):
-                run.damaged(problem)
+    def work(number: int, _path: Path, dump: AnyDump) -> None:
+        bar = run.searching(dump, what)
+        for problem in search(dump, what, collector, options=options, order=(number,), progress=bar.advance):
+            run.damaged(problem)
 
     request.over(run, work)
     return with_pairs(collector.findings())

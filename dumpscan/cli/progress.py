@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from dumpscan.output.labels import amount_label
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
@@ -13,12 +15,14 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-DELAY = 1.0
+DELAY = 0.5
 """Seconds before the display of a single file appears: short scans show none."""
 
 
 class ProgressBar:
     """Counts bytes done against bytes in all; writes nothing unless standard error is a terminal.
+
+    It appears by itself after the delay, also while nothing is counted yet.
 
     Args:
         label: What is being worked on. It may hold anything that a file's name can; it is made printable.
@@ -30,16 +34,23 @@ class ProgressBar:
     def __init__(self, label: str, total: int | None, *, enabled: bool, delay: float = DELAY) -> None:
         self._label = printable(label)
         self._total = total
+        self._passes = 1
         self._enabled = enabled and total != 0 and sys.stderr.isatty()
         self._delay = delay
         self._started = time.monotonic()
         self._done = 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._lock = threading.RLock()
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Self:
         """Start the clock."""
         self._started = time.monotonic()
+        if self._enabled and self._delay:
+            self._timer = threading.Timer(self._delay, self._draw)
+            self._timer.daemon = True
+            self._timer.start()
         self._draw()
         return self
 
@@ -47,8 +58,22 @@ class ProgressBar:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the display off the screen."""
-        if self._bar is not None:
-            self._bar.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            self._enabled = False
+            if self._bar is not None:
+                self._bar.stop()
+
+    @property
+    def percent(self) -> int:
+        """How much is done, in hundredths."""
+        return 100 * self._done // self._total if self._total else 0
+
+    def expect(self, total: int, *, passes: int = 1) -> None:
+        """Say how many bytes there are in all; where they are read several times, that counts for each pass."""
+        self._total, self._passes = total, max(passes, 1)
+        self._draw()
 
     def advance(self, size: int) -> None:
         """Count `size` further bytes as done."""
@@ -61,26 +86,29 @@ class ProgressBar:
         self._draw()
 
     def _draw(self) -> None:
-        if not self._enabled or time.monotonic() - self._started < self._delay:
-            return
-        if self._bar is None or self._task is None:
-            self._bar = _new_bar()
-            self._task = self._bar.add_task(self._label, total=self._total, completed=self._done)
-            self._bar.start()
-        self._bar.update(self._task, description=self._label, completed=self._done, total=self._total)
+        with self._lock:
+            if not self._enabled or time.monotonic() - self._started < self._delay:
+                return
+            amount = "" if self._total is None else amount_label(self._done / self._passes, self._total / self._passes)
+            if self._bar is None or self._task is None:
+                self._bar = _new_bar()
+                self._task = self._bar.add_task(self._label, total=self._total, completed=self._done, amount=amount)
+                self._bar.start()
+            self._bar.update(
+                self._task, description=self._label, completed=self._done, total=self._total, amount=amount
+            )
 
 
 def _new_bar() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%", markup=False),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[amount]}", markup=False),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         console=Console(stderr=True, emoji=False, highlight=False),
         transient=True,
         redirect_stdout=False,  # results belong on standard output, also while the display is up

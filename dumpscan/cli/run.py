@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, complain
+from dumpscan.cli.progress import ProgressBar
 from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
 from dumpscan.memory.open import NoDumpError, StillPackedError, open_dump
@@ -14,9 +16,10 @@ from dumpscan.output.formats.render import View
 from dumpscan.output.records import finding_record, process_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from pathlib import Path
 
+    from dumpscan.artifacts.registry import Search
     from dumpscan.findings import Finding, Process
     from dumpscan.memory.dump import PhysicalDump, ProcessDump
     from dumpscan.memory.open import DumpKind, OpenOptions
@@ -44,6 +47,7 @@ class Run:
         self.incomplete = 0
         self._worst = EXIT_DONE
         self._damage: list[str] = []
+        self._bar = ProgressBar("", None, enabled=False)
         self._renderer = make_renderer(
             output_format, command=command, view=view, stream=sys.stdout, everything=everything
         )
@@ -57,6 +61,14 @@ class Run:
         """Say how it went."""
         if not self.quiet:
             complain(message, level="note")
+
+    def searching(self, dump: AnyDump, what: Search) -> ProgressBar:
+        """Return the progress display of the input at hand, which is going to be searched."""
+        from dumpscan.search.run import search_size
+
+        size = search_size(dump, what)
+        self._bar.expect(size, passes=size // dump.searchable_bytes if dump.searchable_bytes else 1)
+        return self._bar
 
     def over(
         self,
@@ -78,13 +90,14 @@ class Run:
 
         Raises:
             NoSuchProcessError: A process was asked for, and no input has it.
+            KeyboardInterrupt: The user's, with a text that says what is done.
         """
         others = 0
         absent: list[NoSuchProcessError] = []
         for number, (path, named) in enumerate(paths):
             self._damage.clear()
             try:
-                with open_dump(path, kind=kind, options=options) as dump:
+                with self._display(path, number), open_dump(path, kind=kind, options=options) as dump:
                     try:
                         work(number, path, dump)
                     finally:
@@ -119,6 +132,20 @@ class Run:
                 else f"{others} files in the directories are not dumps"
             )
             self.note(files)
+
+    @contextmanager
+    def _display(self, path: Path, done: int) -> Generator[None]:
+        """Show progress; an interrupt leaves with a text that says what was done, and how to go on."""
+        self._bar = ProgressBar(path.name, None, enabled=self.progress)
+        try:
+            with self._bar:
+                yield
+        except KeyboardInterrupt as error:
+            others = f", after {done} other file{'' if done == 1 else 's'}" if done else ""
+            raise KeyboardInterrupt(
+                f"interrupted at {self._bar.percent} % of {path}{others}; nothing was written. Name fewer files, or "
+                "use `dumpscan triage`, which keeps what is done and goes on from there when it is run again"
+            ) from error
 
     def _unreadable(self, path: Path, message: str) -> None:
         complain(message)

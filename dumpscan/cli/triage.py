@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from dumpscan.cli.commands import AtLeast, Command, Example, OneOf
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from dumpscan.case.triage.run import TriageOutcome, TriageProgress
@@ -137,7 +138,13 @@ def triage(
     with (
         CaseWriter.open(case) as writer,
         ProgressBar("looking for dumps", None, enabled=not (quiet or no_progress), delay=0) as bar,
+        _interruptible(case) as states,
     ):
+
+        def show(state: TriageProgress) -> None:
+            states[:] = [state]
+            bar.show(_state(state), state.bytes_done, state.bytes)
+
         outcome = run_triage(
             writer,
             names,
@@ -145,11 +152,24 @@ def triage(
             workers=_workers(scheduler),
             jobs=cores,
             again=again,
-            progress=lambda state: bar.show(_state(state), state.bytes_done, state.bytes),
+            progress=show,
         )
     if outcome.read and settings.environment is Environment.KEPT and not quiet:
         complain(_ENVIRONMENT_KEPT, level="note")
     return _report(case, outcome, fail_on, allowed, output_format, quiet=quiet)
+
+
+@contextmanager
+def _interruptible(case: Path) -> Generator[list[TriageProgress]]:
+    """Give an interrupt a text that says what is done, by the last state in the list, and how to go on."""
+    states: list[TriageProgress] = []
+    try:
+        yield states
+    except KeyboardInterrupt as error:
+        done = (
+            f"{states[-1].files_done} of {states[-1].files} files are in {case}" if states else "no file was read yet"
+        )
+        raise KeyboardInterrupt(f"interrupted: {done}; run the same command again to read the others") from error
 
 
 def _workers(scheduler: str | None) -> Workers | None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _UNIT = 1024
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 CONTAINERS = {
     "pkcs8": ("PKCS#8", "p8"),
@@ -42,11 +43,23 @@ def folded_label(count: int) -> str:
 
 def size_label(size: float) -> str:
     """Return a number of bytes as people read it: `54.1 MiB`."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < _UNIT:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+    power = _power(size)
+    return f"{size:.0f} bytes" if not power else f"{size / _UNIT**power:.1f} {_UNITS[power]}"
+
+
+def amount_label(done: float, total: float) -> str:
+    """Return a part of a number of bytes, both in the unit of the whole: `0.3 of 2.0 GiB`."""
+    power = _power(total)
+    places = 1 if power else 0
+    return f"{done / _UNIT**power:.{places}f} of {total / _UNIT**power:.{places}f} {_UNITS[power]}"
+
+
+def _power(size: float) -> int:
+    power = 0
+    while size >= _UNIT and power < len(_UNITS) - 1:
         size /= _UNIT
-    return f"{size:.1f} TiB"
+        power += 1
+    return power
 
 
 def file_names(paths: Iterable[str]) -> dict[str, str]:

@@ -8,9 +8,10 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager, redirect_stderr
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -88,6 +89,30 @@ def test_short_scans_show_none_and_long_ones_do(monkeypatch: pytest.MonkeyPatch)
         bar.advance(10)
         assert "a.dmp" in shown(screen)
     assert "20%" in shown(screen)
+
+
+def test_one_unit_and_the_true_size() -> None:
+    with terminal() as screen, ProgressBar("a.raw", None, enabled=True, delay=0) as bar:
+        bar.expect(4 << 30, passes=4)
+        bar.advance(3 << 29)
+    text = shown(screen)
+    assert "0.4 of 1.0 GiB" in text
+    assert " 38%" in text
+    assert "MB" not in text
+
+
+def test_it_appears_while_nothing_is_counted_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = threading.Event()
+    new_bar = progress._new_bar
+
+    def noted() -> Any:  # noqa: ANN401 - rich's
+        drawn.set()
+        return new_bar()
+
+    monkeypatch.setattr(progress, "_new_bar", noted)
+    with terminal() as screen, ProgressBar("a.raw", None, enabled=True, delay=0.05):
+        assert drawn.wait(60)
+    assert "a.raw" in shown(screen)
 
 
 def test_triage_shows_one_from_its_beginning_and_results_stay_on_standard_output(tmp_path: Path) -> None:

@@ -29,8 +29,6 @@ GAP = 2
 MAX_ALIGNED = 120
 """Without a width, columns are aligned up to this many cells; longer text moves only its own row."""
 
-_COMFORT = 40
-"""Cells that a long text gets before another column is left out for it."""
 _NEARLY = 12
 """A text that needs no more cells than these above its comfort is shown whole, and not folded for so little."""
 _INDENT = 4
@@ -46,6 +44,7 @@ class Column:
         cell: Returns the text of a record's cell. A column without text in any row is not shown.
         rank: 0 for a column that is always shown; columns of a higher rank make room for others first.
         least: Cells down to which the column may be narrowed by folding its text; 0 if its text is never folded.
+        comfort: Cells that a text which may be folded gets before another column is left out for it.
         short: Characters that suffice (the beginning of a hash) when there is little room; 0 if all are needed.
         justify: The side on which its text stands.
         below: Whether its text goes below the row where there is no room for the column: for what is long and rare.
@@ -56,6 +55,7 @@ class Column:
     cell: Callable[[Record], Text]
     rank: int = 0
     least: int = 0
+    comfort: int = 40
     short: int = 0
     justify: Literal["left", "right"] = "left"
     below: bool = False
@@ -85,9 +85,9 @@ class _Laid:
     @property
     def comfort(self) -> int:
         """Cells that it gets before a column of higher rank gets any."""
-        if not self.column.least or self.whole <= _COMFORT + _NEARLY:
+        if not self.column.least or self.whole <= self.column.comfort + _NEARLY:
             return self.whole
-        return max(_COMFORT, self.column.least)
+        return max(self.column.comfort, self.column.least)
 
     @property
     def least(self) -> int:

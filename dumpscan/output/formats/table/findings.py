@@ -291,7 +291,7 @@ def _when(record: Record, name: str) -> datetime | None:
 
 def _holder_columns(scope: Scope) -> tuple[Column, ...]:
     """Return the columns that say in which process and which file a finding lies, where there are several."""
-    process = Column("Process", _distinct(holder_name), least=18)
+    process = Column("Process", _distinct(holder_name), least=18, comfort=24)
     file = Column("File", _distinct(lambda place: scope.file(place["file"]), style="bold"), heading=True)
     return (*((process,) if scope.many_processes else ()), *((file,) if len(scope.files) > 1 else ()))
 
