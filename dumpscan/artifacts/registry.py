@@ -13,6 +13,7 @@ from dumpscan.artifacts.containers import bouncycastle, java, pkcs, pvk
 from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.openpgp import armour as openpgp_armour
 from dumpscan.artifacts.keys.openpgp import secret_keys as openpgp
+from dumpscan.artifacts.keys.openpgp import sexpressions
 from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty
 from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.text import digit_text, named_numbers, pem
@@ -39,6 +40,7 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *putty.DETECTORS,
     *openpgp.DETECTORS,
     *openpgp_armour.DETECTORS,
+    *sexpressions.DETECTORS,
     *pkcs.DETECTORS,
     *java.DETECTORS,
     *bouncycastle.DETECTORS,

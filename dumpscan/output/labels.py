@@ -23,6 +23,7 @@ CONTAINERS = {
     "pvk": ("PVK", "pvk"),
     "putty": ("PuTTY", "ppk"),
     "openpgp": ("OpenPGP", "pgp"),
+    "s-expression": ("S-expression", "key"),
 }
 """Encrypted containers: their names, and how the names of their files end."""
 
