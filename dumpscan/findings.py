@@ -384,8 +384,8 @@ class EncryptedContainer(Finding):
     """Key material that needs a password: it is there, and how it is protected.
 
     Attributes:
-        container: `pkcs8`, `pkcs12`, `pem` (RFC 1421 headers), `openssh`, `jks`, `jceks`, `bks`, `uber`, `pvk`, `putty`,
-            `openpgp` or `s-expression`.
+        container: `pkcs8`, `pkcs12`, `pem` (RFC 1421 headers), `openssh`, `jks`, `jceks`, `bks`, `uber`, `pvk`,
+            `putty`, `openpgp` or `s-expression`.
         kdf: Key derivation, e.g. `PBKDF2-HMAC-SHA256`.
         cipher: e.g. `AES-256-CBC`; `not encrypted` for a PKCS#12 or a key store that anybody can read.
         iterations: Of the key derivation.
