@@ -1,4 +1,4 @@
-"""`dumpscan symbols ...`: which symbol tables images need, and where to put them."""
+"""`dumpscan symbols ...`: which symbol tables images need, where to put them, and tables made of images."""
 
 from __future__ import annotations
 
@@ -40,13 +40,46 @@ def needed(images: Sequence[Path], symbols: Sequence[Path], output_format: Forma
     return run.finish()
 
 
+@options.images
+@click.option(
+    "--output",
+    "-o",
+    metavar="DIR",
+    type=options.DIRECTORY,
+    required=True,
+    help="Write the tables into this directory of tables, for `vol -s DIR`.",
+)
+@click.option("--all", "whole", is_flag=True, help="Write all types and symbols, not only what the usual plugins need.")
+@options.quiet
+def make(images: Sequence[Path], output: Path, whole: bool, quiet: bool) -> int:
+    """Make a symbol table for volatility3 out of the image of a Linux machine, whose memory has types and symbols."""
+    from dumpscan.cli.run import Run
+    from dumpscan.files import write_whole
+    from dumpscan.memory.dump import PhysicalDump
+    from dumpscan.memory.open import KERNEL, OpenOptions
+    from dumpscan.output.formats.registry import Format
+    from dumpscan.output.formats.render import View
+
+    run = Run("symbols make", View.SYMBOLS, Format.TABLE, quiet=quiet, progress=False)
+
+    def work(_number: int, _path: Path, image: AnyDump) -> None:
+        if isinstance(image, PhysicalDump):
+            name, table = image.make_table(whole=whole)
+            write_whole(output / name, table)
+            if not quiet:
+                click.echo(output / name)
+
+    run.over(((path, True) for path in images), KERNEL, OpenOptions(), work, judge=False)
+    return run.finish()
+
+
 @click.argument(
     "sources",
     nargs=-1,
     required=True,
     metavar="FILE...",
     type=options.FILE,
-    help="PDB files, ISF tables (.json[.xz]), packs of them (zip, tar).",
+    help="PDB files, ISF tables (.json[.xz]), also of Linux kernels; packs of them.",
 )
 @options.quiet
 def add(sources: Sequence[Path], quiet: bool) -> int:
@@ -72,7 +105,7 @@ def add(sources: Sequence[Path], quiet: bool) -> int:
     return code
 
 
-GROUP = Group("symbols", help="Manage symbol tables of Windows kernels.")
+GROUP = Group("symbols", help="Manage symbol tables of kernels.")
 GROUP.add(
     click.command(
         "needed",
@@ -82,6 +115,16 @@ GROUP.add(
             Example("dumpscan symbols needed *.raw --format csv", "Write what several images need as CSV."),
         ),
     )(needed)
+)
+GROUP.add(
+    click.command(
+        "make",
+        cls=Command,
+        examples=(
+            Example("dumpscan symbols make server.raw -o tables", "Make the table of a Linux machine's kernel."),
+            Example("dumpscan symbols make server.raw -o tables --all", "With every type and symbol, for any plugin."),
+        ),
+    )(make)
 )
 GROUP.add(
     click.command(

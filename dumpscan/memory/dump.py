@@ -150,6 +150,13 @@ class PhysicalDump(Dump, Protocol):
             InputError: There are none.
         """
 
+    def make_table(self, *, whole: bool = False) -> tuple[str, bytes]:
+        """Make a symbol table for volatility3 out of the image (see `KernelProfile`).
+
+        Raises:
+            InputError: There is no kernel, or one that does not carry its types in memory.
+        """
+
     def cached_files(self) -> CachedFiles | None:
         """Return the files in memory; None where they are not known."""
 

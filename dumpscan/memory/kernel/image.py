@@ -139,6 +139,14 @@ class KernelImage:
         """Return which symbol tables the image needs, and whether they are there (see `KernelProfile`)."""
         return self.profile.symbols_states()
 
+    def make_table(self, *, whole: bool = False) -> tuple[str, bytes]:
+        """Make a symbol table (ISF) for volatility3 out of the image (see `KernelProfile`).
+
+        Raises:
+            InputError: There is no kernel, or one that does not carry its types in memory.
+        """
+        return self.profile.make_table(whole=whole)
+
     def describe(self) -> dict[str, object]:
         """Return what the image is, as plain values, dicts and lists. Without a symbol table, processes are left out.
 

@@ -96,6 +96,19 @@ class KernelProfile(Protocol):
         This must not take long. If nothing is known, there is one state that says why.
         """
 
+    def make_table(self, *, whole: bool) -> tuple[str, bytes]:
+        """Make a symbol table (ISF) for volatility3 out of what the kernel says of itself.
+
+        Args:
+            whole: Whether all types and symbols go in, or what the usual plugins need.
+
+        Returns:
+            The path that it belongs under in a directory of tables, and its text.
+
+        Raises:
+            InputError: There is no kernel, or one that does not carry its types in memory.
+        """
+
     def list_processes(self) -> tuple[ListedProcess, ...]:
         """List all processes in the kernel's order.
 

@@ -42,6 +42,7 @@ MAX_SHARING = 4
 
 _RELEASE_STEP = 128 << 20
 """Bytes read before the mapping's pages are given back to the system: until then they count as the process's memory."""
+_CHUNK = 16 << 20
 _TABLES_AT_ONCE = 256
 """Frames copied before pages are given back: the system maps neighbours of every page that is touched."""
 _FRAMES_AT_ONCE = 1 << 14
@@ -288,6 +289,22 @@ class PhysicalImage:
                 count = min(most, past - frame)
                 start = offset + ((frame - first) << PAGE_SHIFT)
                 yield frame, np.frombuffer(self.buffer, "<u8", count * 512, start).reshape(count, 512)
+
+    def chunks(self, overlap: int) -> Iterator[tuple[int, bytes]]:
+        """Iterate over all memory in large chunks, which begin with the last bytes of the one before.
+
+        Args:
+            overlap: Bytes that two chunks of one run share.
+
+        Yields:
+            The physical address of the first byte, and the bytes.
+        """
+        for region in self._regions:
+            for start in range(0, region.size, _CHUNK):
+                size = min(_CHUNK + overlap, region.size - start)
+                first = region.file_offset + start
+                yield region.start + start, bytes(self.buffer[first : first + size])
+                self.passed(_CHUNK)
 
     def contains(self, wanted: bytes) -> bool:
         """Return whether some bytes lie anywhere in physical memory, within one run."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -71,6 +71,22 @@ class Owner:
     kernel: bool = False
 
 
+class KnownPages(NamedTuple):
+    """Pages of 4 KiB of the first owner that are known better than by its page tables, and take their place.
+
+    Attributes:
+        first: First virtual page number of the range that they lie in.
+        past: The page number behind that range.
+        pages: Virtual page numbers within the range, in ascending order, shape (n,).
+        frames: Their frames, shape (n,).
+    """
+
+    first: int
+    past: int
+    pages: Frames
+    frames: Frames
+
+
 @dataclass(frozen=True, slots=True)
 class Mapping:
     """One place where a physical byte is mapped.
@@ -95,6 +111,7 @@ class PageMap:
         kernel_indices: Which entries of the kernel's half to follow; by default all.
         most: Pages to list, at most; by default as many as an image of this size can really have.
         rules: What entries mean.
+        known: Pages of the first owner.
 
     Attributes:
         image: As given.
@@ -113,6 +130,7 @@ class PageMap:
         kernel_indices: Sequence[int] = range(KERNEL_HALF, ENTRIES_PER_TABLE),
         most: int | None = None,
         rules: EntryRules = WINDOWS,
+        known: KnownPages | None = None,
     ) -> None:
         self.owners: tuple[Owner, ...] = tuple(owners)
         self._rules = rules
@@ -124,6 +142,10 @@ class PageMap:
             roots, self._indices(roots, [index for index in kernel_indices if index != self_index])
         )
         self._key, self._frame, self._span = walk.key, walk.frame, walk.span
+        if known is not None:
+            kept = (walk.key < known.first) | (walk.key >= known.past)  # the first owner's keys are its page numbers
+            self._key, self._frame, self._span = walk.key[kept], walk.frame[kept], walk.span[kept]
+            self._add(known.pages, known.frames)
         self.resolved = self._resolve_deferred(walk)
         self._orders = [self._by_frame(span) for span in SPANS]
         # Its pages are in the arrays above.
@@ -174,12 +196,16 @@ class PageMap:
         root, vpn, values = walk.deferred
         frames = self._rules.resolve(values, self._kernel_words)
         kept = np.flatnonzero((frames >= 0) & self.image.present(frames))
-        key = np.concatenate((self._key, (root[kept].astype(np.int64) << ROOT_SHIFT) | vpn[kept]))
+        self._add((root[kept].astype(np.int64) << ROOT_SHIFT) | vpn[kept], frames[kept])
+        return len(kept)
+
+    def _add(self, keys: Frames, frames: Frames) -> None:
+        """Add pages of 4 KiB."""
+        key = np.concatenate((self._key, keys))
         order = np.argsort(key, kind="stable")
         self._key = key[order]
-        self._frame = np.concatenate((self._frame, frames[kept].astype(np.uint32)))[order]
-        self._span = np.concatenate((self._span, np.zeros(len(kept), np.uint8)))[order]
-        return len(kept)
+        self._frame = np.concatenate((self._frame, frames.astype(np.uint32)))[order]
+        self._span = np.concatenate((self._span, np.zeros(len(keys), np.uint8)))[order]
 
     def _kernel_words(self, address: Entries) -> Entries:
         """Read 64-bit numbers at addresses of the kernel that are multiples of 8; 0 where nothing is mapped."""

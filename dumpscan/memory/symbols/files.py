@@ -6,6 +6,7 @@ stored under a name that its own content gives, never under a name from a pack.
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gc
 import gzip
@@ -18,6 +19,7 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -69,6 +71,22 @@ class TableIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class LinuxIdentity:
+    """Which Linux kernel a table belongs to, according to the banner in it.
+
+    Attributes:
+        banner: What the kernel says of itself when it starts, with newline and NUL.
+    """
+
+    banner: bytes
+
+    @property
+    def name(self) -> str:
+        """The name of its file in a store, without extension."""
+        return sha256(self.banner).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
 class AddedTable:
     """A table that was put into a store.
 
@@ -81,7 +99,7 @@ class AddedTable:
 
     source: str
     path: Path
-    identity: TableIdentity
+    identity: TableIdentity | LinuxIdentity
     new: bool
 
 
@@ -252,7 +270,10 @@ def _add(name: str, data: bytes, store: Path) -> AddedTable:
         table, packed = _unpack(io.BytesIO(data), name), data
         extension = next((end for magic, (end, _) in _UNPACKERS.items() if data.startswith(magic)), ".json")
     identity = _check(name, table)
-    target = store / "windows" / str(identity.database) / f"{identity.guid}-{identity.age}{extension}"
+    if isinstance(identity, LinuxIdentity):
+        target = store / "linux" / f"{identity.name}{extension}"
+    else:
+        target = store / "windows" / str(identity.database) / f"{identity.guid}-{identity.age}{extension}"
     new = not target.exists()
     try:
         write_whole(target, packed if packed is not None else lzma.compress(table))
@@ -261,10 +282,12 @@ def _add(name: str, data: bytes, store: Path) -> AddedTable:
     return AddedTable(name, target, identity, new)
 
 
-def _check(name: str, table: bytes) -> TableIdentity:
-    """Require that a table is a Windows kernel's and that its names can be names of files."""
+def _check(name: str, table: bytes) -> TableIdentity | LinuxIdentity:
+    """Require that a table is a kernel's and that its names can be names of files."""
     try:
         parsed: Any = json.loads(table)
+        if linux := _linux_identity(parsed):
+            return linux
         pdb = parsed["metadata"]["windows"]["pdb"]
         identity = TableIdentity(str(pdb["GUID"]).upper(), int(pdb["age"]), str(pdb["database"]))
         missing = [kind for kind in _NEEDED if kind not in parsed["user_types"]]
@@ -277,6 +300,14 @@ def _check(name: str, table: bytes) -> TableIdentity:
     if missing:
         raise InputError(name, f"is not a kernel's symbol table: {', '.join(missing)} are not in it")
     return identity
+
+
+def _linux_identity(table: Any) -> LinuxIdentity | None:  # noqa: ANN401 - JSON's own types
+    """Return which Linux kernel a table belongs to; None if it is not one of Linux."""
+    if "task_struct" not in table["user_types"]:
+        return None
+    banner = base64.b64decode(table["symbols"]["linux_banner"]["constant_data"], validate=True)
+    return LinuxIdentity(banner)
 
 
 def _require_sound_container(name: str, data: bytes) -> None:

@@ -8,7 +8,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.memory.symbols.files import MAX_FILE_BYTES, add_tables
+from dumpscan.memory.symbols.files import MAX_FILE_BYTES, TableIdentity, add_tables
 from dumpscan.memory.symbols.store import SYMBOL_SERVER, user_store
 from dumpscan.scratch import ScratchDirectory
 
@@ -46,6 +46,9 @@ def download(pdb: PdbRecord, *, server: str = SYMBOL_SERVER) -> Path:
         path.write_bytes(data)
         added, _ = add_tables(path, user_store())
     found = added[0]
-    if (found.identity.guid, found.identity.age) != (pdb.guid, pdb.age):
-        raise DumpscanError(f"{address}: is another PDB, GUID {found.identity.guid}, age {found.identity.age}")
+    identity = found.identity
+    if not isinstance(identity, TableIdentity):
+        raise DumpscanError(f"{address}: is no PDB")
+    if (identity.guid, identity.age) != (pdb.guid, pdb.age):
+        raise DumpscanError(f"{address}: is another PDB, GUID {identity.guid}, age {identity.age}")
     return found.path

@@ -6,6 +6,7 @@ files may lie flat, or in a zip file. Nothing here uses the network.
 
 from __future__ import annotations
 
+import base64
 import os
 import zipfile
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ SYMBOL_SERVER = "https://msdl.microsoft.com/download/symbols"
 """Microsoft's public symbol server; a PDB lies at `NAME/GUIDAGE/NAME` below it."""
 
 _MAX_PACKS = 64
+_MAX_LINUX_TABLES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,22 @@ class SymbolStore:
                     return found
         return None
 
+    def find_linux(self, banner: bytes) -> Path | None:
+        """Return the file of the table of a Linux kernel, or None if there is none.
+
+        Args:
+            banner: What the kernel says of itself, with newline and NUL, as its table has it in base64.
+        """
+        wanted = base64.b64encode(banner)
+        for place in self._places:
+            for found in _linux_tables(place):
+                try:
+                    if wanted in read_table(found):
+                        return found
+                except DumpscanError as error:
+                    self.problems.append(str(error))
+        return None
+
     def _in_place(self, place: Path, pdb: PdbRecord) -> Iterator[Path]:
         try:
             if place.is_file():
@@ -232,6 +250,17 @@ def _volatility_places() -> Iterator[Path]:
         yield Path(base) / "symbols"
         yield Path(base) / "framework" / "symbols"
     yield cache_directory().parent / "volatility3" / "symbols"
+
+
+def _linux_tables(place: Path) -> list[Path]:
+    """List the files that may be tables of Linux kernels: one that was named, or those in a directory."""
+    try:
+        if place.is_file():
+            return [place] if place.name.endswith(EXTENSIONS) else []
+        found = [each for directory in (place / "linux", place) if directory.is_dir() for each in directory.iterdir()]
+    except OSError:
+        return []
+    return sorted(each for each in found if each.name.endswith(EXTENSIONS) and each.is_file())[:_MAX_LINUX_TABLES]
 
 
 def _names(pdb: PdbRecord) -> list[str]:

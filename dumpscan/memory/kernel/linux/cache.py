@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpscan.memory.kernel.cache import ImageCache
 from dumpscan.memory.kernel.linux.finder import Kernel, is_there
-from dumpscan.memory.kernel.linux.kallsyms import KallsymsTables
+from dumpscan.memory.kernel.linux.symbols.kallsyms import KallsymsTables
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel.linux.entries import SwapCache
     from dumpscan.memory.kernel.linux.pages import PageArray
     from dumpscan.memory.kernel.linux.paths import FileName, Paths
-    from dumpscan.memory.kernel.linux.types import KernelTypes
+    from dumpscan.memory.kernel.linux.symbols.types import KernelTypes
 
     Bools = NDArray[np.bool_]
     Frames = NDArray[np.int64]

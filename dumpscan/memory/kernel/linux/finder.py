@@ -7,22 +7,25 @@ says that it is.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpscan.memory.kernel.linux.addresses import KernelMemory
-from dumpscan.memory.kernel.linux.kallsyms import KallsymsTables
-from dumpscan.memory.kernel.linux.vmcoreinfo import find_notes
+from dumpscan.memory.kernel.linux.symbols.kallsyms import KallsymsTables
+from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import find_notes
 from dumpscan.model.linux.c_kernel import END_KERNEL_MAP, START_KERNEL_MAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from dumpscan.memory.kernel.linux.vmcoreinfo import VmcoreInfo
+    from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import VmcoreInfo
     from dumpscan.memory.physical.image import PhysicalImage
 
 FOUR_LEVELS, FIVE_LEVELS = 4, 5
 _MASK = (1 << 64) - 1
+_MAX_BANNER = 512
+_MAX_BANNERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +114,19 @@ def _sorted_out(image: PhysicalImage, notes: Iterable[VmcoreInfo]) -> tuple[list
         else:
             kernels.setdefault(kernel.root, kernel)
     return list(kernels.values()), others
+
+
+def find_banners(image: PhysicalImage, release: str) -> Iterator[bytes]:
+    """Yield what may be a kernel's banner, with newline and NUL, each once: the boot loader's copy differs from it.
+
+    Args:
+        image: Physical memory.
+        release: The kernel's release.
+    """
+    wanted = re.compile(rb"Linux version %b \([\x20-\x7e]{0,%d}\n\0" % (re.escape(release.encode()), _MAX_BANNER))
+    seen: set[bytes] = set()
+    for _, data in image.chunks(_MAX_BANNER):
+        for found in wanted.finditer(data):
+            if found[0] not in seen and len(seen) < _MAX_BANNERS:
+                seen.add(found[0])
+                yield found[0]

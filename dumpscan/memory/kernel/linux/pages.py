@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dumpscan.findings import Process
-from dumpscan.memory.physical.page_map import Owner, PageMap
-from dumpscan.model.linux.c_kernel import VMEMMAP_4, VMEMMAP_5
+from dumpscan.memory.physical.page_map import KnownPages, Owner, PageMap
+from dumpscan.model.linux.c_kernel import END_KERNEL_MAP, START_KERNEL_MAP, VMEMMAP_4, VMEMMAP_5
 from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
-    from dumpscan.memory.kernel.linux.types import KernelTypes
+    from dumpscan.memory.kernel.linux.symbols.types import KernelTypes
     from dumpscan.memory.physical.page_tables import EntryRules
 
     Frames = NDArray[np.int64]
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _FRAMES_AT_ONCE = 1 << 16
 _SIZE = 64
+_MAX_IMAGE = END_KERNEL_MAP - START_KERNEL_MAP
 _VPN_MASK = (1 << 36) - 1
 _RELEASED_AFTER = 32
 _ANY_TYPE = 0xF0
@@ -211,6 +212,28 @@ class PageArray:
             return {_OLD_BUDDY: "free", _OLD_TABLE: "page table"}.get(value)
         kind = value >> 24
         return {_ANY_TYPE: "free", _TABLE_TYPE: "page table", _SLAB_TYPE: "slab"}.get(kind)
+
+    def of_kernel_image(self) -> KnownPages | None:
+        """Return the pages of the kernel's own image, without those that were given back once it had started.
+
+        The kernel's tables map these still, though others use them now.
+        """
+        first, last = self._types.symbol("_text"), self._types.symbol("_end")
+        start = None if first is None else self._memory.physical(first)
+        if (
+            first is None
+            or last is None
+            or start is None
+            or self.flags.reserved < 0
+            or not 0 < last - first < _MAX_IMAGE
+        ):
+            return None
+        count = (last - first + PAGE_SIZE - 1) >> PAGE_SHIFT
+        frames = (start >> PAGE_SHIFT) + np.arange(count, dtype=np.int64)
+        numbers = ((first >> PAGE_SHIFT) & _VPN_MASK) + np.arange(count, dtype=np.int64)
+        reserved = self.words(frames)[:, 0] & np.uint64(1 << self.flags.reserved) != 0
+        kept = reserved & self._image.present(frames)
+        return KnownPages(int(numbers[0]), int(numbers[-1]) + 1, numbers[kept], frames[kept])
 
     def _in_kernel_image(self, frame: int) -> bool:
         first, last = self._types.symbol("_text"), self._types.symbol("_end")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
-    from dumpscan.memory.kernel.linux.types import KernelTypes
+    from dumpscan.memory.kernel.linux.symbols.types import KernelTypes
 
 MAX_DEPTH = 256
 """Directories and mounts above a file. PATH_MAX allows for 2048 names of one letter; nobody has them."""

@@ -14,14 +14,16 @@ from dumpscan.findings import Process
 from dumpscan.memory.kernel.linux.cache import LinuxCache
 from dumpscan.memory.kernel.linux.entries import LinuxEntries, UserMemory, nothing_cached
 from dumpscan.memory.kernel.linux.files import CachedFiles
-from dumpscan.memory.kernel.linux.finder import find_kernels
+from dumpscan.memory.kernel.linux.finder import find_banners, find_kernels
 from dumpscan.memory.kernel.linux.pages import PageArray
 from dumpscan.memory.kernel.linux.paths import Paths
+from dumpscan.memory.kernel.linux.symbols.isf import IsfTypes
+from dumpscan.memory.kernel.linux.symbols.table import LinuxTable, table_name
+from dumpscan.memory.kernel.linux.symbols.types import KernelTypes
 from dumpscan.memory.kernel.linux.tasks import Task, TaskList
 from dumpscan.memory.kernel.linux.texts import TextReader
-from dumpscan.memory.kernel.linux.types import KernelTypes
 from dumpscan.memory.physical.page_map import Owner, PageMap
-from dumpscan.memory.symbols.store import SymbolsState
+from dumpscan.memory.symbols.store import SymbolsState, SymbolStore
 from dumpscan.model.linux.c_kernel import DIRECT_MAP_4, DIRECT_MAP_5, START_KERNEL_MAP
 from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, PAGE_SHIFT
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel.budget import TextBudgets
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
     from dumpscan.memory.kernel.linux.finder import Kernel
-    from dumpscan.memory.kernel.linux.vmcoreinfo import VmcoreInfo
+    from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import VmcoreInfo
     from dumpscan.memory.kernel.profile import ImageContext, ListedProcess
 
 KERNEL_PROCESS = Process(pid=0, name="kernel", architecture="x64")
@@ -113,7 +115,16 @@ class LinuxProfile:
         return memory
 
     def _types_of(self, memory: KernelMemory) -> KernelTypes:
-        return KernelTypes(self.kernel, memory, self._cache.facts(self.kernel))
+        return KernelTypes(self.kernel, memory, self._cache.facts(self.kernel), self._find_table)
+
+    def _find_table(self) -> IsfTypes | None:
+        """Look for a symbol table of the kernel, for what is not in its memory."""
+        store = SymbolStore(self._context.symbols, self._context.cache_dir)
+        banners = find_banners(self._image, self.kernel.release)
+        found = next((table for banner in banners if (table := store.find_linux(banner))), None)
+        for problem in store.problems:
+            self._context.warn(problem)
+        return None if found is None else IsfTypes(found, self.kernel.shift)
 
     @property
     def types(self) -> KernelTypes:
@@ -151,6 +162,17 @@ class LinuxProfile:
         }
         self._remember()
         return described
+
+    def make_table(self, *, whole: bool) -> tuple[str, bytes]:
+        """Make a symbol table out of BTF and kallsyms (see `KernelProfile`)."""
+        memory, types = self.memory, self.types
+        text = memory.read(types.address("linux_banner"), _MAX_BANNER)
+        banner = text[: text.find(b"\0") + 1]
+        try:
+            table = LinuxTable(types.btf, types.kallsyms, self.kernel.shift, banner).build(whole=whole)
+        except DumpscanError as error:
+            raise InputError(self._context.path, f"no symbol table can be made of it: {error}") from error
+        return table_name(self.kernel.release, banner), table
 
     # --- Processes ---------------------------------------------------------------------------------------------------
 
@@ -229,7 +251,13 @@ class LinuxProfile:
         root, _ = self.memory.table_of(START_KERNEL_MAP)
         if root is not None:
             owners.insert(0, Owner(KERNEL_PROCESS, root >> PAGE_SHIFT, kernel=True))
-        made = PageMap(self._image, owners, kernel_indices=self._kernel_indices(), rules=self._entries)
+        made = PageMap(
+            self._image,
+            owners,
+            kernel_indices=self._kernel_indices(),
+            rules=self._entries,
+            known=self._pages.of_kernel_image() if owners and owners[0].kernel else None,
+        )
         self._context.damage.extend(made.problems)
         self._remember()
         return made

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dumpscan.findings import Process
+from dumpscan.memory.kernel.linux.symbols.types import MissingTypeError
 from dumpscan.memory.kernel.profile import ListedProcess
 from dumpscan.memory.records import decode_utf8
 from dumpscan.model.linux.c_kernel import (
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
-    from dumpscan.memory.kernel.linux.types import KernelTypes
+    from dumpscan.memory.kernel.linux.symbols.types import KernelTypes
+
+T = TypeVar("T")
 
 MAX_PROCESSES = 1 << 16
 _FIRST_PROCESSES = 256
@@ -125,18 +128,18 @@ class TaskList:
             return int.from_bytes(data[at : at + size], "little")
 
         space = number("mm")
-        state = self._state(number, data)
+        state = _known(lambda: self._state(number, data))
         process = Process(
             pid=number("tgid", 4),
             name=decode_utf8(self._name(number, data)),
             parent_pid=self._parent(number("real_parent")),
             architecture=self._architecture(space),
-            created=self._time(number("start_boottime")),
-            user_id=self._user(number("cred")),
-            namespace_pids=self._namespace_pids(number("thread_pid")),
+            created=_known(lambda: self._time(number("start_boottime"))),
+            user_id=_known(lambda: self._user(number("cred"))),
+            namespace_pids=_known(lambda: self._namespace_pids(number("thread_pid"))),
             state=state,
             kernel_thread=bool(number("flags", 4) & PF_KTHREAD),
-            thread_count=self._threads(number("signal")),
+            thread_count=_known(lambda: self._threads(number("signal"))),
             notes=() if space or state != "zombie" else ("it has exited, and has no memory any more",),
         )
         return Task(ListedProcess(process, self._root(space), 1 if space else 0, address), space)
@@ -155,14 +158,18 @@ class TaskList:
         at = self._types.offset("task_struct.comm")
         name = data[at : at + MAX_COMM].split(b"\0", 1)[0]
         flags = number("flags", 4)
-        kept = self._types.find("task_struct", "worker_private")
-        thread = number("worker_private") if flags & PF_KTHREAD and kept is not None else 0
+        if flags & PF_KTHREAD:
+            return _known(lambda: self._thread_name(name, number("worker_private"), flags)) or name
+        return name
+
+    def _thread_name(self, name: bytes, thread: int, flags: int) -> bytes:
+        """Return the whole name of a thread of the kernel, from the address of its `struct kthread`."""
         if not thread:
             return name
         if flags & PF_WQ_WORKER:
             return self._worker_name(name, self._field(thread, "kthread.data"))
-        whole = self._field(thread, "kthread.full_name") if self._types.find("kthread", "full_name") is not None else 0
-        return (self._memory.text(whole, _MAX_THREAD_NAME) if whole else b"") or name
+        whole = self._field(thread, "kthread.full_name")
+        return self._memory.text(whole, _MAX_THREAD_NAME) if whole else name
 
     def _worker_name(self, name: bytes, worker: int) -> bytes:
         """Return the name of a thread that works for work queues: with what it works on, or did last."""
@@ -241,6 +248,14 @@ class TaskList:
             return self._booted + timedelta(microseconds=nanoseconds // 1000)
         except OverflowError:
             return None
+
+
+def _known(read: Callable[[], T]) -> T | None:
+    """Return what is read, or None where the kernel does not have what it is read from."""
+    try:
+        return read()
+    except MissingTypeError:
+        return None
 
 
 def _moment(nanoseconds: int) -> datetime | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel.budget import TextBudget, TextBudgets
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
     from dumpscan.memory.kernel.linux.entries import UserMemory
-    from dumpscan.memory.kernel.linux.types import KernelTypes
+    from dumpscan.memory.kernel.linux.symbols.types import KernelTypes
 
 MAX_TEXT = 8 << 20
 """Bytes of one command line or environment: four times ARG_MAX with the usual stack of 8 MiB."""

@@ -194,6 +194,12 @@ class WindowsProfile:
         states = [SymbolsState(path, record, self._store.find(record), doubt) for record in records]
         return states or [SymbolsState(path, None, problem=self._why_no_kernel())]
 
+    def make_table(self, *, whole: bool) -> tuple[str, bytes]:  # noqa: ARG002 - the Protocol's
+        """Refuse: a Windows kernel does not carry its types in memory (see `KernelProfile`)."""
+        pdb = self.kernel.pdb
+        problem = f"the symbol table of a Windows kernel is made of its PDB ({pdb.name} {pdb.guid}), not of an image"
+        raise InputError(self._context.path, f"{problem}: see `dumpscan symbols needed`")
+
     def describe(self) -> dict[str, object]:
         """Return the kernel, its system, and the state of its symbols (see `KernelProfile`)."""
         kernel = self.kernel

@@ -106,8 +106,8 @@ def test_the_next_command_needs_neither_symbols_nor_types(
     def refuse(*_: object) -> None:
         pytest.fail("what is remembered was read again")
 
-    monkeypatch.setattr("dumpscan.memory.kernel.linux.types.Kallsyms", refuse)
-    monkeypatch.setattr("dumpscan.memory.kernel.linux.types.Btf", refuse)
+    monkeypatch.setattr("dumpscan.memory.kernel.linux.symbols.types.Kallsyms", refuse)
+    monkeypatch.setattr("dumpscan.memory.kernel.linux.symbols.types.Btf", refuse)
     monkeypatch.setattr("dumpscan.memory.kernel.linux.profile.find_kernels", refuse)
     with KernelImage(linux_image, cache_dir=tmp_path) as again:
         assert again.processes(environment=True) == wanted

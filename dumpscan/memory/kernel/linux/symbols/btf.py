@@ -153,6 +153,11 @@ class Btf:
                 return self.type(int(found[0]) + 1)
         return None
 
+    def unnamed(self, kind: int) -> Iterator[Type]:
+        """Iterate over the types of one kind that have no name."""
+        names, kind_of = self._columns
+        return (self.type(int(found) + 1) for found in np.flatnonzero((names == 0) & (kind_of == kind)))
+
     def types(self) -> Iterator[Type]:
         """Iterate over all types in the order of their numbers."""
         return (self.type(number) for number in range(1, len(self._starts) + 1))

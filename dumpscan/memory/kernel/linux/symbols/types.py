@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.memory.kernel.linux.btf import MAX_BTF, Btf, BtfError
-from dumpscan.memory.kernel.linux.kallsyms import Kallsyms, KallsymsError
+from dumpscan.memory.kernel.linux.symbols.btf import MAX_BTF, Btf, BtfError
+from dumpscan.memory.kernel.linux.symbols.kallsyms import Kallsyms, KallsymsError
 from dumpscan.model.linux.c_btf import KIND_ENUM, KIND_ENUM64
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
     from dumpscan.memory.kernel.linux.finder import Kernel
+    from dumpscan.memory.kernel.linux.symbols.isf import IsfTypes
 
 
 class MissingTypeError(DumpscanError):
@@ -72,7 +73,7 @@ class KernelTypes:
         kernel: The kernel.
         memory: Its memory.
         remembered: What was asked for before (see `facts`).
-        table: Returns types out of a symbol table, if there is one for this kernel; asked if there is no BTF.
+        table: Returns a symbol table, if there is one for this kernel; asked where kallsyms or BTF are not in memory.
 
     Attributes:
         facts: All answers so far, as plain values.
@@ -84,11 +85,11 @@ class KernelTypes:
         kernel: Kernel,
         memory: KernelMemory,
         remembered: dict[str, Any] | None = None,
-        table: Callable[[], Source | None] = lambda: None,
+        table: Callable[[], IsfTypes | None] = lambda: None,
     ) -> None:
         self._kernel = kernel
         self._memory = memory
-        self._table = table
+        self._find_table = table
         self.facts: dict[str, dict[str, int | None]] = {"symbols": {}, "offsets": {}, "sizes": {}, "constants": {}}
         for group, known in (remembered or {}).items():
             if group in self.facts and isinstance(known, dict):
@@ -132,10 +133,14 @@ class KernelTypes:
         try:
             return BtfTypes(self.btf)
         except BtfError:
-            table = self._table()
-            if table is None:
+            if self.table is None:
                 raise
-            return table
+            return self.table
+
+    @cached_property
+    def table(self) -> IsfTypes | None:
+        """A symbol table for this kernel; None if there is none."""
+        return self._find_table()
 
     def _known(self, group: str, name: str, find: Callable[[], int | None]) -> int | None:
         answers = self.facts[group]
@@ -148,7 +153,15 @@ class KernelTypes:
 
     def symbol(self, name: str) -> int | None:
         """Return the virtual address of a symbol, or None if there is none."""
-        return self._known("symbols", name, lambda: self.kallsyms.address(name))
+        return self._known("symbols", name, lambda: self._find_symbol(name))
+
+    def _find_symbol(self, name: str) -> int | None:
+        try:
+            return self.kallsyms.address(name)
+        except KallsymsError:
+            if self.table is None:
+                raise
+            return self.table.address(name)
 
     def address(self, name: str) -> int:
         """Return the virtual address of a symbol.
