@@ -28,6 +28,30 @@ class Example:
     meaning: str
 
 
+_NO_BREAK = "\u2011"
+"""A hyphen at which no line ends."""
+
+
+class _Formatter(click.HelpFormatter):
+    """Writes help whose lines do not end within an option's name."""
+
+    def write_text(self, text: str) -> None:
+        """Write a paragraph."""
+        super().write_text(text.replace("-", _NO_BREAK))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write names and what they mean."""
+        super().write_dl([(name, text.replace("-", _NO_BREAK)) for name, text in rows], col_max, col_spacing)
+
+    def getvalue(self) -> str:
+        """Return what was written."""
+        return super().getvalue().replace(_NO_BREAK, "-")
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
 class Command(click.Command):
     """A command.
 
@@ -35,6 +59,8 @@ class Command(click.Command):
         examples: What is shown below its help.
         arguments: As click takes them.
     """
+
+    context_class = _Context
 
     def __init__(self, *arguments: Any, examples: Iterable[Example] = (), **options: Any) -> None:  # noqa: ANN401 - click's own
         options.setdefault("context_settings", _HELP)
@@ -55,6 +81,8 @@ class Command(click.Command):
 
 class Group(click.Group):
     """A group of commands, listed in the order and under the headings with which they were added."""
+
+    context_class = _Context
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - click's own
         options.setdefault("context_settings", _HELP)

@@ -384,9 +384,10 @@ def _command(command: _Command, kind: DumpKind | None) -> Command:
     function: Callable[..., int] = run
     for decorate in reversed(decorators):
         function = decorate(function)
+    sample = _SAMPLES[KERNEL if command.many_processes else kind]
     program = "dumpscan" if kind is None else f"dumpscan {kind.name}"
     examples = [
-        Example(f"{program} {command.name} {line.replace('FILE', _SAMPLES[kind])}", meaning)
+        Example(f"{program} {command.name} {line.replace('FILE', sample)}", meaning)
         for line, meaning in command.examples
     ]
     return click.command(command.name, cls=Command, help=command.help, examples=examples)(function)

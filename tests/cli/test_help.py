@@ -35,7 +35,8 @@ EXAMPLES = [(path, example.line) for path, command in COMMANDS.items() for examp
 
 def help_of(path: str, width: int = 80) -> str:
     command = ALL[path]
-    return command.get_help(click.Context(command, info_name=path, terminal_width=width, **command.context_settings))
+    context = command.context_class(command, info_name=path, terminal_width=width, **command.context_settings)
+    return command.get_help(context)
 
 
 def test_everything_is_a_command_or_a_group_of_ours() -> None:
@@ -103,7 +104,8 @@ def test_every_parameter_reaches_its_function() -> None:
 def test_choices_are_named() -> None:
     assert "ecs|" in help_of("dumpscan case export")
     assert "[table|json|jsonl|csv]" in help_of("dumpscan x509")
-    assert "Exitwith4ifthereissuchathing:private-key,unproven-key," in "".join(help_of("dumpscan triage").split())
+    triage = " ".join(help_of("dumpscan triage").split())
+    assert "Exit with 4 if there is such a thing: private-key, unproven-key, key-with-certificate, live-key," in triage
 
 
 def test_the_exit_codes_are_those_of_the_readme() -> None:
