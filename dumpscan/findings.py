@@ -39,12 +39,14 @@ class InputStatus:
         size: Its length in bytes; None where that is not known.
         status: How much of it could be used.
         problems: What was wrong with it, a sentence each.
+        captured: When the dump was made by its own account, UTC; None where it does not say.
     """
 
     file: str
     size: int | None = None
     status: Status = Status.OK
     problems: tuple[str, ...] = ()
+    captured: datetime | None = None
 
 
 class Validity(StrEnum):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.keys.names import algorithm_label
+from dumpscan.case.moments import At
 from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
 from dumpscan.findings import Certificate, EncryptedContainer, Status, SymmetricKey, Validity
@@ -14,6 +14,7 @@ from dumpscan.search.reference import references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from dumpscan.case.records import ExposedKey
@@ -65,7 +66,7 @@ def reasons(
     *,
     dumps: Iterable[str],
     allowed: frozenset[str] = frozenset(),
-    now: datetime | None = None,
+    now: At | datetime | None = None,
     exposed: Sequence[ExposedKey] | None = None,
 ) -> Iterator[Reason]:
     """Yield what breaks the rules in some dumps of a case. Keys are paired with certificates over the whole case.
@@ -77,21 +78,22 @@ def reasons(
         rules: The rules.
         dumps: Paths of the dumps to judge.
         allowed: The allow list, as `read_allowed` returns it.
-        now: The moment by which certificates are judged; by default, the present.
-        exposed: What `Case.exposed_keys` returned for that moment, if the caller has asked already.
+        now: By which moments certificates are judged; by default, now and when the dumps were made.
+        exposed: What `Case.exposed_keys` returned for them, if the caller has asked already.
     """
-    now = now or datetime.now(UTC)
+    at = At.of(now)
     wanted = set(rules)
     dumps = frozenset(dumps)
     within = case.identities(dumps)
     if wanted & _KEY_RULES:
-        keys = case.exposed_keys(now) if exposed is None else exposed
+        keys = case.exposed_keys(at) if exposed is None else exposed
         yield from _of_keys((each for each in keys if each.key.identity in within), wanted, allowed)
     for kind, rules_of_kind in _OTHER_RULES.items():
         if wanted & rules_of_kind:
+            captured = case.captured(kind) if GateRule.EXPIRED in wanted & rules_of_kind else {}
             for finding, dump_count in case.first_places(kind):
                 if finding.identity in within:
-                    for rule, what in _other_reasons(finding, wanted, allowed, now):
+                    for rule, what in _other_reasons(finding, wanted, allowed, at, captured.get(finding.identity, ())):
                         yield _reason(rule, what, finding, dump_count)
     if GateRule.UNREAD in wanted:
         yield from _unread(case, dumps)
@@ -136,13 +138,17 @@ def _key_reasons(exposed: ExposedKey, wanted: set[GateRule]) -> Iterator[Reason]
 
 
 def _other_reasons(
-    finding: Finding, wanted: set[GateRule], allowed: frozenset[str], now: datetime
+    finding: Finding,
+    wanted: set[GateRule],
+    allowed: frozenset[str],
+    at: At,
+    captured: Iterable[datetime | None],
 ) -> Iterator[tuple[GateRule, str]]:
     match finding:
         case Certificate():
             names = {*_names(finding), finding.key_id or ""}
             broken = [GateRule.CERTIFICATE]
-            if finding.validity(now) is Validity.EXPIRED:
+            if at.validity(finding.not_before, finding.not_after, captured) is Validity.EXPIRED:
                 broken.append(GateRule.EXPIRED)
             what = f"{_subject(finding)}, thumbprint {finding.thumbprint}, valid until {_day(finding)}"
         case EncryptedContainer() if finding.is_encrypted:

@@ -28,6 +28,7 @@ class DumpRecord:
         path: Absolute path, or the URL. The findings in it have the same string as `Location.file`.
         size: Its length in bytes; None where that is not known.
         modified: When it was last changed, UTC; None where that is not known.
+        captured: When the dump was made by its own account, UTC; None where it does not say.
         sha256: SHA-256 of the file (hex); None if it was not computed (`--no-hash`) or the file could not be read.
         format: Its format, e.g. `minidump` or `kernel: LiME`; None if it is not a dump.
         status: How much of it could be used.
@@ -42,6 +43,7 @@ class DumpRecord:
     path: str
     size: int | None
     modified: datetime | None
+    captured: datetime | None = None
     sha256: str | None
     format: str | None
     status: Status
@@ -51,6 +53,11 @@ class DumpRecord:
     started: datetime
     finished: datetime
     processes: tuple[Process, ...] = ()
+
+    @property
+    def moment(self) -> datetime:
+        """When what it shows was so: when it was made; where it does not say, when the file was changed or read."""
+        return self.captured or self.modified or self.started
 
     @property
     def is_dump(self) -> bool:
@@ -79,9 +86,9 @@ class Exposure(StrEnum):
     """How severe it is that a private key lay in memory; the worst comes first."""
 
     LIVE = "live"
-    """One of its certificates is valid now."""
+    """One of its certificates is valid: now, or when a dump was made that the key lies in (`dumpscan.case.moments`)."""
     PAIRED = "paired"
-    """It has certificates, none of which is valid now."""
+    """It has certificates, none of which is valid."""
     ALONE = "alone"
     """None of its certificates was found."""
     UNPROVEN = "unproven"
@@ -100,12 +107,14 @@ class ExposedKey:
             certificates; `Case.keyed` returns it whole.
         certificates: Its certificates in the case, each with its first place; that with the latest end comes first.
         exposure: How severe it is.
+        captured: When the dumps were made that it lies in, as far as they say.
         dump_count: How many dumps it lies in.
     """
 
     key: PrivateKey
     certificates: tuple[Certificate, ...]
     exposure: Exposure
+    captured: tuple[datetime, ...] = ()
     dump_count: int
 
     @property
@@ -125,8 +134,8 @@ class CaseSummary:
         processes: How many processes they have.
         findings: How many findings there are of each kind, e.g. `private_key`.
         keys: How many private keys have each exposure.
-        expired_certificates: How many certificates have expired.
-        live_certificates: How many certificates are valid now.
+        expired_certificates: How many certificates have expired (see `dumpscan.case.moments`).
+        live_certificates: How many certificates are valid.
         well_known_cas: How many certificates are of well-known authorities.
         first: When reading the first file began, UTC; None in an empty case.
         last: When reading the last file ended, UTC; None in an empty case.

@@ -15,7 +15,7 @@ class GateRule(StrEnum):
     KEY_WITH_CERTIFICATE = "key-with-certificate"
     """A private key whose certificate was found in any dump of the case."""
     LIVE_KEY = "live-key"
-    """A private key with a certificate that is valid now."""
+    """A private key with a certificate that is valid now, or was when the dump was made (`--at`)."""
     SYMMETRIC_KEY = "symmetric-key"
     """A key of a symmetric cipher. `--no-aes` does not look for them."""
     ENCRYPTED_CONTAINER = "encrypted-container"

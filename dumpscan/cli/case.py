@@ -16,6 +16,7 @@ from dumpscan.output.formats.registry import Format
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dumpscan.case.moments import At
     from dumpscan.case.records import DumpRecord
     from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
@@ -29,10 +30,17 @@ if TYPE_CHECKING:
     help="Show a certificate and its keys: give its file, that of its public key, or the beginning of its thumbprint.",
 )
 @click.option("--dump", metavar="PATH", help="Show what is in a dump, and what is wrong with it.")
+@options.at
 @options.everything
 @options.output_format
 def show(
-    case: Path, key: str | None, certificate: str | None, dump: str | None, everything: bool, output_format: Format
+    case: Path,
+    key: str | None,
+    certificate: str | None,
+    dump: str | None,
+    at: At | None,
+    everything: bool,
+    output_format: Format,
 ) -> int:
     """Show the whole case in short, or all about one key, certificate or dump."""
     from dumpscan.case.store.reader import Case
@@ -49,7 +57,7 @@ def show(
             return _named(_of_certificate(opened, certificate), f"no certificate {certificate}", output_format)
         if dump is not None:
             return _dump(opened, dump, output_format, everything=everything)
-        return _all(opened, output_format)
+        return _all(opened, at, output_format)
 
 
 @options.case_file
@@ -104,7 +112,7 @@ def show_findings(
         output_format, command=command, view=View.FINDINGS, stream=sys.stdout, everything=everything
     )
     for dump in dumps:
-        renderer.add_input(InputStatus(dump.path, dump.size, dump.status, dump.problems))
+        renderer.add_input(InputStatus(dump.path, dump.size, dump.status, dump.problems, dump.captured))
     for finding in findings:
         renderer.add(finding_record(finding))
     renderer.close()
@@ -176,7 +184,7 @@ def _dump(case: Case, name: str, output_format: Format, *, everything: bool) -> 
     return EXIT_DONE
 
 
-def _all(case: Case, output_format: Format) -> int:
+def _all(case: Case, at: At | None, output_format: Format) -> int:
     from dumpscan.cli.messages import EXIT_DONE
     from dumpscan.findings import Status
     from dumpscan.output.case_summary import case_summary
@@ -185,7 +193,7 @@ def _all(case: Case, output_format: Format) -> int:
     dumps = case.dumps(processes=False)
     if output_format is Format.TABLE:
         bad = [dump for dump in dumps if dump.status in {Status.UNREADABLE, Status.PENDING}]
-        lines = case_summary(case.summary(), case.exposed_keys(), bad)
+        lines = case_summary(case.summary(at), case.exposed_keys(at), bad, at)
         write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
     else:
         show_findings("case show", case.findings(), dumps, output_format)

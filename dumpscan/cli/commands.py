@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +153,26 @@ class Moment(click.ParamType["datetime"]):
                 moment = moment or datetime.strptime(value, form)  # noqa: DTZ007 - it is UTC, as the help says
         expected = "a date such as 2025-06-01 or a time such as 2025-06-01T12:30:00"
         return moment or self.fail(f"{value!r} is not {expected}.", param, ctx)
+
+
+class Judging(Moment):
+    """The type of an option that says by which moments certificates are judged (`dumpscan.case.moments`)."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own
+        """Return an `At`."""
+        from dumpscan.case.moments import At
+
+        match value:
+            case "capture":
+                return At.captured()
+            case "now":
+                return At.on(datetime.now(UTC))
+            case str():
+                return At.on(super().convert(value, param, ctx).replace(tzinfo=UTC))
+            case _:
+                return value
 
 
 class OneOf(click.Choice[str]):

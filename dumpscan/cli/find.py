@@ -148,7 +148,7 @@ def _in_case(path: Path, wanted: Sequence[Reference]) -> tuple[list[Finding], li
                 found |= {each.identity: each for each in (look_up(name) if name else ())}
         containers = list(case.findings(EncryptedContainer.kind))
         inputs = [
-            InputStatus(dump.path, dump.size, dump.status, dump.problems)
+            InputStatus(dump.path, dump.size, dump.status, dump.problems, dump.captured)
             for dump in case.dumps(processes=False)
             if dump.status is not Status.OTHER
         ]

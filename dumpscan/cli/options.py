@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dumpscan.cli.commands import OneOf
+from dumpscan.cli.commands import Judging, OneOf
 from dumpscan.exceptions import UsageError
 from dumpscan.output.formats.registry import Format
 
@@ -66,6 +66,13 @@ output_format = click.option(
     default=Format.TABLE.value,
     show_default=True,
     help="Write the results in this form.",
+)
+at = click.option(
+    "--at",
+    metavar="capture|now|DATE",
+    type=Judging(),
+    help="Judge certificates by when the dumps were made, by the present, or by a day such as 2025-06-01. Without it, "
+    "what is valid at capture or now counts as live.",
 )
 everything = click.option(
     "--all",

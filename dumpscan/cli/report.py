@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from dumpscan.cli import options
-from dumpscan.cli.commands import Command, Example, Moment, OneOf
+from dumpscan.cli.commands import Command, Example, OneOf
 from dumpscan.output.exports.registry import Target
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import TextIO
+
+    from dumpscan.case.moments import At
 
 _force = click.option("--force", is_flag=True, help="Replace the file if it is there.")
 
@@ -26,19 +28,14 @@ _force = click.option("--force", is_flag=True, help="Replace the file if it is t
     "--output", "-o", metavar="FILE", type=options.FILE, required=True, help="The HTML file; `-` for standard output."
 )
 @click.option("--title", metavar="TEXT", help="Its heading, instead of the case file's name.")
-@click.option(
-    "--at",
-    metavar="TIME",
-    type=Moment(),
-    help="Judge certificates by this time (UTC) instead of now: 2025-06-01, say, or 2025-06-01T12:30:00.",
-)
+@options.at
 @_force
 @options.quiet
 def report(
     case: Path,
     output: Path,
     title: str | None = None,
-    at: datetime | None = None,
+    at: At | None = None,
     force: bool = False,
     quiet: bool = False,
 ) -> int:
@@ -48,14 +45,14 @@ def report(
     from dumpscan.output.report.html import write_report
     from dumpscan.output.report.rows import minute
 
-    moment = datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)
     with Case.open(case) as opened, _destination(output, force=force) as stream:
         write_report(
             opened.dumps(),
             opened.findings(),
             stream,
             title=title or f"Case {case.stem}",
-            generated=moment,
+            generated=datetime.now(UTC) if at is None else at.now,
+            at=at,
             settings={"case file": str(case), "case begun": minute(opened.created)},
         )
     if not quiet and str(output) != "-":

@@ -17,6 +17,7 @@ from dumpscan.output.records import finding_record, process_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from dumpscan.artifacts.registry import Search
@@ -102,6 +103,7 @@ class Run:
                         work(number, path, dump)
                     finally:
                         warnings = list(dump.warnings) if judge else []
+                        captured = dump.captured if judge else None
                     problems = (*(dump.damage if judge else ()), *self._damage)
             except NoDumpError as error:
                 if named or isinstance(error, StillPackedError):
@@ -120,7 +122,7 @@ class Run:
                 self._unreadable(path, f"{path}: reading it takes more memory than there is")
                 continue
             self.readable += 1
-            self._read(path, problems, warnings)
+            self._read(path, problems, warnings, captured)
         if absent and not self.readable:
             raise absent[0]
         for each in absent:
@@ -153,7 +155,7 @@ class Run:
         self.incomplete += 1
         self._renderer.add_input(InputStatus(str(path), _size(path), Status.UNREADABLE, (message,)))
 
-    def _read(self, path: Path, problems: tuple[str, ...], warnings: Sequence[str]) -> None:
+    def _read(self, path: Path, problems: tuple[str, ...], warnings: Sequence[str], captured: datetime | None) -> None:
         for problem in problems:
             self.warn(f"{path}: {problem}")
         for warning in warnings:
@@ -162,7 +164,7 @@ class Run:
             self.incomplete += 1
             self._worst = self._worst or EXIT_DAMAGED
         status = Status.DAMAGED if problems else Status.OK
-        self._renderer.add_input(InputStatus(str(path), _size(path), status, problems))
+        self._renderer.add_input(InputStatus(str(path), _size(path), status, problems, captured))
 
     def damaged(self, problem: str) -> None:
         """Note what else is wrong with the input at hand, beside what it says itself."""

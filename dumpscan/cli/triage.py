@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
+    from dumpscan.case.moments import At
     from dumpscan.case.triage.run import TriageOutcome, TriageProgress
     from dumpscan.case.triage.workers import Workers
 
@@ -52,6 +52,7 @@ _ENVIRONMENT_KEPT = (
     help="Let --fail-on ignore this: a file of thumbprints and key ids, one a line, or of certificates or public keys; "
     "a thumbprint; a key id. May be repeated.",
 )
+@options.at
 @click.option(
     "--jobs",
     "-j",
@@ -94,6 +95,7 @@ def triage(
     case: Path,
     fail_on: Sequence[GateRule],
     allow: Sequence[str],
+    at: At | None,
     jobs: int,
     scheduler: str | None,
     hashes: bool,
@@ -156,7 +158,7 @@ def triage(
         )
     if outcome.read and settings.environment is Environment.KEPT and not quiet:
         complain(_ENVIRONMENT_KEPT, level="note")
-    return _report(case, outcome, fail_on, allowed, output_format, quiet=quiet)
+    return _report(case, outcome, fail_on, allowed, at, output_format, quiet=quiet)
 
 
 @contextmanager
@@ -189,11 +191,13 @@ def _report(
     outcome: TriageOutcome,
     rules: Sequence[GateRule],
     allowed: frozenset[str],
+    at: At | None,
     output_format: Format,
     *,
     quiet: bool,
 ) -> int:
     from dumpscan.case.gate import reasons
+    from dumpscan.case.moments import At
     from dumpscan.case.store.reader import Case
     from dumpscan.cli.case import show_findings
     from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_GATE, EXIT_UNREADABLE, complain
@@ -210,12 +214,12 @@ def _report(
             complain(f"{len(outcome.problems) - _REMARKS} more files have problems: see the case", level="warning")
         unchanged = len(outcome.paths) - outcome.read
         complain(f"{outcome.read} files read, {unchanged} known and unchanged", level="note")
-    now = datetime.now(UTC)
+    judged = At.of(at)
     with Case.open(path) as case:
-        exposed = case.exposed_keys(now) if rules or output_format is Format.TABLE else []
+        exposed = case.exposed_keys(judged) if rules or output_format is Format.TABLE else []
         if output_format is Format.TABLE:
             bad = [dump for dump in case.dumps(processes=False) if dump.status in {Status.UNREADABLE, Status.PENDING}]
-            lines = case_summary(case.summary(now), exposed, bad)
+            lines = case_summary(case.summary(judged), exposed, bad, judged)
             write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
         else:
             paths = frozenset(outcome.paths)
@@ -227,7 +231,7 @@ def _report(
                 output_format,
             )
         broken = list(
-            reasons(case, rules, dumps=outcome.paths, allowed=allowed, now=now, exposed=exposed) if rules else ()
+            reasons(case, rules, dumps=outcome.paths, allowed=allowed, now=judged, exposed=exposed) if rules else ()
         )
     sys.stdout.flush()
     for reason in broken:

@@ -11,6 +11,7 @@ from dumpscan.memory.space import AddressSpace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -78,6 +79,10 @@ class Dump(Protocol):
     @property
     def warnings(self) -> Sequence[str]:
         """What a user should know beside the damage, as far as it has been noticed, a sentence each."""
+
+    @property
+    def captured(self) -> datetime | None:
+        """When the dump was made by its own account, UTC; None where it does not say."""
 
     def describe(self) -> dict[str, object]:
         """Return what the dump says of itself, as plain values, dicts and lists."""

@@ -6,6 +6,7 @@ call. Nothing here checks counts or sizes: callers pass the bytes that they have
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -68,3 +69,11 @@ def decode_utf16(data: bytes) -> str:
 def decode_utf8(data: bytes) -> str:
     """Decode UTF-8; bytes that are not UTF-8 are kept as lone surrogates (PEP 383)."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def unix_time(seconds: int) -> datetime | None:
+    """Convert seconds since 1970 to UTC; return None for 0 and for times after the year 9999."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
+    except (OverflowError, ValueError, OSError):
+        return None

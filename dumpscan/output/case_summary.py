@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dumpscan.case.moments import At
 from dumpscan.case.records import Exposure
-from dumpscan.findings import Status
+from dumpscan.findings import Status, Validity
 from dumpscan.output.labels import size_label
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from dumpscan.case.records import CaseSummary, DumpRecord, ExposedKey
+    from dumpscan.findings import Certificate
 
 _SHOWN = {Exposure.LIVE: 8, Exposure.PAIRED: 4, Exposure.ALONE: 3, Exposure.UNPROVEN: 2}
 _FILES_SHOWN = 4
@@ -38,17 +41,21 @@ _STATUSES = {
 }
 
 
-def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence[DumpRecord]) -> list[str]:
+def case_summary(
+    summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence[DumpRecord], at: At | None = None
+) -> list[str]:
     """Return the lines of a summary.
 
     Args:
         summary: The case in numbers.
         keys: Its private keys, the worst first.
         bad: Files from which nothing could be read.
+        at: By which moments certificates were judged; by default, now and when the dumps were made.
     """
+    judged = At.of(at)
     lines: list[str] = []
     for exposure in Exposure:
-        lines += _keys(exposure, [each for each in keys if each.exposure is exposure])
+        lines += _keys(exposure, [each for each in keys if each.exposure is exposure], judged)
     if not keys:
         lines.append(_nothing(summary))
     others = [
@@ -61,7 +68,8 @@ def case_summary(summary: CaseSummary, keys: Sequence[ExposedKey], bad: Sequence
         lines.append(f"Also: {', '.join(others)}{known}.")
     if summary.expired_certificates or summary.live_certificates:
         live, expired = summary.live_certificates, summary.expired_certificates
-        lines.append(f"Certificates valid now: {live}; ended: {expired}.")
+        valid = "valid when captured or now" if judged.capture else "valid"
+        lines.append(f"Certificates {valid}: {live}; ended: {expired}.")
     files = sum(summary.dumps.values())
     parts = ", ".join(f"{count} {_STATUSES[status]}" for status, count in summary.dumps.items())
     processes = f"{summary.processes} {'process' if summary.processes == 1 else 'processes'}"
@@ -84,10 +92,11 @@ def _nothing(summary: CaseSummary) -> str:
     return f"No private keys were found, but {files} could not be read: what they hold is not known."
 
 
-def _keys(exposure: Exposure, keys: list[ExposedKey]) -> Iterator[str]:
+def _keys(exposure: Exposure, keys: list[ExposedKey], at: At) -> Iterator[str]:
     if not keys:
         return
-    yield f"{_HEADINGS[exposure]}: {len(keys)}"
+    then = exposure is Exposure.LIVE and any(_only_then(each.certificates, each.captured, at) for each in keys)
+    yield f"{_HEADINGS[exposure]}{', or was when captured' if then else ''}: {len(keys)}"
     for each in keys[: _SHOWN[exposure]]:
         key, place = each.key, each.key.locations[0]
         parts = [f"{key.algorithm} {key.curve or key.bits}"]
@@ -96,6 +105,8 @@ def _keys(exposure: Exposure, keys: list[ExposedKey]) -> Iterator[str]:
             parts.append(certificate.subject or "no subject")
             if certificate.not_after is not None:
                 parts.append(f"until {certificate.not_after.date().isoformat()}")
+            if moment := _only_then(each.certificates, each.captured, at):
+                parts.append(f"valid when captured ({moment.date().isoformat()}), expired now")
         if place.process is not None:
             parts.append(" ".join(str(part) for part in (place.process.name, place.process.pid) if part is not None))
         parts.append(place.file + (f" and {each.dump_count - 1} more" if each.dump_count > 1 else ""))
@@ -103,3 +114,12 @@ def _keys(exposure: Exposure, keys: list[ExposedKey]) -> Iterator[str]:
         yield "  " + printable("  ".join(parts))
     if len(keys) > _SHOWN[exposure]:
         yield f"  … and {len(keys) - _SHOWN[exposure]} more"
+
+
+def _only_then(certificates: Sequence[Certificate], captured: Sequence[datetime], at: At) -> datetime | None:
+    """Return when a dump was made at which one of a key's certificates was valid, if none is now."""
+    if any(each.validity(at.now) is Validity.VALID for each in certificates) or not at.capture:
+        return None
+    return next(
+        (time for time in captured if any(each.validity(time) is Validity.VALID for each in certificates)), None
+    )

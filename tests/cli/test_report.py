@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from dumpscan.case.moments import At
 from dumpscan.case.store.writer import CaseWriter, DumpResult
 from dumpscan.cli.report import export, report
 from dumpscan.exceptions import DumpscanError, ExportError, UsageError
 from support import report_samples as cases
 
-AT = datetime(2025, 6, 1)  # noqa: DTZ001 - as click hands it over
+AT = datetime(2025, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -28,22 +29,22 @@ def case(tmp_path: Path) -> Path:
 
 def test_report(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "report.html"
-    assert report(case, output, at=AT) == 0
+    assert report(case, output, at=At.on(AT)) == 0
     page = output.read_text(encoding="utf-8")
     assert "<h1>Case incident</h1>" in page
     assert "1 private key with a valid certificate lay readable in memory" in page
     assert f"report written to {output}" in capsys.readouterr().err
     with pytest.raises(ExportError, match="is there already"):
-        report(case, output, at=AT)
+        report(case, output, at=At.on(AT))
     assert output.read_text(encoding="utf-8") == page
-    assert report(case, output, title="Another", at=AT, force=True, quiet=True) == 0
+    assert report(case, output, title="Another", at=At.on(AT), force=True, quiet=True) == 0
     assert "<h1>Another</h1>" in output.read_text(encoding="utf-8")
 
 
 def test_report_to_standard_output(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report(case, Path("-"), at=AT) == 0
+    assert report(case, Path("-"), at=At.on(AT)) == 0
     shown = capsys.readouterr()
-    report(case, tmp_path / "a.html", at=AT, quiet=True)
+    report(case, tmp_path / "a.html", at=At.on(AT), quiet=True)
     assert shown.out == (tmp_path / "a.html").read_text(encoding="utf-8")
     assert not shown.err
 

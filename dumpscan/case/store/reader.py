@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from dumpscan.artifacts.x509.well_known import is_well_known
+from dumpscan.case.moments import At
 from dumpscan.case.records import CaseSummary, DumpRecord, ExposedKey, Exposure
 from dumpscan.case.store.database import ask, open_for_reading, stored_text
 from dumpscan.case.store.loading import Chosen, Loader
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dumpscan.case.store.values import Row
     from dumpscan.findings import Finding
 
+_VERSION_WITH_CAPTURED = 3
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _CHOSEN = (
     "SELECT findings.id, count(*) AS sightings, min(dumps.path) AS path, sightings.position AS position FROM findings "
@@ -40,6 +42,7 @@ class Case:
         path: The file.
         schema_version: The version of its tables.
         created: When the case was created, UTC.
+        has_captured: Whether it says when dumps were made; older ones do not.
 
     Raises:
         CaseError: It is not a case file, or it is damaged. All methods raise it if they find damage.
@@ -54,6 +57,7 @@ class Case:
             check_structure(self._connection, self.path)
             (version,) = self._ask("user_version", "PRAGMA user_version")
             self.schema_version = version.integer("user_version")
+            self.has_captured = self.schema_version >= _VERSION_WITH_CAPTURED
             kinds = ", ".join("?" * len(KINDS))
             for row in self._ask("findings", f"SELECT kind FROM findings WHERE kind NOT IN ({kinds}) LIMIT 1", *KINDS):  # noqa: S608
                 row.refuse("kind", f"one of {', '.join(KINDS)}")
@@ -183,33 +187,57 @@ class Case:
         found = self._loader.first_places(kind, chosen)
         return ((finding, each.sightings) for each, finding in zip(chosen, found, strict=True))
 
-    def exposed_keys(self, now: datetime | None = None) -> list[ExposedKey]:
+    def captured(self, kind: str) -> dict[tuple[str, str], tuple[datetime | None, ...]]:
+        """Return when the dumps were made that each finding of a kind lies in, by its identity."""
+        if not self.has_captured:
+            return {}
+        times: defaultdict[tuple[str, str], list[datetime | None]] = defaultdict(list)
+        for row in ask(self._connection, self.path, "dumps", _CAPTURED, kind):
+            times[kind, row.text("identity")].append(row.optional(row.time, "captured"))
+        return {identity: tuple(each) for identity, each in times.items()}
+
+    def exposed_keys(self, at: At | datetime | None = None) -> list[ExposedKey]:
         """Return the private keys, the worst first, in the order of `Exposure`.
 
         Among equals those come first that lie in more dumps, then as `findings` has them.
+
+        Args:
+            at: By which moments certificates are judged; by default, now and when the dumps were made.
         """
-        now = now or datetime.now(UTC)
+        judged = At.of(at)
+        captured = self.captured(PrivateKey.kind)
         chosen = list(self._chosen("findings.kind = ?", _BY_PLACE, PrivateKey.kind))
         exposed = []
         for each, (key, certificates) in zip(chosen, self._loader.keys(chosen), strict=True):
             own = sorted(certificates, key=lambda found: found.not_after or _NEVER, reverse=True)
-            level = _exposure(key, own, now)
-            exposed.append(ExposedKey(key=key, certificates=tuple(own), exposure=level, dump_count=each.sightings))
+            times = captured.get(key.identity, ())
+            exposed.append(
+                ExposedKey(
+                    key=key,
+                    certificates=tuple(own),
+                    exposure=_exposure(key, own, judged, times),
+                    captured=tuple(sorted(time for time in times if time is not None)),
+                    dump_count=each.sightings,
+                )
+            )
         return sorted(exposed, key=lambda each: (each.severity, -each.dump_count))
 
-    def summary(self, now: datetime | None = None) -> CaseSummary:
+    def summary(self, at: At | datetime | None = None) -> CaseSummary:
         """Return the case in numbers.
 
         Args:
-            now: The moment by which certificates are judged; by default, the present.
+            at: By which moments certificates are judged; by default, now and when the dumps were made.
         """
-        moment = stored((now or datetime.now(UTC)).replace(microsecond=0))
+        judged = At.of(at)
+        moment = stored(judged.now.replace(microsecond=0))
+        moments = (moment if judged.present or not judged.capture else None, judged.capture, moment)
         rows = self._ask("dumps", "SELECT status, count(*) AS count FROM dumps GROUP BY status")
         statuses = {row.choice("status", Status): row.number("count") for row in rows}
         kinds = Counter(dict.fromkeys(KINDS, 0))
         kinds.update(self._counts("findings", _KINDS, "kind"))
-        (validity,) = self._ask("certificates", _VALIDITY, moment)
-        (keys,) = self._ask("keys", _EXPOSURES, moment)
+        captured = "captured" if self.has_captured else "NULL"
+        (validity,) = self._ask("certificates", _VALIDITY.format(captured=captured), *moments)
+        (keys,) = self._ask("keys", _EXPOSURES.format(captured=captured), *moments)
         (span,) = self._ask("dumps", "SELECT min(started) AS first, max(finished) AS last FROM dumps")
         (sizes,) = self._ask("dumps", "SELECT sum(size) AS sum FROM dumps WHERE status IN ('ok', 'damaged')")
         (processes,) = self._ask("processes", "SELECT count(*) AS count FROM processes")
@@ -240,21 +268,35 @@ class Case:
 _KINDS = "SELECT kind, count(*) AS count FROM findings GROUP BY kind"
 _FORMATS = "SELECT format, count(*) AS count FROM dumps WHERE status IN ('ok', 'damaged') GROUP BY format ORDER BY 1"
 _VERSIONS = "SELECT tool_version, count(*) AS count FROM dumps GROUP BY tool_version ORDER BY 1"
-_VALIDITY = """
-SELECT sum(not_after < ?1) AS expired, sum(not_before <= ?1 AND not_after >= ?1) AS live FROM certificates
+_CAPTURED = """
+SELECT DISTINCT identity, captured FROM findings JOIN sightings ON finding_id = findings.id
+JOIN dumps ON dumps.id = dump_id WHERE kind = ?
 """
-_EXPOSURES = """
-WITH paired AS (
-    SELECT key_id, max(ifnull(not_before <= ?1 AND not_after >= ?1, 0)) AS live FROM certificates GROUP BY key_id
+_JUDGED = """
+WITH judged AS (
+    SELECT finding_id AS id, ?1 AS moment FROM sightings WHERE ?1 IS NOT NULL
+    UNION SELECT finding_id, ifnull({captured}, ?3) FROM sightings JOIN dumps ON dumps.id = dump_id WHERE ?2
+)"""
+"""The moments that count for each finding: ?1, unless it is NULL; if ?2, when its dumps were made, ?3 where unknown."""
+_VALIDITY = f"""{_JUDGED}
+SELECT sum(expired) AS expired, sum(live) AS live FROM (
+    SELECT min(not_after < moment) AS expired, max(not_before <= moment AND not_after >= moment) AS live
+    FROM certificates JOIN judged ON judged.id = finding_id GROUP BY finding_id
+)
+"""  # noqa: S608 - ours
+_EXPOSURES = f"""{_JUDGED}, paired AS (
+    SELECT keys.finding_id AS id, max(ifnull(not_before <= moment AND not_after >= moment, 0)) AS live
+    FROM keys JOIN judged ON judged.id = keys.finding_id JOIN certificates USING (key_id)
+    WHERE keys.kind = 'private_key' GROUP BY keys.finding_id
 )
 SELECT sum(ifnull(live, 0)) AS live, sum(live = 0) AS paired,
     sum(live IS NULL AND proven) AS alone, sum(live IS NULL AND NOT proven) AS unproven
 FROM (
-    SELECT key_id, EXISTS (SELECT 1 FROM sightings WHERE finding_id = keys.finding_id AND proof <> '[]')
+    SELECT finding_id AS id, EXISTS (SELECT 1 FROM sightings WHERE finding_id = keys.finding_id AND proof <> '[]')
         OR EXISTS (SELECT 1 FROM keys AS other WHERE other.kind = 'public_key' AND other.key_id = keys.key_id) AS proven
     FROM keys WHERE kind = 'private_key'
-) LEFT JOIN paired USING (key_id)
-"""
+) LEFT JOIN paired USING (id)
+"""  # noqa: S608 - ours
 
 
 def _between(prefix: str) -> tuple[str, str]:
@@ -262,9 +304,12 @@ def _between(prefix: str) -> tuple[str, str]:
     return prefix, f"{prefix}~"
 
 
-def _exposure(key: PrivateKey, certificates: list[Certificate], now: datetime) -> Exposure:
-    """Return how severe it is that a key with these certificates lay in memory."""
-    if any(certificate.validity(now) is Validity.VALID for certificate in certificates):
+def _exposure(
+    key: PrivateKey, certificates: list[Certificate], at: At, captured: Iterable[datetime | None]
+) -> Exposure:
+    """Return how severe it is that a key with these certificates lay in dumps made at some times."""
+    captured = tuple(captured)
+    if any(at.validity(each.not_before, each.not_after, captured) is Validity.VALID for each in certificates):
         return Exposure.LIVE
     if certificates:
         return Exposure.PAIRED

@@ -191,6 +191,7 @@ def dump_of(row: Row, processes: tuple[Process, ...]) -> DumpRecord:
         path=row.text("path"),
         size=row.optional(row.number, "size"),
         modified=row.optional(row.time, "modified"),
+        captured=row.optional(row.time, "captured") if "captured" in row else None,  # older versions lack it
         sha256=row.optional(row.digest, "sha256"),
         format=row.optional(row.text, "format"),
         status=row.choice("status", Status),

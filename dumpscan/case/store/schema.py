@@ -5,8 +5,8 @@ integers end at 2^63 - 1 and kernel addresses lie beyond; as text they sort and 
 input chose and that do not fit into 64 bits with sign are text in hex, too. Lists and structures are JSON. What has no
 column of its own is in the JSON object `details`, unless it has its default.
 
-    dumps         one row for each file: what it is, what is wrong with it, who read it, when and how; opened is 0 if
-                  the system did not let it be opened
+    dumps         one row for each file: what it is, what is wrong with it, who read it, when and how; captured is when
+                  the dump was made by its own account; opened is 0 if the system did not let it be opened
     missing_symbols   symbol tables that the kernels of a dump need and that were not there when it was read; refused is
                   the path of one that was there and could not be used
     processes     of each dump, with command lines; environment holds their variables
@@ -234,7 +234,11 @@ UPDATE dumps SET opened = 0 WHERE status = 'unreadable' AND problems LIKE '%cann
 UPDATE dumps SET status = 'pending' WHERE format LIKE 'kernel%' AND problems LIKE '%symbol table of its kernel%';
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+ALTER TABLE dumps ADD COLUMN captured TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """The scripts that convert a case file from one version of its schema to the next. Version 0 is an empty database."""
 
 

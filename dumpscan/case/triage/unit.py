@@ -48,6 +48,7 @@ class _Reading:
     def __init__(self) -> None:
         self.format: str | None = None
         self.sha256: str | None = None
+        self.captured: datetime | None = None
         self.problems: list[str] = []
         self.processes: tuple[Process, ...] = ()
         self.findings: list[Finding] = []
@@ -101,6 +102,7 @@ def _result(task: Task, reading: _Reading, status: Status, started: datetime) ->
         findings=findings,
         sha256=reading.sha256,
         dump_format=reading.format,
+        captured=reading.captured,
         processes=reading.processes,
         opened=reading.opened,
         missing_symbols=reading.missing_symbols,
@@ -138,6 +140,7 @@ def _search(
     dump: ProcessDump | PhysicalDump, task: Task, reading: _Reading, advance: Callable[[int], None] | None
 ) -> None:
     reading.format = dump.format
+    reading.captured = dump.captured
     collector = Collector()
     try:
         reading.processes = tuple(dump.processes(environment=True))

@@ -29,6 +29,8 @@ class Core(CoreReader):
     kind = "core"
     format = "ELF process core"
     overlays: tuple[Overlay, ...] = ()
+    captured = None
+    """A core does not say when it was made."""
 
     def __init__(self, path: Path | str, *, sysroot: Path | None = None) -> None:
         super().__init__(path, sysroot=sysroot)

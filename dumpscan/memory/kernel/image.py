@@ -22,6 +22,7 @@ from dumpscan.memory.symbols.store import SymbolsMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from dumpscan.findings import Process
@@ -146,6 +147,14 @@ class KernelImage:
             InputError: There is no kernel, or one that does not carry its types in memory.
         """
         return self.profile.make_table(whole=whole)
+
+    @property
+    def captured(self) -> datetime | None:
+        """When the image was made: the time on the kernel's clock, else what the container says; None if neither."""
+        try:
+            return self.profile.captured() or self.physical.captured
+        except DumpscanError:
+            return self.physical.captured
 
     def describe(self) -> dict[str, object]:
         """Return what the image is, as plain values, dicts and lists. Without a symbol table, processes are left out.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from dumpscan.findings import Process
@@ -89,6 +90,9 @@ class KernelProfile(Protocol):
         Raises:
             InputError: There is no kernel. Its text says what was looked for.
         """
+
+    def captured(self) -> datetime | None:
+        """Return the time on the kernel's clock, UTC; None if there is no kernel, or it is not known."""
 
     def symbols_states(self) -> list[SymbolsState]:
         """Return which symbol tables the image needs; none if its symbols are in the image itself.

@@ -14,6 +14,7 @@ from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from dumpscan.findings import Process
     from dumpscan.memory.minidump.overlays import Overlay
@@ -49,6 +50,11 @@ class Minidump(MinidumpReader):
     def warnings(self) -> tuple[str, ...]:
         """What is odd and was put right, and whether ranges of memory contradict each other, a sentence each."""
         return (*self.oddities, *self._overlays[1])
+
+    @property
+    def captured(self) -> datetime | None:
+        """When the dump was made, according to its header."""
+        return self.written
 
     @cached_property
     def process(self) -> Process:

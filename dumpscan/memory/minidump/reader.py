@@ -22,7 +22,7 @@ from dumpscan.memory.minidump import threads as minidump_threads
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamReader
 from dumpscan.memory.minidump.streams import MemoryInfoList
 from dumpscan.memory.minidump.wiped import has_stream_directory
-from dumpscan.memory.records import column, record_type
+from dumpscan.memory.records import column, record_type, unix_time
 from dumpscan.memory.regions import ADDRESS_LIMIT, without_overlaps
 from dumpscan.memory.windows.peb import POINTER32, POINTER64
 from dumpscan.model.c_minidump import SIGNATURE, VERSION, c_minidump
@@ -90,7 +90,7 @@ class MinidumpReader:
             self._directory_problems: list[str] = []
             self.oddities: list[str] = []
             header = self._read_header()
-            self.written = minidump_system.unix_time(int(header.TimeDateStamp))
+            self.written = unix_time(int(header.TimeDateStamp))
             self.flags = int(header.Flags)
             self.streams = self._read_directory(int(header.NumberOfStreams), int(header.StreamDirectoryRva))
         except BaseException:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA
-from dumpscan.memory.records import decode_utf16
+from dumpscan.memory.records import decode_utf16, unix_time
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dumpscan.memory.minidump.stream_reader import Stream, StreamReader
 
 _ARCHITECTURES = {
@@ -177,11 +178,6 @@ def read_misc_info(reader: StreamReader, stream: Stream) -> MiscInfo | None:
         found["build_string"] = _text16(info4.BuildString)
         found["debug_build_string"] = _text16(info4.DbgBldStr)
     return MiscInfo(version=version, **found)
-
-
-def unix_time(seconds: int) -> datetime | None:
-    """Convert a 32-bit time_t to UTC; return None for 0, which means that no time is known."""
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 def _text16(units: list[int]) -> str:

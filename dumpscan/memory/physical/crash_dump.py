@@ -14,6 +14,7 @@ import numpy as np
 from dumpscan.exceptions import InputError
 from dumpscan.memory.physical.bitmaps import set_bits
 from dumpscan.memory.physical.image import FRAME_LIMIT, PhysicalImage
+from dumpscan.memory.windows.values import file_time
 from dumpscan.model.windows import c_crash_dump as layout
 from dumpscan.model.windows.c_crash_dump import DumpType, c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
@@ -88,6 +89,8 @@ class _CrashDump:
             raise self._damaged("it lists no runs of memory", len(self._form))
         image = PhysicalImage(self._file, runs, image_format=self._name(), path=self._file.path)
         image.problems[:0] = self._problems
+        if self._wide:  # the other header has no such field where it is known
+            image.captured = file_time(int(self._header.SystemTime))
         return image
 
     def _name(self) -> str:

@@ -20,6 +20,7 @@ from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -65,6 +66,7 @@ class PhysicalImage:
         problems: What is wrong with the runs, a sentence each.
         frames: Number of frames that are present whole.
         end: Physical address past the last byte.
+        captured: When the image was made, UTC, according to its container; None where that does not say.
         vmcoreinfo: The text of the container's VMCOREINFO note, which describes a Linux kernel; None without one.
     """
 
@@ -82,6 +84,7 @@ class PhysicalImage:
         self.format = image_format
         self.in_file = in_file
         self.problems: list[str] = []
+        self.captured: datetime | None = None
         self.vmcoreinfo: bytes | None = None
         starts, sizes, offsets = self._clipped(_table(runs))
         self._regions = RegionTable(*(column.astype(np.uint64) for column in (starts, sizes, offsets)))

@@ -95,14 +95,19 @@ def _ecs_dump(dump: DumpRecord) -> Record:
         "hash": {"sha256": dump.sha256} if dump.sha256 else None,
     }
     document = _ecs(
-        dump.modified or dump.started,
+        dump.moment,
         f"Memory dump {dump.path}: {dump.status}",
         kind="state",
         dataset="dump",
         category="file",
         identity=(dump.path,),
     )
-    own = {"format": dump.format, "status": str(dump.status), "problems": list(dump.problems[:20])}
+    own = {
+        "captured": dump.captured and timestamp(dump.captured),
+        "format": dump.format,
+        "status": str(dump.status),
+        "problems": list(dump.problems[:20]),
+    }
     document["observer"]["version"] = dump.tool_version
     return document | {"file": file, "dumpscan": {"dump": own}}
 
@@ -110,7 +115,7 @@ def _ecs_dump(dump: DumpRecord) -> Record:
 def _ecs_process(process: Process, dump: DumpRecord, number: int) -> Record:
     record = process_record(process, dump.path, environment=False)
     document = _ecs(
-        process.created or dump.modified or dump.started,
+        process.created or dump.moment,
         f"Process {process.name or ''} ({process.pid}) in {dump.path}",
         kind="state",
         dataset="process",
@@ -134,7 +139,7 @@ def _ecs_finding(
     for place, described in zip(finding.locations, record["locations"], strict=True):
         dump = dumps.get(place.file)
         document = _ecs(
-            (dump.modified or dump.started) if dump else EPOCH,
+            dump.moment if dump else EPOCH,
             f"{describe(finding)} in memory of {owner(place)}",
             kind=kind,
             dataset=finding.kind,

@@ -198,7 +198,7 @@ class _Bundle:
             self._add(note)
 
     def _add_observation(self, path: str, references: list[str]) -> None:
-        times = [dump.modified or dump.started for dump in self._dumps if dump.path == path]
+        times = [dump.moment for dump in self._dumps if dump.path == path]
         moment = next((time for time in map(_moment, times) if time is not None), self._made)
         self._add(
             self._sdo(

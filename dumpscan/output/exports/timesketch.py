@@ -27,10 +27,12 @@ def write_events(dumps: Sequence[DumpRecord], findings: Iterable[Finding], strea
 
 def events(dumps: Sequence[DumpRecord], findings: Iterable[Finding]) -> Iterator[Record]:
     """Yield events: dumps, processes, validity periods of certificates, and secrets at the time of their dump."""
-    times = {dump.path: dump.modified or dump.started for dump in dumps}
+    times = {dump.path: dump.moment for dump in dumps}
     for dump in dumps:
         about = {"dump": dump.path, "file.size": dump.size, "file.hash.sha256": dump.sha256, "status": str(dump.status)}
         name = f"Memory dump {dump.path}"
+        if dump.captured is not None:
+            yield _event(dump.captured, "Memory Captured", name, "dump", about)
         if dump.modified is not None:
             yield _event(dump.modified, "Content Modification Time", name, "dump", about)
         for process in dump.processes:

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dumpscan._version import __version__
+from dumpscan.case.moments import At
 from dumpscan.output.report.model import build
 from dumpscan.output.report.rows import MAX_COMMAND_LINE, MAX_NAMES, MAX_PROBLEMS, minute, shorten
 from dumpscan.output.text import printable, write_text
@@ -40,6 +41,7 @@ def write_report(
     *,
     title: str,
     generated: datetime,
+    at: At | None = None,
     version: str = __version__,
     settings: Mapping[str, object] | None = None,
 ) -> None:
@@ -50,7 +52,8 @@ def write_report(
         findings: Every finding once, in any order; pairs need not be made.
         stream: Where to write, UTF-8.
         title: The heading, e.g. the name of the case.
-        generated: The time of the report, which decides which certificates are valid. Without a zone it is UTC.
+        generated: The time of the report. Without a zone it is UTC.
+        at: By which moments certificates are judged; by default, that time and when the dumps were made.
         version: Version of dumpscan.
         settings: Further settings, for the record; those of the dumps are added.
 
@@ -58,7 +61,9 @@ def write_report(
         OSError: The stream cannot take it.
     """
     moment = generated.astimezone(UTC) if generated.tzinfo else generated.replace(tzinfo=UTC)
-    report = build(dumps, findings, title=title, generated=moment, version=version, settings=settings or {})
+    report = build(
+        dumps, findings, title=title, at=at or At(moment), generated=moment, version=version, settings=settings or {}
+    )
     style = resources.files("dumpscan.output.report").joinpath(_TEMPLATES, "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     page = (

@@ -11,6 +11,7 @@ from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, Publi
 from dumpscan.output.labels import file_names
 from dumpscan.output.report.rows import (
     CertificateRow,
+    Judge,
     KeyRow,
     ObjectRow,
     ProcessRow,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from dumpscan.case.moments import At
     from dumpscan.case.records import DumpRecord
     from dumpscan.findings import Finding, Process
 
@@ -109,6 +111,7 @@ def build(
     *,
     title: str,
     generated: datetime,
+    at: At,
     version: str,
     settings: Mapping[str, object],
 ) -> SimpleNamespace:
@@ -118,7 +121,8 @@ def build(
         dumps: The inputs.
         findings: What was found in them; iterated over once.
         title: The heading of the report.
-        generated: The time of the report, with a time zone. It decides which certificates are valid.
+        generated: The time of the report, with a time zone.
+        at: By which moments certificates are judged.
         version: Version of dumpscan.
         settings: Further settings, for the record.
     """
@@ -128,6 +132,7 @@ def build(
     def shown(path: str) -> str:
         return names.get(path, path)
 
+    judge = Judge(at, {dump.path: dump.captured for dump in records})
     processes = {(dump.path, process.pid): process for dump in records for process in dump.processes}
     certificates: dict[str, CertificateRow] = {}
     private: list[PrivateKey] = []
@@ -136,14 +141,14 @@ def build(
     for finding in findings:
         match finding:
             case Certificate():
-                certificates[finding.thumbprint] = certificate_row(finding, generated, shown)
+                certificates[finding.thumbprint] = certificate_row(finding, judge, shown)
             case PrivateKey() if finding.proven:
                 private.append(finding)
             case EncryptedContainer():
                 containers.append(container_row(finding, shown))
             case PrivateKey() | PublicKey() | SymmetricKey():
                 others.append(other_key_row(finding, shown))
-    keys = _keys(private, certificates, processes, shown)
+    keys = _keys(private, certificates, processes, judge, shown)
     holders = {(place.file, place.process.pid) for key in private for place in key.locations if place.process}
     groups = _certificate_groups(certificates.values(), {key.key_id for key in private})
     ordered = [row for title, _, rows in groups for row in rows if title != _WELL_KNOWN]
@@ -162,7 +167,8 @@ def build(
         urgent=tuple(keys[:MAX_URGENT]),
         cards=tuple(keys[:MAX_CARDS]),
         keys=listing(keys[MAX_CARDS:]),
-        timeline=Timeline.of(ordered, generated),
+        judged=_judged(at),
+        timeline=Timeline.of(ordered, at.now),
         exposed=frozenset(row.thumbprint for row in groups[0][2]),
         certificates=tuple(
             Group(name, note, listing(rows), folded=name == _WELL_KNOWN) for name, note, rows in groups if rows
@@ -178,10 +184,19 @@ def build(
     )
 
 
+def _judged(at: At) -> str:
+    """Say by which moments certificates are judged."""
+    if not at.capture:
+        return f"certificates are judged by {minute(at.now)}"
+    captured = "the time at which each dump was made"
+    return f"certificates are judged by {captured}" + (f" and by {minute(at.now)}" if at.present else "")
+
+
 def _keys(
     private: Iterable[PrivateKey],
     certificates: Mapping[str, CertificateRow],
     processes: dict[tuple[str, int | None], Process],
+    judge: Judge,
     shown: Callable[[str], str],
 ) -> list[KeyRow]:
     by_key: dict[str, list[CertificateRow]] = {}
@@ -191,7 +206,7 @@ def _keys(
     for key in private:
         named = [certificates[ref.thumbprint] for ref in key.certificates if ref.thumbprint in certificates]
         own = {row.thumbprint: row for row in (*named, *by_key.get(key.key_id, ()))}
-        rows.append(key_row(key, own.values(), processes, shown))
+        rows.append(key_row(key, own.values(), processes, judge, shown))
     return sorted(rows, key=lambda row: row.order)
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.keys.names import algorithm_label
 from dumpscan.artifacts.x509.well_known import is_well_known
+from dumpscan.case.moments import At
 from dumpscan.findings import PrivateKey, Validity
 from dumpscan.output.labels import NOT_LISTED, container_label, page_label
 from dumpscan.output.report.severity import Severity, key_severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dumpscan.findings import (
         Certificate,
@@ -48,6 +49,30 @@ MAX_COMMAND_LINE = 2000
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges certificates.
+
+    Attributes:
+        at: By which moments.
+        captured: When each dump was made, by its path, as far as they say.
+    """
+
+    at: At
+    captured: Mapping[str, datetime | None]
+
+    def moments(self, finding: Finding) -> dict[datetime | None, None]:
+        """Return when the dumps were made that a finding lies in."""
+        return {self.captured.get(place.file): None for place in finding.locations}
+
+    def when_captured(self, certificate: Certificate) -> datetime | None:
+        """Return when a dump that it lies in was made and it was valid; None if it was not, or that does not count."""
+        if not self.at.capture:
+            return None
+        times = (time for time in self.moments(certificate) if time is not None)
+        return next((time for time in times if certificate.validity(time) is Validity.VALID), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """One place in memory, as text."""
 
@@ -63,7 +88,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class CertificateRow:
-    """A certificate. `since` and `until` are its validity period (UTC), `state` its validity at the report's time."""
+    """A certificate.
+
+    `since` and `until` are its validity period (UTC), `state` its validity now or on the day that it is judged by, and
+    `then` when a dump was made that it lies in and it was valid.
+    """
 
     name: str
     subject: str
@@ -71,6 +100,7 @@ class CertificateRow:
     since: datetime | None
     until: datetime | None
     state: Validity
+    then: datetime | None
     remaining: str
     key: str
     key_id: str
@@ -86,6 +116,18 @@ class CertificateRow:
     def period(self) -> str:
         """Its validity period as two days."""
         return f"{day(self.since) or '?'} – {day(self.until) or '?'}"  # noqa: RUF001 - an en dash, between two dates
+
+    @property
+    def live(self) -> bool:
+        """Whether it is valid, or was when a dump was made that it lies in."""
+        return self.state is Validity.VALID or self.then is not None
+
+    @property
+    def judgement(self) -> str:
+        """Its state in words: `valid`, or `valid when captured (2024-05-17), expired now`."""
+        if self.state is Validity.VALID or self.then is None:
+            return self.state.value
+        return f"valid when captured ({day(self.then)}), {self.state.value} now"
 
     @property
     def order(self) -> tuple[str, str]:
@@ -149,7 +191,7 @@ class KeyRow:
             return "no certificate found"
         if certificate.until is None:
             return "unknown"
-        state = "" if certificate.state is Validity.VALID else f"{certificate.state}, "
+        state = "" if certificate.state is Validity.VALID else f"{certificate.judgement}, "
         return f"{day(certificate.until)} ({state}{certificate.remaining})"
 
     @property
@@ -229,8 +271,16 @@ def place_of(location: Location, shown: Callable[[str], str]) -> Place:
     )
 
 
-def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[str], str]) -> CertificateRow:
-    """Return a certificate as the report shows it."""
+def certificate_row(certificate: Certificate, judge: Judge | datetime, shown: Callable[[str], str]) -> CertificateRow:
+    """Return a certificate as the report shows it.
+
+    Args:
+        certificate: The certificate.
+        judge: By which moments it is judged; or one moment.
+        shown: Gives the name under which a dump's path is shown.
+    """
+    judge = judge if isinstance(judge, Judge) else Judge(At.on(judge), {})
+    now = judge.at.now
     since, until = certificate.not_before, certificate.not_after
     names = certificate.alternative_names
     size = certificate.public_key_curve or certificate.public_key_size
@@ -242,6 +292,7 @@ def certificate_row(certificate: Certificate, now: datetime, shown: Callable[[st
         since=None if since is None else _utc(since),
         until=None if until is None else _utc(until),
         state=certificate.validity(now),
+        then=judge.when_captured(certificate),
         remaining=_remaining(_utc(until), now) if until else "",
         key=algorithm_label(shorten(certificate.public_key_algorithm, 80) or None, size),
         key_id=certificate.key_id or "",
@@ -259,6 +310,7 @@ def key_row(
     key: PrivateKey,
     certificates: Iterable[CertificateRow],
     processes: dict[tuple[str, int | None], Process],
+    judge: Judge,
     shown: Callable[[str], str],
 ) -> KeyRow:
     """Return a private key as the report shows it.
@@ -267,6 +319,7 @@ def key_row(
         key: The key.
         certificates: Those that bear its public key.
         processes: What is known of every process, by dump's path and pid.
+        judge: By which moments its certificates are judged.
         shown: Gives the name under which a dump's path is shown.
     """
     found = sorted(certificates, key=lambda row: (row.until is None, -(row.until.timestamp() if row.until else 0.0)))
@@ -280,7 +333,9 @@ def key_row(
             owners.setdefault(identity, processes.get(identity, location.process))
     dumps = tuple(dict.fromkeys(shown(location.file) for location in key.locations))
     return KeyRow(
-        severity=key_severity([row.state for row in found], paired=bool(found or named)),
+        severity=key_severity(
+            [judge.at.validity(row.since, row.until, judge.moments(key)) for row in found], paired=bool(found or named)
+        ),
         name=found[0].name if found else shorten(named[0], 160) if named else f"{label} key, no certificate found",
         key=label,
         key_id=key.key_id,

@@ -38,8 +38,8 @@ class Severity(IntEnum):
 
 
 _MEANINGS = {
-    Severity.CRITICAL: "A private key with a certificate that was valid when this report was made.",
-    Severity.HIGH: "A private key whose certificates were not valid then: expired, not valid yet, or without dates.",
+    Severity.CRITICAL: "A private key with a certificate that is valid now, or was when a dump with the key was made.",
+    Severity.HIGH: "A private key whose certificates are not valid: expired, not valid yet, or without dates.",
     Severity.MEDIUM: "A private key of which no certificate was found.",
     Severity.LOW: "Key material that is protected by a password.",
     Severity.NOTICE: "A symmetric key, a public key, a certificate, or what may be a key and is not proven.",

@@ -54,6 +54,7 @@ def test_every_column_of_findings_is_filled_by_some_finding() -> None:
     location = dataclasses.replace(
         samples.place(0x1000, b"x"),
         module="a.dll",
+        process=dataclasses.replace(samples.PROCESS, unlisted=True),
         physical_address=0x2000,
         page_owner="page cache",
         page_path="/etc/rsa.key",

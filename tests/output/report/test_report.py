@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from dumpscan.case.moments import At
 from dumpscan.findings import PrivateKey, Process, Status
 from dumpscan.output.report import model as report_model
 from dumpscan.output.report.html import write_report
@@ -423,3 +424,26 @@ def test_an_exposed_key_leads_whatever_was_not_read() -> None:
     text = report([*cases.dumps(), cases.dump("/evidence/locked.zip", status=Status.UNREADABLE)])
     assert 'class="verdict critical"' in text
     assert "2 inputs could not be read and 1 input could be read only in part" in Page(text).text
+
+
+def test_what_was_valid_when_captured_is_said() -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    stream = io.StringIO()
+    write_report(
+        [cases.dump(captured=datetime(2025, 5, 30, tzinfo=UTC))], cases.findings(), stream, title="Then", generated=now
+    )
+    text = Page(stream.getvalue()).text
+    assert "valid when captured (2025-05-30), expired now" in text
+    assert 'class="verdict critical"' in stream.getvalue()
+    assert "certificates are judged by the time at which each dump was made and by 2030-01-01 00:00 UTC" in text
+    judged = io.StringIO()
+    write_report(
+        [cases.dump(captured=datetime(2025, 5, 30, tzinfo=UTC))],
+        cases.findings(),
+        judged,
+        title="Now",
+        generated=now,
+        at=At.on(now),
+    )
+    assert "when captured" not in judged.getvalue()
+    assert 'class="verdict high"' in judged.getvalue()

@@ -29,6 +29,7 @@ from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from dumpscan.memory.dump import PageUse
     from dumpscan.memory.kernel.budget import TextBudgets
@@ -140,6 +141,10 @@ class LinuxProfile:
     def symbols_states(self) -> list[SymbolsState]:
         """Return nothing where a kernel was found: it needs no symbol table (see `KernelProfile`)."""
         return [] if self.kernels else [SymbolsState(self._context.path, None, problem=self._why_no_kernel())]
+
+    def captured(self) -> datetime | None:
+        """Return nothing: the kernel's clock is not read (see `KernelProfile`)."""
+        return None
 
     def describe(self) -> dict[str, object]:
         """Return the kernel, its system, and where its symbols come from (see `KernelProfile`)."""

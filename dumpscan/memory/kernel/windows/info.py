@@ -11,6 +11,8 @@ from dumpscan.memory.windows.values import file_time
 from dumpscan.model.windows.c_paging import KUSER_SHARED_DATA_KERNEL, PAGE_SHIFT
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dumpscan.memory.kernel.windows.finder import Kernel
     from dumpscan.memory.kernel.windows.session import KernelSession
     from dumpscan.memory.physical.image import PhysicalImage
@@ -55,8 +57,14 @@ def describe_system(image: PhysicalImage, kernel: Kernel) -> dict[str, object]:
     system["product"] = _PRODUCTS.get(number(_PRODUCT_TYPE, 4))
     root = decode_utf16(image.read(at + _SYSTEM_ROOT, _SYSTEM_ROOT_SIZE)).split("\0", 1)[0]
     system["system_root"] = root or None
-    system["time"] = file_time(number(_SYSTEM_TIME, 8))
+    system["time"] = system_time(image, kernel)
     return system
+
+
+def system_time(image: PhysicalImage, kernel: Kernel) -> datetime | None:
+    """Return the system's time in KUSER_SHARED_DATA, UTC; None if that is not in the image."""
+    at = translate(image, kernel.root >> PAGE_SHIFT, KUSER_SHARED_DATA_KERNEL) if kernel.layer == X64_LAYER else None
+    return None if at is None else file_time(int.from_bytes(image.read(at + _SYSTEM_TIME, 8), "little"))
 
 
 def build_lab(session: KernelSession) -> str | None:

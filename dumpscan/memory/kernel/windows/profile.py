@@ -23,7 +23,7 @@ from dumpscan.memory.kernel.windows.finder import (
     scan_records,
     top_tables,
 )
-from dumpscan.memory.kernel.windows.info import build_lab, describe_kernel, describe_system
+from dumpscan.memory.kernel.windows.info import build_lab, describe_kernel, describe_system, system_time
 from dumpscan.memory.kernel.windows.process_tables import with_tables
 from dumpscan.memory.kernel.windows.processes import (
     count_broken_links,
@@ -39,6 +39,7 @@ from dumpscan.model.windows.c_paging import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from dumpscan.memory.kernel.budget import TextBudgets
@@ -199,6 +200,10 @@ class WindowsProfile:
         pdb = self.kernel.pdb
         problem = f"the symbol table of a Windows kernel is made of its PDB ({pdb.name} {pdb.guid}), not of an image"
         raise InputError(self._context.path, f"{problem}: see `dumpscan symbols needed`")
+
+    def captured(self) -> datetime | None:
+        """Return the time in KUSER_SHARED_DATA (see `KernelProfile`)."""
+        return system_time(self._image, self.kernel) if self.kernels else None
 
     def describe(self) -> dict[str, object]:
         """Return the kernel, its system, and the state of its symbols (see `KernelProfile`)."""

@@ -16,7 +16,7 @@ from dumpscan.memory.physical.formats.elf import MAX_VMCOREINFO
 from dumpscan.memory.physical.formats.flattened import FlattenedContent, content_of
 from dumpscan.memory.physical.formats.packed_pages import PackedPages, PageTable
 from dumpscan.memory.physical.image import FRAME_LIMIT, PhysicalImage
-from dumpscan.memory.records import record_type
+from dumpscan.memory.records import record_type, unix_time
 from dumpscan.model import c_kdump as layout
 from dumpscan.model.c_kdump import c_kdump
 
@@ -94,6 +94,7 @@ class _Kdump:
         image = PhysicalImage(backing, runs, image_format=name, path=self._file.path, in_file=False)
         image.problems[:0] = self._problems + pages.problems
         image.vmcoreinfo = self._vmcoreinfo()
+        image.captured = unix_time(int(self._header.timestamp[0]))
         self._file.close()
         return image
 

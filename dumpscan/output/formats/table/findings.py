@@ -30,6 +30,7 @@ HEADINGS = {
 """Headings of the tables and their styles, in the order of the tables."""
 
 _ORDER = {kind: number for number, kind in enumerate(HEADINGS)}
+_AT_CAPTURE = "When captured"
 _HASH = 12
 """Hexadecimal digits of a hash that are enough to tell it from others in one dump."""
 
@@ -155,7 +156,16 @@ def _opening_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
         certificates = record.get("certificates")
         return _valid_until(certificates[0], scope.now) if certificates else Text()
 
-    return (Column(heading, bound, least=24), *_holder_columns(scope), Column("Valid until", until, least=10))
+    def then(record: Record) -> Text:
+        certificates = record.get("certificates")
+        return _at_capture(certificates[0], record["locations"], scope) if certificates else Text()
+
+    return (
+        Column(heading, bound, least=24),
+        *_holder_columns(scope),
+        Column("Valid until", until, least=10),
+        Column(_AT_CAPTURE, then, rank=9, below=True),
+    )
 
 
 def _object_columns() -> tuple[Column, ...]:
@@ -217,6 +227,7 @@ def _certificate_columns(scope: Scope) -> tuple[Column, ...]:
         Column("Key", lambda record: say("found" if record["private_keys"] else None, "bold red")),
         *_holder_columns(scope),
         Column("Valid until", lambda record: _valid_until(record, scope.now), least=10),
+        Column(_AT_CAPTURE, lambda record: _at_capture(record, record["locations"], scope), rank=9, below=True),
         Column("Issuer", _issuer, rank=4, least=22),
         Column("Public key", public_key, rank=3),
         *_place_columns(),
@@ -278,6 +289,16 @@ def _valid_until(record: Record, now: datetime) -> Text:
             return say(day).append(" not yet", "yellow")
         case _:
             return say(day)
+
+
+def _at_capture(certificate: Record, places: list[Record], scope: Scope) -> Text:
+    """Say that a certificate has expired since a dump was made, and when that was; otherwise nothing."""
+    until, since = _when(certificate, "not_after"), _when(certificate, "not_before")
+    if until is None or until >= scope.now:
+        return Text()
+    times = (scope.captured.get(file) for file in dict.fromkeys(place["file"] for place in places))
+    made = next((time for time in times if time is not None and (since or time) <= time <= until), None)
+    return Text() if made is None else say(f"valid ({made.date().isoformat()}), expired since", "red")
 
 
 def _when(record: Record, name: str) -> datetime | None:

@@ -76,6 +76,7 @@ class TableRenderer:
         self._now = now or datetime.now(UTC)
         self._everything = everything
         self._inputs: list[str] = []
+        self._captured: dict[str, datetime] = {}
         self._records: list[Record] = []
         self._width = width or terminal_width(stream)
         self._coloured = width is None and takes_colours(stream)
@@ -83,6 +84,8 @@ class TableRenderer:
     def add_input(self, status: InputStatus) -> None:
         """Remember an input: if there are several, a column tells them apart."""
         self._inputs.append(status.file)
+        if status.captured is not None:
+            self._captured[status.file] = status.captured
 
     def add(self, record: Record) -> None:
         """Keep a record for its table."""
@@ -130,7 +133,7 @@ class TableRenderer:
             write_text(stream, f"{padded.rstrip()}\n")
 
     def _sections(self) -> Iterator[Section]:
-        scope = Scope.of(self._inputs, self._records, self._now, everything=self._everything)
+        scope = Scope.of(self._inputs, self._records, self._now, everything=self._everything, captured=self._captured)
         if self._view not in _OWN_TITLES and scope.common:
             yield Section(title(scope.common, style="dim"), (), ())
         yield from _SECTIONS[self._view](self._records, scope)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from dumpscan.output.formats.table.columns import Column, say
 from dumpscan.output.labels import NOT_LISTED, file_names, page_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from rich.text import Text
@@ -48,15 +48,25 @@ class Scope:
         processes: Every process that something lies in, as shown.
         now: The time by which a certificate counts as expired.
         everything: Whether to show what is otherwise only counted.
+        captured: When the dumps were made, by their paths, as far as they say.
     """
 
     files: dict[str, str]
     processes: tuple[str, ...]
     now: datetime
     everything: bool = False
+    captured: Mapping[str, datetime] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, inputs: Iterable[str], records: Iterable[Record], now: datetime, *, everything: bool = False) -> Self:
+    def of(
+        cls,
+        inputs: Iterable[str],
+        records: Iterable[Record],
+        now: datetime,
+        *,
+        everything: bool = False,
+        captured: Mapping[str, datetime] | None = None,
+    ) -> Self:
         """Gather it from the inputs' paths and the records."""
         files = dict.fromkeys(inputs)
         processes: dict[str, None] = {}
@@ -68,7 +78,7 @@ class Scope:
                 processes[process_name(place)] = None
         if len(processes) == 1:  # beside a known process, an unknown one is worth a column
             processes.pop("", None)
-        return cls(file_names(files), tuple(processes), now, everything)
+        return cls(file_names(files), tuple(processes), now, everything, captured or {})
 
     @property
     def many_processes(self) -> bool:
