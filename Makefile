@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 .PHONY: demo test lint bench fuzz well-known-cas wheel clean
 
 demo: $(VENV)/.demo
-	$(BIN)/dumpscan minidump info sample_dumps/webserver.dmp
-	$(BIN)/dumpscan minidump x509 sample_dumps/webserver.dmp
+	$(BIN)/dumpscan info sample_dumps/tls-server.dmp
+	$(BIN)/dumpscan scan sample_dumps/tls-server.dmp
 	$(BIN)/dumpscan synth kernel sample_dumps/workstation.toml -o $(VENV)/lab -q
 	$(BIN)/dumpscan kernel pslist $(VENV)/lab/workstation.raw --symbols $(VENV)/lab/symbols
 	$(BIN)/dumpscan kernel x509 $(VENV)/lab/workstation.raw --symbols $(VENV)/lab/symbols

@@ -6,9 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from dumpscan.artifacts.registry import KEYS
 from dumpscan.artifacts.symcrypt.aes import search_aes
+from dumpscan.cli.app import app
+from dumpscan.cli.messages import EXIT_GATE
 from dumpscan.findings import Certificate, Finding, PrivateKey
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.search.merge import Collector
@@ -75,6 +78,16 @@ def test_all_that_was_planted_and_nothing_else(scenario: Path, tmp_path: Path) -
         for certificate in finding.certificates
     }
     assert pairs == {(pair["key_id"], thumbprint) for pair in truth["pairs"] for thumbprint in pair["certificates"]}
+
+
+def test_the_key_of_a_certificate_that_is_valid_until_2050_closes_the_gate(tmp_path: Path) -> None:
+    command = ["triage", str(SAMPLES / "tls-server.dmp"), "-c", str(tmp_path / "case.db"), "--fail-on", "live-key"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == EXIT_GATE
+    (reason,) = (line for line in done.stderr.splitlines() if line.startswith("dumpscan: gate: live-key: "))
+    assert "RSA 2048 key" in reason
+    assert "shop.contoso.example" in reason
+    assert "2050-02-01" in reason
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)

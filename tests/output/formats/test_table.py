@@ -54,6 +54,19 @@ def test_keys_come_first_then_containers_then_certificates(width: int | None) ->
     assert "2 with private key, 1 expired, 1 not parsed" in re.sub(r"\s+", " ", output)
 
 
+@pytest.mark.parametrize("view", [View.FINDINGS, View.SECRETS])
+def test_the_key_of_a_valid_certificate_comes_before_that_of_an_expired_one(view: View) -> None:
+    old = samples.certificate(samples.rsa_key(), "old.example", 0x1000, until=datetime(2023, 1, 1, tzinfo=UTC))
+    new = samples.certificate(samples.ec_key(), "new.example", 0x2000)
+    keys = (
+        samples.private_key(samples.rsa_key(), "RSA", {0x1: "pkcs1"}, old),
+        samples.private_key(samples.ec_key(), "EC", {0x2: "sec1"}, new),
+    )
+    output = table(view, *map(finding_record, (*keys, old, new)[: 4 if view is View.FINDINGS else 2]))
+    assert output.index("new.example") < output.index("old.example")
+    assert output.rindex("new.example") < output.rindex("old.example")
+
+
 @pytest.mark.parametrize("width", [width for width in WIDTHS if width])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert max(cell_len(line) for line in findings_table(width=width).splitlines()) <= width

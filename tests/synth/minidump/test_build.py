@@ -136,12 +136,14 @@ def test_pairs_name_keys_and_certificates_that_are_there(built: Built, name: str
     assert {pair["key_id"] for pair in truth["pairs"]} == keys & set(certificates.values())
 
 
-def test_committed_dump_is_the_one_that_its_scenario_builds(built: Built) -> None:
-    path, _ = built["webserver"]
-    assert (SAMPLES / "webserver.dmp").stat().st_size < 400_000
-    assert path.read_bytes() == (SAMPLES / "webserver.dmp").read_bytes()
-    truth = path.with_name("webserver.truth.json").read_bytes()
-    assert truth == (SAMPLES / "webserver.truth.json").read_bytes()
+@pytest.mark.parametrize("name", ["webserver", "tls-server"])
+def test_committed_dump_is_the_one_that_its_scenario_builds(built: Built, name: str) -> None:
+    path, _ = built[name]
+    committed = SAMPLES / f"{name}.dmp"
+    assert committed.stat().st_size < 400_000
+    assert path.read_bytes() == committed.read_bytes()
+    truth = path.with_name(f"{name}.truth.json").read_bytes()
+    assert truth == (SAMPLES / f"{name}.truth.json").read_bytes()
 
 
 def test_same_scenario_same_bytes_and_another_seed_others(tmp_path: Path) -> None:

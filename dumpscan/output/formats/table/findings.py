@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -48,7 +49,7 @@ def sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         if not found:
             continue
         name, style = HEADINGS.get(kind, (kind, "bold"))
-        found.sort(key=_urgency)
+        found.sort(key=partial(_urgency, now=scope.now))
         columns, details = _columns(kind, found, scope)
         yield Section(_title(name, found, details, style=style), columns, found)
     if folded:
@@ -90,9 +91,8 @@ def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("Key id", lambda record: say(record.get("key", {}).get("id", record["sha256"])), rank=2, short=_HASH),
         Column("Problem", _partial, rank=9, below=True),
     )
-    ordered = sorted(
-        records, key=lambda record: (not record.get("certificates"), _ORDER[record["kind"]], _address_order(record))
-    )
+    ordered = sorted(records, key=lambda record: (_ORDER[record["kind"]], *_urgency(record, scope.now)))
+    ordered.sort(key=lambda record: not record.get("certificates"))
     yield Section(_title("Secrets", records, [_paired(records)], style="bold red"), columns, ordered)
 
 
@@ -375,10 +375,16 @@ def _title(name: str, found: list[Record], details: list[str], *, style: str) ->
     return title(f"{name}: {len(found)}", detail=f"({', '.join(details)})" if details else "", style=style)
 
 
-def _urgency(record: Record) -> tuple[bool, bool, tuple[str, int]]:
-    """Sort what is paired before what is not, authorities behind others, then by place."""
+def _urgency(record: Record, now: datetime) -> tuple[bool, bool, bool, tuple[str, int]]:
+    """Sort what is paired before what is not, authorities behind others, what has expired behind what has not."""
     paired = record.get("certificates") or record.get("private_keys")
-    return (not paired, record.get("x509", {}).get("is_ca") is True, _address_order(record))
+    return (not paired, record.get("x509", {}).get("is_ca") is True, _is_expired(record, now), _address_order(record))
+
+
+def _is_expired(record: Record, now: datetime) -> bool:
+    """Say whether a certificate, or the first one of a key, has expired."""
+    certificates = record.get("certificates")
+    return _validity(certificates[0] if certificates else record, now) is Validity.EXPIRED
 
 
 def _address_order(record: Record) -> tuple[str, int]:
