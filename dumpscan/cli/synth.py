@@ -9,6 +9,7 @@ import click
 
 from dumpscan.cli import options
 from dumpscan.cli.commands import Command, Example, Group, OneOf
+from dumpscan.exceptions import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,7 @@ class Container(StrEnum):
     CRASH_BITMAP = "crash-bitmap"
     LIME = "lime"
     ELF = "elf"
+    KDUMP = "kdump"
 
 
 @_scenario
@@ -76,12 +78,19 @@ class Container(StrEnum):
 def kernel(
     scenario: Path, output: Path, symbols: Path | None, container: Container, size: int | None, quiet: bool
 ) -> int:
-    """Build an image of physical memory, its symbol table and its ground truth from a scenario."""
+    """Build an image of physical memory and its ground truth from a scenario; for Windows, its symbol table too."""
     from dumpscan.synth.kernel.build import build_kernel
+    from dumpscan.synth.kernel.linux.build import build_linux, is_linux
 
     size = None if size is None else size << 20
-    paths = build_kernel(scenario, output, symbols=symbols, container=container, size=size)
-    for path in (paths.image, paths.symbols, paths.truth):
+    if is_linux(scenario):
+        if symbols is not None:
+            raise UsageError("--symbols is for Windows: a Linux kernel has its symbols in its memory")
+        made = tuple(build_linux(scenario, output, container=container, size=size))
+    else:
+        paths = build_kernel(scenario, output, symbols=symbols, container=container, size=size)
+        made = (paths.image, paths.symbols, paths.truth)
+    for path in made:
         if not quiet:
             click.echo(path)
     return 0

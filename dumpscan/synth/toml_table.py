@@ -23,6 +23,7 @@ _MAX_FILE = 4 << 20
 _MAX_SHOWN_OPTIONS = 32
 _MAX_SHOWN_COLUMNS = 60
 _SIZE = re.compile(r"(\d{1,15}) ?(B|KiB|MiB|GiB)")
+_NUMBERS = r" *|( *\d{1,7} *(- *\d{1,7} *)?(, *\d{1,7} *(- *\d{1,7} *)?)*)"
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 D = TypeVar("D")
@@ -135,6 +136,16 @@ class Table:
         """Return a list of sizes or offsets in bytes; an empty one if `key` is missing."""
         expected = f'a list of sizes up to {maximum >> 20} MiB such as 4096 or "64 KiB"'
         return self._get(key, (), expected, lambda value: _all(value, lambda item: _size(item, maximum)))
+
+    def numbers(self, key: str, limit: int) -> tuple[int, ...]:
+        """Return a list of numbers below `limit` that is written like "0-3, 9"."""
+        found: list[int] = []
+        for part in filter(None, self.text(key, "", pattern=_NUMBERS).replace(" ", "").split(",")):
+            first, _, last = part.partition("-")
+            if not int(first) <= int(last or first) < limit:
+                raise self.error(key, f"{part!r}: expected numbers below {limit}, ascending")
+            found.extend(range(int(first), int(last or first) + 1))
+        return tuple(found)
 
     def texts(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return a list of strings."""

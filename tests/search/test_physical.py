@@ -75,6 +75,9 @@ def test_containers_hold_the_same(lab: Lab, scanner: Scanner, tmp_path: Path, co
     data = other.image.read_bytes()
     for finding in findings:
         for location in finding.locations:
+            if container == "kdump":  # the file holds it packed
+                assert location.extents == ()
+                continue
             held = b"".join(data[at : at + length] for at, length in location.extents)
             assert sha256(held).hexdigest() == location.sha256
             assert len(held) == location.length - location.missing

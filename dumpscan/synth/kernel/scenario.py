@@ -62,7 +62,6 @@ SYSTEM_PID = 4
 _DEFAULT_TIME = datetime(2024, 5, 17, 9, 31, 8, tzinfo=UTC)
 _START_INTERVAL = timedelta(seconds=7)
 """Between the starts of two processes for which the scenario gives no time."""
-_NUMBERS = r" *|( *\d{1,7} *(- *\d{1,7} *)?(, *\d{1,7} *(- *\d{1,7} *)?)*)"
 _PERCENT = 100
 
 
@@ -339,9 +338,9 @@ def _parse_paging(table: Table, region: RegionSpec, shared: tuple[str, ...]) -> 
         page_size=PAGE_SIZES[table.choice("pages", PAGE_SIZES, "4 KiB")],
         shared=table.choice("shared", shared, None),
         resident=table.integer("resident", _PERCENT, maximum=_PERCENT),
-        transition=_numbers(table, "transition", pages),
-        paged_out=_numbers(table, "paged_out", pages),
-        prototype=_numbers(table, "prototype", pages),
+        transition=table.numbers("transition", pages),
+        paged_out=table.numbers("paged_out", pages),
+        prototype=table.numbers("prototype", pages),
     )
     special = paging.transition + paging.paged_out + paging.prototype
     if len(set(special)) != len(special):
@@ -356,21 +355,10 @@ def _parse_paging(table: Table, region: RegionSpec, shared: tuple[str, ...]) -> 
     return paging
 
 
-def _numbers(table: Table, key: str, limit: int) -> tuple[int, ...]:
-    """Return a list of numbers below `limit` that is written like "0-3, 9"."""
-    numbers: list[int] = []
-    for part in filter(None, table.text(key, "", pattern=_NUMBERS).replace(" ", "").split(",")):
-        first, _, last = part.partition("-")
-        if not int(first) <= int(last or first) < limit:
-            raise table.error(key, f"{part!r}: expected numbers below {limit}, ascending")
-        numbers.extend(range(int(first), int(last or first) + 1))
-    return tuple(numbers)
-
-
 def _parse_seam(table: Table, objects: dict[str, ObjectSpec]) -> SeamSpec:
     seam = SeamSpec(
         object=table.choice("object", objects),
-        before=_numbers(table, "before", PAGE_SIZE),
+        before=table.numbers("before", PAGE_SIZE),
         tail=table.choice("tail", TAILS, "ordinary"),
         table=table,
     )

@@ -1,4 +1,4 @@
-"""Files of physical memory as Windows and acquisition tools write them: crash dumps, LiME, ELF core."""
+"""Files of physical memory as Windows and acquisition tools write them: crash dumps, LiME, ELF core, kdump."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dumpscan.model.windows import c_crash_dump as crash
 from dumpscan.model.windows.c_crash_dump import DumpType, c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
 from dumpscan.synth.alignment import page_align
+from dumpscan.synth.physical.kdump import write_kdump
 from dumpscan.synth.windows.isf import MACHINE_AMD64
 
 if TYPE_CHECKING:
@@ -52,6 +53,20 @@ class DumpFacts:
     product: int
     time: int
     uptime: int
+
+
+NO_FACTS = DumpFacts(
+    build=0,
+    dtb=0,
+    modules=0,
+    processes=0,
+    debugger_data=0,
+    processors=0,
+    product=0,
+    time=0,
+    uptime=0,
+)
+"""For formats that say nothing of Windows."""
 
 
 def _copy(memory: PhysicalMemory, start: int, size: int, file: IO[bytes]) -> None:
@@ -169,17 +184,25 @@ def _write_elf(memory: PhysicalMemory, _facts: DumpFacts, file: IO[bytes]) -> No
 
 @dataclass(frozen=True, slots=True)
 class ContainerFormat:
-    """A file format: the suffix of its file names, and its writer; None if the file is the memory itself."""
+    """A file format.
+
+    Attributes:
+        suffix: Of its file names.
+        write: Writes it; None if the file is the memory itself.
+        windows: Whether only Windows has it.
+    """
 
     suffix: str
     write: Callable[[PhysicalMemory, DumpFacts, IO[bytes]], None] | None
+    windows: bool = False
 
 
 CONTAINERS = {
     "raw": ContainerFormat(".raw", None),
-    "crash": ContainerFormat(".dmp", _write_crash),
-    "crash-bitmap": ContainerFormat(".dmp", _write_bitmap),
+    "crash": ContainerFormat(".dmp", _write_crash, windows=True),
+    "crash-bitmap": ContainerFormat(".dmp", _write_bitmap, windows=True),
     "lime": ContainerFormat(".lime", _write_lime),
     "elf": ContainerFormat(".elf", _write_elf),
+    "kdump": ContainerFormat(".kdump", lambda memory, _, file: write_kdump(memory, file)),
 }
 """The formats by name."""

@@ -139,6 +139,11 @@ class PhysicalMemory:
         """Number of frames that are free for data."""
         return len(self._data) - self._next_data
 
+    @property
+    def table_frames(self) -> NDArray[np.uint64]:
+        """Frames that were given out for page tables."""
+        return self._tables[: self._next_table]
+
     def in_use(self) -> NDArray[np.bool_]:
         """Return for each frame whether it holds something: data, a page table, filler, or a fixed use."""
         held = self.filled.copy()

@@ -29,23 +29,25 @@ class PageTables:
     Args:
         memory: Physical memory, which holds the tables.
         root: Frame of the top table, which is zero.
-        self_map: Index at which the top table refers to itself.
+        self_map: Index at which the top table refers to itself; None if it does not.
     """
 
-    def __init__(self, memory: PhysicalMemory, root: int, self_map: int) -> None:
+    def __init__(self, memory: PhysicalMemory, root: int, self_map: int | None) -> None:
         self.memory = memory
         self.root = root
         self.self_map = self_map
         self._tables: dict[tuple[int, int], int] = {}
-        memory.table(root)[self_map] = root << PAGE_SHIFT | _LINK | paging.NO_EXECUTE
+        if self_map is not None:
+            memory.table(root)[self_map] = root << PAGE_SHIFT | _LINK | paging.NO_EXECUTE
 
     def share_kernel(self, system: PageTables) -> None:
-        """Copy the system half of another top table, as Windows does for every process."""
+        """Copy the system half of another top table, as systems do for every process."""
         half = slice(paging.KERNEL_HALF, ENTRIES_PER_TABLE)
         mine = self.memory.table(self.root)
-        own = mine[self.self_map]
+        own = None if self.self_map is None else mine[self.self_map]
         mine[half] = self.memory.table(system.root)[half]
-        mine[self.self_map] = own
+        if own is not None:
+            mine[self.self_map] = own
 
     def _table_for(self, address: int, level: int) -> int:
         """Return the frame of the table of `level` (4 to 1) with the entry of an address. Missing tables are made."""

@@ -24,6 +24,7 @@ FORMATS = {
     "crash-bitmap": "Windows crash dump",
     "lime": "LiME",
     "elf": "ELF core dump",
+    "kdump": "kdump-compressed",
 }
 
 

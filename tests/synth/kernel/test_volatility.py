@@ -279,6 +279,8 @@ def test_every_container(tmp_path: Path) -> None:
     images = []
     holes = '[{ start = "70 MiB", size = "2 MiB" }]'
     for name in CONTAINERS:
+        if name == "kdump":  # volatility3 does not read it
+            continue
         directory = tmp_path / name
         scenario = write_scenario(directory, scenario_text(size='"80 MiB"', holes=holes))
         images.append(build_kernel(scenario, directory, container=name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import tempfile
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,6 +113,26 @@ def test_elf_core(memory: PhysicalMemory) -> None:
         )
         assert (kind, physical, in_file, in_memory) == (1, start, size, size)
         assert data[where : where + size] == memory.read(start, size)
+
+
+def test_kdump(memory: PhysicalMemory) -> None:
+    data = written("kdump", memory)
+    assert data[:12] == b"KDUMP   " + struct.pack("<i", 6)
+    status, block, headers, blocks, most = struct.unpack_from("<5I", data, 0x1A8)
+    assert (status, block, headers, most) == (1, 4096, 1, memory.size >> 12)
+    bitmaps = np.frombuffer(data, np.uint8, blocks << 12, 2 << 12).reshape(2, -1)
+    assert (bitmaps[0] == bitmaps[1]).all()
+    frames = np.flatnonzero(np.unpackbits(bitmaps[1], bitorder="little")).tolist()
+    assert frames == [frame for start, size in RUNS for frame in range(start >> 12, (start + size) >> 12)]
+    zeros = set()
+    for number, frame in enumerate(frames):
+        at, size, flags, _ = struct.unpack_from("<QIIQ", data, (2 + blocks << 12) + 24 * number)
+        packed = data[at : at + size]
+        page = zlib.decompress(packed) if flags == 1 else packed
+        assert page == memory.read(frame << 12, 4096)
+        if not any(page):
+            zeros.add(at)
+    assert len(zeros) == 1
 
 
 def test_a_crash_dump_has_room_for_42_runs() -> None:
