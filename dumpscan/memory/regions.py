@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from dumpscan.memory.space import Region
 
@@ -179,19 +180,42 @@ def read_words(buffer: memoryview, regions: Sequence[Region]) -> ReadWords:
         buffer: The whole file.
         regions: By ascending address, not overlapping.
     """
+    read = read_runs(buffer, regions, WORD)
+
+    def read_each(addresses: Addresses) -> tuple[Addresses, NDArray[np.bool_]]:
+        runs, held = read(addresses)
+        words = np.zeros(len(addresses), np.uint64)
+        words[held] = runs.view("<u8")[:, 0]
+        return words, held
+
+    return read_each
+
+
+def read_runs(
+    buffer: memoryview, regions: Sequence[Region], size: int
+) -> Callable[[Addresses], tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Return a reader of runs of bytes at many addresses.
+
+    Args:
+        buffer: The whole file.
+        regions: By ascending address, not overlapping.
+        size: Bytes of a run.
+
+    Returns:
+        A function that takes addresses, shape (n,), and returns which of them hold a whole run in one region, shape
+        (n,), and before that the runs of those, shape (m, size).
+    """
     starts, sizes, offsets = columns_of(regions)
     data = np.frombuffer(buffer, np.uint8)
+    windows = as_strided(data, (max(len(data) - size + 1, 0), size), (1, 1), writeable=False)
 
-    def read(addresses: Addresses) -> tuple[Addresses, NDArray[np.bool_]]:
+    def read(addresses: Addresses) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         if not len(starts) or not len(addresses):
-            return np.zeros(len(addresses), np.uint64), np.zeros(len(addresses), np.bool_)
+            return np.zeros((0, size), np.uint8), np.zeros(len(addresses), np.bool_)
         region = np.maximum(np.searchsorted(starts, addresses, "right"), 1) - 1
         within = addresses - starts[region]  # wraps round before the first region, so that it is past its end
-        size = sizes[region]
-        held = (size >= np.uint64(WORD)) & (within <= size - np.uint64(WORD))
-        places = (offsets[region] + within)[held].astype(np.int64)
-        words = np.zeros(len(addresses), np.uint64)
-        words[held] = data[places[:, np.newaxis] + np.arange(WORD)].view("<u8")[:, 0]
-        return words, held
+        room = sizes[region]
+        held = (room >= np.uint64(size)) & (within <= room - np.uint64(size))
+        return windows[(offsets[region] + within)[held].astype(np.int64)], held
 
     return read

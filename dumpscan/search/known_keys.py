@@ -2,69 +2,98 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 from cryptography.x509 import load_der_x509_certificate
 
-from dumpscan.artifacts.openssl.known import Effort, find_known
+from dumpscan.artifacts.known_keys.effort import PATIENCE_FOR_NAMED, Effort
+from dumpscan.artifacts.known_keys.search import find_known
 from dumpscan.artifacts.x509.readers import ERRORS
+from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import Certificate, PublicKey
 from dumpscan.search.scanner import source_of
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+    from collections.abc import Iterable
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
     from dumpscan.memory.dump import ProcessDump
     from dumpscan.search.merge import Collector
     from dumpscan.search.options import SearchOptions
 
-MAX_SIZE = 128 << 20
-"""Bytes of the largest dump that is searched so unless the search is deep: it takes about as long as the scan."""
+MAX_SIZE = 512 << 20
+"""Bytes of the largest dump that is searched so unless the search is deep."""
 MAX_KEYS = 32
-"""Public keys whose private ones are looked for, unless the search is deep."""
+"""Public keys whose private ones are looked for, unless the search is deep or the user names them."""
+MAX_SIGNERS = 1
+"""Certificates of authorities that are taken for a program's own; where there are more, they are whom it trusts."""
 
 
-def search_known_keys(dump: ProcessDump, collector: Collector, order: tuple[int, ...], options: SearchOptions) -> None:
+def search_known_keys(
+    dump: ProcessDump, collector: Collector, order: tuple[int, ...], options: SearchOptions
+) -> tuple[str, ...]:
     """Look for the private keys of a process dump's certificates in forms that no library's layout tells.
 
-    Certificates of authorities, which come with every browser by the hundred, count only if the search is deep.
+    Keys of well-known authorities, which come with every browser by the hundred, count only if the search is deep.
 
     Args:
         dump: The dump, which was scanned already.
         collector: Has what the scan found; takes what is found.
         order: The place of this dump among those that the collector gathers from.
         options: How to search.
+
+    Returns:
+        What was not tried, a sentence each.
     """
-    keys = [key for key in map(load_public_key, options.public_keys) if key is not None]
-    if dump.searchable_bytes <= MAX_SIZE or options.deep:
-        keys += _found(collector, order, options)
-    if keys:
+    there = collector.without_private(order, live=options.deep)
+    found = list({each.key_id: each for each in there if not is_well_known(each.key_id)}.values())
+    authorities = [each for each in there if is_well_known(each.key_id)] if options.deep else []
+    signers = [each for each in found if _is_authority(each)]
+    if not options.deep and len(signers) > MAX_SIGNERS:
+        found, authorities = [each for each in found if not _is_authority(each)], signers
+    skipped: list[str] = []
+    most = len(found) if options.deep else MAX_KEYS if dump.searchable_bytes <= MAX_SIZE else 0
+    if len(found) > most:
+        skipped.append(f"the private keys of {len(found) - most} of {len(found)} public keys found without them")
+    named = [key for key in map(load_public_key, options.public_keys) if key is not None]
+    keys = [*named, *_public_keys(found[:most])]
+    others = _public_keys(authorities if most else ())
+    if keys or others:
+        effort = Effort(deep=options.deep, threads=options.threads, patience=PATIENCE_FOR_NAMED if named else 1)
         source = source_of(dump, order)
-        for decoded in find_known(dump, keys, Effort(deep=options.deep, threads=options.threads)):
+        private = _private_keys(collector, found) if options.deep else []
+        for decoded in find_known(dump, keys, effort, authorities=others, private=private):
             collector.add(decoded, source)
+        skipped += effort.skipped
+    return tuple(f"not searched for without --deep: {what}" for what in skipped)
 
 
-def _found(collector: Collector, order: tuple[int, ...], options: SearchOptions) -> list[PublicKeyTypes]:
-    """Return the public keys found in the dump whose private ones are to be looked for."""
-    wanted = [
-        finding
-        for finding in collector.without_private(order, live=options.deep)
-        if options.deep or isinstance(finding, PublicKey) or not finding.is_ca
-    ]
-    if not options.deep:
-        wanted = wanted[:MAX_KEYS]
-    return [key for key in map(_public_key, wanted) if key is not None]
+def _is_authority(finding: Certificate | PublicKey) -> bool:
+    return isinstance(finding, Certificate) and bool(finding.is_ca)
+
+
+def _public_keys(findings: Iterable[Certificate | PublicKey]) -> list[PublicKeyTypes]:
+    return [key for key in map(_public_key, findings) if key is not None]
 
 
 def _public_key(finding: Certificate | PublicKey) -> PublicKeyTypes | None:
     if isinstance(finding, PublicKey):
         return load_public_key(finding.public_info)
     try:
-        return load_der_x509_certificate(finding.der).public_key()
+        with warnings.catch_warnings(action="ignore"):  # the library's opinions of what others have written
+            return load_der_x509_certificate(finding.der).public_key()
     except ERRORS:
         return None
+
+
+def _private_keys(collector: Collector, findings: Iterable[Certificate | PublicKey]) -> list[PrivateKeyTypes]:
+    """Return those private keys of some public ones that the dump was found to hold in a file's form."""
+    known = (collector.private_key(each.key_id) for each in findings if each.key_id is not None)
+    return [load_der_private_key(each.pkcs8, None) for each in known if each is not None and each.algorithm == "EC"]
 
 
 def load_public_key(public_info: bytes) -> PublicKeyTypes | None:

@@ -142,6 +142,11 @@ class Collector:
                 found.setdefault(finding.key_id, finding)
         return list(found.values())
 
+    def private_key(self, key_id: str) -> PrivateKey | None:
+        """Return the private key with this key id, if it was found and proved."""
+        entry = self._entries.get((PrivateKey.kind, key_id))
+        return entry.finding if entry is not None and any(entry.proofs) else None  # type: ignore[return-value]
+
     def prove(self, key: PrivateKey, relation: str) -> None:
         """Add a relation that was checked outside the key's own bytes."""
         entry = self._entries[key.identity]

@@ -31,6 +31,7 @@ def search(
     options: SearchOptions = _EVERY_WAY,
     order: tuple[int, ...] = (0,),
     progress: Callable[[int], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[str, ...]:
     """Find everything that a search looks for in one dump.
 
@@ -41,6 +42,7 @@ def search(
         options: How to search.
         order: The place of this dump among those that the collector gathers from.
         progress: Called with numbers of bytes that add up to `search_size` of the dump.
+        note: Called with what was left out on purpose, a sentence each time.
 
     Returns:
         What could not be done, a sentence each.
@@ -65,10 +67,17 @@ def search(
         if what.groups:
             from dumpscan.search.known_keys import search_known_keys  # noqa: PLC0415 - heavy
 
-            search_known_keys(dump, collector, order, options)
+            for left_out in search_known_keys(dump, collector, order, options):
+                if note is not None:
+                    note(left_out)
+    return problems + _prove(collector, order, memory, options)
+
+
+def _prove(collector: Collector, order: tuple[int, ...], memory: Scannable, options: SearchOptions) -> tuple[str, ...]:
+    """Look for the public keys of those private ones that nothing has proved; return what could not be done."""
     unproven = collector.unproven(order)
     if not unproven:
-        return problems
+        return ()
     from dumpscan.search.support import MAX_KEYS, supported_keys  # noqa: PLC0415 - most dumps have none
 
     supported = supported_keys(unproven, memory, threads=options.threads)
@@ -77,8 +86,8 @@ def search(
             collector.prove(key, SUPPORTED)
     if len(unproven) > MAX_KEYS:
         more = f"{len(unproven) - MAX_KEYS} of {len(unproven)} keys that hold no public value"
-        problems += (f"{more} were not checked against the rest of memory: there are too many",)
-    return problems
+        return (f"{more} were not checked against the rest of memory: there are too many",)
+    return ()
 
 
 def search_size(dump: ProcessDump | PhysicalDump, what: Search) -> int:

@@ -85,10 +85,10 @@ def _products(numbers: Numbers) -> Iterator[tuple[int, int, int]]:
         if len(moduli) * len(primes) > MAX_DIVISIONS:  # certificates' moduli of two sizes, by the hundred
             divisors = [value for value in primes if numbers.is_private(value)]
         effort.charge(_JOINING * len(moduli) * len(primes))
-        lows = np.array([value & LOW_WORD for value in primes], np.uint64)
+        lows = Partners(np.array([value & LOW_WORD for value in primes], np.uint64))
         cost = _DIVISION_2048 * (bits / 2048) ** 2
         for modulus in moduli:
-            paired = [primes[index] for index in with_partner(lows, modulus & LOW_WORD)] if len(primes) > 1 else []
+            paired = [primes[index] for index in lows.of(modulus & LOW_WORD)] if len(primes) > 1 else []
             for p in (*paired, *divisors):
                 effort.charge(cost)
                 if modulus % p == 0 and p * p != modulus:
@@ -107,16 +107,27 @@ def _dull_limbs(value: int) -> int:
     return sum(data[at : at + 2] in (b"\0\0", b"\xff\xff") for at in range(6, len(data), 8))
 
 
-def with_partner(words: NDArray[np.uint64], product: int) -> list[int]:
-    """Return the indexes of odd words whose product with another one is `product`, modulo 2^64.
+class Partners:
+    """Odd words among which two may have a certain product.
 
-    The lowest word of a modulus is such a product of its primes' lowest words, which few other numbers are.
+    The lowest word of a modulus is the product of its primes' lowest words, modulo 2^64; few other numbers are.
+
+    Args:
+        words: Shape (n,).
     """
-    inverse = words.copy()  # right to 3 bits; each step doubles them
-    for _ in range(5):
-        inverse *= np.uint64(2) - words * inverse
-    indexes: list[int] = np.flatnonzero(np.isin(inverse * np.uint64(product), words)).tolist()
-    return indexes
+
+    def __init__(self, words: NDArray[np.uint64]) -> None:
+        self._sorted = np.sort(words)
+        self._inverse = words.copy()  # right to 3 bits; each step doubles them
+        for _ in range(5):
+            self._inverse *= np.uint64(2) - words * self._inverse
+
+    def of(self, product: int) -> list[int]:
+        """Return the indexes of the words whose product with another one is `product`, modulo 2^64."""
+        wanted = self._inverse * np.uint64(product)
+        at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+        indexes: list[int] = np.flatnonzero(self._sorted[at] == wanted).tolist()
+        return indexes
 
 
 def _key_of(values: Collection[int], modulus: int, p: int, q: int) -> RsaKey | None:

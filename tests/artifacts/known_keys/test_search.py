@@ -10,9 +10,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dumpscan.artifacts.openssl.known import MAX_DIVIDED, ORDERS, Effort, find_known
-from dumpscan.artifacts.openssl.rsa import with_partner
-from dumpscan.artifacts.openssl.windows import LITTLE, Wanted, finder
+from dumpscan.artifacts.known_keys.ec import ORDERS
+from dumpscan.artifacts.known_keys.effort import Effort
+from dumpscan.artifacts.known_keys.rsa import MAX_DIVIDED
+from dumpscan.artifacts.known_keys.search import find_known
+from dumpscan.artifacts.known_keys.windows import LITTLE, Wanted, finder
+from dumpscan.artifacts.openssl.rsa import Partners
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import CURVES, key_id, raw_key, rsa_key
 from support.number_samples import Heap, limbs
@@ -58,7 +61,7 @@ def test_other_numbers_give_no_rsa_key() -> None:
 def test_many_moduli_are_joined_by_their_low_words() -> None:
     words = np.array([3, 0x1234567890ABCDEF, 0xFEDCBA0987654321, 99], np.uint64)
     product = 0x1234567890ABCDEF * 0xFEDCBA0987654321 % 2**64
-    assert with_partner(words, product) == [1, 2]
+    assert Partners(words).of(product) == [1, 2]
     assert MAX_DIVIDED > 0
 
 
@@ -96,6 +99,66 @@ def test_the_seed_before_a_public_key_is_the_key() -> None:
     address = heap.put(key.private_bytes_raw() + public, 1)
     (found,) = find_known(heap.memory(), [key.public_key()], Effort())
     assert (found.address, found.length, found.encoding) == (address, 64, "ed25519-seed")
+
+
+@pytest.mark.parametrize("gap", [63, 64])
+def test_the_seed_to_which_a_pointer_behind_the_public_key_leads_is_the_key(gap: int) -> None:
+    """OpenSSL's `ecx_key_st`: the public key lies at an odd address since 3.0."""
+    key = raw_key("ed25519")
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    heap = Heap()
+    seed = heap.put(key.private_bytes_raw())
+    heap.put(bytes(64 - gap) + public + bytes(gap - 32) + struct.pack("<Q", seed))
+    (found,) = find_known(heap.memory(), [key.public_key()], Effort())
+    assert (found.address, found.length, found.encoding) == (seed, 32, "ed25519-seed")
+    assert found.key_object is not None
+    assert (found.key_object.library, found.key_object.structure) == ("openssl", "ecx_key_st")
+
+
+@pytest.mark.parametrize(("form", "length"), [("le", 32), ("be", 32), ("be32", 8)])
+def test_an_array_of_java_is_found_although_nothing_points_to_it(form: str, length: int) -> None:
+    key = _ec("secp256r1")
+    heap = Heap()
+    header = struct.pack("<QII", 1, 0x1040, length)
+    address = heap.put(header + FORMS[form](key.private_numbers().private_value)) + len(header)
+    (found,) = find_known(heap.memory(), [key.public_key()], Effort())
+    assert (found.address, found.length, found.encoding) == (address, 32, f"ec-scalar-{form}")
+    assert found.key_object is not None
+    assert found.key_object.library == "java"
+
+
+def test_a_deep_search_finds_all_places_of_a_scalar_that_is_known() -> None:
+    key = _ec("secp256r1")
+    scalar, order = key.private_numbers().private_value, ORDERS["secp256r1"]
+    heap = Heap()
+    places = {heap.put(_big(scalar), 1): "be", heap.put(_little((scalar << 256) % order), 1): "le"}
+    public = [key.public_key()]
+    assert not list(find_known(heap.memory(), public, Effort(), private=[key]))
+    found = find_known(heap.memory(), public, Effort(deep=True), private=[key])
+    assert {each.address: each.encoding.rpartition("-")[2] for each in found} == places
+
+
+def test_a_modulus_of_an_authority_is_found_by_both_of_its_primes() -> None:
+    key = rsa_key(2048)
+    numbers = key.private_numbers()
+    heap = Heap()
+    heap.put(_little(numbers.p))
+    assert not list(find_known(heap.memory(), [], Effort(), authorities=[key.public_key()]))
+    heap.put(_big(numbers.q))
+    assert not list(find_known(heap.memory(), [], Effort(), authorities=[rsa_key(1024).public_key()]))
+    found = list(find_known(heap.memory(), [], Effort(), authorities=[key.public_key()]))
+    assert {each.encoding for each in found} == {"rsa-prime-le", "rsa-prime-be"}
+
+
+def test_what_is_too_much_is_not_tried_and_said() -> None:
+    key = _ec("secp384r1")
+    heap = Heap(size=1 << 20)
+    noise = np.random.default_rng(1)
+    while heap.used < 900 << 10:
+        heap.put(struct.pack("<Q", heap.put(noise.bytes(48), 8)), 8)
+    effort = Effort()
+    assert not list(find_known(heap.memory(), [key.public_key()], effort))
+    assert effort.skipped == ["some numbers as private keys on secp384r1: there are too many"]
 
 
 def test_every_place_of_a_buffer_is_searched() -> None:

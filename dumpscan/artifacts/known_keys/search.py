@@ -1,0 +1,77 @@
+"""The private keys of public keys that are known, in whatever form their numbers lie in memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from dumpscan.artifacts.known_keys.ec import find_ec
+from dumpscan.artifacts.known_keys.ed25519 import find_ed25519
+from dumpscan.artifacts.known_keys.rsa import find_rsa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.keys.ec.weierstrass import Point
+    from dumpscan.artifacts.known_keys.effort import Effort
+    from dumpscan.memory.space import AddressSpace
+
+
+def find_known(
+    space: AddressSpace,
+    keys: Sequence[PublicKeyTypes],
+    effort: Effort,
+    *,
+    authorities: Sequence[PublicKeyTypes] = (),
+    private: Sequence[PrivateKeyTypes] = (),
+) -> Iterator[Decoded]:
+    """Search the memory of a process for the private halves of public keys.
+
+    Args:
+        space: The process dump.
+        keys: RSA keys, keys on the curves of `CURVES`, and Ed25519 keys; others are passed over.
+        effort: How far to go.
+        authorities: Further keys, of which no one expects the private half: RSA keys among them are found only if both
+            primes are there, and EC keys only if the search is deep and something points to the number.
+        private: Private keys that are known already, and whose places are looked for if the search is deep.
+
+    Yields:
+        Each place of a private number of theirs.
+    """
+    effort.begin(sum(region.size for region in space.regions))
+    yield from find_rsa(space, _moduli(keys), _moduli(authorities), effort)
+    yield from find_ed25519(space, [key for key in keys if isinstance(key, ed25519.Ed25519PublicKey)], effort)
+    told: set[tuple[int, str]] = set()
+    for found in find_ec(space, _points(keys), _points(authorities), _scalars(private), effort):
+        if (found.address, found.encoding) not in told:
+            told.add((found.address, found.encoding))
+            yield found
+
+
+def _moduli(keys: Iterable[PublicKeyTypes]) -> dict[int, int]:
+    numbers = [key.public_numbers() for key in keys if isinstance(key, rsa.RSAPublicKey)]
+    return {each.n: each.e for each in numbers}
+
+
+def _points(keys: Iterable[PublicKeyTypes]) -> dict[str, set[Point]]:
+    points: dict[str, set[Point]] = defaultdict(set)
+    for key in keys:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            numbers = key.public_numbers()
+            points[numbers.curve.name].add((numbers.x, numbers.y))
+    return points
+
+
+def _scalars(keys: Iterable[PrivateKeyTypes]) -> dict[str, dict[Point, int]]:
+    scalars: dict[str, dict[Point, int]] = defaultdict(dict)
+    for key in keys:
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            numbers = key.private_numbers()
+            public = numbers.public_numbers
+            scalars[public.curve.name][public.x, public.y] = numbers.private_value
+    return scalars

@@ -1,0 +1,198 @@
+"""Plain numbers in memory, in any form: whatever lies there and looks random is a candidate.
+
+What a candidate is can only be told by a public key that is known. Numbers lie at addresses that are multiples of 8, in
+one of three orders of their words.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpscan.memory.regions import read_runs
+from dumpscan.scan.passes import aligned_matches
+from dumpscan.scan.searcher import Matches
+from dumpscan.scan.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from dumpscan.scan.searcher import Scannable
+
+    Words = NDArray[np.uint64]
+    Indexes = NDArray[np.intp]
+    Found = NDArray[np.bool_]
+
+WORD = 8
+_CHUNK = 32 << 10
+"""Words taken at a time: all arrays over them fit in a processor's second cache."""
+_TOP = np.uint64(48)
+_HALF = np.uint64(32)
+_ENDS = np.uint64(0xFFFE)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An order in which the words of a number may lie.
+
+    Attributes:
+        name: As in `Location.encoding`, behind the kind of number.
+        words: Turns words of memory into those of the number.
+        top_first: Whether the word of the highest bits comes first.
+    """
+
+    name: str
+    words: Callable[[Words], Words]
+    top_first: bool
+
+    def written(self, number: int, count: int) -> bytes:
+        """Return a number of so many words as it lies in memory."""
+        words = np.frombuffer(number.to_bytes(count * WORD, "little"), "<u8")
+        return self.words(words[::-1] if self.top_first else words).astype("<u8").tobytes()
+
+
+LITTLE = Form("le", lambda words: words, top_first=False)
+BIG = Form("be", lambda words: words.byteswap(), top_first=True)
+JAVA = Form("be32", lambda words: words << _HALF | words >> _HALF, top_first=True)
+"""Java's BigInteger: an array of the machine's 32-bit numbers, the highest first."""
+FORMS = (LITTLE, BIG, JAVA)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Numbers that are looked for.
+
+    Attributes:
+        form: The order of their words.
+        count: Words of each.
+        least_top: Least value of the highest word; 0 if any is possible.
+        odd: Whether the number is odd.
+        array: Length that Java's header before it tells, if it is the content of an array; 0 for other numbers.
+    """
+
+    form: Form
+    count: int
+    least_top: int = 0
+    odd: bool = False
+    array: int = 0
+
+    @property
+    def lead(self) -> int:
+        """Bytes of a match before the number."""
+        return WORD if self.array else 0
+
+    @property
+    def signature(self) -> Signature:
+        """What matches announce."""
+        name = f"number-{self.form.name}-{self.count}-{self.array}"
+        return Signature(name, b"", self.lead + self.count * WORD)
+
+
+def matches_of(space: Scannable, wanted: tuple[Wanted, ...], *, threads: int | None = None) -> Iterator[Matches]:
+    """Search memory for numbers.
+
+    Yields:
+        Which number (an index into `wanted`) may lie where, block by block.
+    """
+    if not wanted:
+        return
+    leads = np.array([each.lead for each in wanted], np.uint64)
+    signatures = [each.signature for each in wanted]
+    for found in aligned_matches(space, signatures, finder(wanted), threads=threads):
+        yield Matches(found.signatures, found.starts + leads[found.signatures])
+
+
+def finder(wanted: tuple[Wanted, ...]) -> Callable[[memoryview, tuple[int, ...]], Matches]:
+    """Return a function that searches a buffer for numbers (see `dumpscan.scan.passes.aligned_matches`)."""
+    sizes: dict[int, list[tuple[int, Wanted]]] = defaultdict(list)
+    for number, each in enumerate(wanted):
+        sizes[each.count].append((number, each))
+
+    def find(data: memoryview, phases: tuple[int, ...]) -> Matches:
+        numbers, starts = [np.zeros(0, np.uint16)], [np.zeros(0, np.uint64)]
+        for phase in phases:
+            words = np.frombuffer(data, "<u8", max(len(data) - phase, 0) // WORD, min(phase, len(data)))
+            mixed = _mixed_words(words)
+            for count, group in sizes.items():
+                runs = _runs(mixed, count)
+                for number, each in group:
+                    found = _fitting(words, runs, each)
+                    numbers.append(np.full(len(found), number, np.uint16))
+                    starts.append((found * WORD + phase - each.lead).astype(np.uint64))
+        return Matches(np.concatenate(numbers), np.concatenate(starts))
+
+    return find
+
+
+def _mixed_words(words: Words) -> Found:
+    """Say which words have bits of both kinds among their upper 16.
+
+    In a number that is random all do, but one in 32,768, whatever the order of its words; in other memory few do.
+    """
+    mixed = np.empty(len(words), np.bool_)
+    for begin in range(0, len(words), _CHUNK):
+        part = words[begin : begin + _CHUNK] >> _TOP
+        part -= np.uint64(1)
+        np.less(part, _ENDS, out=mixed[begin : begin + _CHUNK])
+    return mixed
+
+
+def _runs(mixed: Found, count: int) -> Indexes:
+    """Return where `count` words in a row are mixed."""
+    length = 1
+    while len(mixed) and length < count:
+        step = min(length, count - length)
+        mixed = mixed[:-step] & mixed[step:]
+        length += step
+    return np.flatnonzero(mixed)
+
+
+def _fitting(words: Words, found: Indexes, wanted: Wanted) -> Indexes:
+    """Keep those runs of mixed words that can be a number, as indexes of their first words."""
+    last = wanted.count - 1
+    top, lowest = (0, last) if wanted.form.top_first else (last, 0)
+    if wanted.array:
+        found = found[found > 0]
+        found = found[words[found - 1] >> _HALF == np.uint64(wanted.array)]
+    if wanted.least_top:
+        found = found[wanted.form.words(words[found + top]) >= np.uint64(wanted.least_top)]
+    if wanted.odd:
+        found = found[wanted.form.words(words[found + lowest]) & np.uint64(1) == 1]
+    for index in range(wanted.count) if wanted.form is not LITTLE else ():  # at the other ends of the words
+        found = found[(wanted.form.words(words[found + index]) >> _TOP) - np.uint64(1) < _ENDS]
+    return found
+
+
+class Numbers:
+    """Reads numbers that were found.
+
+    Args:
+        space: The memory that they are in.
+        wanted: What they were looked for as.
+    """
+
+    def __init__(self, space: Scannable, wanted: Wanted) -> None:
+        self._form = wanted.form
+        self._read = read_runs(space.buffer, space.regions, wanted.count * WORD)
+
+    def at(self, addresses: Words) -> tuple[Words, Words]:
+        """Read the numbers at some addresses, shape (n,), as far as they are held in one region.
+
+        Returns:
+            The addresses of those, shape (m,), and their words, the lowest first, shape (m, count).
+        """
+        runs, held = self._read(addresses)
+        values = self._form.words(runs.view("<u8"))
+        return addresses[held], np.ascontiguousarray(values[:, ::-1] if self._form.top_first else values)
+
+
+def as_integers(values: Words) -> Iterator[int]:
+    """Turn numbers, shape (n, count), the lowest word first, into Python's."""
+    size = values.shape[1] * WORD
+    data = values.astype("<u8", copy=False).tobytes()
+    return (int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size))
