@@ -19,7 +19,7 @@ from dumpscan.memory.packed.unpack import UnpackOptions
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from dumpscan.artifacts.registry import Search
@@ -45,6 +45,7 @@ class Request:
     aes: bool = True
     aes_unaligned: bool = False
     deep: bool = False
+    certificates: Sequence[Path] = ()
     archive_password: str | None = None
     scratch: Path | None = None
     sysroot: Path | None = None
@@ -187,6 +188,24 @@ def _with_aes(search: Search, request: Request) -> Search:
     return search.with_aes(unaligned=request.aes_unaligned)
 
 
+def _named_keys(files: Iterable[Path]) -> tuple[bytes, ...]:
+    """Return the public keys of certificates that the user names.
+
+    Raises:
+        UsageError: A file holds none that can be looked for.
+    """
+    from dumpscan.exceptions import UsageError
+    from dumpscan.search.reference import read_references
+
+    found: dict[bytes, None] = {}
+    for file in files:
+        keys = [each.public_info for each in read_references(file) if each.public_info is not None]
+        if not keys:
+            raise UsageError(f"{file}: to search for a private key takes the certificate or public key itself")
+        found |= dict.fromkeys(keys)
+    return tuple(found)
+
+
 def _search(request: Request, search: Search) -> int:
     """Search the dumps, pair what was found, show and export it."""
     from dumpscan.artifacts.registry import EVERYTHING, KEYS
@@ -200,15 +219,25 @@ def _search(request: Request, search: Search) -> int:
     view = View.SECRETS if search is KEYS else View.EVERYTHING if search is EVERYTHING else View.FINDINGS
     run = request.run(view)
     what = _with_aes(search, request)
-    options = SearchOptions(pids=request.pids, names=request.names, deep=request.deep)
+    public_keys = _named_keys(request.certificates)
+    options = SearchOptions(pids=request.pids, names=request.names, deep=request.deep, public_keys=public_keys)
     collector = Collector()
 
-    def work(number: int, _path: Path, dump: AnyDump) -> None:
-        bar = run.searching(dump, what)
-        for problem in search_dump(dump, what, collector, options=options, order=(number,), progress=bar.advance):
+    left_out: list[str] = []
+
+    def work(number: int, path: Path, dump: AnyDump) -> None:
+        def note(text: str) -> None:
+            left_out.append(f"{path}: {text}")
+
+        advance = run.searching(dump, what).advance
+        for problem in search_dump(
+            dump, what, collector, options=options, order=(number,), progress=advance, note=note
+        ):
             run.damaged(problem)
 
     request.over(run, work)
+    for text in left_out:
+        run.note(text)
     found = without_guesses(with_pairs(collector.findings()))
     shown = what.shown(found)
     if not shown and run.readable:
@@ -227,6 +256,7 @@ def _search(request: Request, search: Search) -> int:
 _SYMBOLS = (declared.symbols, declared.offline)
 _FILTERS = (declared.pids, declared.names)
 _SEARCHING = (declared.output, declared.password)
+_KNOWN = (declared.certificates, declared.deep)
 _AES = (declared.aes, declared.aes_unaligned)
 _UNPACKING = (declared.archive_password, declared.scratch)
 _SHOWING = (declared.output_format, declared.quiet, declared.no_progress)
@@ -313,7 +343,7 @@ _COMMANDS = (
             ("FILE", "Show what is in one dump."),
             ("FILE -o out --password -", "Export it to the directory `out`, and ask for a password for the keys."),
         ),
-        (*_SEARCHING, declared.everything),
+        (*_SEARCHING, *_KNOWN, declared.everything),
     ),
     _Command(
         "symcrypt",
@@ -333,7 +363,7 @@ _COMMANDS = (
             ("FILE", "Show all keys and encrypted containers."),
             ("FILE --deep -o out", "Look for the key of every certificate in any form, and export all keys to `out`."),
         ),
-        (*_SEARCHING, *_AES, declared.deep),
+        (*_SEARCHING, *_AES, *_KNOWN),
     ),
     _Command(
         "scan",
@@ -343,7 +373,7 @@ _COMMANDS = (
             ("FILE", "Show everything that is in one dump."),
             ("dumps/ --format jsonl", "Write one JSON line for each finding in any dump below `dumps`."),
         ),
-        (*_SEARCHING, *_AES, declared.deep, declared.everything),
+        (*_SEARCHING, *_AES, *_KNOWN, declared.everything),
         everywhere=False,
     ),
 )

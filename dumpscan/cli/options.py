@@ -106,6 +106,15 @@ deep = click.option(
     help="Look for the private key of every certificate and public key, whatever form its numbers have; "
     "may take several times as long.",
 )
+certificates = click.option(
+    "--certificate",
+    "certificates",
+    metavar="FILE",
+    type=FILE,
+    multiple=True,
+    help="Look for the private key of this certificate or public key, whatever form its numbers have, also if the "
+    "certificate is not in the dump. May be repeated.",
+)
 password = click.option(
     "--password",
     metavar="TEXT",

@@ -9,8 +9,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 from cryptography.x509 import load_der_x509_certificate
 
-from dumpscan.artifacts.known_keys.effort import PATIENCE_FOR_NAMED, Effort
-from dumpscan.artifacts.known_keys.search import find_known
+from dumpscan.artifacts.openssl.known.effort import PATIENCE_FOR_NAMED, Effort
+from dumpscan.artifacts.openssl.known.search import find_known
 from dumpscan.artifacts.x509.readers import ERRORS
 from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import Certificate, PublicKey

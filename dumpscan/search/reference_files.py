@@ -83,7 +83,7 @@ def read_objects(data: bytes) -> list[PublicPart]:
         NotHereError: It is a key or certificate that cannot be read, or needs a password.
     """
     with warnings.catch_warnings(action="ignore"):  # the parsers' opinions of what others have written
-        if data[:1] == b"\x30":
+        if data[:1] == b"\x30" and (not data.isascii() or b"\0" in data):  # in text, that is the digit 0
             return _in_der(data)
         found = list(_in_pem(data))
         if not found and _BASE64_OF_SEQUENCE.fullmatch(data):

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from dumpscan.artifacts.aes.cipher import expand
 from dumpscan.cli.app import app
-from dumpscan.exceptions import NoSuchProcessError
+from dumpscan.exceptions import NoSuchProcessError, UsageError
 from support.artifact_samples import certificate_der
 from support.corpus import ROOT, SAMPLES
 from support.kernel_images import build_lab
@@ -152,3 +152,16 @@ def test_aes_keys_at_words_by_default_and_anywhere_if_asked(command: str, tmp_pa
     assert bits() == bits("--aes") == [128]
     assert bits("--no-aes") == []
     assert bits("--aes-unaligned") == [128, 256]
+
+
+@pytest.mark.parametrize("command", ["x509", "keys", "scan"])
+def test_a_certificate_that_is_named_is_read_or_refused(command: str, tmp_path: Path) -> None:
+    certificate = tmp_path / "known.cer"
+    certificate.write_bytes(certificate_der("rsa1024"))
+    done = run(command, "--certificate", certificate, SAMPLE, "--format", "json")
+    assert (done.exception, done.stderr) == (None, "")
+    thumbprint = tmp_path / "thumbprint.txt"
+    thumbprint.write_text("0a" * 20)
+    refused = run(command, "--certificate", thumbprint, SAMPLE)
+    assert isinstance(refused.exception, UsageError)
+    assert str(refused.exception).endswith("to search for a private key takes the certificate or public key itself")

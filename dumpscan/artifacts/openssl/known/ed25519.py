@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import ED25519, raw_key
-from dumpscan.artifacts.known_keys.found import Names, found_at
+from dumpscan.artifacts.openssl.known.found import Names, found_at
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Signature
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ed25519
 
     from dumpscan.artifacts.decoded import Decoded
-    from dumpscan.artifacts.known_keys.effort import Effort
+    from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import AddressSpace, Memory
 

@@ -10,11 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dumpscan.artifacts.known_keys.ec import ORDERS
-from dumpscan.artifacts.known_keys.effort import Effort
-from dumpscan.artifacts.known_keys.rsa import MAX_DIVIDED
-from dumpscan.artifacts.known_keys.search import find_known
-from dumpscan.artifacts.known_keys.windows import LITTLE, Wanted, finder
+from dumpscan.artifacts.openssl.known.ec import ORDERS
+from dumpscan.artifacts.openssl.known.effort import Effort
+from dumpscan.artifacts.openssl.known.rsa import MAX_DIVIDED
+from dumpscan.artifacts.openssl.known.search import find_known
+from dumpscan.artifacts.openssl.known.windows import LITTLE, Wanted, finder
 from dumpscan.artifacts.openssl.rsa import Partners
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import CURVES, key_id, raw_key, rsa_key

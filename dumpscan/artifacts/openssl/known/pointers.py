@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.artifacts.known_keys.windows import WORD
+from dumpscan.artifacts.openssl.known.windows import WORD
 from dumpscan.memory.regions import columns_of
 from dumpscan.scan.passes import aligned_matches
 from dumpscan.scan.searcher import Matches

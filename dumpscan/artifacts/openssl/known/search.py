@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from dumpscan.artifacts.known_keys.ec import find_ec
-from dumpscan.artifacts.known_keys.ed25519 import find_ed25519
-from dumpscan.artifacts.known_keys.rsa import find_rsa
+from dumpscan.artifacts.openssl.known.ec import find_ec
+from dumpscan.artifacts.openssl.known.ed25519 import find_ed25519
+from dumpscan.artifacts.openssl.known.rsa import find_rsa
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.keys.ec.weierstrass import Point
-    from dumpscan.artifacts.known_keys.effort import Effort
+    from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.memory.space import AddressSpace
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import MOST_RSA_BITS, rsa_key
-from dumpscan.artifacts.known_keys.found import Names, number_found
-from dumpscan.artifacts.known_keys.windows import FORMS, Numbers, Wanted, as_integers, matches_of
+from dumpscan.artifacts.openssl.known.found import Names, number_found
+from dumpscan.artifacts.openssl.known.windows import FORMS, Numbers, Wanted, as_integers, matches_of
 from dumpscan.artifacts.openssl.rsa import LOW_WORD, Partners
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dumpscan.artifacts.decoded import Decoded
-    from dumpscan.artifacts.known_keys.effort import Effort
+    from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.memory.space import AddressSpace
 
     Words = NDArray[np.uint64]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.decoded import Decoded
 from dumpscan.artifacts.keys.finding import read_from
-from dumpscan.artifacts.known_keys.windows import JAVA, WORD
+from dumpscan.artifacts.openssl.known.windows import JAVA, WORD
 from dumpscan.findings import KeyObject
 
 if TYPE_CHECKING:
-    from dumpscan.artifacts.known_keys.windows import Wanted
+    from dumpscan.artifacts.openssl.known.windows import Wanted
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
 

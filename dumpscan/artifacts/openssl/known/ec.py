@@ -13,9 +13,10 @@ import numpy as np
 
 from dumpscan.artifacts.keys.encode import point as write_point
 from dumpscan.artifacts.keys.proof import ec_key
-from dumpscan.artifacts.known_keys.found import Names, number_found
-from dumpscan.artifacts.known_keys.pointers import Marks
-from dumpscan.artifacts.known_keys.windows import (
+from dumpscan.artifacts.openssl.ec import CURVES, looks_random
+from dumpscan.artifacts.openssl.known.found import Names, number_found
+from dumpscan.artifacts.openssl.known.pointers import Marks
+from dumpscan.artifacts.openssl.known.windows import (
     BIG,
     FORMS,
     JAVA,
@@ -26,7 +27,6 @@ from dumpscan.artifacts.known_keys.windows import (
     as_integers,
     matches_of,
 )
-from dumpscan.artifacts.openssl.ec import CURVES, looks_random
 from dumpscan.artifacts.symcrypt.curves import multiple_on_named_curve
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import opening
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.keys.ec.weierstrass import Point
-    from dumpscan.artifacts.known_keys.effort import Effort
     from dumpscan.artifacts.openssl.ec import Curve
+    from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import AddressSpace
     from dumpscan.scan.signature import Signature
@@ -88,7 +88,7 @@ def find_ec(
         if not matter | others:
             continue
         scalars = Scalars(curve)
-        for point, scalar in known.get(curve.curve.name, {}).items():
+        for point, scalar in known.get(curve.curve.name, {}).items() if effort.deep else ():
             scalars.add(scalar, point)
         if size > MAX_MARKED or not effort.affords(_PASS_PER_MIB * size / _MIB):
             effort.skip(f"private keys on {curve.curve.name}: the dump is too large")
@@ -98,6 +98,7 @@ def find_ec(
             yield from _try(space, pointed, scalars, others, limited)
         if effort.deep:
             yield from _try(space, _all(space, curve, effort), scalars, matter, effort)
+        if scalars.keys:
             yield from _others(space, scalars, effort)
 
 
