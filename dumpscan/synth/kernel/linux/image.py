@@ -108,7 +108,7 @@ class KernelImage:
         at = base + _DATA
         sizes = {name: KERNEL.structure(kind).size for name, kind in _VARIABLES.items()}
         sizes |= dict.fromkeys(_NUMBERS, 8)
-        sizes["tk_core"] = TIMEKEEPER_OFFSET + KERNEL.structure("timekeeper").size
+        sizes["tk_core"] = KERNEL.types["tk_core_type"].size
         for name, size in sizes.items():
             symbols.append(Symbol(name, "D", at))
             at = align(at + size, _VARIABLE_ALIGNMENT)

@@ -96,6 +96,7 @@ struct task_struct {
 };
 struct kthread { u64 flags; u32 cpu; void *data; char *full_name; };
 struct timekeeper { u64 xtime_sec; u64 ktime_sec; s64 offs_real; s64 offs_boot; s64 offs_tai; };
+typedef struct { u32 seq; struct timekeeper timekeeper; } tk_core_type;     /* Linux gives it no name */
 
 struct qstr { union { struct { u32 hash; u32 len; }; u64 hash_len; }; char *name; };
 struct address_space { struct inode *host; u64 nrpages; void *a_ops; u64 flags; };

@@ -157,7 +157,7 @@ class TaskBuilder:
             "exit_state": EXIT_ZOMBIE if zombie else 0,
             "flags": PF_KTHREAD if process.kernel_thread else 0,
             "mm": memory,
-            "active_mm": memory or address("init_mm"),
+            "active_mm": memory or (0 if zombie else address("init_mm")),
             "pid": spec.pid,
             "tgid": spec.pid,
             "thread_pid": pid,
@@ -166,9 +166,9 @@ class TaskBuilder:
             "cred": cred,
             "real_cred": cred,
             "comm": spec.name.encode(),
-            "fs": address("init_fs"),
-            "files": space.make("files_struct"),
-            "nsproxy": address("init_nsproxy"),
+            "fs": 0 if zombie else address("init_fs"),
+            "files": 0 if zombie else space.make("files_struct"),
+            "nsproxy": 0 if zombie else address("init_nsproxy"),
             "signal": signal,
         }
         task = space.make("task_struct", values)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dumpscan.memory.kernel.linux.btf import Btf
-from dumpscan.memory.kernel.linux.kallsyms import Kallsyms, KallsymsTables
-from dumpscan.memory.kernel.linux.types import BtfTypes
+from dumpscan.memory.kernel.linux.symbols.btf import Btf
+from dumpscan.memory.kernel.linux.symbols.kallsyms import Kallsyms, KallsymsTables
+from dumpscan.memory.kernel.linux.symbols.types import BtfTypes
 from dumpscan.synth.kernel.linux.btf import BtfWriter
 from dumpscan.synth.kernel.linux.declarations import Array, Declarations, Pointer, Structure
 from dumpscan.synth.kernel.linux.kallsyms import Symbol, write_kallsyms
