@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
+    from dumpscan.case.gate import Reason
     from dumpscan.case.moments import At
     from dumpscan.case.triage.run import TriageOutcome, TriageProgress
     from dumpscan.case.triage.workers import Workers
@@ -52,6 +54,11 @@ _ENVIRONMENT_KEPT = (
     help="Let --fail-on ignore this: a file of thumbprints and key ids, one a line, or of certificates or public keys; "
     "a thumbprint; a key id. May be repeated.",
 )
+@click.option(
+    "--write-allow", metavar="FILE", type=options.FILE, help="Write what --fail-on finds as a list for --allow."
+)
+@click.option("--sarif", metavar="FILE", type=options.FILE, help="Write what --fail-on finds as SARIF 2.1.0.")
+@click.option("--junit", metavar="FILE", type=options.FILE, help="Write what --fail-on finds as JUnit XML.")
 @options.at
 @click.option(
     "--jobs",
@@ -95,6 +102,9 @@ def triage(
     case: Path,
     fail_on: Sequence[GateRule],
     allow: Sequence[str],
+    write_allow: Path | None,
+    sarif: Path | None,
+    junit: Path | None,
     at: At | None,
     jobs: int,
     scheduler: str | None,
@@ -123,6 +133,8 @@ def triage(
     from dumpscan.cli.messages import complain
     from dumpscan.cli.progress import ProgressBar
 
+    files = GateFiles(write_allow, sarif, junit)
+    files.check(fail_on)
     allowed = frozenset().union(*(read_allowed(each) for each in allow))
     settings = ReadSettings(
         aes=aes or aes_unaligned,
@@ -158,7 +170,47 @@ def triage(
         )
     if outcome.read and settings.environment is Environment.KEPT and not quiet:
         complain(_ENVIRONMENT_KEPT, level="note")
-    return _report(case, outcome, fail_on, allowed, at, output_format, quiet=quiet)
+    return _report(case, outcome, fail_on, allowed, at, files, output_format, quiet=quiet)
+
+
+@dataclass(frozen=True, slots=True)
+class GateFiles:
+    """The files that tell other programs what the gate found; each is replaced if it is there."""
+
+    allow: Path | None
+    sarif: Path | None
+    junit: Path | None
+
+    def check(self, rules: Sequence[GateRule]) -> None:
+        """Refuse to write what no rule asks for.
+
+        Raises:
+            UsageError: There is a file and no rule.
+        """
+        if not rules and any((self.allow, self.sarif, self.junit)):
+            from dumpscan.exceptions import UsageError
+
+            raise UsageError("--write-allow, --sarif and --junit tell what --fail-on finds: give --fail-on too")
+
+    def write(
+        self, broken: list[Reason], rules: Sequence[GateRule], dumps: Sequence[str], *, quiet: bool
+    ) -> list[Reason]:
+        """Write the files; return what closes the gate: with a new list of what to allow, only what none can have."""
+        from dumpscan.cli.messages import complain
+        from dumpscan.files import new_file
+        from dumpscan.output.exports.gate import write_allow, write_junit, write_sarif
+
+        for path, write in ((self.sarif, write_sarif), (self.junit, write_junit)):
+            if path is not None:
+                with new_file(path, force=True) as stream:
+                    write(broken, rules, sorted(dumps), stream)
+        if self.allow is None:
+            return broken
+        with new_file(self.allow, force=True) as stream:
+            count = write_allow(broken, stream)
+        if not quiet:
+            complain(f"{count} entries written to {self.allow}: --allow {self.allow} ignores them", level="note")
+        return [reason for reason in broken if reason.finding is None]
 
 
 @contextmanager
@@ -192,6 +244,7 @@ def _report(
     rules: Sequence[GateRule],
     allowed: frozenset[str],
     at: At | None,
+    files: GateFiles,
     output_format: Format,
     *,
     quiet: bool,
@@ -234,6 +287,7 @@ def _report(
             reasons(case, rules, dumps=outcome.paths, allowed=allowed, now=judged, exposed=exposed) if rules else ()
         )
     sys.stdout.flush()
+    broken = files.write(broken, rules, outcome.paths, quiet=quiet)
     for reason in broken:
         complain(f"{reason.rule.value}: {reason.text}", level="gate")
     if broken:

@@ -6,6 +6,7 @@ Exports are written record by record. Names are those of the findings' JSON (`du
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,19 @@ MAX_TEXT = 8000
 _LONG = 1 << 63
 """The type `long` of Elasticsearch and OpenSearch ends below it; higher addresses are there in hex."""
 
+_NAMESPACE = uuid.UUID("6f1b3f0a-0d0c-5d8e-9a55-2c7f5e9b41d3")
+"""Namespace of identifiers; a random number, drawn once."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The time of events that have none."""
+
+
+def stable_uuid(name: str) -> str:
+    """Return an identifier that follows from a name and has the form of a random one (UUIDv4).
+
+    STIX asks for that form in all ids but those of objects whose id it derives itself (STIX 2.1, 2.9 and 6.13).
+    """
+    return str(uuid.UUID(bytes=uuid.uuid5(_NAMESPACE, clean(name)).bytes, version=4))
 
 
 def write_lines(documents: Iterable[Record], stream: TextIO) -> int:

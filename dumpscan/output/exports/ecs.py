@@ -25,6 +25,25 @@ if TYPE_CHECKING:
 ECS_VERSION = "8.11.0"
 """The version of the schema whose names are used."""
 
+_X509 = frozenset(
+    {
+        "alternative_names",
+        "issuer",
+        "not_after",
+        "not_before",
+        "public_key_algorithm",
+        "public_key_curve",
+        "public_key_exponent",
+        "public_key_size",
+        "serial_number",
+        "signature_algorithm",
+        "subject",
+        "version_number",
+    }
+)
+_PROCESS = frozenset({"command_line", "end", "executable", "name", "parent", "pid", "start"})
+"""Names of ours that ECS has too, in `x509` and `process`."""
+
 
 def write_documents(dumps: Sequence[DumpRecord], findings: Iterable[Finding], stream: TextIO) -> int:
     """Write a document a line; return how many."""
@@ -34,9 +53,10 @@ def write_documents(dumps: Sequence[DumpRecord], findings: Iterable[Finding], st
 def documents(dumps: Sequence[DumpRecord], findings: Iterable[Finding]) -> Iterator[Record]:
     """Yield ECS documents: one for each dump, each process, and each place of each finding.
 
-    `x509.*`, `file.hash.*` (of the certificate) and `process.*` stand where ECS has them; a private key has the
-    `x509.*` of its certificate that is valid the longest. The rest of the finding's JSON, its place and the dump are
-    under `dumpscan.*`, as ECS asks for names that are not its own. `event.id` is the same in every export of a case.
+    `file.x509.*`, `file.hash.*` (of the certificate) and `process.*` stand where ECS has them; a private key has the
+    `file.x509.*` of its certificate that is valid the longest. What ECS has no name for is under `dumpscan.*`: further
+    fields of certificates and processes, the rest of the finding's JSON, its place and the dump. `event.id` is the same
+    in every export of a case.
     """
     by_path = {dump.path: dump for dump in dumps}
     processes = _processes(dumps)
@@ -122,7 +142,11 @@ def _ecs_process(process: Process, dump: DumpRecord, number: int) -> Record:
         category="process",
         identity=(dump.path, number, process.pid),
     )
-    return document | {"process": record["process"], "dumpscan": {"dump": _about(dump), "notes": record["notes"]}}
+    standard, own = _split(record["process"], _PROCESS)
+    return document | {
+        "process": standard,
+        "dumpscan": {"dump": _about(dump), "process": own, "notes": record["notes"]},
+    }
 
 
 def _ecs_finding(
@@ -133,7 +157,10 @@ def _ecs_finding(
 ) -> Iterator[Record]:
     """Yield a document for each place; `record` is the finding's JSON."""
     common = without_places(record)
-    standard: Record = {name: common.pop(name) for name in ("x509", "file") if name in common}
+    standard, own_x509 = _split(common.pop("x509", {}), _X509)
+    file = common.pop("file", {}) | ({"x509": standard} if standard else {})
+    if own_x509:
+        common["x509"] = own_x509
     hashes = [finding.sha256, *([finding.thumbprint.lower()] if isinstance(finding, Certificate) else [])]
     kind = "alert" if isinstance(finding, PrivateKey) and finding.proven else "state"
     for place, described in zip(finding.locations, record["locations"], strict=True):
@@ -147,11 +174,20 @@ def _ecs_finding(
             identity=(*finding.identity, place.file, place.extents, place.virtual_address, pid_of(place)),
         )
         own = {**common, "location": described, "dump": _about(dump) if dump else {"path": place.file}}
-        document |= {**standard, "dumpscan": own, "related": {"hash": hashes}}
+        document |= {"dumpscan": own, "related": {"hash": hashes}} | ({"file": file} if file else {})
         if place.process is not None:
             process = processes.get((place.file, place.process.pid), place.process)
-            document["process"] = process_record(process, place.file, environment=False)["process"]
+            about = process_record(process, place.file, environment=False)["process"]
+            document["process"], own["process"] = _split(about, _PROCESS)
         yield document
+
+
+def _split(record: Record, names: frozenset[str]) -> tuple[Record, Record]:
+    """Split a document into what ECS has a name for, and the rest."""
+    return (
+        {name: value for name, value in record.items() if name in names},
+        {name: value for name, value in record.items() if name not in names},
+    )
 
 
 def _about(dump: DumpRecord) -> Record:

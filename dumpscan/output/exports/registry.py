@@ -25,6 +25,7 @@ class Target(Registered):
     TIMESKETCH = "timesketch", "dumpscan.output.exports.timesketch:write_events"
     ECS = "ecs", "dumpscan.output.exports.ecs:write_documents"
     STIX = "stix", "dumpscan.output.exports.stix:write_bundle"
+    MISP = "misp", "dumpscan.output.exports.misp:write_event"
 
 
 def export_case(dumps: Iterable[DumpRecord], findings: Iterable[Finding], to: str, stream: TextIO) -> int:

@@ -7,13 +7,12 @@ certificates, processes and dumps. All ids follow from the content, so that the 
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from dumpscan._version import __version__
 from dumpscan.exceptions import UsageError
 from dumpscan.findings import Certificate, PrivateKey
-from dumpscan.output.exports.documents import EPOCH, clean, describe
+from dumpscan.output.exports.documents import EPOCH, clean, describe, stable_uuid
 from dumpscan.output.labels import base_name
 from dumpscan.output.text import printable
 
@@ -29,9 +28,6 @@ try:
     import stix2
 except ModuleNotFoundError as error:
     raise UsageError("STIX needs the stix2 library, which is not installed: pip install dumpscan[stix]") from error
-
-_NAMESPACE = uuid.UUID("6f1b3f0a-0d0c-5d8e-9a55-2c7f5e9b41d3")
-"""Namespace of the ids for which STIX prescribes none; a random number, drawn once."""
 
 _INTEGER = 1 << 53
 """Integers in STIX are smaller (section 2.8)."""
@@ -70,7 +66,7 @@ class _Bundle:
 
     def write(self, findings: Iterable[Finding]) -> int:
         identity = [(dump.path, dump.sha256, dump.finished) for dump in self._dumps]
-        self._stream.write(f'{{"type": "bundle", "id": "bundle--{_uuid(repr(identity))}", "objects": [')
+        self._stream.write(f'{{"type": "bundle", "id": "bundle--{stable_uuid(repr(identity))}", "objects": [')
         self._add(self._author)
         for dump in self._dumps:
             self._add_file(dump.path, dump)
@@ -99,7 +95,7 @@ class _Bundle:
 
     def _sdo(self, make: Any, identity: str, **fields: Any) -> Any:  # noqa: ANN401 - as above
         """Make a domain object, whose id follows from its identity; its times are those of the case."""
-        own = f"{make._type}--{_uuid(identity)}"  # noqa: SLF001 - the type's name is nowhere else
+        own = f"{make._type}--{stable_uuid(identity)}"  # noqa: SLF001 - the type's name is nowhere else
         return make(id=own, created=self._made, modified=self._made, **_given(fields))
 
     def _add_file(self, path: str, dump: DumpRecord | None = None) -> str:
@@ -213,12 +209,8 @@ class _Bundle:
         )
 
 
-def _uuid(name: str) -> str:
-    return str(uuid.uuid5(_NAMESPACE, clean(name)))
-
-
 def _process_id(path: str, process: Process) -> str:
-    return f"process--{_uuid(repr((path, process.pid, process.created)))}"
+    return f"process--{stable_uuid(repr((path, process.pid, process.created)))}"
 
 
 def _moment(moment: datetime | None) -> datetime | None:
