@@ -89,6 +89,10 @@ class NoDumpError(DumpscanError):
     """A file is no dump. The text says what it is, as far as that is known; it does not name the file."""
 
 
+class UnknownSystemError(InputError):
+    """An image is of an operating system that dumpscan does not understand."""
+
+
 class StillPackedError(NoDumpError):
     """A file is packed and could not be unpacked: what it holds is not known."""
 
@@ -176,6 +180,7 @@ def _open_kernel(path: Path, options: OpenOptions) -> PhysicalDump:
 
 def _open_raw(path: Path, options: OpenOptions) -> PhysicalDump:
     """Open a file without a signature: it is an image if a kernel is in it, or the remains of one."""
+    from dumpscan.memory.kernel.foreign import foreign_system  # noqa: PLC0415 - see above
     from dumpscan.memory.kernel.image import KernelImage  # noqa: PLC0415 - imports volatility3
 
     with ONE_IMAGE:
@@ -183,10 +188,13 @@ def _open_raw(path: Path, options: OpenOptions) -> PhysicalDump:
         try:
             if image.has_kernel():
                 return image
+            other = foreign_system(image.physical)
         except BaseException:
             image.close()
             raise
         image.close()
+    if other:
+        raise UnknownSystemError(path, f"is an image of {other}, which cannot be read")
     raise NoDumpError(f"no dump: {_first_words(path)}, and no Windows kernel and no Linux kernel in it")
 
 
@@ -358,6 +366,8 @@ def _open_plain(path: Path, kind: DumpKind | None, options: OpenOptions) -> Proc
         raise NoDumpError(f"no dump: {_first_words(path)}; and too small ({size} bytes) for an image of memory")
     try:
         return form.open(path, options)
+    except UnknownSystemError:
+        raise
     except InputError as error:
         if form.may_be_other:
             raise NoDumpError(error.problem) from error

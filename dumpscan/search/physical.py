@@ -87,7 +87,7 @@ def search_physical(
         collector,
         order,
         files=files,
-        page_use=dump.page_use,
+        page_use=dump.page_use if page_map is not None else lambda _physical: None,
         report_all=not options.filtered,
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from dumpscan.exceptions import InputError
 from dumpscan.findings import Process
+from dumpscan.memory.dump import PageUse
 from dumpscan.memory.kernel import systems
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.memory.kernel.profile import ListedProcess
@@ -39,7 +40,11 @@ def importers(folder: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("folder", "known_to"),
-    [("memory/minidump", {"memory/open.py"}), ("memory/kernel/windows", {"memory/kernel/systems.py"})],
+    [
+        ("memory/minidump", {"memory/open.py"}),
+        ("memory/kernel/windows", {"memory/kernel/systems.py"}),
+        ("memory/kernel/linux", {"memory/kernel/systems.py"}),
+    ],
 )
 def test_a_folder_is_known_in_one_place(folder: str, known_to: set[str]) -> None:
     assert importers(folder) == known_to
@@ -57,6 +62,18 @@ class OtherProfile:
     def is_found(self) -> bool:
         return self._context.physical.contains(self.mark)
 
+    def search_further(self) -> bool:
+        return False
+
+    def make_table(self, *, whole: bool) -> tuple[str, bytes]:
+        raise InputError(self._context.path, f"has no types, whether they are wanted whole ({whole}) or not")
+
+    def cached_files(self) -> None:
+        return None
+
+    def page_use(self, physical: int) -> PageUse:
+        return PageUse(f"other {physical}")
+
     def describe(self) -> dict[str, object]:
         return {"kernel": {"base": "0x0"}, "system": {"name": "other"}, "symbols": {"state": "present"}}
 
@@ -65,6 +82,9 @@ class OtherProfile:
 
     def list_processes(self) -> tuple[ListedProcess, ...]:
         return (ListedProcess(Process(pid=1, name="init"), self.root, 0, 0),)
+
+    def list_unlisted(self, listed: Sequence[ListedProcess]) -> tuple[ListedProcess, ...]:
+        return listed[:0] if isinstance(listed, tuple) else ()
 
     def describe_process(self, listed: ListedProcess, budgets: TextBudgets, *, environment: bool) -> Process:
         budgets.environments.cut += environment
@@ -94,6 +114,7 @@ def test_another_operating_system_is_one_more_profile(tmp_path: Path, monkeypatc
         assert [process.name for process in image.processes(names=["in*"], environment=True)] == ["init"]
         assert image.page_map(pids=[1]).frame(0, 0x400) == 0x10
         assert image.describe()["processes"] == 1
+        assert image.page_use(7) == PageUse("other 7")
         assert any("environments are cut or left out" in sentence for sentence in image.damage)
 
 

@@ -82,6 +82,9 @@ class KernelProfile(Protocol):
     def is_found(self) -> bool:
         """Return whether a kernel of this system is in the image, or the remains of one."""
 
+    def search_further(self) -> bool:
+        """Look for a kernel in ways that take longer, where no system's was found; return whether there is one."""
+
     def describe(self) -> dict[str, object]:
         """Return the parts `kernel`, `system` and `symbols` of the image's description, as plain values.
 

@@ -45,4 +45,5 @@ def find_profile(context: ImageContext) -> KernelProfile:
     If there is no such kernel, the first profile is returned; it says what it looked for when it is asked for more.
     """
     profiles = [system(context) for system in SYSTEMS]
-    return next((profile for profile in reversed(profiles) if profile.is_found()), profiles[0])
+    found = next((profile for profile in reversed(profiles) if profile.is_found()), None)
+    return found or next((profile for profile in profiles if profile.search_further()), profiles[0])

@@ -45,10 +45,25 @@ class LinuxCache:
         known = self._facts.get("types")
         return known if isinstance(known, dict) and self._facts.get("root") == kernel.root else {}
 
-    def save(self, kernels: list[Kernel], kernel: Kernel | None, facts: dict[str, dict[str, int | None]]) -> None:
-        """Remember what was found; `facts` are those of one of the kernels."""
-        self._facts = {"kernels": [asdict(each) for each in kernels], "types": facts}
-        self._facts["root"] = None if kernel is None else kernel.root
+    def remains(self) -> list[str]:
+        """Return the remains of kernels that were found before, in words."""
+        known = self._facts.get("remains")
+        return [each for each in known if isinstance(each, str)] if isinstance(known, list) else []
+
+    @property
+    def searched_further(self) -> bool:
+        """Whether kernels were also looked for without their notes."""
+        return self._facts.get("searched_further") is True
+
+    def save_kernels(self, kernels: list[Kernel], remains: list[str], *, further: bool) -> None:
+        """Remember which kernels were found, which remains of others, and how they were looked for."""
+        found = [asdict(each) for each in kernels]
+        self._facts = {"kernels": found, "remains": remains, "searched_further": further}
+        self._cache.save(self._facts)
+
+    def save_facts(self, kernel: Kernel, facts: dict[str, dict[str, int | None]]) -> None:
+        """Remember what was asked of a kernel's symbols and types."""
+        self._facts |= {"root": kernel.root, "types": facts}
         self._cache.save(self._facts)
 
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from dumpscan.memory.kernel.linux.addresses import KernelMemory
 from dumpscan.memory.kernel.linux.symbols.kallsyms import KallsymsTables
+from dumpscan.memory.kernel.linux.symbols.unaided import find_unaided
 from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import find_notes
-from dumpscan.model.linux.c_kernel import END_KERNEL_MAP, START_KERNEL_MAP
+from dumpscan.model.linux.c_kernel import DEFAULT_TEXT, END_KERNEL_MAP, START_KERNEL_MAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from dumpscan.memory.kernel.linux.symbols.unaided import Found
     from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import VmcoreInfo
     from dumpscan.memory.physical.image import PhysicalImage
 
@@ -82,6 +84,54 @@ def kernel_of(note: VmcoreInfo) -> Kernel | None:
         KallsymsTables.from_note(note.symbols),
         note.address,
         note.numbers,
+    )
+
+
+def describe_remains(note: VmcoreInfo) -> str:
+    """Return what a note stands for that belongs to no kernel, in words."""
+    if "kimage_voffset" in note.numbers:
+        return f"one for ARM64 ({note.release}), which is not understood"
+    if "phys_base" not in note.numbers:
+        return f"one for another processor than x86-64 ({note.release}), which is not understood"
+    return f"the remains of one ({note.release}) without its page tables: is the image cut short?"
+
+
+def find_without_notes(image: PhysicalImage) -> list[Kernel]:
+    """Find the kernels whose notes are not in the image, or that never had one, by their tables of symbols."""
+    found: dict[int, Kernel] = {}
+    for each in find_unaided(image):
+        kernel = _unaided_kernel(image, each)
+        if kernel is not None and is_there(image, kernel):
+            found.setdefault(kernel.root, kernel)
+    return list(found.values())
+
+
+def _unaided_kernel(image: PhysicalImage, found: Found) -> Kernel | None:
+    address = found.kallsyms.address
+    text = address("_text") or 0
+    top = address("init_top_pgt") or address("swapper_pg_dir") or address("init_level4_pgt")
+    if not top:
+        return None
+
+    def number(name: str, size: int) -> int:
+        at = address(name)
+        physical = None if at is None else (at - START_KERNEL_MAP + found.phys_base) & _MASK
+        return 0 if physical is None else int.from_bytes(image.read(physical, size), "little")
+
+    banner = address("linux_banner") or 0
+    told = image.read((banner - START_KERNEL_MAP + found.phys_base) & _MASK, _MAX_BANNER).split(b" ")
+    return Kernel(
+        told[2].decode("ascii", "replace") if told[:2] == [b"Linux", b"version"] and len(told) > 2 else "",  # noqa: PLR2004
+        None,
+        text - DEFAULT_TEXT,
+        found.phys_base,
+        (top - START_KERNEL_MAP + found.phys_base) & _MASK,
+        FIVE_LEVELS if number("__pgtable_l5_enabled", 4) else FOUR_LEVELS,
+        number("sme_me_mask", 8),
+        ("_text", text),
+        found.tables,
+        None,
+        {},
     )
 
 

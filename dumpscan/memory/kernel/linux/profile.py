@@ -14,7 +14,7 @@ from dumpscan.findings import Process
 from dumpscan.memory.kernel.linux.cache import LinuxCache
 from dumpscan.memory.kernel.linux.entries import LinuxEntries, UserMemory, nothing_cached
 from dumpscan.memory.kernel.linux.files import CachedFiles
-from dumpscan.memory.kernel.linux.finder import find_banners, find_kernels
+from dumpscan.memory.kernel.linux.finder import describe_remains, find_banners, find_kernels, find_without_notes
 from dumpscan.memory.kernel.linux.pages import PageArray
 from dumpscan.memory.kernel.linux.paths import Paths
 from dumpscan.memory.kernel.linux.symbols.isf import IsfTypes
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel.budget import TextBudgets
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
     from dumpscan.memory.kernel.linux.finder import Kernel
-    from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import VmcoreInfo
     from dumpscan.memory.kernel.profile import ImageContext, ListedProcess
 
 KERNEL_PROCESS = Process(pid=0, name="kernel", architecture="x64")
@@ -54,7 +53,6 @@ class LinuxProfile:
     def __init__(self, context: ImageContext) -> None:
         self._context = context
         self._image = context.physical
-        self._notes: list[VmcoreInfo] = []
 
     # --- The kernel --------------------------------------------------------------------------------------------------
 
@@ -66,14 +64,24 @@ class LinuxProfile:
     def kernels(self) -> list[Kernel]:
         """The kernels in the image; empty if there is none."""
         found = self._cache.kernels()
-        if found is None:
-            found, self._notes = find_kernels(self._image)
-            self._cache.save(found, None, {})
+        if found is not None:
+            return found
+        found, others = find_kernels(self._image)
+        if others and not found:
+            found = find_without_notes(self._image)  # the notes are those of another boot, or forged
+        self._cache.save_kernels(found, [describe_remains(note) for note in others], further=bool(others))
         return found
 
     def is_found(self) -> bool:
         """Return whether there is a Linux kernel, or the note of one (see `KernelProfile`)."""
-        return bool(self.kernels or self._notes)
+        return bool(self.kernels or self._cache.remains())
+
+    def search_further(self) -> bool:
+        """Look for a kernel by its table of symbols (see `KernelProfile`)."""
+        if not self.kernels and not self._cache.searched_further:
+            self.kernels = find_without_notes(self._image)
+            self._cache.save_kernels(self.kernels, [], further=True)
+        return bool(self.kernels)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -91,10 +99,10 @@ class LinuxProfile:
         return chosen
 
     def _why_no_kernel(self) -> str:
-        if self._notes:
-            names = ", ".join(sorted({note.release for note in self._notes}))
-            return f"no page tables of a Linux kernel in it, though one was there ({names}): is the image cut short?"
-        return "no Linux kernel in it: expected its VMCOREINFO in physical memory"
+        remains = self._cache.remains()
+        if remains:
+            return f"no Linux kernel that can be read in it, but {', '.join(dict.fromkeys(remains))}"
+        return "no Linux kernel in it: expected its VMCOREINFO, or its table of symbols, in physical memory"
 
     @cached_property
     def memory(self) -> KernelMemory:
@@ -135,7 +143,7 @@ class LinuxProfile:
 
     def _remember(self) -> None:
         if self.types.learned:
-            self._cache.save(self.kernels, self.kernel, self.types.facts)
+            self._cache.save_facts(self.kernel, self.types.facts)
             self.types.learned = False
 
     def symbols_states(self) -> list[SymbolsState]:
@@ -239,13 +247,21 @@ class LinuxProfile:
     def _files(self) -> CachedFiles:
         return CachedFiles(self.memory, self.types, self._pages, self._paths)
 
-    def cached_files(self) -> CachedFiles:
+    def cached_files(self) -> CachedFiles | None:
         """Return the files of the page cache (see `KernelProfile`)."""
+        try:
+            _ = self._files.page_map
+        except DumpscanError as error:
+            self._context.warn(f"the page cache cannot be read: {getattr(error, 'problem', error)}")
+            return None
         return self._files
 
-    def page_use(self, physical: int) -> PageUse:
+    def page_use(self, physical: int) -> PageUse | None:
         """Return what `struct page` says of a frame (see `KernelProfile`)."""
-        return self._files.frame_use(physical)
+        try:
+            return self._files.frame_use(physical)
+        except DumpscanError:
+            return None
 
     def walk(self, chosen: Sequence[ListedProcess]) -> PageMap:
         """Walk the kernel's page tables and those of some processes (see `KernelProfile`).

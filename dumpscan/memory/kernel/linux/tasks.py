@@ -40,6 +40,8 @@ _MEMORY_PER_PROCESS = 1 << 14
 """Processes that an image may have: so many, and one more for so many bytes of memory. A real task takes more: its
 structure has 6 to 10 KiB and its kernel stack 16 KiB."""
 _MAX_TASK = 1 << 16
+_POINTERS = 16
+"""Bytes of the two pointers of a list's entry."""
 _MAX_NAMESPACES = 32
 """MAX_PID_NS_LEVEL: namespaces of process ids within one another."""
 _MAX_THREAD_NAME = 64
@@ -102,7 +104,7 @@ class TaskList:
         at = self._memory.number(head + which)
         forward = not which
         while at != head:
-            if at % 8 or self._memory.physical(at) is None:
+            if at % 8 or len(self._memory.read(at, _POINTERS)) < _POINTERS:
                 if forward:
                     self._problems.append(f"the list of processes is broken after {len(found)}: some may be missing")
                 return list(found), False

@@ -15,6 +15,7 @@ import numpy as np
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import Process
 from dumpscan.memory import volatility
+from dumpscan.memory.kernel.foreign import foreign_system
 from dumpscan.memory.kernel.windows.cache import KernelCache
 from dumpscan.memory.kernel.windows.finder import (
     X64_LAYER,
@@ -101,6 +102,10 @@ class WindowsProfile:
         """Return whether there is a Windows kernel, or the PDB record of one (see `KernelProfile`)."""
         return bool(self.kernels or self._records)
 
+    def search_further(self) -> bool:
+        """Return False: everything has been tried (see `KernelProfile`)."""
+        return False
+
     @cached_property
     def kernel(self) -> Kernel:
         """The kernel that is used.
@@ -179,6 +184,8 @@ class WindowsProfile:
         if self._records:
             names = ", ".join(f"{record.name} {record.guid} age {record.age}" for record in self._records)
             return f"no page tables of a Windows kernel in it, though one was there ({names}): is the image cut short?"
+        if other := foreign_system(self._image):
+            return f"no Windows kernel in it, but one of {other}, which is not understood"
         if self._image.contains(_LINUX):
             return "no Windows kernel in it, but a Linux one, of which neither VMCOREINFO nor symbols are there"
         return "no Windows kernel in it: expected its page tables and its program in physical memory"

@@ -6,14 +6,14 @@ which a name is then looked up; only the symbols that are asked for become objec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.model.linux.c_kernel import TOKENS
+from dumpscan.model.linux.c_kernel import START_KERNEL_MAP, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,9 +30,12 @@ MAX_TEXT = 192 << 20
 """Bytes of expanded names. Those of real kernels have 3 to 8 MB."""
 MAX_TOKEN_TABLE = 1 << 14
 """Bytes of the 256 tokens; real ones have about a thousand."""
+_ASCENDING = 0.99
+"""Share of the symbols of a kernel's image that follow one another; those of other sections may come between."""
 _LONG_NAME = 0x80
 _NEWLINE, _NOTHING = TOKENS, TOKENS + 1
 """Stand for a length byte, and for the second one of a long name."""
+_AT_ONCE = 1 << 17
 _MASK = (1 << 64) - 1
 
 
@@ -93,6 +96,19 @@ class KallsymsTables:
             symbols.get("kallsyms_relative_base"),
         )
 
+    def moved(self, distance: int) -> KallsymsTables:
+        """Return the same tables at addresses that are larger by so many bytes, modulo 2^64."""
+        base = self.relative_base
+        return replace(
+            self,
+            names=(self.names + distance) & _MASK,
+            count=(self.count + distance) & _MASK,
+            token_table=(self.token_table + distance) & _MASK,
+            token_index=(self.token_index + distance) & _MASK,
+            offsets=(self.offsets + distance) & _MASK,
+            relative_base=None if base is None else (base + distance) & _MASK,
+        )
+
 
 class Kallsyms:
     """The symbols of a kernel.
@@ -100,19 +116,31 @@ class Kallsyms:
     Args:
         memory: The kernel's memory.
         tables: Where the tables lie.
-        known: A symbol whose address is known, and the address: it tells how the offsets are meant.
+        known: A symbol whose address is known, and the address: it tells how the offsets are meant. Without one, the
+            addresses must ascend, and lie where kernels do.
+
+    Attributes:
+        tables: As given.
 
     Raises:
         KallsymsError: The tables are not there, or make no sense.
     """
 
-    def __init__(self, memory: KernelMemory, tables: KallsymsTables, known: tuple[str, int]) -> None:
+    def __init__(self, memory: KernelMemory, tables: KallsymsTables, known: tuple[str, int] | None) -> None:
         self._memory = memory
-        self._tables = tables
+        self.tables = tables
         self._count = memory.number(tables.count, 4)
         if not 0 < self._count <= MAX_SYMBOLS:
             raise KallsymsError(f"kallsyms has {self._count} symbols, which no kernel has")
         self._known = known
+
+    def with_names_of(self, other: Kallsyms | None) -> Kallsyms:
+        """Take the names that another one has expanded, if they are the same; return this one."""
+        if other is not None and replace(other.tables, offsets=0, relative_base=None) == replace(
+            self.tables, offsets=0, relative_base=None
+        ):
+            self.__dict__.update({name: getattr(other, name) for name in ("_text", "_lines")})
+        return self
 
     def __len__(self) -> int:
         """Return how many symbols there are."""
@@ -129,21 +157,17 @@ class Kallsyms:
         heads, seconds, end = _name_heads(data, self._count)
         places[heads] = _NEWLINE
         places[seconds] = _NOTHING
-        places = places[:end]
-        sizes = np.array([len(token) for token in tokens], np.int64)
-        if int(sizes[places].sum()) > MAX_TEXT:
-            raise KallsymsError("the names of kallsyms are longer than those of any kernel")
-        return b"".join(map(tokens.__getitem__, places.tolist())) + b"\n"
+        return _expanded(places[:end], tokens) + b"\n"
 
     def _read_names(self) -> bytes:
-        tables = self._tables
+        tables = self.tables
         between = tables.token_table - tables.names
         size = between if 0 < between <= MAX_NAMES else min(self._count * 64, MAX_NAMES)
         return self._memory.read(tables.names, size)
 
     def _tokens(self) -> list[bytes]:
-        table = self._memory.read(self._tables.token_table, MAX_TOKEN_TABLE)
-        index = self._memory.read(self._tables.token_index, 2 * TOKENS)
+        table = self._memory.read(self.tables.token_table, MAX_TOKEN_TABLE)
+        index = self._memory.read(self.tables.token_index, 2 * TOKENS)
         if len(index) < 2 * TOKENS:
             raise KallsymsError("the tokens of kallsyms are not in the image")
         found = []
@@ -164,26 +188,41 @@ class Kallsyms:
 
     @cached_property
     def _addresses(self) -> NDArray[np.uint64]:
-        data = self._memory.read(self._tables.offsets, 4 * self._count)
+        data = self._memory.read(self.tables.offsets, 4 * self._count)
         if len(data) < 4 * self._count:
             raise KallsymsError("the addresses of kallsyms are not in the image")
         offsets = np.frombuffer(data, "<i4").astype(np.int64)
-        number, (name, wanted) = self._number(self._known[0]), self._known
+        for addresses in self._meanings(offsets):
+            if self._fits(addresses):
+                return addresses
+        raise KallsymsError("the addresses of kallsyms do not agree with what is known of the kernel")
+
+    def _fits(self, addresses: NDArray[np.uint64]) -> bool:
+        """Return whether a meaning of the offsets agrees with the known symbol, or makes sense."""
+        if self._known is None:
+            inside = addresses[addresses >= np.uint64(START_KERNEL_MAP)]
+            ascending = np.count_nonzero(inside[1:] >= inside[:-1])
+            return bool(2 * len(inside) > self._count and ascending > _ASCENDING * len(inside))
+        name, wanted = self._known
+        number = self._number(name)
         if number is None:
             raise KallsymsError(f"kallsyms has no symbol {name}")
-        for addresses in self._meanings(offsets):
-            if int(addresses[number]) == wanted:
-                return addresses
-        raise KallsymsError(f"the addresses of kallsyms do not agree with that of {name}")
+        return int(addresses[number]) == wanted
+
+    @property
+    def self_relative(self) -> bool:
+        """Whether each offset counts from its own place, so that addresses follow from where the tables lie."""
+        return self.tables.relative_base is None
 
     def _meanings(self, offsets: NDArray[np.int64]) -> Iterator[NDArray[np.uint64]]:
         """Yield what the offsets can mean: docs/memory-layouts.md, "Linux kernel images"."""
-        if self._tables.relative_base is not None:
-            base = np.uint64(self._memory.number(self._tables.relative_base, 8))
+        if self.tables.relative_base is not None:
+            base = np.uint64(self._memory.number(self.tables.relative_base, 8))
             below = (base - np.uint64(1)) - offsets.astype(np.uint64)
             yield np.where(offsets < 0, below, offsets.astype(np.uint64))
             yield base + (offsets.astype(np.uint64) & np.uint64(0xFFFF_FFFF))
-        own = np.uint64(self._tables.offsets) + np.arange(len(offsets), dtype=np.uint64) * np.uint64(4)
+            return
+        own = np.uint64(self.tables.offsets) + np.arange(len(offsets), dtype=np.uint64) * np.uint64(4)
         yield own + offsets.astype(np.uint64)
 
     # --- Asking ------------------------------------------------------------------------------------------------------
@@ -194,19 +233,39 @@ class Kallsyms:
         return None if number is None else int(self._addresses[number])
 
     def _number(self, name: str) -> int | None:
-        wanted = name.encode() + b"\n"
-        at = self._text.find(wanted)
-        while at >= 0:
-            if at >= 2 and self._text[at - 2] == ord("\n"):  # noqa: PLR2004 - newline and type letter
-                return int(np.searchsorted(self._lines, at - 2))
-            at = self._text.find(wanted, at + 1)
-        return None
+        # A search of the whole text takes longer than to compare the few names that are as long as this one.
+        wanted = np.frombuffer(name.encode(), np.uint8)
+        text, lines = np.frombuffer(self._text, np.uint8), self._lines
+        alike = np.flatnonzero(np.diff(lines) == len(wanted) + 2)
+        places = lines[alike, None] + 2 + np.arange(len(wanted))
+        found = alike[(text[places] == wanted).all(axis=1)]
+        return int(found[0]) if len(found) else None
 
     def symbols(self) -> Iterator[Symbol]:
         """Iterate over all symbols in the kernel's order."""
         lines = self._text[1:-1].split(b"\n")
         for line, address in zip(lines, self._addresses.tolist(), strict=True):
             yield Symbol(line[1:].decode("ascii", "replace"), chr(line[0]) if line else "?", address)
+
+
+def _expanded(places: NDArray[np.uint16], tokens: list[bytes]) -> bytes:
+    """Put tokens together, given their numbers.
+
+    Raises:
+        KallsymsError: That is longer than the names of any kernel.
+    """
+    sizes = np.array([len(token) for token in tokens], np.int64)
+    if int(sizes[places].sum()) > MAX_TEXT:
+        raise KallsymsError("the names of kallsyms are longer than those of any kernel")
+    starts = np.cumsum(sizes) - sizes
+    characters = np.frombuffer(b"".join(tokens), np.uint8)
+    parts = []
+    for first in range(0, len(places), _AT_ONCE):
+        chosen = places[first : first + _AT_ONCE]
+        lengths = sizes[chosen]
+        within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        parts.append(characters[np.repeat(starts[chosen], lengths) + within].tobytes())
+    return b"".join(parts)
 
 
 def _name_heads(data: bytes, count: int) -> tuple[list[int], list[int], int]:
