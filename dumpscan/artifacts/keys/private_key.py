@@ -40,12 +40,9 @@ _EC = bytes.fromhex("06072a8648ce3d0201")
 _DSA = bytes.fromhex("06072a8648ce380401")
 """AlgorithmIdentifiers, as they are encoded: RFC 8017 A, RFC 5480 2.1.1, RFC 3279 2.3.2."""
 _RAW = {
-    bytes.fromhex("06032b656e"): key_proof.X25519,
-    bytes.fromhex("06032b656f"): key_proof.X448,
-    bytes.fromhex("06032b6570"): key_proof.ED25519,
-    bytes.fromhex("06032b6571"): key_proof.ED448,
+    algorithm.identifier: algorithm
+    for algorithm in (key_proof.X25519, key_proof.X448, key_proof.ED25519, key_proof.ED448)
 }
-"""RFC 8410, 3."""
 _OTHERS: dict[bytes, Callable[[list[der.Element], bytes, bytes | None], PrivateKey]] = {
     **dh.PKCS8_ALGORITHMS,
     **ml_pkcs8.PKCS8_ALGORITHMS,

@@ -32,6 +32,7 @@ class RawAlgorithm:
         bits: Of the field, as its public key's size is given.
         size: Bytes of the private value, and of the public one.
         load: Makes a key of the private value.
+        identifier: Object identifier, as it is encoded (RFC 8410, 3).
     """
 
     name: str
@@ -40,12 +41,13 @@ class RawAlgorithm:
     load: Callable[
         [bytes], ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | x25519.X25519PrivateKey | x448.X448PrivateKey
     ]
+    identifier: bytes
 
 
-X25519 = RawAlgorithm("X25519", 256, 32, x25519.X25519PrivateKey.from_private_bytes)
-X448 = RawAlgorithm("X448", 448, 56, x448.X448PrivateKey.from_private_bytes)
-ED25519 = RawAlgorithm("Ed25519", 256, 32, ed25519.Ed25519PrivateKey.from_private_bytes)
-ED448 = RawAlgorithm("Ed448", 456, 57, ed448.Ed448PrivateKey.from_private_bytes)
+X25519 = RawAlgorithm("X25519", 256, 32, x25519.X25519PrivateKey.from_private_bytes, bytes.fromhex("06032b656e"))
+X448 = RawAlgorithm("X448", 448, 56, x448.X448PrivateKey.from_private_bytes, bytes.fromhex("06032b656f"))
+ED25519 = RawAlgorithm("Ed25519", 256, 32, ed25519.Ed25519PrivateKey.from_private_bytes, bytes.fromhex("06032b6570"))
+ED448 = RawAlgorithm("Ed448", 456, 57, ed448.Ed448PrivateKey.from_private_bytes, bytes.fromhex("06032b6571"))
 
 
 def raw_key(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts import der
 from dumpscan.artifacts.carrier import Bytes, Carrier, Span
 from dumpscan.artifacts.decoded import RefusedError
+from dumpscan.artifacts.keys.raw import ED448, ED25519, X448, X25519
 from dumpscan.artifacts.text.characters import CODINGS, Characters
 from dumpscan.artifacts.text.openings import text_opening
 from dumpscan.artifacts.text.rewriting import CleanText, without_cut_escape
@@ -49,13 +50,8 @@ _CURVES = {
     b"secp256k1": bytes.fromhex("06052b8104000a"),
 }
 """Object identifiers of RFC 7518's curves (SEC 2, A.2), and of RFC 8812's."""
-_OKP = {
-    b"X25519": bytes.fromhex("06032b656e"),
-    b"X448": bytes.fromhex("06032b656f"),
-    b"Ed25519": bytes.fromhex("06032b6570"),
-    b"Ed448": bytes.fromhex("06032b6571"),
-}
-"""RFC 8410, 3."""
+_OKP = {algorithm.name.encode(): algorithm.identifier for algorithm in (X25519, X448, ED25519, ED448)}
+"""RFC 8037, 2."""
 _SEC1_PARAMETERS, _SEC1_PUBLIC_KEY, _PKCS8_PUBLIC_KEY = 0xA0, 0xA1, 0x81
 
 _XML_BEGIN = re.compile(rb"(?:<|&(?:amp;){0,4}lt;|\\{1,16}u003[cC]|%(?:25){0,8}3[cC])(?:[A-Za-z]{1,8}:)?\Z")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.detector import Detector
     from dumpscan.artifacts.keys.ec.named import NamedCurve
-    from dumpscan.findings import PrivateKey
+    from dumpscan.findings import PrivateKey, PublicKey
     from dumpscan.memory.space import Memory
 
 ENCODING = "s-expression"
@@ -57,7 +58,9 @@ def parse(data: bytes) -> Parsed:
     if kind not in (_PRIVATE, _PROTECTED) or not isinstance(key, list) or not isinstance(key[0], bytes):
         raise RefusedError("no private key")
     if kind == _PROTECTED:
-        return Parsed(_container(key, data), ENCODING)
+        public = _public(key[0], _members(key))
+        others = (Parsed(replace(public, sha256=sha256(data).hexdigest(), size=len(data)), ENCODING),) if public else ()
+        return Parsed(_container(key, data), ENCODING, others)
     if key[0] not in _ALGORITHMS:
         raise RefusedError("an algorithm that is not known")
     return Parsed(read_from(_ALGORITHMS[key[0]](_members(key)), data), ENCODING)
@@ -194,6 +197,33 @@ _MODES = {
     b"openpgp-s2k3-ocb-aes": ("AES-128-OCB", None),
 }
 """Ciphers, and the hash of what is encrypted, by the names of modes."""
+
+
+def _public(algorithm: bytes, members: Members) -> PublicKey | None:
+    """Return the public key of an RSA or EC key that is protected: its private numbers may lie elsewhere in memory."""
+    try:
+        if algorithm == b"rsa":
+            n, e = _numbers(members, "ne")
+            if not (n & e & 1 and key_proof.LEAST_RSA_BITS <= n.bit_length() <= key_proof.MOST_RSA_BITS):
+                return None
+            content = encode.tlv(0x30, encode.integer_key(n), encode.integer_key(e))
+            info = encode.public_info(encode.RSA_ALGORITHM, content)
+            return encode.public_key("RSA", n.bit_length(), info, proof=())
+        if algorithm not in (b"ecc", b"ecdsa"):
+            return None
+        point, name = members.get(b"q", b""), members.get(b"curve", b"").decode("latin-1")
+        if raw := _RAW.get(name.casefold()):
+            if len(point) - raw[0].size not in (0, 1):
+                return None
+            info = encode.public_info(encode.algorithm(raw[0].identifier), point[-raw[0].size :])
+            return encode.public_key(raw[0].name, raw[0].bits, info, proof=())
+        curve = _curve(name)
+    except RefusedError:
+        return None
+    if point[:1] != b"\4" or not curve.may_have(point):
+        return None
+    info = encode.public_info(encode.ec_algorithm(curve.parameters), point)
+    return encode.public_key("EC", curve.bits, info, proof=("Q is on the curve",), curve=curve.name)
 
 
 def _container(key: List, data: bytes) -> EncryptedContainer:

@@ -10,12 +10,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_public_key,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.keys.openpgp.sexpressions import DETECTORS
-from dumpscan.findings import EncryptedContainer, PrivateKey
+from dumpscan.findings import EncryptedContainer, PrivateKey, PublicKey
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
 from support.artifact_samples import BASE as START
@@ -144,12 +150,18 @@ def test_what_gpg_agent_keeps(password: str) -> None:
     for data in files:
         collector = Collector()
         assert SCANNER.scan(Space({START: data}), collector) == ()
-        (finding,) = collector.findings()
+        finding, *others = collector.findings()
         if password:
             assert isinstance(finding, EncryptedContainer)
             assert finding.cipher.startswith("AES-128")
             assert (finding.kdf, finding.container) == ("S2K iterated SHA1", "s-expression")
             assert finding.iterations
+            (public,) = others  # it lies in clear beside what is protected
+            assert isinstance(public, PublicKey)
+            assert public.locations == finding.locations
+            info = load_der_public_key(public.public_info)
+            assert info.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) == public.public_info
         else:
+            assert others == []
             assert isinstance(finding, PrivateKey)
             assert finding.proof
