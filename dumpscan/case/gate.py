@@ -182,5 +182,6 @@ def _where(finding: Finding, dump_count: int) -> str:
     place = finding.locations[0]
     process = place.process
     of = f" ({process.name or 'process'} {process.pid or ''})".replace(" )", ")") if process is not None else ""
-    more = f" and {dump_count - 1} more dump{'s' if dump_count > 2 else ''}" if dump_count > 1 else ""
+    others = dump_count - 1
+    more = f" and {others} more dump{'' if others == 1 else 's'}" if others > 0 else ""
     return f"in {place.file}{of}{more}"
