@@ -61,7 +61,12 @@ def show(
 
 
 @options.case_file
-@click.argument("sql", metavar="SQL", help="One SELECT statement.")
+@click.argument(
+    "sql",
+    metavar="[SQL]",
+    required=False,
+    help="One SELECT statement; `.tables` or `.schema`. Without it, tables, columns and some questions are listed.",
+)
 @click.option(
     "--limit",
     "most_rows",
@@ -81,13 +86,23 @@ def show(
     help="Give up after so many seconds.",
 )
 @options.output_format
-def query(case: Path, sql: str, most_rows: int, seconds: float, output_format: Format) -> int:
+def query(case: Path, sql: str | None, most_rows: int, seconds: float, output_format: Format) -> int:
     """Ask the case in SQL. Nothing can be changed; key material reads as NULL."""
+    from dumpscan.case.store import guide
     from dumpscan.case.store.query import query as ask
     from dumpscan.cli.messages import EXIT_DONE, complain
     from dumpscan.output.formats.registry import write_rows
+    from dumpscan.output.text import printable, write_text
 
-    answer = ask(case, sql, most_rows=most_rows, seconds=seconds)
+    if sql is None and output_format is Format.TABLE:
+        write_text(sys.stdout, "".join(f"{printable(line)}\n" for line in guide.guide(case)))
+        return EXIT_DONE
+    if sql is None:
+        answer = guide.columns(case)
+    elif sql.lstrip().startswith("."):
+        answer = guide.command(case, sql)
+    else:
+        answer = ask(case, sql, most_rows=most_rows, seconds=seconds)
     write_rows(sys.stdout, output_format, answer.columns, answer.rows)
     if answer.cut:
         complain(f"only the first {len(answer.rows)} rows are shown: see --limit", level="warning")
@@ -217,6 +232,7 @@ GROUP.add(
         "query",
         cls=Command,
         examples=(
+            Example("dumpscan case query case.db", "List tables, columns and questions to begin with."),
             Example('dumpscan case query case.db "SELECT path, status FROM dumps"', "List the dumps."),
             Example(
                 'dumpscan case query case.db "SELECT * FROM pairs" --format csv', "Write keys and certificates as CSV."

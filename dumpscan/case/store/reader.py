@@ -95,6 +95,17 @@ class Case:
     def _ask(self, table: str, question: str, *values: object) -> list[Row]:
         return list(ask(self._connection, self.path, table, question, *values))
 
+    def columns(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the columns of each table and view, by its name: names, and the types that they are declared with."""
+        question = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+        names = [row.text("name") for row in self._ask("sqlite_master", f"{question} ORDER BY type, name")]
+        found = {}
+        for name in names:
+            quoted = name.replace('"', '""')
+            rows = self._ask(name, f'PRAGMA table_xinfo("{quoted}")')
+            found[name] = [(row.text("name"), row.text("type")) for row in rows]
+        return found
+
     # --- Dumps -------------------------------------------------------------------------------------------------------
 
     def dumps(self, *, processes: bool = True) -> list[DumpRecord]:

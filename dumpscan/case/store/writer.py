@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +100,8 @@ class CaseWriter:
 
     def close(self) -> None:
         """Close the file, and let others write to it."""
+        with suppress(sqlite3.Error):  # another program reads it: the files beside it stay for the next writer
+            self._connection.execute("PRAGMA journal_mode = DELETE")  # without a writer, one file is all of a case
         self._connection.close()
         self._lock.release()
 
