@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.keys.names import algorithm_label
+from dumpscan.artifacts.keys.self_test_keys import carrier_of
 from dumpscan.case.moments import At
 from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
 
-_KEY_RULES = {GateRule.PRIVATE_KEY, GateRule.UNPROVEN_KEY, GateRule.KEY_WITH_CERTIFICATE, GateRule.LIVE_KEY}
+_KEY_RULES = {
+    GateRule.PRIVATE_KEY,
+    GateRule.UNPROVEN_KEY,
+    GateRule.KEY_WITH_CERTIFICATE,
+    GateRule.LIVE_KEY,
+    GateRule.TEST_KEY,
+}
 _OTHER_RULES = {
     Certificate.kind: {GateRule.CERTIFICATE, GateRule.EXPIRED},
     SymmetricKey.kind: {GateRule.SYMMETRIC_KEY},
@@ -126,12 +133,16 @@ def _key_reasons(exposed: ExposedKey, wanted: set[GateRule]) -> Iterator[Reason]
     if exposed.exposure is Exposure.LIVE:
         broken.append(GateRule.LIVE_KEY)
     of = f", {_subject(certificates[0])}, valid until {_day(certificates[0])}" if certificates else ""
+    carrier = carrier_of(key.key_id)
+    if carrier is not None:
+        broken, of = [GateRule.TEST_KEY], f" of {carrier}{of}"
     label = algorithm_label(key.algorithm, key.curve or key.bits)
+    held = f", live in {', '.join(key.live_in)}" if key.live_in else ""
     for rule in broken:
         if rule in wanted:
             yield _reason(
                 rule,
-                f"{label} key {key.key_id}{of}",
+                f"{label} key {key.key_id}{of}{held}",
                 key,
                 exposed.dump_count,
             )

@@ -16,6 +16,8 @@ class GateRule(StrEnum):
     """A private key whose certificate was found in any dump of the case."""
     LIVE_KEY = "live-key"
     """A private key with a certificate that is valid now, or was when the dump was made (`--at`)."""
+    TEST_KEY = "test-key"
+    """A private key that programs carry to test themselves, as `openssl speed` does. No other rule counts it."""
     SYMMETRIC_KEY = "symmetric-key"
     """A key of a symmetric cipher. `--no-aes` does not look for them."""
     ENCRYPTED_CONTAINER = "encrypted-container"

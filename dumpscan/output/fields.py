@@ -14,6 +14,7 @@ import typing
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
+from dumpscan.artifacts.keys.self_test_keys import carrier_of
 from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import (
     Certificate,
@@ -153,7 +154,9 @@ def _status(status: InputStatus) -> str:
 _ENCODINGS = (Member("key.encodings", lambda key: key.encodings, tuple[str, ...]),)
 _LIVE = (Member("key.live_in", lambda key: key.live_in or None, tuple[str, ...] | None),)
 """Left out of keys that lie in memory only as files and messages write them."""
-_KEY = Form("key", {"key_id": "key.id", "certificates": "certificates"}, more=(*_ENCODINGS, *_LIVE))
+_WELL_KNOWN = (Member("key.well_known", lambda key: carrier_of(key.key_id), str | None),)
+"""Left out of keys that are no test keys of programs."""
+_KEY = Form("key", {"key_id": "key.id", "certificates": "certificates"}, more=(*_ENCODINGS, *_LIVE, *_WELL_KNOWN))
 
 FORMS: dict[type, Form] = {
     Finding: Form(instead={"location_count": (Member("location_count", lambda found: found.place_count, int),)}),

@@ -10,7 +10,7 @@ from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
 from dumpscan.case.store.reader import Case
 from dumpscan.exceptions import UsageError
-from dumpscan.findings import NOT_ENCRYPTED, Status
+from dumpscan.findings import NOT_ENCRYPTED, KeyObject, Status
 from support import output_samples as samples
 from support.case_samples import result, write_case
 
@@ -55,6 +55,23 @@ def test_only_the_dumps_at_hand_count_but_pairs_are_those_of_the_case(case: Case
     assert len(broken(case, GateRule.LIVE_KEY, dumps=(A,))) == 1  # its certificate lies in the other dump
     assert broken(case, GateRule.LIVE_KEY, dumps=(B,)) == []
     assert broken(case, *GateRule, dumps=("/elsewhere",)) == []
+
+
+def test_a_test_key_counts_only_if_asked(tmp_path: Path) -> None:
+    known = replace(KEY, key_id="7055066ee3969c25d66c1b891c252e83db653ae6834cd60e49250a4af73a97fe")
+    with Case.open(write_case(tmp_path / "case.db", result(A, known))) as case:
+        (told,) = broken(case, *GateRule)
+        assert broken(case, GateRule.TEST_KEY) == [told]
+        assert f"{known.key_id} of openssl speed" in told
+
+
+def test_a_key_that_a_library_holds_is_told_from_one_in_a_file(tmp_path: Path) -> None:
+    held = KeyObject(library="openssl", structure="rsa_st", has_private=True)
+    live = replace(KEY, locations=tuple(replace(place, key_object=held) for place in KEY.locations))
+    with Case.open(write_case(tmp_path / "case.db", result(A, live, ALONE))) as case:
+        in_memory, in_file = broken(case, GateRule.PRIVATE_KEY)
+    assert f"{KEY.key_id}, live in openssl, in {A}" in in_memory  # type: ignore[attr-defined]
+    assert "live" not in in_file
 
 
 def test_a_container_that_is_not_encrypted_breaks_no_rule(tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def _opening_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
         if certificates is None:  # a kind of key that certificates know nothing of
             return Text()
         if not certificates:
-            return say("no certificate found", "dim")
+            carrier = record["key"].get("well_known")
+            return say(f"nothing: test key of {carrier}" if carrier else "no certificate found", "dim")
         name = certificates[0].get("common_name") or certificates[0]["subject"]
         return _and_more(say(name, "bold"), len(certificates))
 
