@@ -20,7 +20,7 @@ INDEFINITE_LENGTH = bytes((INDEFINITE,))
 _CONSTRUCTED = 0x20
 _END = b"\x00\x00"
 _MOST_DEPTH = 10
-"""Elements of indefinite length within one another; `asn1crypto` goes no deeper."""
+"""Elements of indefinite length within one another; a PKCS#12 of NSS has five."""
 _MOST_STEPS = 1 << 14
 """Headers stepped over: a PKCS#12 of 16 MiB in octet strings of 1 KiB, as they are written, has so many."""
 _MOST_DEPTH_WRITTEN = 16

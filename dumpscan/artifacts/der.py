@@ -32,6 +32,13 @@ _MOST_MEMBERS = 10
 SMALL = 4 << 10
 """A structure of no more bytes is read at once: nearly all are smaller, and looking first would cost more."""
 
+_MOST_IDENTIFIER_BYTES = 64
+_MORE = 0x80
+"""This bit of a byte of an object identifier says that its number goes on in the next one."""
+_ARCS = 40
+"""The second number is below this where the first is 0 or 1: both are in one."""
+_CONTEXT_0 = 0xA0
+
 _HIGH_TAG = 0x1F
 """These low bits of a tag say that it goes on in the next byte."""
 _LONG_FORM = 0x80
@@ -170,6 +177,37 @@ def integer(element: Element, *, most: int) -> int:
     if value < 0:
         raise RefusedError("a negative INTEGER")
     return value
+
+
+def dotted(element: Element) -> str:
+    """Return an OBJECT IDENTIFIER's value (X.690, 8.19): `1.2.840.113549.1.1.1`.
+
+    Raises:
+        RefusedError: If it is none, or longer than any that is in use.
+    """
+    content = element.content
+    if element.tag != OBJECT_IDENTIFIER or not 1 <= len(content) <= _MOST_IDENTIFIER_BYTES or content[-1] & _MORE:
+        raise RefusedError("no OBJECT IDENTIFIER of a sensible size")
+    numbers, value = [], 0
+    for byte in content:
+        value = value << 7 | byte & ~_MORE
+        if not byte & _MORE:
+            numbers.append(value)
+            value = 0
+    first = min(numbers[0] // _ARCS, 2)
+    return ".".join(map(str, (first, numbers[0] - _ARCS * first, *numbers[1:])))
+
+
+def inner(element: Element) -> Element:
+    """Return the one element that a context-specific tag is around.
+
+    Raises:
+        RefusedError: If the tag is another, or there is not just one.
+    """
+    found = elements(element.content, most=1)
+    if element.tag != _CONTEXT_0 or len(found) != 1:
+        raise RefusedError("no content under its tag")
+    return found[0]
 
 
 def encode(tag: int, *contents: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from asn1crypto import parser
+from asn1crypto import core, parser
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,3 +111,25 @@ def test_extract_reads_as_far_as_the_memory_goes() -> None:
         der.extract(memory_of(data), BASE, most=len(data) - 1)
     with pytest.raises(RefusedError):
         der.extract(memory_of(data), BASE - 10, most=1000)
+
+
+@given(st.integers(0, 2), st.integers(0, 39), st.lists(st.integers(0, 1 << 40), max_size=8))
+def test_object_identifiers_agree_with_a_library(first: int, second: int, rest: list[int]) -> None:
+    dotted = ".".join(map(str, (first, second, *rest)))
+    (element,) = der.elements(core.ObjectIdentifier(dotted).dump())
+    assert der.dotted(element) == dotted
+
+
+@pytest.mark.parametrize("content", [b"", b"\x2a\x86", b"\x80", b"\x2a" * 65])
+def test_what_is_no_object_identifier(content: bytes) -> None:
+    with pytest.raises(RefusedError):
+        der.dotted(der.Element(der.OBJECT_IDENTIFIER, b"", content))
+    with pytest.raises(RefusedError):
+        der.dotted(der.Element(der.INTEGER, b"", b"\x2a"))
+
+
+def test_what_a_context_specific_tag_is_around() -> None:
+    assert der.inner(der.elements(tlv(0xA0, tlv(4, b"x")))[0]) == der.Element(4, tlv(4, b"x"), b"x")
+    for other in (tlv(0xA1, tlv(4, b"x")), tlv(0xA0), tlv(0xA0, tlv(4, b"x"), tlv(4, b"y"))):
+        with pytest.raises(RefusedError):
+            der.inner(der.elements(other)[0])

@@ -12,10 +12,8 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from asn1crypto import pkcs12
-
 from dumpscan.artifacts import ber, der
-from dumpscan.artifacts.containers.protection import PARSER_ERRORS, Protection, read_mac, read_protection
+from dumpscan.artifacts.containers.protection import Protection, read_mac, read_protection
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, RefusedError
 from dumpscan.findings import NOT_ENCRYPTED, EncryptedContainer
 from dumpscan.scan.opening import opening
@@ -27,8 +25,16 @@ if TYPE_CHECKING:
 
 MOST_PKCS8_BYTES = 64 << 10
 MOST_PKCS12_BYTES = 16 << 20
+_MOST_MEMBERS = 1 << 14
+"""Bags, or parts of the safe; there may be a certificate in each."""
 _MOST_BAGS = 256
 """Bags that are looked into for the protection of a key; it is the same for all in what any program writes."""
+
+_VERSION_3 = 3
+_DATA = "1.2.840.113549.1.7.1"
+_SIGNED_DATA = "1.2.840.113549.1.7.2"
+_ENCRYPTED_DATA = "1.2.840.113549.1.7.6"
+_SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2"
 
 
 def parse_pkcs8(data: bytes) -> Parsed:
@@ -43,33 +49,75 @@ def parse_pkcs8(data: bytes) -> Parsed:
 def parse_pkcs12(data: bytes) -> Parsed:
     """Describe a PFX, DER or BER."""
     try:
-        pfx = pkcs12.Pfx.load(data, strict=True)
-        if pfx["version"].native != "v3":
-            raise RefusedError("a version that PKCS#12 does not have")
-        mac = read_mac(pfx["mac_data"])
-        safe = pfx.authenticated_safe
-        protections = list(islice(_protections(safe), _MOST_BAGS))
-        is_open = not protections and all(content["content_type"].native == "data" for content in safe)
-    except PARSER_ERRORS:
-        raise RefusedError("no PKCS#12") from None
+        finding = _pkcs12(data, data)
+    except RefusedError:
+        finding = _pkcs12(ber.to_der(data), data)
+    return Parsed(finding, "der" if data[1] != ber.INDEFINITE else "ber")
+
+
+def _pkcs12(written: bytes, data: bytes) -> EncryptedContainer:
+    """Describe a PFX.
+
+    Args:
+        written: The PFX, at least its outermost elements in DER.
+        data: As it lies in memory.
+    """
+    version, content, *mac_data = der.members(written, least=2, most=3)
+    if der.integer(version, most=1) != _VERSION_3:
+        raise RefusedError("a version that PKCS#12 does not have")
+    mac = read_mac(mac_data[0].encoded) if mac_data else None
+    safe = [_content(each.encoded) for each in _members(_authenticated_safe(*_content(content.encoded)))]
+    protections = list(islice(_protections(safe), _MOST_BAGS))
     keys = [protection for of_key, protection in protections if of_key]
     others = [protection for of_key, protection in protections if not of_key]
-    encoding = "der" if data[1] != ber.INDEFINITE else "ber"
     finding = _container("pkcs12", data, next(iter(keys + others), None), mac)
-    return Parsed(replace(finding, cipher=NOT_ENCRYPTED) if is_open else finding, encoding)
+    is_open = not protections and all(kind == _DATA for kind, _ in safe)
+    return replace(finding, cipher=NOT_ENCRYPTED) if is_open else finding
 
 
-def _protections(safe: pkcs12.AuthenticatedSafe) -> Iterator[tuple[bool, Protection]]:
+def _content(data: bytes) -> tuple[str, der.Element]:
+    """Return the type of a ContentInfo (RFC 5652, 3), and its content without the tag around it."""
+    kind, content = der.members(data, least=2, most=2)
+    return der.dotted(kind), der.inner(content)
+
+
+def _authenticated_safe(kind: str, content: der.Element) -> bytes:
+    """Return the AuthenticatedSafe, which a signature may be around."""
+    if kind == _SIGNED_DATA:
+        _version, _digests, signed, *_ = der.members(content.encoded, least=4)
+        kind, content = _content(signed.encoded)
+    if kind != _DATA:
+        raise RefusedError("no PKCS#12")
+    return _octets(content)
+
+
+def _octets(element: der.Element) -> bytes:
+    """Return the bytes of an OCTET STRING, which may be in pieces."""
+    whole = element if element.tag == der.OCTET_STRING else der.one(ber.to_der(element.encoded), der.OCTET_STRING)
+    return whole.content
+
+
+def _members(data: bytes) -> list[der.Element]:
+    """Return the members of a SEQUENCE, DER or BER, of which there may be many."""
+    try:
+        return der.elements(der.one(data, der.SEQUENCE).content, most=_MOST_MEMBERS)
+    except RefusedError:
+        return der.elements(der.one(ber.to_der(data), der.SEQUENCE).content, most=_MOST_MEMBERS)
+
+
+def _protections(safe: list[tuple[str, der.Element]]) -> Iterator[tuple[bool, Protection]]:
     """Yield what protects a key by itself (True), and what protects whatever else is encrypted (False)."""
-    for content in safe:
-        kind = content["content_type"].native
-        if kind == "encrypted_data":
-            algorithm = content["content"]["encrypted_content_info"]["content_encryption_algorithm"]
-            yield False, read_protection(algorithm.dump())
-        elif kind == "data":
-            for bag in pkcs12.SafeContents.load(content["content"].native):
-                if bag["bag_id"].native == "pkcs8_shrouded_key_bag":
-                    yield True, read_protection(bag["bag_value"]["encryption_algorithm"].dump())
+    for kind, content in safe:
+        if kind == _ENCRYPTED_DATA:
+            _version, encrypted, *_ = der.members(content.encoded, least=2)
+            _type, algorithm, *_ = der.members(encrypted.encoded, least=2)
+            yield False, read_protection(algorithm.encoded)
+        elif kind == _DATA:
+            for bag in _members(_octets(content)):
+                identifier, value, *_ = der.members(bag.encoded, least=2, most=3)
+                if der.dotted(identifier) == _SHROUDED_KEY_BAG:
+                    algorithm, *_ = der.members(der.inner(value).encoded, least=2)
+                    yield True, read_protection(algorithm.encoded)
 
 
 def _container(kind: str, data: bytes, protection: Protection | None, mac: str | None) -> EncryptedContainer:

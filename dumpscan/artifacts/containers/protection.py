@@ -7,38 +7,60 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asn1crypto import algos, core
-
+from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
 
-PARSER_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
-"""What `asn1crypto` raises for structures that are not what they should be; it parses late, at any access."""
-
 _MOST_ITERATIONS = 1 << 32
-_UNLISTED = {"1.3.6.1.4.1.11591.4.11": "scrypt", "1.2.840.113549.1.5.14": "PBMAC1"}
+_MOST_ITERATION_BYTES = 8
+_OWN = {
+    "1.2.840.113549.1.5.1": ("PBKDF1-MD2", "DES-CBC"),
+    "1.2.840.113549.1.5.3": ("PBKDF1-MD5", "DES-CBC"),
+    "1.2.840.113549.1.5.4": ("PBKDF1-MD2", "RC2-64-CBC"),
+    "1.2.840.113549.1.5.6": ("PBKDF1-MD5", "RC2-64-CBC"),
+    "1.2.840.113549.1.5.10": ("PBKDF1-SHA1", "DES-CBC"),
+    "1.2.840.113549.1.5.11": ("PBKDF1-SHA1", "RC2-64-CBC"),
+    "1.2.840.113549.1.12.1.1": ("PKCS12-KDF-SHA1", "RC4-128"),
+    "1.2.840.113549.1.12.1.2": ("PKCS12-KDF-SHA1", "RC4-40"),
+    "1.2.840.113549.1.12.1.3": ("PKCS12-KDF-SHA1", "3DES-CBC"),
+    "1.2.840.113549.1.12.1.4": ("PKCS12-KDF-SHA1", "3DES-2KEY-CBC"),
+    "1.2.840.113549.1.12.1.5": ("PKCS12-KDF-SHA1", "RC2-128-CBC"),
+    "1.2.840.113549.1.12.1.6": ("PKCS12-KDF-SHA1", "RC2-40-CBC"),
+}
+"""Schemes whose identifier names key derivation and cipher together."""
+_PBES2 = "1.2.840.113549.1.5.13"
+_PBKDF2 = "1.2.840.113549.1.5.12"
+_PBMAC1 = "1.2.840.113549.1.5.14"
+_KDFS = {"1.3.6.1.4.1.11591.4.11": "scrypt"}
+_AES_MODES = ("ECB", "CBC", "OFB", "CFB", "WRAP", "GCM", "CCM", "WRAP-PAD")
 _CIPHERS = {
-    "des": "DES-CBC",
-    "tripledes_3key": "3DES-CBC",
-    "rc2": "RC2-CBC",
-    "rc4": "RC4",
-    "rc5": "RC5-CBC",
+    "1.3.14.3.2.7": "DES-CBC",
+    "1.2.840.113549.3.2": "RC2-CBC",
+    "1.2.840.113549.3.4": "RC4",
+    "1.2.840.113549.3.7": "3DES-CBC",
+    "1.2.840.113549.3.9": "RC5-CBC",
+    **{
+        f"2.16.840.1.101.3.4.1.{base + number}": f"AES-{bits}-{mode}"
+        for base, bits in ((1, 128), (21, 192), (41, 256))
+        for number, mode in enumerate(_AES_MODES)
+    },
 }
-_OWN_CIPHERS = {
-    "pbes1_md2_des": "DES-CBC",
-    "pbes1_md5_des": "DES-CBC",
-    "pbes1_md2_rc2": "RC2-64-CBC",
-    "pbes1_md5_rc2": "RC2-64-CBC",
-    "pbes1_sha1_des": "DES-CBC",
-    "pbes1_sha1_rc2": "RC2-64-CBC",
-    "pkcs12_sha1_rc4_128": "RC4-128",
-    "pkcs12_sha1_rc4_40": "RC4-40",
-    "pkcs12_sha1_tripledes_3key": "3DES-CBC",
-    "pkcs12_sha1_tripledes_2key": "3DES-2KEY-CBC",
-    "pkcs12_sha1_rc2_128": "RC2-128-CBC",
-    "pkcs12_sha1_rc2_40": "RC2-40-CBC",
+_SHA = ("SHA1", "SHA224", "SHA256", "SHA384", "SHA512", "SHA512-224", "SHA512-256")
+_DIGESTS = {
+    "1.2.840.113549.2.2": "MD2",
+    "1.2.840.113549.2.5": "MD5",
+    "1.3.14.3.2.26": "SHA1",
+    **{f"1.2.840.113549.2.{number}": name for number, name in enumerate(_SHA, 7)},
+    **{
+        f"2.16.840.1.101.3.4.2.{number}": name
+        for number, name in enumerate(("SHA256", "SHA384", "SHA512", "SHA224", "SHA512-224", "SHA512-256"), 1)
+    },
+    **{
+        f"2.16.840.1.101.3.4.2.{first + number}": f"SHA3-{bits}"
+        for first in (7, 13)
+        for number, bits in enumerate((224, 256, 384, 512))
+    },
 }
-"""Of the schemes whose identifier names key derivation and cipher together, by the library's names."""
-_OWN_KDFS = {"pbes1": "PBKDF1", "pkcs12": "PKCS12-KDF"}
+"""Digests, and HMAC with them. What has no name here keeps its object identifier."""
 _BLOCKS = {"AES": 16, "DES": 8, "3DES": 8, "RC2": 8}
 """Bytes of a cipher's block, by the first part of its name."""
 
@@ -64,54 +86,57 @@ class Protection:
 
 
 def read_protection(algorithm: bytes) -> Protection:
-    """Read the AlgorithmIdentifier of a password-based encryption.
+    """Read the AlgorithmIdentifier of a password-based encryption, in DER.
 
     Raises:
         RefusedError: If it is none.
     """
-    try:
-        return _protection(algos.EncryptionAlgorithm.load(algorithm, strict=True))
-    except PARSER_ERRORS:
-        raise RefusedError("no password-based encryption") from None
-
-
-def read_mac(mac_data: core.Sequence) -> str | None:
-    """Say how a PKCS#12 structure's integrity is protected, given its MacData."""
-    if isinstance(mac_data, core.Void):
-        return None
-    name = _name(mac_data["mac"]["digest_algorithm"]["algorithm"].native)
-    if name == "PBMAC1":
-        return name
-    return f"HMAC-{name}, {_iterations(mac_data['iterations'].native)} iterations"
-
-
-def _protection(scheme: algos.EncryptionAlgorithm) -> Protection:
-    own = scheme["algorithm"].native
-    if own in _OWN_CIPHERS:
-        family, digest, _ = own.split("_", 2)
-        iterations = _iterations(scheme["parameters"]["iterations"].native)
-        return Protection(f"{_OWN_KDFS[family]}-{digest.upper()}", _OWN_CIPHERS[own], iterations)
-    if own != "pbes2":
+    scheme, parameters = _algorithm(algorithm)
+    if scheme in _OWN:
+        _salt, iterations = der.members(_given(parameters), least=2, most=2)
+        return Protection(*_OWN[scheme], _iterations(iterations))
+    if scheme != _PBES2:
         raise RefusedError("no password-based encryption")
-    derivation, encryption = (scheme["parameters"][part] for part in ("key_derivation_func", "encryption_scheme"))
-    cipher = encryption["algorithm"].native
-    if cipher.startswith("aes"):
-        cipher = "AES-" + cipher.removeprefix("aes").replace("_", "-").upper()
-    cipher = _CIPHERS.get(cipher, cipher)
-    kdf = derivation["algorithm"].native
-    if kdf != "pbkdf2":
-        return Protection(_name(kdf), cipher, None)
-    parameters = derivation["parameters"]
-    digest = _name(parameters["prf"]["algorithm"].native)
-    return Protection(f"PBKDF2-HMAC-{digest}", cipher, _iterations(parameters["iteration_count"].native))
+    derivation, encryption = der.members(_given(parameters), least=2, most=2)
+    cipher, _ = _algorithm(encryption.encoded)
+    kdf, parameters = _algorithm(derivation.encoded)
+    if kdf != _PBKDF2:
+        return Protection(_KDFS.get(kdf, kdf), _CIPHERS.get(cipher, cipher), None)
+    _salt, iterations, *rest = der.members(_given(parameters), least=2, most=4)
+    functions = [_algorithm(each.encoded)[0] for each in rest if each.tag == der.SEQUENCE]
+    digest = _DIGESTS.get(functions[0], functions[0]) if functions else "SHA1"
+    return Protection(f"PBKDF2-HMAC-{digest}", _CIPHERS.get(cipher, cipher), _iterations(iterations))
 
 
-def _iterations(count: int) -> int:
+def read_mac(mac_data: bytes) -> str:
+    """Say how a PKCS#12 structure's integrity is protected, given its MacData in DER.
+
+    Raises:
+        RefusedError: If it is none.
+    """
+    mac, _salt, *iterations = der.members(mac_data, least=2, most=3)
+    algorithm, _value = der.members(mac.encoded, least=2, most=2)
+    digest, _ = _algorithm(algorithm.encoded)
+    if digest == _PBMAC1:
+        return "PBMAC1"
+    count = _iterations(iterations[0]) if iterations else 1
+    return f"HMAC-{_DIGESTS.get(digest, digest)}, {count} iterations"
+
+
+def _algorithm(data: bytes) -> tuple[str, bytes | None]:
+    """Return the object identifier of an AlgorithmIdentifier, and its parameters if it has any."""
+    identifier, *parameters = der.members(data, least=1, most=2)
+    return der.dotted(identifier), parameters[0].encoded if parameters else None
+
+
+def _given(parameters: bytes | None) -> bytes:
+    if parameters is None:
+        raise RefusedError("no parameters")
+    return parameters
+
+
+def _iterations(element: der.Element) -> int:
+    count = der.integer(element, most=_MOST_ITERATION_BYTES)
     if not 0 < count < _MOST_ITERATIONS:
         raise RefusedError("an impossible number of iterations")
     return count
-
-
-def _name(name: str) -> str:
-    """Spell a digest as standards do; what the library has no name for keeps its object identifier."""
-    return _UNLISTED.get(name, name.upper().replace("_", "-"))

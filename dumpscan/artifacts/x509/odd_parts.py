@@ -6,11 +6,11 @@ nearly every field that is shown was read by the same parser. What it still refu
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from asn1crypto import core
 from cryptography import x509
 
 from dumpscan.artifacts import der
@@ -136,13 +136,36 @@ def _odd_validity(parts: Parts) -> Fields:
     return {name: time for name, time in times.items() if time is not None}
 
 
+_UTC_TIME = re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?()(Z|[+-]\d{4})?")
+_GENERALIZED_TIME = re.compile(
+    rb"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,](\d{1,9})\d*)?(Z|[+-]\d\d(?:\d\d)?)?"
+)
+"""X.680, 46 and 47: year, month, day, hour, minute, second, fraction of the last one, zone."""
+_CENTURY = 50
+"""Two digits of a year below this are of the century from 2000 (RFC 5280, 4.1.2.5.1)."""
+
+
 def _odd_time(element: der.Element) -> datetime | None:
-    kind = core.UTCTime if element.tag == der.UTC_TIME else core.GeneralizedTime
-    try:
-        time = kind.load(element.encoded).native
-        return time.astimezone(UTC) if isinstance(time, datetime) else None
-    except (ValueError, TypeError, OverflowError):
+    short = element.tag == der.UTC_TIME
+    found = (_UTC_TIME if short else _GENERALIZED_TIME).fullmatch(element.content)
+    if found is None:
         return None
+    year, month, day, hour, minute, second = (int(group or 0) for group in found.groups()[:6])
+    year += (2000 if year < _CENTURY else 1900) if short else 0
+    fraction = int(found[7]) / 10 ** len(found[7]) if found[7] else 0.0
+    unit = timedelta(seconds=1) if found[6] else timedelta(minutes=1) if found[5] else timedelta(hours=1)
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC) + fraction * unit - _zone(found[8])
+    except (ValueError, OverflowError):
+        return None
+
+
+def _zone(text: bytes | None) -> timedelta:
+    """Return how far a zone's clocks are before UTC; a time without one is taken as UTC."""
+    if not text or text == b"Z":
+        return timedelta()
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:5] or 0))
+    return -offset if text[:1] == b"-" else offset
 
 
 def _odd_public_key(parts: Parts) -> Fields:
@@ -225,11 +248,9 @@ def _odd_extended_key_usage(value: der.Element) -> Fields:
 
 
 def _dotted(element: der.Element) -> str | None:
-    if element.tag != der.OBJECT_IDENTIFIER or not element.content:
-        return None
     try:
-        return str(core.ObjectIdentifier.load(element.encoded).dotted)
-    except (ValueError, TypeError):
+        return der.dotted(element)
+    except RefusedError:
         return None
 
 

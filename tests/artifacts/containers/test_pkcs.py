@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from asn1crypto import pkcs12 as asn1_pkcs12
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -129,6 +130,52 @@ def test_pkcs12_of_openssl_with_another_cipher_for_certificates() -> None:
     finding = _container(openssl(*arguments, "-keypbe", "AES-128-CBC", "-certpbe", "PBE-SHA1-3DES", stdin=source))
     assert (finding.cipher, finding.iterations) == ("AES-128-CBC", 321)
     assert finding.mac == "HMAC-SHA512, 321 iterations"
+
+
+def _of_library(data: bytes) -> list[str]:
+    """Name the algorithms that protect keys, as an independent reader finds them."""
+    found = []
+    for content in asn1_pkcs12.Pfx.load(data, strict=True).authenticated_safe:
+        if content["content_type"].native == "data":
+            for bag in asn1_pkcs12.SafeContents.load(content["content"].native):
+                if bag["bag_id"].native == "pkcs8_shrouded_key_bag":
+                    algorithm = bag["bag_value"]["encryption_algorithm"]
+                    name = algorithm["algorithm"].native
+                    if name == "pbes2":
+                        name = algorithm["parameters"]["encryption_scheme"]["algorithm"].native
+                    found.append(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["-keypbe", "AES-128-CBC"], "aes128_cbc"),
+        (["-keypbe", "AES-192-CBC"], "aes192_cbc"),
+        (["-keypbe", "PBE-SHA1-3DES"], "pkcs12_sha1_tripledes_3key"),
+        (["-keypbe", "PBE-SHA1-2DES"], "pkcs12_sha1_tripledes_2key"),
+    ],
+)
+def test_pkcs12_agrees_with_a_library(options: list[str], name: str) -> None:
+    source = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    source += certificate_of(KEY).public_bytes(Encoding.PEM)
+    data = openssl("pkcs12", "-export", "-passout", "pass:secret", *options, stdin=source)
+    assert _of_library(data) == [name]
+    named = {"aes128_cbc": "AES-128-CBC", "aes192_cbc": "AES-192-CBC", "pkcs12_sha1_tripledes_3key": "3DES-CBC"}
+    assert _container(data).cipher == named.get(name, "3DES-2KEY-CBC")
+
+
+def test_pkcs12_of_many_certificates() -> None:
+    certificates = [certificate_of(KEY)] * 700
+    data = pkcs12.serialize_key_and_certificates(b"name", KEY, None, certificates, NoEncryption())
+    assert _container(data).cipher == NOT_ENCRYPTED
+
+
+def test_pkcs12_that_says_to_be_of_another_type_is_none() -> None:
+    data = _pkcs12(PBES.PBESv2SHA256AndAES256CBC, hashes.SHA256())
+    data_type = bytes.fromhex("2a864886f70d010701")
+    assert detect(DETECTORS, data)
+    assert not detect(DETECTORS, data.replace(data_type, data_type[:-1] + b"\x02", 1))  # signed data that is none
 
 
 def _as_ber(data: bytes) -> bytes:
