@@ -149,20 +149,23 @@ class PackedPages:
         places = self._content.places(offsets, sizes.astype(np.uint64)).tolist()
         failed: Counter[str] = Counter()
         unpackers = {flag: _unpacker(flag) for flag in np.unique(flags).tolist()}
+        bounds = (groups - groups[0]).tolist()
+        pages = order[groups[0] : groups[-1]].tolist()
+        done: list[int] = []
         columns = (places, offsets.tolist(), sizes.tolist(), flags.tolist())
-        for row, place, offset, length, flag in zip(pairwise(groups.tolist()), *columns, strict=True):
-            pages = order[row[0] : row[1]]
+        for (first, past), place, offset, length, flag in zip(pairwise(bounds), *columns, strict=True):
             page = self._unpack_one(place, offset, length, unpackers[flag])
             if not isinstance(page, str) and len(page) != self._size:
                 room.charge(len(page))
                 page = _DAMAGED
             if isinstance(page, str):
-                failed[page] += len(pages)
+                failed[page] += past - first
                 continue
+            done += pages[first:past]
             if page != self._zeros:
-                for number in pages.tolist():
+                for number in pages[first:past]:
                     room.write(number * self._size, page)
-            self.readable[pages] = True
+        self.readable[done] = True
         return failed
 
     def _unpack_one(self, place: int, offset: int, length: int, unpack: Unpack | str) -> bytes | str:
