@@ -238,6 +238,7 @@ _OTHERS = (
 _UNREAD_DUMPS = (
     # First bytes, as a regular expression, and what begins so.
     (rb"PMDM", "a big-endian minidump"),
+    (rb"LibvirtQemud(Save|Part)", "a saved machine of libvirt (behind its header is a QEMU snapshot)"),
     (rb"DISKDUMP", "a diskdump image, which Linux wrote before kdump"),
     (rb"USERDUMP", "a user dump from before Windows XP"),
     (rb"HIBR|hibr", "a Windows hibernation file"),

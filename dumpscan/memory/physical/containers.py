@@ -1,8 +1,8 @@
 """Opens images of physical memory: each format says which runs of memory it holds.
 
 Formats of `dumpscan.memory.physical.formats` and Windows crash dumps (`dumpscan.memory.physical.crash_dump`) are read
-here. For the others, volatility3's layers recognise the format and say what lies where: LiME, VMware snapshots,
-QEMU, and what its later releases add. All bytes are read from the mapped file.
+here. For the others, volatility3's layers recognise the format and say what lies where: LiME, VMware snapshots, and
+what its later releases add. All bytes are read from the mapped file.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from dumpscan.memory.physical.crash_dump import open_crash_dump
 from dumpscan.memory.physical.formats.avml import open_avml
 from dumpscan.memory.physical.formats.elf import open_elf
 from dumpscan.memory.physical.formats.kdump import open_kdump
+from dumpscan.memory.physical.formats.qemu import open_qemu
 from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage, require_memory
 from dumpscan.memory.physical.unpacked import Room
-from dumpscan.model import c_elf, c_kdump
+from dumpscan.model import c_elf, c_kdump, c_qemu
 from dumpscan.model.windows import c_crash_dump
 from dumpscan.model.windows.c_paging import PAGE_SIZE
 
@@ -36,6 +37,7 @@ _OURS: tuple[tuple[bytes, Callable[[MappedFile, Path | None], PhysicalImage]], .
     (c_crash_dump.SIGNATURE, lambda file, _: open_crash_dump(file)),
     (c_elf.MAGIC, lambda file, _: open_elf(file)),
     (b"AVML", open_avml),
+    (c_qemu.MAGIC, open_qemu),
     (c_kdump.SIGNATURE, open_kdump),
     (c_kdump.FLAT_SIGNATURE, open_kdump),
 )
@@ -43,14 +45,10 @@ _OURS: tuple[tuple[bytes, Callable[[MappedFile, Path | None], PhysicalImage]], .
 _FORMATS = {
     "LimeLayer": "LiME",
     "VmwareLayer": "VMware snapshot",
-    "QemuSuspendLayer": "QEMU snapshot",
 }
 RAW = "raw"
 
-_WHY_UNREAD = (
-    (b"EMiL", "a LiME image whose headers are damaged"),
-    (b"QEVM", "a QEMU snapshot that is damaged or of an unknown version"),
-)
+_WHY_UNREAD = ((b"EMiL", "a LiME image whose headers are damaged"),)
 """Why a file that begins like an image cannot be read when volatility3 does not take it."""
 
 _VMWARE_MEMORY = ".vmem"
@@ -60,12 +58,10 @@ _MAX_READS = 100_000
 _BYTES_PER_READ = 8 * PAGE_SIZE
 """Reads that a container's list of runs may take: so many, and one more for so many bytes of the file. A bitmap of
 pages is read a few bytes at a time; a forged list could have an entry for every few bytes of the file."""
-_LISTED_BY_PAGE = (b"QEVM",)
-"""Formats without a list: volatility3 reads the whole file to learn what lies where."""
 _MAX_RUNS = 1 << 20
 """Runs of memory that are taken from a list. Real images have a few; one with a run for every page has 4 GiB."""
 _MAX_PACKED_BLOCK = 16 << 20
-"""Bytes that one compressed block may unpack to. Those of QEMU have a page."""
+"""Bytes that one compressed block may unpack to."""
 
 
 def open_image(path: Path, heard: list[str], scratch: Path | None = None) -> PhysicalImage:
@@ -129,9 +125,8 @@ def _stack(file: MappedFile) -> Iterator[tuple[Volatility, Volatility]]:
     volatility.load_layers()
     framework = volatility.module("framework")
     stacker_class = volatility.module("framework.interfaces").automagic.StackerLayerInterface
-    listed = bytes(file.buffer[:4]) not in _LISTED_BY_PAGE
     context = volatility.module("framework.contexts").Context()
-    base: Volatility = MappedLayer(context, "image", file, _MAX_READS + file.size // (_BYTES_PER_READ if listed else 1))
+    base: Volatility = MappedLayer(context, "image", file, _MAX_READS + file.size // _BYTES_PER_READ)
     context.add_layer(base)
     # Only volatility3's formats: no page tables, and nothing that a plugin brought along.
     stackers = [
