@@ -32,8 +32,11 @@ def needed(images: Sequence[Path], symbols: Sequence[Path], output_format: Forma
     run = Run("symbols needed", View.SYMBOLS, output_format, quiet=quiet, progress=False)
 
     def work(_number: int, path: Path, image: AnyDump) -> None:
-        for found in image.symbols_states() if isinstance(image, PhysicalDump) else ():
+        states = image.symbols_states() if isinstance(image, PhysicalDump) else []
+        for found in states:
             run.add(symbols_record(str(path), found))
+        if not states:
+            run.note(f"{path}: needs no symbol table: its kernel's symbols and types are in its memory")
 
     options = OpenOptions(symbols=symbols)
     run.over(((path, True) for path in images), KERNEL, options, work, judge=False)

@@ -44,6 +44,9 @@ def find_profile(context: ImageContext) -> KernelProfile:
 
     If there is no such kernel, the first profile is returned; it says what it looked for when it is asked for more.
     """
-    profiles = [system(context) for system in SYSTEMS]
-    found = next((profile for profile in reversed(profiles) if profile.is_found()), None)
-    return found or next((profile for profile in profiles if profile.search_further()), profiles[0])
+    profiles: list[KernelProfile] = []
+    for system in reversed(SYSTEMS):
+        profiles.insert(0, system(context))
+        if profiles[0].is_found():
+            return profiles[0]
+    return next((profile for profile in profiles if profile.search_further()), profiles[0])

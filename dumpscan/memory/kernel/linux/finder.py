@@ -93,7 +93,7 @@ def describe_remains(note: VmcoreInfo) -> str:
         return f"one for ARM64 ({note.release}), which is not understood"
     if "phys_base" not in note.numbers:
         return f"one for another processor than x86-64 ({note.release}), which is not understood"
-    return f"the remains of one ({note.release}) without its page tables: is the image cut short?"
+    return f"the note of one ({note.release}) without its page tables, as of an earlier boot or a virtual machine"
 
 
 def find_without_notes(image: PhysicalImage) -> list[Kernel]:

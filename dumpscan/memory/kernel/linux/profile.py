@@ -53,6 +53,7 @@ class LinuxProfile:
     def __init__(self, context: ImageContext) -> None:
         self._context = context
         self._image = context.physical
+        self._pages_are_unknown = False
 
     # --- The kernel --------------------------------------------------------------------------------------------------
 
@@ -69,7 +70,9 @@ class LinuxProfile:
         found, others = find_kernels(self._image)
         if others and not found:
             found = find_without_notes(self._image)  # the notes are those of another boot, or forged
-        self._cache.save_kernels(found, [describe_remains(note) for note in others], further=bool(others))
+        known = {(kernel.release, kernel.shift) for kernel in found}
+        remains = [describe_remains(note) for note in others if (note.release, note.shift) not in known]
+        self._cache.save_kernels(found, remains, further=bool(others))
         return found
 
     def is_found(self) -> bool:
@@ -96,12 +99,14 @@ class LinuxProfile:
         if len(self.kernels) > 1:
             others = ", ".join(f"{other.release} at {other.root:#x}" for other in self.kernels[1:])
             self._context.warn(f"{len(self.kernels)} Linux kernels: {chosen.release} is used, not {others}")
+        for remains in dict.fromkeys(self._cache.remains()):
+            self._context.warn(f"beside the Linux kernel that is read, there is {remains}")
         return chosen
 
     def _why_no_kernel(self) -> str:
         remains = self._cache.remains()
         if remains:
-            return f"no Linux kernel that can be read in it, but {', '.join(dict.fromkeys(remains))}"
+            return f"no Linux kernel that can be read in it, but {', '.join(dict.fromkeys(remains))}: is it cut short?"
         return "no Linux kernel in it: expected its VMCOREINFO, or its table of symbols, in physical memory"
 
     @cached_property
@@ -124,10 +129,11 @@ class LinuxProfile:
         return memory
 
     def _types_of(self, memory: KernelMemory) -> KernelTypes:
-        return KernelTypes(self.kernel, memory, self._cache.facts(self.kernel), self._find_table)
+        return KernelTypes(self.kernel, memory, self._cache.facts(self.kernel), lambda: self._table)
 
-    def _find_table(self) -> IsfTypes | None:
-        """Look for a symbol table of the kernel, for what is not in its memory."""
+    @cached_property
+    def _table(self) -> IsfTypes | None:
+        """A symbol table of the kernel, for what is not in its memory; None if there is none."""
         store = SymbolStore(self._context.symbols, self._context.cache_dir)
         banners = find_banners(self._image, self.kernel.release)
         found = next((table for banner in banners if (table := store.find_linux(banner))), None)
@@ -258,9 +264,12 @@ class LinuxProfile:
 
     def page_use(self, physical: int) -> PageUse | None:
         """Return what `struct page` says of a frame (see `KernelProfile`)."""
+        if self._pages_are_unknown:
+            return None
         try:
             return self._files.frame_use(physical)
-        except DumpscanError:
+        except DumpscanError:  # of types and symbols; it is the same for all pages
+            self._pages_are_unknown = True
             return None
 
     def walk(self, chosen: Sequence[ListedProcess]) -> PageMap:

@@ -51,6 +51,9 @@ def pslist_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("PID", at("process.pid"), justify="right"),
         Column("Parent", at("process.parent.pid"), justify="right"),
         Column("Process", at("process.name"), least=12),
+        Column("User", at("process.user.id"), rank=2, justify="right"),
+        Column("Inside", _pid_inside, rank=6, justify="right"),
+        Column("State", _state, rank=3),
         Column("Session", at("process.session"), rank=2, justify="right"),
         Column("WoW64", lambda record: say("yes" if record["process"].get("wow64") else None), rank=3),
         Column("Started", _time("start"), rank=1),
@@ -61,12 +64,22 @@ def pslist_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     yield Section(None, columns, records)
 
 
+def _pid_inside(record: Record) -> Text:
+    """Return the process id that a process in a container has there."""
+    return say(record["process"].get("namespace_pids", [None])[-1])
+
+
+def _state(record: Record) -> Text:
+    process = record["process"]
+    return say("kernel thread" if process.get("kernel_thread") else process.get("state"))
+
+
 def envars_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     """Yield a table for each process, a row for each variable."""
     columns = (Column("Variable", at("name", "bold"), least=16), Column("Value", at("value"), least=20))
     for record in records:
         entries = (environment_entry(entry) for entry in record["process"].get("env_vars", ()))
-        rows = [{"name": name, "value": value} for name, value in entries]
+        rows = [{"name": name, "value": value} for name, value in entries if name]
         if rows or record["notes"]:
             name = process_name(record)
             heading = title(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dumpscan.memory.kernel.image import KernelImage
+from dumpscan.memory.kernel.linux.finder import find_without_notes
 from dumpscan.memory.kernel.linux.profile import LinuxProfile
 from support.corpus import LINUX
 
@@ -111,3 +112,13 @@ def test_the_next_command_needs_neither_symbols_nor_types(
     monkeypatch.setattr("dumpscan.memory.kernel.linux.profile.find_kernels", refuse)
     with KernelImage(linux_image, cache_dir=tmp_path) as again:
         assert again.processes(environment=True) == wanted
+
+
+def test_without_its_note_the_kernel_is_found_by_its_symbols(image: KernelImage) -> None:
+    profile = image.profile
+    assert isinstance(profile, LinuxProfile)
+    (found,) = find_without_notes(image.physical)
+    wanted = profile.kernel
+    assert found.tables == wanted.tables
+    assert (found.release, found.shift, found.phys_base) == (wanted.release, wanted.shift, wanted.phys_base)
+    assert (found.root, found.levels) == (wanted.root, wanted.levels)

@@ -96,32 +96,50 @@ class KernelTypes:
                 self.facts[group].update({k: v for k, v in known.items() if v is None or type(v) is int})
         self.learned = False
 
-    @cached_property
+    @property
     def kallsyms(self) -> Kallsyms:
         """The kernel's table of symbols.
 
         Raises:
             KallsymsError: It is not there, or makes no sense.
         """
-        tables = self._kernel.tables
-        if tables is None:
-            raise KallsymsError("where the kernel keeps its symbols (kallsyms) is not known")
-        return Kallsyms(self._memory, tables, self._kernel.known)
+        if isinstance(self._kallsyms, KallsymsError):
+            raise self._kallsyms
+        return self._kallsyms
 
     @cached_property
+    def _kallsyms(self) -> Kallsyms | KallsymsError:
+        tables = self._kernel.tables
+        if tables is None:
+            return KallsymsError("where the kernel keeps its symbols (kallsyms) is not known")
+        try:
+            return Kallsyms(self._memory, tables, self._kernel.known)
+        except KallsymsError as error:
+            return error
+
+    @property
     def btf(self) -> Btf:
         """The kernel's types.
 
         Raises:
             BtfError: There are none in memory, or they make no sense.
         """
+        if isinstance(self._btf, BtfError):
+            raise self._btf
+        return self._btf
+
+    @cached_property
+    def _btf(self) -> Btf | BtfError:
         start, stop = self.symbol("__start_BTF"), self.symbol("__stop_BTF")
         if not start or not stop or not 0 < stop - start <= MAX_BTF:
-            raise BtfError("the kernel has no BTF")
+            return BtfError("the kernel has no BTF")
         data = self._memory.read(start, stop - start)
         if len(data) < stop - start:
-            raise BtfError(f"the image holds {len(data)} of {stop - start} bytes of the kernel's BTF")
-        return Btf(data)
+            return BtfError(f"the image holds {len(data)} of {stop - start} bytes of the kernel's BTF")
+        try:
+            return Btf(data)
+        except BtfError as error:
+            return error
 
     @cached_property
     def source(self) -> Source:
