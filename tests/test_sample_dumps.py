@@ -81,7 +81,16 @@ def test_all_that_was_planted_and_nothing_else(scenario: Path, tmp_path: Path) -
 
 
 def test_the_key_of_a_certificate_that_is_valid_until_2050_closes_the_gate(tmp_path: Path) -> None:
-    command = ["triage", str(SAMPLES / "tls-server.dmp"), "-c", str(tmp_path / "case.db"), "--fail-on", "live-key", "--at", "now"]
+    command = [
+        "triage",
+        str(SAMPLES / "tls-server.dmp"),
+        "-c",
+        str(tmp_path / "case.db"),
+        "--fail-on",
+        "live-key",
+        "--at",
+        "now",
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == EXIT_GATE
     (reason,) = (line for line in done.stderr.splitlines() if line.startswith("dumpscan: gate: live-key: "))

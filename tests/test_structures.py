@@ -47,11 +47,20 @@ def test_the_same_as_all_at_once(model: str) -> None:
 
 
 def test_only_what_is_used_is_parsed() -> None:
-    made = structures(minidump_def)
+    made = structures(minidump_def, breakpad_def, context_def)
+    assert made._made.typedefs.keys() == cstruct().typedefs.keys()
     assert made.MINIDUMP_DIRECTORY.size == 12
-    assert set(made._made.typedefs) - set(cstruct().typedefs) == {"MINIDUMP_LOCATION_DESCRIPTOR", "MINIDUMP_DIRECTORY"}
+    assert list(made._waiting) == [breakpad_def, context_def]
     with pytest.raises(AttributeError):
         _ = made.MINIDUMP_NONSENSE
+    assert list(made._waiting) == [breakpad_def, context_def]
+
+
+def test_what_a_text_uses_is_parsed_before_it() -> None:
+    made = structures(minidump_def, breakpad_def, context_def)
+    assert made.MINIDUMP_CRASHPAD_INFO.size > 0
+    assert list(made._waiting) == [context_def]
+    assert made.CONTEXT_AMD64.size == cstruct().load(context_def).CONTEXT_AMD64.size
 
 
 def test_from_several_threads() -> None:

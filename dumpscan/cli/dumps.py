@@ -19,7 +19,7 @@ from dumpscan.memory.packed.unpack import UnpackOptions
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from dumpscan.artifacts.registry import Search
@@ -188,12 +188,14 @@ def _with_aes(search: Search, request: Request) -> Search:
     return search.with_aes(unaligned=request.aes_unaligned)
 
 
-def _named_keys(files: Iterable[Path]) -> tuple[bytes, ...]:
+def _named_keys(files: Sequence[Path]) -> tuple[bytes, ...]:
     """Return the public keys of certificates that the user names.
 
     Raises:
         UsageError: A file holds none that can be looked for.
     """
+    if not files:
+        return ()
     from dumpscan.exceptions import UsageError
     from dumpscan.search.reference import read_references
 

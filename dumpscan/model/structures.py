@@ -1,4 +1,4 @@
-"""C definitions made into structures, each when it is first asked for."""
+"""C definitions made into structures when they are first asked for."""
 
 from __future__ import annotations
 
@@ -8,31 +8,26 @@ from typing import Any
 
 from dissect.cstruct import cstruct
 
-_BLOCK = re.compile(
-    r"""
-    ^typedef\s[^;{]*\{.*?^\}\s*(?P<typedef>\w+)\s*;
-    | ^(?:struct|union|enum|flag)\s+(?P<tagged>\w+).*?^\};
-    | ^\#define\s+(?P<constant>\w+)[^\n]*
-    """,
-    re.VERBOSE | re.MULTILINE | re.DOTALL,
-)
-"""A definition that begins at the beginning of a line, and ends with a brace there."""
-
 
 def structures(*definitions: str) -> Any:  # noqa: ANN401 - the structures are attributes made at run time
     """Return an object whose attributes are what C definitions declare, little-endian and packed.
 
-    A definition is parsed when it is first used: to parse all of them takes as long as to search a small dump. Their
-    readers are not compiled, because a dump has few records that are read one by one (lists are read as arrays).
+    A text of definitions is parsed when one of its names is first used, with the texts before it whose names it uses:
+    to parse them takes as long as to search a small dump. Readers are not compiled, because a dump has few records
+    that are read one by one (lists are read as arrays).
     """
-    return _Structures("\n".join(definitions))
+    return _Structures(definitions)
+
+
+_DECLARED = re.compile(r"(?:^\}\s*|^(?:struct|union|enum|flag)\s+|^#define\s+)(\w+)", re.MULTILINE)
+"""A name, where a definition that begins at the beginning of a line declares it."""
 
 
 class _Structures:
-    def __init__(self, definitions: str) -> None:
+    def __init__(self, definitions: tuple[str, ...]) -> None:
         self._lock = RLock()  # threads that search different dumps may ask for the same definition
         self._made = cstruct()
-        self._waiting = {str(found[found.lastgroup or ""]): found.group() for found in _BLOCK.finditer(definitions)}
+        self._waiting = {text: frozenset(_DECLARED.findall(text)) for text in definitions}
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as above
         if name.startswith("__"):
@@ -43,14 +38,14 @@ class _Structures:
             setattr(self, name, value)
         return value
 
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._waiting]
-
     def _load(self, name: str) -> None:
-        """Parse a definition, after those whose names are in it."""
-        definition = self._waiting.pop(name, None)
-        if definition is None:
+        """Parse the text that declares a name, after those that declare what it uses."""
+        text = next((text for text, declared in self._waiting.items() if name in declared), None)
+        if text is None:
             return
-        for word in re.findall(r"\w+", definition):
-            self._load(word)
-        self._made.load(definition, compiled=False)
+        del self._waiting[text]
+        words = set(re.findall(r"\w+", text))
+        for declared in [*self._waiting.values()]:
+            if used := declared & words:
+                self._load(min(used))
+        self._made.load(text, compiled=False)

@@ -68,7 +68,13 @@ def test_help_imports_nothing_heavy() -> None:
 UNNEEDED = (
     *("asyncio", "sqlite3", "email.message", "importlib.metadata", "jinja2", "lz4", "py7zr", "pydantic", "zstandard"),
     *("rich.console", "rich.table", "volatility3", "dumpscan.artifacts.aes"),
-    *("dumpscan.memory.core", "dumpscan.memory.kernel", "dumpscan.memory.symbols", "dumpscan.case.store"),
+    *(
+        "dumpscan.search.reference",
+        "dumpscan.memory.core",
+        "dumpscan.memory.kernel",
+        "dumpscan.memory.symbols",
+        "dumpscan.case.store",
+    ),
 )
 
 
