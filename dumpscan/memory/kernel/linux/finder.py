@@ -8,7 +8,7 @@ says that it is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dumpscan.memory.kernel.linux.addresses import KernelMemory
@@ -18,7 +18,7 @@ from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import find_notes
 from dumpscan.model.linux.c_kernel import DEFAULT_TEXT, END_KERNEL_MAP, START_KERNEL_MAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from dumpscan.memory.kernel.linux.symbols.unaided import Found
     from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import VmcoreInfo
@@ -151,19 +151,23 @@ def find_kernels(image: PhysicalImage) -> tuple[list[Kernel], list[VmcoreInfo]]:
     Returns:
         Each kernel once, by the addresses of their notes; and the notes that belong to none of them.
     """
-    return _sorted_out(image, find_notes(image))
-
-
-def _sorted_out(image: PhysicalImage, notes: Iterable[VmcoreInfo]) -> tuple[list[Kernel], list[VmcoreInfo]]:
     kernels: dict[int, Kernel] = {}
     others: list[VmcoreInfo] = []
-    for note in notes:
+    for note in find_notes(image):
         kernel = kernel_of(note)
         if kernel is None or not is_there(image, kernel):
             others.append(note)
         else:
             kernels.setdefault(kernel.root, kernel)
-    return list(kernels.values()), others
+    return [_with_tables(image, kernel) for kernel in kernels.values()], others
+
+
+def _with_tables(image: PhysicalImage, kernel: Kernel) -> Kernel:
+    """Look for the table of symbols of a kernel whose note does not say where it is (before Linux 6.0)."""
+    if kernel.tables is not None:
+        return kernel
+    own = next((each for each in find_without_notes(image) if each.root == kernel.root), None)
+    return kernel if own is None else replace(kernel, tables=own.tables, known=own.known)
 
 
 def find_banners(image: PhysicalImage, release: str) -> Iterator[bytes]:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
 
 _FRAMES_AT_ONCE = 1 << 16
-_SIZE = 64
+_USUAL_SIZE = 64
+_MAX_SIZE = 256
 _MAX_IMAGE = END_KERNEL_MAP - START_KERNEL_MAP
 _VPN_MASK = (1 << 36) - 1
 _RELEASED_AFTER = 32
@@ -68,6 +69,8 @@ class PageArray:
         base = types.symbol("vmemmap_base")
         default = VMEMMAP_4 if memory.levels == 4 else VMEMMAP_5  # noqa: PLR2004
         self.start = default if base is None else memory.number(base)
+        size = types.size("page") or _USUAL_SIZE
+        self._size = size if size % 8 == 0 and size <= _MAX_SIZE else _USUAL_SIZE
 
     @cached_property
     def _map(self) -> PageMap:
@@ -83,7 +86,7 @@ class PageArray:
         for name in names:
             structure, _, member = name.partition(".")
             found = self._types.find(structure, member)
-            if found is not None and found % 8 == 0 and found < _SIZE:
+            if found is not None and found % 8 == 0 and found < self._size:
                 return found // 8
         return -1
 
@@ -101,6 +104,20 @@ class PageArray:
     def private(self) -> int:
         """Word of the swap entry of a page in the swap cache."""
         return self._word("folio.swap", "page.private", "folio.private")
+
+    @cached_property
+    def link(self) -> int:
+        """Word that leads from a page to the head of its compound page."""
+        return self._word("page.compound_head", "page.compound_info")
+
+    def _count(self, words: list[int], *names: str) -> int | None:
+        """Return a 32-bit member of a page, by one of the names that it has had; None if there is none."""
+        for name in names:
+            structure, _, member = name.partition(".")
+            found = self._types.find(structure, member)
+            if found is not None and found + 4 <= self._size:
+                return words[found // 8] >> 8 * (found % 8) & _NO_MAPCOUNT
+        return None
 
     @cached_property
     def flags(self) -> Flags:
@@ -126,23 +143,24 @@ class PageArray:
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def words(self, frames: Frames) -> Words:
-        """Read the pages of some frames: 8 words each, shape (n, 8), 0 where the image does not hold them."""
-        addresses = np.uint64(self.start) + frames.astype(np.uint64) * np.uint64(_SIZE)
+        """Read the pages of some frames as 64-bit words, shape (n, words); 0 where the image does not hold them."""
+        addresses = np.uint64(self.start) + frames.astype(np.uint64) * np.uint64(self._size)
         places = self._map.frames(0, ((addresses >> np.uint64(PAGE_SHIFT)) & np.uint64(_VPN_MASK)).astype(np.int64))
-        found = np.zeros((len(frames), 8), np.uint64)
-        there = np.flatnonzero((places >= 0) & self._image.present(places))
-        within = (addresses[there] & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
-        found[there] = self._image.gather(places[there], within, _SIZE).view("<u8")
+        found = np.zeros((len(frames), self._size // 8), np.uint64)
+        within = (addresses & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
+        whole = within + self._size <= PAGE_SIZE  # with sizes that are no power of 2, some lie across a border
+        there = np.flatnonzero((places >= 0) & whole & self._image.present(places))
+        found[there] = self._image.gather(places[there], within[there], self._size).view("<u8")
         return found
 
     def heads(self, frames: Frames, words: Words) -> Frames:
         """Return the first frames of the compound pages that some frames belong to: themselves, if to none."""
-        link = words[:, 1]
+        link = words[:, max(self.link, 0)]
         tail = link & np.uint64(1) != 0
         known = np.uint64(self.start)
-        pointed = (link - np.uint64(1) - known) // np.uint64(_SIZE)
-        addresses = known + frames.astype(np.uint64) * np.uint64(_SIZE)
-        masked = ((addresses & (link - np.uint64(1))) - known) // np.uint64(_SIZE)
+        pointed = (link - np.uint64(1) - known) // np.uint64(self._size)
+        addresses = known + frames.astype(np.uint64) * np.uint64(self._size)
+        masked = ((addresses & (link - np.uint64(1))) - known) // np.uint64(self._size)
         own = frames.astype(np.uint64)
         head = np.where(pointed <= own, pointed, np.where(masked <= own, masked, own))
         return np.where(tail, head.astype(np.int64), frames)
@@ -197,15 +215,20 @@ class PageArray:
             return ("swap cache" if bool(self.in_swap_cache(self.words(head))[0]) else "anonymous"), 0, 0
         if mapping:
             return None, mapping, lead[self.index] + frame - int(head[0])
-        unused = own[0, 6] == np.uint64(_NO_MAPCOUNT)  # _mapcount -1 in the low half, _refcount 0 in the high one
-        return ("free" if unused else "kernel"), 0, 0
+        unused = self._count(words, "page._refcount", "folio._refcount") == 0
+        return ("free" if unused and self._mapcount(words) == _NO_MAPCOUNT else "kernel"), 0, 0
+
+    def _mapcount(self, words: list[int]) -> int | None:
+        return self._count(words, "page._mapcount", "page.page_type", "folio._mapcount")
 
     def _is_reserved(self, words: list[int]) -> bool:
         return self.flags.reserved >= 0 and bool(words[0] >> self.flags.reserved & 1)
 
     def _type(self, words: list[int]) -> str | None:
         """Return what a page's type says, if it has one."""
-        value = words[6] & 0xFFFF_FFFF
+        value = self._mapcount(words)
+        if value is None:
+            return None
         if self._old_types:
             if self.flags.slab >= 0 and words[0] >> self.flags.slab & 1:
                 return "slab"

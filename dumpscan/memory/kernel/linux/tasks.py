@@ -161,7 +161,9 @@ class TaskList:
         name = data[at : at + MAX_COMM].split(b"\0", 1)[0]
         flags = number("flags", 4)
         if flags & PF_KTHREAD:
-            return _known(lambda: self._thread_name(name, number("worker_private"), flags)) or name
+            found = self._types.find("task_struct", "worker_private")
+            thread = number("set_child_tid" if found is None else "worker_private")
+            return _known(lambda: self._thread_name(name, thread, flags)) or name
         return name
 
     def _thread_name(self, name: bytes, thread: int, flags: int) -> bytes:
