@@ -31,6 +31,16 @@ class Packed(IntFlag):
     ZSTD = 0x20
 
 
+class LeftOut(IntFlag):
+    """What makedumpfile was told to leave out (`kdump_sub_header.dump_level`)."""
+
+    ZEROS = 1
+    CACHE = 2
+    CACHE_PRIVATE = 4
+    USER = 8
+    FREE = 16
+
+
 INCOMPLETE = 8
 """In `disk_dump_header.status`: there was no room for all pages."""
 

@@ -173,6 +173,20 @@ class PhysicalImage:
             return bytes(self.buffer[offset : offset + length])
         return b"".join(bytes(self.buffer[offset : offset + length]) for offset, length in parts)
 
+    def read_padded(self, address: int, size: int) -> bytes:
+        """Return `size` bytes at a physical address, with zeros where the image has none."""
+        data = self.read(address, size)
+        if len(data) == size:
+            return data
+        padded = bytearray(size)
+        at = 0
+        while at < size:
+            step = min(PAGE_SIZE - (address + at) % PAGE_SIZE, size - at)
+            part = self.read(address + at, step)
+            padded[at : at + len(part)] = part
+            at += step
+        return bytes(padded)
+
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
         """Where bytes at a physical address lie in the user's file; empty where that file is compressed."""
         return tuple(self._regions.extents(address, size)) if self.in_file else ()

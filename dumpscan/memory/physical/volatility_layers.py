@@ -8,8 +8,6 @@ from volatility3.framework.exceptions import InvalidAddressException
 from volatility3.framework.interfaces.layers import DataLayerInterface
 from volatility3.framework.layers.physical import FileLayer
 
-from dumpscan.model.windows.c_paging import PAGE_SIZE
-
 if TYPE_CHECKING:
     from dumpscan.memory.mapped_file import MappedFile
     from dumpscan.memory.physical.image import PhysicalImage
@@ -93,18 +91,7 @@ class MemoryLayer(DataLayerInterface):  # type: ignore[misc]  # as above
             return data
         if not pad:
             raise InvalidAddressException(self.name, int(offset) + len(data), "not in the image")
-        return self._padded(int(offset), int(length))
-
-    def _padded(self, offset: int, length: int) -> bytes:
-        """Read across holes, page by page. Only volatility3's own searches do that."""
-        data = bytearray(length)
-        at = 0
-        while at < length:
-            step = min(PAGE_SIZE - ((offset + at) & (PAGE_SIZE - 1)), length - at)
-            part = self._image.read(offset + at, step)
-            data[at : at + len(part)] = part
-            at += step
-        return bytes(data)
+        return self._image.read_padded(int(offset), int(length))  # only volatility3's own searches do that
 
     def write(self, offset: int, data: bytes) -> None:
         """Refuse to write."""

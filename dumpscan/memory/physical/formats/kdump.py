@@ -18,7 +18,7 @@ from dumpscan.memory.physical.formats.packed_pages import PackedPages, PageTable
 from dumpscan.memory.physical.image import FRAME_LIMIT, PhysicalImage
 from dumpscan.memory.records import record_type, unix_time
 from dumpscan.model import c_kdump as layout
-from dumpscan.model.c_kdump import c_kdump
+from dumpscan.model.c_kdump import LeftOut, c_kdump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 FORMAT = "kdump-compressed"
 MAX_VERSION = 16
 """Header versions end here; 6 is the newest that is known. Numbers of the other byte order are far above."""
+_LEFT_OUT = (
+    (LeftOut.ZEROS, "pages of zeros"),
+    (LeftOut.CACHE | LeftOut.CACHE_PRIVATE, "page cache"),
+    (LeftOut.USER, "user memory"),
+    (LeftOut.FREE, "free memory"),
+)
 _BLOCK_SIZES = tuple(1 << bits for bits in range(12, 17))
 _MACHINES_OF_32_BITS = (b"i386", b"i486", b"i586", b"i686", b"arm", b"armv6l", b"armv7l", b"ppc", b"mips")
 
@@ -90,13 +96,24 @@ class _Kdump:
         pages = PackedPages(self._file, self._content, self._pages(stored.count), self._block)
         backing = pages.unpack(scratch)
         runs = self._runs(stored, pages.readable)
-        name = f"{FORMAT}, flattened" if isinstance(self._content, FlattenedContent) else FORMAT
-        image = PhysicalImage(backing, runs, image_format=name, path=self._file.path, in_file=False)
+        image = PhysicalImage(backing, runs, image_format=self._name(), path=self._file.path, in_file=False)
         image.problems[:0] = self._problems + pages.problems
         image.vmcoreinfo = self._vmcoreinfo()
         image.captured = unix_time(int(self._header.timestamp[0]))
         self._file.close()
         return image
+
+    def _name(self) -> str:
+        """Name the format, and what its writer was told to leave out."""
+        level = LeftOut(max(int(self._sub.dump_level), 0))
+        left_out = [name for flags, name in _LEFT_OUT if level & flags]
+        parts = [FORMAT]
+        if isinstance(self._content, FlattenedContent):
+            parts.append("flattened")
+        if left_out:
+            *others, last = left_out
+            parts.append(f"without {', '.join(others)} and {last}" if others else f"without {last}")
+        return ", ".join(parts)
 
     def _checked_block_size(self) -> int:
         header = self._header

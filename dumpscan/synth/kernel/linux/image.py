@@ -5,6 +5,7 @@ Source: docs/memory-layouts.md, "Linux kernel images".
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 from dumpscan.model.linux.c_kernel import NOTE_NAME, NOTE_NAME_SIZE
@@ -19,7 +20,7 @@ from dumpscan.synth.seeded import SeededBytes
 if TYPE_CHECKING:
     from dumpscan.synth.kernel.linux.space import KernelSpace
 
-_TEXT_SIZE = 0x2_0000
+_TEXT_SIZE = 0x3_0000
 _CONSTANTS = 0x4_0000
 _DATA = 0x10_0000
 _FUNCTIONS = """
@@ -36,6 +37,15 @@ tcp_sendmsg tcp_recvmsg inet_accept inet_bind sock_sendmsg sock_recvmsg unix_str
 vprintk_emit panic kmalloc_caches_init kmem_cache_alloc kmem_cache_free __kmalloc kfree __alloc_pages
 __free_pages kthread kthread_create_on_node worker_thread process_one_work queue_work_on
 """
+_AREAS = "acpi bdev blk cgroup crypto devm ext4 fib fuse input ipv6 kvm nfs pci ring skb tcp usb vma xfs"
+_VERBS = (
+    "add alloc attach bind check clear commit disable drop enable find flush get init put read remove set sync update"
+)
+_NOUNS = """
+attr batch block buf cache class cpu ctx data dev entry event file group handler head id inode key link list lock map
+node page queue ref slot state table task work
+"""
+"""Words of further names. A table of symbols with few of them is not taken for that of a kernel."""
 _PER_CPU = {"fixed_percpu_data": 0x0, "cpu_debug_store": 0x1000, "current_task": 0x1_FB40, "runqueues": 0x2_0A80}
 _VARIABLES = {
     "init_task": "task_struct",
@@ -100,7 +110,8 @@ class KernelImage:
         symbols = [Symbol(name, "A", address) for name, address in _PER_CPU.items()]
         symbols += [Symbol("_text", "T", base), Symbol("_stext", "T", base)]
         functions = _FUNCTIONS.split()
-        step = _TEXT_SIZE // (len(functions) + 1) // 16 * 16
+        functions += ["_".join(words) for words in product(_AREAS.split(), _VERBS.split(), _NOUNS.split())]
+        step = _TEXT_SIZE // (len(functions) + 1)
         symbols += [Symbol(name, "T", base + step * number) for number, name in enumerate(functions, 1)]
         symbols += [Symbol("_etext", "T", base + _TEXT_SIZE), Symbol("linux_banner", "R", base + _CONSTANTS)]
         start = base + self._banner_end

@@ -6,16 +6,18 @@ Source: docs/memory-layouts.md, "Linux kernel images".
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
 
 from dumpscan.model.linux.c_kernel import MARKER_STEP, TOKENS
 from dumpscan.synth.alignment import pad
 
 _ALIGNMENT = 8
-_KEPT_FREE = 0x80
-"""Tokens from here on are for pairs, those below for themselves."""
+_FIRST_PAIR = 0x80
+"""Tokens from here on stand for pairs, those below for themselves."""
+_SEPARATOR = b"\0"
+"""No name has such a byte."""
 
 
 class Symbol(NamedTuple):
@@ -85,16 +87,24 @@ def _offset(address: int, relative_base: int) -> bytes:
 
 def _compressed(names: list[bytes]) -> tuple[list[bytes], list[bytes]]:
     """Return the names as numbers of tokens, and the 256 tokens."""
-    tokens = [bytes([number]) if number < _KEPT_FREE else b"" for number in range(TOKENS)]
-    used = set(b"".join(names))
-    tokens[:_KEPT_FREE] = [token if token[0] in used or token.isdigit() else b"" for token in tokens[:_KEPT_FREE]]
-    for number in range(_KEPT_FREE, TOKENS):
-        counted = Counter(pair for name in names for pair in pairwise(name))
-        if not counted:
+    data = _SEPARATOR.join(names)
+    used = set(data)
+    own = [bytes([number]) for number in range(_FIRST_PAIR)]
+    tokens = [token if (token[0] in used and token != _SEPARATOR) or token.isdigit() else b"" for token in own]
+    for number in range(_FIRST_PAIR, TOKENS):
+        pair = _most_frequent(data)
+        if pair is None:
             break
-        (first, second), count = min(counted.items(), key=lambda entry: (-entry[1], entry[0]))
-        if count == 1:
-            break
-        tokens[number] = tokens[first] + tokens[second]
-        names = [name.replace(bytes([first, second]), bytes([number])) for name in names]
-    return names, tokens
+        tokens.append(tokens[pair[0]] + tokens[pair[1]])
+        data = data.replace(pair, bytes([number]))
+    return data.split(_SEPARATOR), tokens + [b""] * (TOKENS - len(tokens))
+
+
+def _most_frequent(data: bytes) -> bytes | None:
+    """Return the pair of tokens that is there most often; None if each is there once."""
+    numbers = np.frombuffer(data, np.uint8).astype(np.int64)
+    first, second = numbers[:-1], numbers[1:]
+    within = (first != _SEPARATOR[0]) & (second != _SEPARATOR[0])
+    counts = np.bincount((first * TOKENS + second)[within], minlength=1)
+    best = int(counts.argmax())
+    return bytes(divmod(best, TOKENS)) if counts[best] > 1 else None

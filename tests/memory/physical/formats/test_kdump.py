@@ -129,6 +129,21 @@ def test_one_of_several_files(tmp_path: Path) -> None:
         assert image.problems == ["this is one of several files; it holds the page frames 0x5 to 0x1001"]
 
 
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        (0, ""),
+        (1, ", without pages of zeros"),
+        (9, ", without pages of zeros and user memory"),
+        (31, ", without pages of zeros, page cache, user memory and free memory"),
+        (-1, ""),
+    ],
+)
+def test_what_was_left_out(tmp_path: Path, level: int, said: str) -> None:
+    with opened(tmp_path, Kdump(PAGES, changes=((SUB_HEADER + 8, "<i", level),)).write()) as image:
+        assert (image.format, image.problems) == (f"kdump-compressed{said}", [])
+
+
 def test_pages_of_zeros_take_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacked, "free_memory", lambda: 4 * BLOCK)
     pages = dict.fromkeys(range(10_000), bytes(BLOCK)) | {77: text_page(1), 78: text_page(2)}

@@ -176,7 +176,8 @@ def _markers(image: PhysicalImage, tokens: int) -> tuple[int, list[int]]:
         Their physical address, and their values; none if there is no such run.
     """
     start = max(tokens - _MAX_BEFORE_TOKENS, 0) & ~7
-    words = np.frombuffer(image.read(start, (tokens - start) & ~3), "<u4").astype(np.int64)
+    # A crash dump may lack pages of zeros.
+    words = np.frombuffer(image.read_padded(start, (tokens - start) & ~3), "<u4").astype(np.int64)
     steps = np.diff(words)
     fits = (steps >= _LEAST_STEP) & (steps <= _MOST_STEP)
     bounds = np.flatnonzero(np.diff(np.concatenate(([False], fits, [False])).astype(np.int8)))

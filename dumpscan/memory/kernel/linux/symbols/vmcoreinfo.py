@@ -33,7 +33,7 @@ class VmcoreInfo:
     """The text of a note.
 
     Attributes:
-        address: Physical address of the note.
+        address: Physical address of the note; None for that of the image's container.
         plain: Values without a group: `OSRELEASE`, `BUILD-ID`, `KERNELOFFSET`.
         symbols: Virtual addresses, with the kernel's shift.
         numbers: Values of constants and variables.
@@ -41,7 +41,7 @@ class VmcoreInfo:
         sizes: Sizes of structures in bytes.
     """
 
-    address: int
+    address: int | None
     plain: dict[str, str] = field(default_factory=dict)
     symbols: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class VmcoreInfo:
         return _number(self.plain.get("KERNELOFFSET", "0"), 16) or 0
 
 
-def parse_note(text: bytes, address: int) -> VmcoreInfo | None:
+def parse_note(text: bytes, address: int | None) -> VmcoreInfo | None:
     """Parse the text of a note; return None if it does not begin with the kernel's release."""
     lines = text.split(b"\0", 1)[0].decode("ascii", "replace").split("\n")
     if not lines[0].startswith("OSRELEASE="):
@@ -86,7 +86,7 @@ def parse_note(text: bytes, address: int) -> VmcoreInfo | None:
 
 
 def find_notes(image: PhysicalImage) -> Iterator[VmcoreInfo]:
-    """Find the notes at the beginnings of pages, in the order of their addresses.
+    """Find the notes at the beginnings of pages, in the order of their addresses; then that of the container.
 
     Args:
         image: Physical memory.
@@ -104,6 +104,8 @@ def find_notes(image: PhysicalImage) -> Iterator[VmcoreInfo]:
             count += 1
             if count >= MAX_NOTES:
                 return
+    if image.vmcoreinfo is not None and (note := parse_note(image.vmcoreinfo, None)) is not None:
+        yield note
 
 
 def read_note(image: PhysicalImage, address: int) -> VmcoreInfo | None:
