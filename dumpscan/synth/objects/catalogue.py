@@ -14,7 +14,7 @@ from dumpscan.artifacts.symcrypt.aes import SCHEDULE_ENCODING
 from dumpscan.artifacts.symcrypt.rsa import ENCODING as SYMCRYPT
 from dumpscan.exceptions import ScenarioError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
-from dumpscan.synth.objects import containers
+from dumpscan.synth.objects import containers, library_keys
 from dumpscan.synth.objects.carriers import carry
 from dumpscan.synth.objects.certificates import certificate_der, key_of, parse_name
 from dumpscan.synth.objects.decoys import DECOYS, GARBLED
@@ -38,7 +38,7 @@ _CERTIFICATES: dict[str, Callable[[bytes], bytes]] = {
 
 ENCODINGS = {
     Certificate.kind: tuple(_CERTIFICATES),
-    PrivateKey.kind: (*WRITERS, *BUILDS),
+    PrivateKey.kind: (*WRITERS, *BUILDS, *library_keys.ENCODINGS),
     PublicKey.kind: tuple(BUILDS),
     SymmetricKey.kind: (*BUILDS, SCHEDULE_ENCODING),
     EncryptedContainer.kind: tuple(containers.CONTAINERS),
@@ -100,6 +100,10 @@ def _key(spec: ObjectSpec, seed: str) -> PlantedObject:
     if spec.encoding in WRITERS:
         data = write_key(key, spec.encoding)
         return PlantedObject(kind=spec.kind, encoding=WRITERS[spec.encoding].encoding, data=data, **_facts(key))
+    if spec.encoding in library_keys.ENCODINGS:
+        held = library_keys.make_library_key(key, spec.encoding)
+        named: dict[str, Any] = {"key_library": held.library, "structure": held.structure}
+        return PlantedObject(kind=spec.kind, encoding=spec.encoding, library=held, **_facts(key), **named)
     public_only = spec.kind == PublicKey.kind
     library = make_symcrypt(key, spec.encoding, public_only=public_only, wrapped=spec.wrapped, seed=seed)
     return PlantedObject(

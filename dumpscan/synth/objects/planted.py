@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dumpscan.synth.objects.library_keys import LibraryKey
     from dumpscan.synth.objects.symcrypt.keys import SymcryptObject
 
 DECOY = "decoy"
@@ -29,6 +30,8 @@ class PlantedObject:
         bits: Size of the modulus or field, or of a symmetric key.
         curve: Name of the curve of an EC key.
         key_id: SHA-256 (hex) of the key's SubjectPublicKeyInfo, or as in `SymmetricKey.key_id`.
+        key_library: As in `KeyObject.library`, where it is not SymCrypt.
+        structure: As in `KeyObject.structure`, likewise.
         layout: As in `KeyObject.layout`.
         architecture: As in `KeyObject.architecture`.
         der_sha256: SHA-256 (hex) of `der`, or of the certificate that a container holds in the clear.
@@ -41,12 +44,14 @@ class PlantedObject:
     kind: str
     encoding: str
     data: bytes = field(default=b"", repr=False)
-    library: SymcryptObject | None = None
+    library: SymcryptObject | LibraryKey | None = None
     der: bytes | None = field(default=None, repr=False)
     algorithm: str | None = None
     bits: int | None = None
     curve: str | None = None
     key_id: str | None = None
+    key_library: str | None = None
+    structure: str | None = None
     layout: str | None = None
     architecture: str | None = None
     der_sha256: str | None = None

@@ -282,3 +282,13 @@ def test_our_plugin_runs_in_volatility(lab: Lab) -> None:
     wanted = {place for place in planted(lab.truth) if place[0] == LEGACY}
     assert {(row["PID"], row["Offset(V)"], row["Offset(P)"], row["SHA-256"], row["Missing"]) for row in rows} == wanted
     assert {row["Process"] for row in rows} == {"legacy32.exe"}
+
+
+def test_our_plugin_shows_everything_secret_in_volatility(lab: Lab) -> None:
+    plugin = ["-p", volatility.plugins_directory(), "dumpscan.keys.Keys", "--pid", str(WEB_SERVER)]
+    (rows,) = run_volatility([[lab.image, lab.symbols, *plugin]])
+    secret = {each["sha256"] for each in lab.truth["objects"] if each["kind"] == "private_key"}
+    wanted = {place[1] for place in planted(lab.truth) if place[0] == WEB_SERVER and place[3] in secret}
+    assert {row["Offset(V)"] for row in rows} == wanted
+    (key_id,) = {each["key_id"] for each in lab.truth["objects"] if each["kind"] == "private_key"}
+    assert {(row["Kind"], row["Key ID"], row["Library"]) for row in rows} == {("private_key", key_id, None)}

@@ -31,7 +31,7 @@ def ppk(version: int) -> Callable[[SshKey], bytes]:
     def write(key: SshKey) -> bytes:
         name, encoded, *_ = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split(b" ")
         public, private = base64.b64decode(encoded), _private(key)
-        mac = hmac.digest(key_of_mac, b"".join(map(_string, (name, b"none", _COMMENT, public, private))), digest)
+        mac = hmac.digest(key_of_mac, b"".join(map(ssh_string, (name, b"none", _COMMENT, public, private))), digest)
         lines = (
             f"PuTTY-User-Key-File-{version}: {name.decode()}",
             "Encryption: none",
@@ -49,19 +49,21 @@ def _private(key: SshKey) -> bytes:
     match key:
         case rsa.RSAPrivateKey():
             members = rsa_members(key)
-            return b"".join(_mpint(members[name]) for name in ("d", "p", "q", "qi"))
+            return b"".join(ssh_mpint(members[name]) for name in ("d", "p", "q", "qi"))
         case ec.EllipticCurvePrivateKey():
-            return _mpint(key.private_numbers().private_value)
+            return ssh_mpint(key.private_numbers().private_value)
         case _:
-            return _string(key.private_bytes_raw())
+            return ssh_string(key.private_bytes_raw())
 
 
-def _string(content: bytes) -> bytes:
+def ssh_string(content: bytes) -> bytes:
+    """Return a string in the encoding of SSH."""
     return len(content).to_bytes(4, "big") + content
 
 
-def _mpint(value: int) -> bytes:
-    return _string(value.to_bytes(value.bit_length() // 8 + 1, "big"))
+def ssh_mpint(value: int) -> bytes:
+    """Return a number in the encoding of SSH."""
+    return ssh_string(value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def _lines(name: str, content: bytes) -> list[str]:
