@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts import der
+from dumpscan.artifacts import der, effort
 from dumpscan.artifacts.decoded import Raw, RefusedError
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ _MOST_DEPTH = 10
 """Elements of indefinite length within one another; a PKCS#12 of NSS has five."""
 _MOST_STEPS = 1 << 14
 """Headers stepped over: a PKCS#12 of 16 MiB in octet strings of 1 KiB, as they are written, has so many."""
+_PER_STEP = 1.5
+"""Microseconds to step over a header."""
 _MOST_DEPTH_WRITTEN = 16
 """Elements within one another that are written anew; a certificate has nine, and CMS puts four around it."""
 _FIRST_WINDOW, _WINDOW = 1 << 10, 16 << 10
@@ -55,6 +57,7 @@ def _length(memory: Memory, address: int, most: int) -> int:
     depth, at = 0, 0
     window, begin = b"", 0
     for _ in repeat(None, _MOST_STEPS):
+        effort.charge(_PER_STEP)
         if at + der.HEADER_SIZE > begin + len(window):
             window, begin = memory.read(address + at, _WINDOW if at else _FIRST_WINDOW), at
         head = window[at - begin : at - begin + der.HEADER_SIZE]

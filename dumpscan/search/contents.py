@@ -6,6 +6,7 @@ import re
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts import effort
 from dumpscan.scan.anchors import most_telling
 from dumpscan.scan.searcher import hits
 from dumpscan.scan.signature import Hit
@@ -19,6 +20,8 @@ LOOK_BEFORE = 40
 """Bytes before a place at which text is known to stand for part of an object, in which that may begin."""
 LOOK = 48
 """Bytes from there on in which a signature of the object lies."""
+_LOOKING = 60
+"""Microseconds that it takes to look for what opens in so many bytes."""
 
 
 class Contents:
@@ -43,7 +46,12 @@ class Contents:
         return found
 
     def near(self, data: bytes) -> list[Hit]:
-        """Return what opens in a few bytes, in the order of the matches."""
+        """Return what opens in a few bytes, in the order of the matches.
+
+        Raises:
+            TooCostlyError: Looking would cost more than is left.
+        """
+        effort.charge(_LOOKING)
         found = sorted(
             (place - at, number)
             for place, value in enumerate(data)

@@ -38,18 +38,19 @@ _ALLOWANCE_PER_BYTE = 8
 """Bytes beyond those that decoders may read in all, at first and for each byte scanned. Real memory takes a tenth of
 one; a file made of large structures within one another would take thousands."""
 _FIRST_PATIENCE = 750_000
-_PATIENCE_PER_MIB = 500_000
-"""Microseconds that looking into hits may take, at first and for each MiB scanned. Ordinary memory has three openings
-in a MiB that come to nothing; one made of nothing but openings has a hundred thousand."""
-_COST_OF_A_HIT = 30
-_COST_OF_FOLLOWING = 1000
+_PATIENCE_PER_MIB = 250_000
+"""Microseconds that looking into hits may take, at first and for each MiB that each pass over memory has scanned: there
+are four passes. Ordinary memory has three openings in a MiB that come to nothing; one made of nothing but openings has
+a hundred thousand."""
+_COST_OF_A_HIT = 25
+_COST_OF_FOLLOWING = 300
 """Microseconds for a hit that comes to nothing, and for one whose decoder follows pointers that lead nowhere. The cost
-of proofs is added to that; their code announces it (`dumpscan.artifacts.effort`)."""
+of texts and of proofs is added to that; their code announces it (`dumpscan.artifacts.effort`)."""
 _COST_OF_UNPROVEN = 200
 """Microseconds that a key takes which nothing proves, beside its decoding: a memory can be made full of such."""
 _FREE_PER_BYTE = 1.2
-"""Microseconds of proof for each byte of a proven key that are not counted: the proof of an ordinary key takes about as
-long as that, so that a memory full of real keys does not use up what hits may take."""
+"""Microseconds for each byte of a proven object that are not counted: the proof of an ordinary key takes about as long
+as that, so that a memory full of real keys does not use up what hits may take."""
 _MOST_CUT_SHORT = 1000
 _TOLD_CUT_SHORT = 8
 """Private keys cut short: how many are remembered, and how many are named one by one."""
@@ -168,23 +169,24 @@ class Decoding:
             CutShortError: It is a private key, of which too much is missing.
         """
         decoder = self._decoders[hit.signature.name]
-        if opens_text and isinstance(decoder, BytesDecoder):
-            decoder = decoder.in_text or decoder
         if isinstance(decoder, Carrier) and hit.address in seen:
             return None
+        if opens_text and isinstance(decoder, BytesDecoder):
+            decoder = decoder.in_text or decoder
         cost = _COST_OF_A_HIT if isinstance(decoder, BytesDecoder | Carrier) else _COST_OF_FOLLOWING
+        if self._patience < cost:
+            self.passed_over += 1
+            return None
         before = self._patience
         metered = _MeteredMemory(memory, _FREE + self._allowance)
         decoded = None
         try:
-            with paid_by(self._pay):
-                self._pay(cost)
-                if isinstance(decoder, BytesDecoder):
-                    decoded = decoder.decode(metered, hit.address, self._known_to(decoder))
-                elif isinstance(decoder, Carrier):
+            with paid_by(self.pay):
+                self.pay(cost)
+                if isinstance(decoder, Carrier):
                     decoded = self._unwrap(decoder, metered, hit.address, seen, depth)
                 else:
-                    decoded = decoder(metered, hit.address)
+                    decoded = self._decode_object(decoder, metered, hit.address)
         except CutShortError:
             raise
         except RefusedError:
@@ -195,10 +197,15 @@ class Decoding:
             self.skipped += metered.exhausted
             self._allowance -= max(metered.spent - _FREE, 0)
         if decoded is not None and _is_proven(decoded.finding):
-            self._patience = min(before, self._patience + cost + _FREE_PER_BYTE * decoded.length)
+            self._patience = min(before, self._patience + _COST_OF_A_HIT + _FREE_PER_BYTE * decoded.length)
         elif decoded is not None:
             self._patience -= _COST_OF_UNPROVEN
         return decoded
+
+    def _decode_object(self, decoder: Decoder, memory: Memory, address: int) -> Decoded | None:
+        if isinstance(decoder, BytesDecoder):
+            return decoder.decode(memory, address, self._known_to(decoder))
+        return decoder(memory, address)
 
     def decode_together(
         self, memory: Memory, words: ReadWords, decoder: GroupDecoder, matches: Matches
@@ -207,7 +214,7 @@ class Decoding:
         metered = _MeteredMemory(memory, _FREE + self._allowance)
         found: list[Decoded] = []
         try:
-            with paid_by(self._pay):
+            with paid_by(self.pay):
                 for decoded in decoder(metered, words, matches):
                     found.append(decoded)  # noqa: PERF402 - what came before an error stays
         except RefusedError:
@@ -292,7 +299,12 @@ class Decoding:
                 with suppress(CutShortError):
                     self._decode_inside(inside, at)
 
-    def _pay(self, microseconds: float) -> None:
+    def pay(self, microseconds: float) -> None:
+        """Take time from what hits may take.
+
+        Raises:
+            TooCostlyError: There is not so much left.
+        """
         if self._patience < microseconds:
             raise TooCostlyError
         self._patience -= microseconds

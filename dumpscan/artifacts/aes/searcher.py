@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.aes import schedule as aes_schedule
 from dumpscan.artifacts.symcrypt.aes import decode_schedule
 from dumpscan.scan.searcher import Matches
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _SCHEDULE = Signature("aes-schedule", b"", aes_schedule.LONGEST + 1)
 """What the matches announce; no expression finds it. With one byte more than the longest schedule has, the edges of
 pages that are joined to be searched (one byte less each) are whole words."""
+_MICROSECONDS = 700
+"""What a schedule takes, from its proof to its last line of output."""
 
 
 class ScheduleSearcher:
@@ -56,6 +59,7 @@ def _matches(starts: list[int]) -> Matches:
 
 def decode_at(memory: Memory, address: int) -> Decoded | None:
     """Decode the schedule that begins at an address."""
+    effort.charge(_MICROSECONDS)
     for schedule in aes_schedule.find(memory.read(address, aes_schedule.LONGEST), (0,)):
         if schedule.address == 0:
             found = aes_schedule.Schedule(address, schedule.key, schedule.swapped, schedule.decryption)

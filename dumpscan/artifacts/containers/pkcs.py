@@ -12,7 +12,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts import ber, der
+from dumpscan.artifacts import ber, der, effort
 from dumpscan.artifacts.containers.protection import Protection, read_mac, read_protection
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, RefusedError
 from dumpscan.findings import NOT_ENCRYPTED, EncryptedContainer
@@ -35,10 +35,13 @@ _DATA = "1.2.840.113549.1.7.1"
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
 _ENCRYPTED_DATA = "1.2.840.113549.1.7.6"
 _SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2"
+_MICROSECONDS, _PER_PART = 100, 20
+"""To take a container apart, and to look into a part of a PKCS#12."""
 
 
 def parse_pkcs8(data: bytes) -> Parsed:
     """Describe an EncryptedPrivateKeyInfo."""
+    effort.charge(_MICROSECONDS)
     algorithm, content = der.members(data, least=2, most=2)
     protection = read_protection(algorithm.encoded)
     if content.tag != der.OCTET_STRING or not protection.allows(len(content.content)):
@@ -48,6 +51,7 @@ def parse_pkcs8(data: bytes) -> Parsed:
 
 def parse_pkcs12(data: bytes) -> Parsed:
     """Describe a PFX, DER or BER."""
+    effort.charge(_MICROSECONDS)
     try:
         finding = _pkcs12(data, data)
     except RefusedError:
@@ -108,12 +112,14 @@ def _members(data: bytes) -> list[der.Element]:
 def _protections(safe: list[tuple[str, der.Element]]) -> Iterator[tuple[bool, Protection]]:
     """Yield what protects a key by itself (True), and what protects whatever else is encrypted (False)."""
     for kind, content in safe:
+        effort.charge(_PER_PART)
         if kind == _ENCRYPTED_DATA:
             _version, encrypted, *_ = der.members(content.encoded, least=2)
             _type, algorithm, *_ = der.members(encrypted.encoded, least=2)
             yield False, read_protection(algorithm.encoded)
         elif kind == _DATA:
             for bag in _members(_octets(content)):
+                effort.charge(_PER_PART)
                 identifier, value, *_ = der.members(bag.encoded, least=2, most=3)
                 if der.dotted(identifier) == _SHROUDED_KEY_BAG:
                     algorithm, *_ = der.members(der.inner(value).encoded, least=2)

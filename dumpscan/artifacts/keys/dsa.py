@@ -41,6 +41,7 @@ def dsa_key(*, p: int, q: int, g: int, x: int, y: int | None = None) -> PrivateK
     derived = pow(g, x, p)
     if y is not None and y != derived:
         raise RefusedError("the public value is not that of the private one")
+    effort.charge_power(p.bit_length(), q.bit_length())  # the library computes the public value, too
     numbers = dsa.DSAPrivateNumbers(x, dsa.DSAPublicNumbers(derived, dsa.DSAParameterNumbers(p, q, g)))
     try:
         key = numbers.private_key()

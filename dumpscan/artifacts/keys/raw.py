@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.keys.randomness import Plausible
     from dumpscan.findings import PrivateKey
 
-_COST = 150
-"""Microseconds for a public value."""
+_COSTS = {32: 150, 56: 500, 57: 500}
+"""Microseconds for a public value, by its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def raw_key(
         raise RefusedError("a public value of the wrong size")
     if public_value is None and not plausible(private_value):
         raise RefusedError("nothing vouches for the private value, and it is not plausible")
-    effort.charge(_COST)
+    effort.charge(_COSTS[algorithm.size])
     try:
         key = algorithm.load(private_value)
         derived = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)

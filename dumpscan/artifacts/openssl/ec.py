@@ -29,6 +29,8 @@ MAX_SCALARS = 4096
 """Numbers of one address space that are tried on each curve."""
 _LEAST_DISTINCT = 0.6
 """Different bytes in a number, by its bytes. Random 32 bytes have 20 or more but once in 10^7, random 64 have 40."""
+_PER_NUMBER = 5
+"""Microseconds to see whether a number looks random."""
 MAX_COPIES = 4
 """Copies of a scalar around which its point is looked for."""
 _SQUARING = 4
@@ -124,6 +126,7 @@ def ec_keys(numbers: Numbers, surroundings: Surroundings) -> Iterator[EcKey]:
     Raises:
         TooCostlyError: There are too many numbers.
     """
+    effort.charge(_PER_NUMBER * len(numbers.headers))
     sizes = numbers.by_limbs()
     proven: set[int] = set()
     left: list[tuple[Curve, int]] = []
@@ -187,7 +190,6 @@ def _points_beside(curve: Curve, scalar: int, surroundings: Surroundings) -> Ite
 
 
 def _multiple(curve: Curve, scalar: int) -> Point | None:
-    effort.charge(curve.microseconds)
     return multiple_on_named_curve(curve.curve, scalar)
 
 

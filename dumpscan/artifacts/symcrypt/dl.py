@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.artifacts.decoded import Decoded
+from dumpscan.artifacts.effort import charge, charge_power
 from dumpscan.artifacts.keys import encode as key_encode
 from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
@@ -39,6 +40,8 @@ GROUP = "SYMCRYPT_DLGROUP"
 MOST_BITS = 8192
 """Of the prime: the largest group of RFC 7919. A larger one would take seconds to prove."""
 _LEAST_BITS = 256
+_INVERSE_2048 = 250
+"""Microseconds for an inverse modulo a number of 2048 bits."""
 _MOST_POINTERS = 16
 """So many words that hold the INT's address are looked at; a key has one."""
 
@@ -172,16 +175,20 @@ def _prove(group: Group, stored: int, private: int, *, signs: bool) -> PrivateKe
     """Check y = g^x mod p in each form that elements may have."""
     p = group.p
     for factor in montgomery_factors(p, group.element):
+        charge(_INVERSE_2048 * (p.bit_length() / 2048) ** 2)
         try:
             inverse = pow(factor, -1, p)
         except ValueError:
             return None
         g, y = group.generator * inverse % p, stored * inverse % p
-        if not 1 < g < p - 1 or not 1 < y < p - 1 or pow(g, private, p) != y:
+        if not 1 < g < p - 1 or not 1 < y < p - 1:
+            continue
+        charge_power(p.bit_length(), private.bit_length())
+        if pow(g, private, p) != y:
             continue
         proof = ["y = g^x mod p"]
         algorithm, name = key_encode.dh_algorithm(p, g), "DH"
-        if group.q is not None and private < group.q and (p - 1) % group.q == 0 and pow(g, group.q, p) == 1:
+        if group.q is not None and private < group.q and (p - 1) % group.q == 0 and _has_order(g, group.q, p):
             proof += ["q divides p-1", "g^q = 1 mod p"]
             if signs:
                 algorithm, name = key_encode.dsa_algorithm(p, group.q, g), "DSA"
@@ -189,3 +196,8 @@ def _prove(group: Group, stored: int, private: int, *, signs: bool) -> PrivateKe
         secret = key_encode.pkcs8(algorithm, key_encode.integer_key(private))
         return key_encode.private_key(name, p.bit_length(), info, secret, proof=tuple(proof))
     return None
+
+
+def _has_order(g: int, q: int, p: int) -> bool:
+    charge_power(p.bit_length(), q.bit_length())
+    return pow(g, q, p) == 1

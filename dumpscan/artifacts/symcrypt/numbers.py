@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from dumpscan.artifacts.effort import charge
 from dumpscan.model.c_symcrypt import GENERIC_MODULUS_TAG, INT_TAG, MAX_DIGITS, MODULUS_TAGS, abis
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _CBMODELEMENT = slice(16, 20)
 _WORD = 0xFFFFFFFF
 _HEADER = 20
 """Bytes that tell the size of a number; these fields lie alike in every build (a test compares them with the model)."""
+_FACTOR, _FACTOR_2048 = 3, 30
+"""Microseconds for a power of two modulo any number, and modulo one of 2048 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,4 +202,5 @@ def montgomery_factors(modulus: int, size: int) -> Iterator[int]:
     whole = 8 * size
     least = -(-modulus.bit_length() // 64) * 64
     for bits in (whole, *range(least, whole, 64), 0):  # all digits, or as few words as hold it
+        charge(_FACTOR + _FACTOR_2048 * (modulus.bit_length() / 2048) ** 2)
         yield pow(2, bits, modulus)

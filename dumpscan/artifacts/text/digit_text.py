@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.carrier import MAX_CHARACTERS, Carrier, Span
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.text.characters import CODINGS, Characters
@@ -36,6 +37,8 @@ _CERTIFICATES = re.compile(
 """ContentInfo of signed data (RFC 5652, 5.1), in which certificates are sent together, and Netscape's older one."""
 
 
+_MICROSECONDS = 120
+"""To see where the digits around a place begin."""
 _MAX_HEAD = 24
 """Bytes of a ContentInfo up to the end of its type."""
 _WHITE_SPACE = b" \t\r\n\f\v"
@@ -173,6 +176,7 @@ class DigitCarrier(Carrier):
                 continue
 
     def _read(self, memory: Memory, address: int, coding: Coding) -> DigitText:
+        effort.charge(_MICROSECONDS)
         characters = Characters(memory, address, coding)
         before = characters.before(self.digits.characters(self.before) + MAX_PREFIX)
         back, groups = self.digits.groups_before(before, self.skip, self.before)

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts import der
+from dumpscan.artifacts import der, effort
 from dumpscan.artifacts.carrier import Bytes, Carrier, Span
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.raw import ED448, ED25519, X448, X25519
@@ -53,6 +53,11 @@ _CURVES = {
 _OKP = {algorithm.name.encode(): algorithm.identifier for algorithm in (X25519, X448, ED25519, ED448)}
 """RFC 8037, 2."""
 _SEC1_PARAMETERS, _SEC1_PUBLIC_KEY, _PKCS8_PUBLIC_KEY = 0xA0, 0xA1, 0x81
+
+_MICROSECONDS = 150
+"""To see what is around a name."""
+_PER_PART, _PER_CHARACTER = 1.5, 0.04
+"""Microseconds to take a brace or a member of an object, and to look for them, for each character."""
 
 _XML_BEGIN = re.compile(rb"(?:<|&(?:amp;){0,4}lt;|\\{1,16}u003[cC]|%(?:25){0,8}3[cC])(?:[A-Za-z]{1,8}:)?\Z")
 _LONGEST_XML_BEGIN = 32
@@ -132,6 +137,7 @@ def _windows(characters: Characters) -> Iterator[CleanText]:
 
 def _read_jwk(memory: Memory, address: int, coding: Coding) -> NumbersText:
     """Read the JSON object that the member at `address` belongs to."""
+    effort.charge(_MICROSECONDS)
     characters = Characters(memory, address - _back_to_brace(Characters(memory, address, coding)) * coding.size, coding)
     for clean in _windows(characters):
         found = _jwk_members(clean.data)
@@ -146,7 +152,9 @@ def _back_to_brace(characters: Characters) -> int:
     for size in _WINDOWS:
         text = characters.before(size)
         depth = 0
-        for brace in reversed(list(_BRACE.finditer(text))):
+        braces = list(_BRACE.finditer(text))
+        effort.charge(_PER_PART * len(braces) + _PER_CHARACTER * len(text))
+        for brace in reversed(braces):
             depth += 1 if brace["open"] else -1
             if depth > 0:
                 return len(text) - brace.start()
@@ -163,7 +171,9 @@ def _jwk_members(text: bytes) -> tuple[Numbers, list[Numbers], int] | None:
     """
     levels: list[Numbers] = []
     others: list[Numbers] = []
+    effort.charge(_PER_CHARACTER * len(text))
     for part in _JWK_PART.finditer(text):
+        effort.charge(_PER_PART)
         if part[0] == b"{":
             levels.append({})
         elif part[0] == b"}":
@@ -207,11 +217,13 @@ def _jwk_structure(members: Numbers, others: list[Numbers]) -> bytes:
 
 def _read_xml(memory: Memory, address: int, coding: Coding) -> NumbersText:
     """Read the element whose name begins at `address`."""
+    effort.charge(_MICROSECONDS)
     begin = _XML_BEGIN.search(Characters(memory, address, coding).before(_LONGEST_XML_BEGIN))
     if begin is None:
         raise RefusedError("not where an element begins")
     characters = Characters(memory, address - len(begin[0]) * coding.size, coding)
     for clean in _windows(characters):
+        effort.charge(_PER_CHARACTER * len(clean.data))
         element = _XML.match(clean.data)
         if element is not None:
             numbers = dict(_XML_NUMBER.findall(element["inside"]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.carrier import MAX_CHARACTERS, Bytes, Carrier, Span
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.text.characters import CODINGS, Characters
@@ -50,6 +51,9 @@ _ENCRYPTED = re.compile(
 )
 _LINE_LENGTH = 64
 """Characters of base64 in a line."""
+
+_MICROSECONDS = 120
+"""To see what is between the lines of armour."""
 
 _KEY = (PrivateKey,)
 _KINDS: dict[bytes, tuple[type[Finding], ...]] = {
@@ -152,6 +156,9 @@ def _read(characters: Characters) -> PemText:
     opened = _OPENING.match(first_line)
     if opened is None or _KINDS.get(opened["label"]) == ():
         raise RefusedError("a label of nothing that is looked for")
+    if first_line[opened.end() :].lstrip().startswith(b"-----"):
+        raise RefusedError("nothing between two lines of armour")
+    effort.charge(_MICROSECONDS)
     around = surroundings(characters.before(MAX_PREFIX), head)
     for size in _WINDOWS:
         text = characters.take(size)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts import effort
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -61,6 +63,9 @@ _NOTATIONS = {"unicode": "json", "hex": "json", "percent": "urlencoded", "decima
 _LINE_FEED = 0x0A
 _OCTAL_RETURN = b"15"
 
+_PER_REPLACEMENT, _PER_CHARACTER = 2, 0.01
+"""Microseconds to replace a part of text, and to look for one, for each character."""
+
 
 class Rewritten:
     """Text with parts of it replaced.
@@ -92,6 +97,7 @@ class Rewritten:
             self._starts.append(length)
             self._origins.append(at)
             self._stops.append(at if new else match.start())
+        effort.charge(_PER_REPLACEMENT * len(self._starts) + _PER_CHARACTER * len(text))
         parts.append(text[at:])
         self.data = b"".join(parts)
 

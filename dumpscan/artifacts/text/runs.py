@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_PER_PIECE, _PER_CHARACTER = 0.8, 0.01
+"""Microseconds to read digits that stand together, and for each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ class Run:
         if run is None or not pieces:
             raise RefusedError("no digits")
         self.stop = run.end()
+        effort.charge(_PER_PIECE * len(pieces) + _PER_CHARACTER * (self.stop - at))
         self._digits, self._skip = digits, skip
         self._begins = [piece.start(1) for piece in pieces]
         self._counts = list(accumulate((len(piece[1]) for piece in pieces), initial=0))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING, Any
 
-from dumpscan.artifacts import ber, der
+from dumpscan.artifacts import ber, der, effort
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.x509 import tls_records
 from dumpscan.artifacts.x509.fields import is_strict, read_fields, read_fields_of_head
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
 
 MOST_BYTES = 1 << 20
+_MICROSECONDS, _PER_BYTE = 15, 0.3
+"""What reading a certificate takes."""
 
 
 def parse(data: bytes) -> Parsed:
     """Read the certificate that fills `data`. One in BER is written as DER, which is what its issuer signed."""
+    effort.charge(_MICROSECONDS + _PER_BYTE * len(data))
     written, encoding = _in_der(data)
     return Parsed(_certificate(written), encoding)
 
@@ -117,6 +120,7 @@ def _extract_records(memory: Memory, address: int, size: int, data: bytes) -> Ra
 def _extract_by_version(memory: Memory, address: int) -> Raw:
     """Read the certificate whose version is at `address`."""
     ahead = _size_of_headers(read_before(memory, address, 2 * der.HEADER_SIZE))
+    effort.charge(_MICROSECONDS)
     return replace(_extract(memory, address - ahead), ahead=ahead)
 
 

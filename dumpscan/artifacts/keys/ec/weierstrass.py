@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.keys import encode
 
 Point = tuple[int, int]
+_STEP, _STEP_PER_BIT = 4, 0.025
+"""Microseconds for a bit of the scalar, and more for each bit of the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,12 @@ class Weierstrass:
         )
 
     def multiply(self, scalar: int, point: Point) -> Point | None:
-        """Return scalar * point by doubling and adding in Jacobian coordinates; None is the point at infinity."""
+        """Return scalar * point by doubling and adding in Jacobian coordinates; None is the point at infinity.
+
+        Raises:
+            TooCostlyError: It would cost more than is left.
+        """
+        effort.charge(scalar.bit_length() * (_STEP + _STEP_PER_BIT * self.bits))
         x, y, z = 0, 1, 0
         for bit in f"{scalar:b}":
             x, y, z = self._double(x, y, z)
