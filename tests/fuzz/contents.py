@@ -11,16 +11,17 @@ import base64
 import random
 import struct
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import DNSName, SubjectAlternativeName
 
 from dumpscan.artifacts.keys.ec.named import curve_named
 from dumpscan.artifacts.registry import EVERYTHING
-from dumpscan.scan.searcher import hits
+from dumpscan.search import scanner
 from dumpscan.search.decoding import Decoding
-from dumpscan.search.scanner import Scanner
+from dumpscan.search.merge import Collector
 from fuzz.library_contents import WHOLE, composite_rsa, odd
 from support.artifact_samples import Space, certificate_der, certificate_of, ec_key, pem, rewritten, tlv
 from support.blob_samples import FFDHE2048, G_256, P_256, Q_256, Numbers, capi_2, cng_dh, cng_dsa2
@@ -85,7 +86,7 @@ def _sec1(name: str, *, point: bool = True, named: bool = True) -> Piece:
         value = _big(rng.randrange(1 << 100, curve.order), curve.order_size)
         parts = [integer(1), tlv(4, value)]
         if named:
-            parts.append(tlv(0xA0, curve.oid))
+            parts.append(tlv(0xA0, curve.parameters))
         if point:
             parts.append(tlv(0xA1, tlv(3, b"\0" + curve.encodings(curve.curve.generator)[0])))
         return tlv(0x30, *parts)
@@ -335,15 +336,13 @@ class _Unlimited(Decoding):
 
 def announced(kind: str, size: int) -> float:
     """Search memory of a kind, and return how many microseconds the decoders announced: no budget ends it."""
-    scanner = Scanner(EVERYTHING.detectors, EVERYTHING.groups)
-    decoding = _Unlimited(scanner.decoders, scanner.contents)
-    space = Space({BASE: content(kind, size)})
-    for searcher in scanner.searchers:
-        for matches in searcher.batches(space, threads=1):
-            for hit in hits(searcher.signatures, matches):
-                decoding.decode(space, hit)
-    for searcher, decoder in scanner.groups:
-        found = [hit for matches in searcher.batches(space, threads=1) for hit in hits(searcher.signatures, matches)]
-        for _ in decoding.decode_together(space, decoder, found):
-            pass
-    return decoding.announced
+    made: list[_Unlimited] = []
+
+    def make(*arguments: Any) -> _Unlimited:  # noqa: ANN401 - handed on
+        made.append(_Unlimited(*arguments))
+        return made[-1]
+
+    with patch.object(scanner, "Decoding", make):
+        space = Space({BASE: content(kind, size)})
+        scanner.Scanner(EVERYTHING.detectors, EVERYTHING.groups).scan(space, Collector(), threads=1)
+    return sum(decoding.announced for decoding in made)
