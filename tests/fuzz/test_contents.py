@@ -93,7 +93,7 @@ LEAST = {
     "numbers-rsa": 2_600,
     "numbers-gmp": 1_200,
     "numbers-mbedtls": 1_200,
-    "numbers-go": 980,
+    "numbers-go": 900,
     "shielded": 3_200,
     "aes-schedules": 3_800,
 }
