@@ -41,7 +41,7 @@ LEAST = {
     "dsa-unproven": 7_500,
     "dh-2048": 46_000,
     "certificate": 280,
-    "encrypted": 620,
+    "encrypted": 290,
     "pkcs12": 3_600,
     "ber": 4_700,
     "der-within-der": 1_800,

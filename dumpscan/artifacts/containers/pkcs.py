@@ -35,8 +35,8 @@ _DATA = "1.2.840.113549.1.7.1"
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
 _ENCRYPTED_DATA = "1.2.840.113549.1.7.6"
 _SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2"
-_MICROSECONDS, _PER_PART = 100, 20
-"""To take a container apart, and to look into a part of a PKCS#12."""
+_MICROSECONDS, _PER_BYTE = 100, 1.2
+"""To take a container apart, whose smallest parts have ten bytes."""
 
 
 def parse_pkcs8(data: bytes) -> Parsed:
@@ -51,7 +51,6 @@ def parse_pkcs8(data: bytes) -> Parsed:
 
 def parse_pkcs12(data: bytes) -> Parsed:
     """Describe a PFX, DER or BER."""
-    effort.charge(_MICROSECONDS)
     try:
         finding = _pkcs12(data, data)
     except RefusedError:
@@ -66,6 +65,7 @@ def _pkcs12(written: bytes, data: bytes) -> EncryptedContainer:
         written: The PFX, at least its outermost elements in DER.
         data: As it lies in memory.
     """
+    effort.charge(_MICROSECONDS + _PER_BYTE * len(written))
     version, content, *mac_data = der.members(written, least=2, most=3)
     if der.integer(version, most=1) != _VERSION_3:
         raise RefusedError("a version that PKCS#12 does not have")
@@ -112,14 +112,12 @@ def _members(data: bytes) -> list[der.Element]:
 def _protections(safe: list[tuple[str, der.Element]]) -> Iterator[tuple[bool, Protection]]:
     """Yield what protects a key by itself (True), and what protects whatever else is encrypted (False)."""
     for kind, content in safe:
-        effort.charge(_PER_PART)
         if kind == _ENCRYPTED_DATA:
             _version, encrypted, *_ = der.members(content.encoded, least=2)
             _type, algorithm, *_ = der.members(encrypted.encoded, least=2)
             yield False, read_protection(algorithm.encoded)
         elif kind == _DATA:
             for bag in _members(_octets(content)):
-                effort.charge(_PER_PART)
                 identifier, value, *_ = der.members(bag.encoded, least=2, most=3)
                 if der.dotted(identifier) == _SHROUDED_KEY_BAG:
                     algorithm, *_ = der.members(der.inner(value).encoded, least=2)
