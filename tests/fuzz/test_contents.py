@@ -42,7 +42,7 @@ LEAST = {
     "dh-2048": 46_000,
     "certificate": 280,
     "encrypted": 290,
-    "pkcs12": 3_600,
+    "pkcs12": 1_100,
     "ber": 4_700,
     "der-within-der": 1_800,
     "certificate-openings": 1_900,
