@@ -148,7 +148,7 @@ def _user_types(column: int) -> dict[str, Any]:
             place = _pick(offsets, column)
             if fields is not None and place is not None:
                 if place == "@":
-                    place = hex(c_process.resolve(_SHARED_LAYOUTS[opened]).fields[name].offset)
+                    place = hex(getattr(c_process, _SHARED_LAYOUTS[opened]).fields[name].offset)
                 fields[name] = _field(notation, place)
         else:
             opened, *sizes = line.split()
