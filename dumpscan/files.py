@@ -13,7 +13,8 @@ import io
 import os
 import secrets
 import stat
-from typing import IO, TYPE_CHECKING, Self
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 from dumpscan.exceptions import ExportError, reason
 
@@ -24,7 +25,6 @@ except ImportError:  # Windows
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
     from types import TracebackType
     from typing import TextIO
 
@@ -47,6 +47,21 @@ _BY_DESCRIPTOR = os.open in os.supports_dir_fd
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 """Errors of file systems without hard links (FAT, some network and FUSE file systems)."""
+
+_NO_NAMELESS = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
+"""Errors of systems and file systems without nameless files (`open(2)`, O_TMPFILE)."""
+
+
+class Staged(NamedTuple):
+    """A file that has not got its name yet.
+
+    Attributes:
+        descriptor: Of the file, for reading and writing.
+        path: Leads to it, as long as it is open.
+    """
+
+    descriptor: int
+    path: Path
 
 
 class Directory:
@@ -119,7 +134,7 @@ class Directory:
         Raises:
             FileExistsError: There is something of that name, and it is not to be replaced.
         """
-        temporary = f".{secrets.token_hex(8)}.part"
+        temporary = self._temporary()
         descriptor = os.open(self._at(temporary), _NEW, mode, dir_fd=self.descriptor)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -132,6 +147,59 @@ class Directory:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 self._unlink(temporary)
+
+    @contextlib.contextmanager
+    def stage(self, name: str, *, replace: bool = False) -> Generator[Staged]:
+        """Give a private file to write to and to read again, which gets its name when the block ends without an error.
+
+        On Linux the file has no name until then: nothing is left of it, however the process ends.
+
+        Args:
+            name: Its name.
+            replace: As for `write`.
+
+        Raises:
+            FileExistsError: There is something of that name, and it is not to be replaced.
+        """
+        descriptor = self._nameless()
+        temporary = None if descriptor is not None else self._temporary()
+        if temporary is not None:
+            descriptor = os.open(self._at(temporary), _NEW, PRIVATE, dir_fd=self.descriptor)
+        assert descriptor is not None  # noqa: S101 - for the type checker
+        try:
+            try:
+                if hasattr(os, "fchmod"):
+                    os.fchmod(descriptor, PRIVATE)
+                yield Staged(descriptor, self.path / temporary if temporary else Path(f"/proc/self/fd/{descriptor}"))
+                os.fsync(descriptor)
+                if temporary is None and not replace:
+                    os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=self.descriptor, follow_symlinks=True)
+                    return
+                if temporary is None:
+                    temporary = self._temporary()
+                    os.link(f"/proc/self/fd/{descriptor}", temporary, dst_dir_fd=self.descriptor, follow_symlinks=True)
+            finally:
+                os.close(descriptor)
+            (self._rename if replace else self._link)(temporary, name)
+        finally:
+            if temporary is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    self._unlink(temporary)
+
+    def _nameless(self) -> int | None:
+        """Open a new file without a name; None where there are no such files."""
+        if self.descriptor is None or not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):  # noqa: PTH112 - a fixed name
+            return None
+        try:
+            return os.open(".", os.O_TMPFILE | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), PRIVATE, dir_fd=self.descriptor)
+        except OSError as error:
+            if error.errno in _NO_NAMELESS:
+                return None
+            raise
+
+    @staticmethod
+    def _temporary() -> str:
+        return f".{secrets.token_hex(8)}.part"
 
     def _link(self, source: str, target: str) -> None:
         """Give a finished file its name, unless that is taken. A link, unlike a rename, never replaces anything."""
@@ -229,6 +297,30 @@ def new_file(path: Path, *, force: bool = False) -> Generator[TextIO]:
         ExportError: There is something of that name already (found before the block begins, if it is there by then),
             or the file cannot be written. Nothing half-written is left.
     """
+    with _not_taken(path, force=force) as directory, directory.write(path.name, replace=force) as file:
+        stream = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        yield stream
+        stream.detach()  # flushes it
+
+
+@contextlib.contextmanager
+def staged_file(path: Path, *, force: bool = False) -> Generator[Staged]:
+    """Give a private file to write to and read again, which gets its name when the block ends without an error.
+
+    Args:
+        path: The file. Its directory must exist.
+        force: Whether an existing file is replaced.
+
+    Raises:
+        ExportError: As for `new_file`.
+    """
+    with _not_taken(path, force=force) as directory, directory.stage(path.name, replace=force) as staged:
+        yield staged
+
+
+@contextlib.contextmanager
+def _not_taken(path: Path, *, force: bool) -> Generator[Directory]:
+    """Open the directory of a new file; word what the system refuses, and refuse a name that is taken."""
     taken = ExportError(f"{path}: is there already, and is not written over (see --force)")
     with _refusals(path), Directory(path.parent) as directory:
         there = directory.status(path.name)
@@ -237,10 +329,7 @@ def new_file(path: Path, *, force: bool = False) -> Generator[TextIO]:
         if there is not None and stat.S_ISDIR(there.st_mode):
             raise ExportError(f"{path}: is a directory, a file was expected")
         try:
-            with directory.write(path.name, replace=force) as file:
-                stream = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
-                yield stream
-                stream.detach()  # flushes it
+            yield directory
         except FileExistsError as error:
             raise taken from error
 

@@ -11,12 +11,12 @@ import pytest
 from support.corpus import ROOT
 
 FLOORS = (
-    {"_version", "exceptions", "findings", "files", "model", "scratch"},
+    {"_version", "exceptions", "findings", "files", "model"},
     {"memory"},
     {"scan"},
     {"artifacts"},
     {"search"},
-    {"api", "case", "synth"},
+    {"api", "case", "redact", "synth"},
     {"output"},
     {"cli", "__main__", "__init__"},
 )

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dumpscan.scratch import ScratchDirectory, remove_abandoned
+from dumpscan.memory.packed.scratch import ScratchDirectory, remove_abandoned
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HOLD = """
 import sys
-from dumpscan.scratch import ScratchDirectory
+from dumpscan.memory.packed.scratch import ScratchDirectory
 directory = ScratchDirectory(sys.argv[1])
 (directory.path / "dump").write_bytes(b"x")
 print(directory.name, flush=True)

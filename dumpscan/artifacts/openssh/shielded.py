@@ -86,6 +86,17 @@ def decode_shielded(memory: Memory, address: int) -> Decoded | None:
     )
 
 
+def shield_parts(memory: Memory, address: int) -> tuple[tuple[int, int], ...]:
+    """Return the address and size of the encrypted key and of the prekey that the shield's fields at an address name."""
+    form = c_openssh.sshkey_shield
+    data = memory.read(address, len(form))
+    if len(data) < len(form):
+        return ()
+    shield = form(data)
+    size = min(int(shield.shielded_len), MAX_SHIELDED)
+    return (int(shield.shielded_private), size), (int(shield.shield_prekey), PREKEY_SIZE)
+
+
 def _unshielded(text: bytes, prekey: bytes) -> bytes:
     """Decrypt a shielded key."""
     secret = sha512(prekey).digest()

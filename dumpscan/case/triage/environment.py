@@ -71,6 +71,11 @@ def limited(process: Process, environment: Environment) -> Process:
     return replace(process, environment=entries)
 
 
+def is_secret_name(name: str) -> bool:
+    """Return whether the value of a variable of that name is likely to be a credential."""
+    return name.upper() not in _DIRECTORIES and _SECRET_NAME.search(name) is not None
+
+
 def masked(entry: str) -> str:
     """Return an environment entry, `NAME=value`, with everything masked that looks like a credential.
 
@@ -79,16 +84,16 @@ def masked(entry: str) -> str:
     """
     at = entry.find("=", 1)  # the names of Windows' own variables begin with `=`
     name, value = entry[: at + 1], entry[at + 1 :]
-    if value and name[:-1].upper() not in _DIRECTORIES and _SECRET_NAME.search(name):
+    if value and is_secret_name(name[:-1]):
         return name + MASK
     value = _PEM.sub(MASK, value)
     value = _IN_URL.sub(rf"\1:{MASK}", value)
     value = _IN_PAIRS.sub(rf"\1{MASK}", value)
     value = _IN_HEADERS.sub(rf"\1{MASK}", value)
-    return name + _TOKEN.sub(lambda found: MASK if _is_random(found[0]) else found[0], value)
+    return name + _TOKEN.sub(lambda found: MASK if is_random(found[0]) else found[0], value)
 
 
-def _is_random(token: str) -> bool:
+def is_random(token: str) -> bool:
     """Return whether a token looks random: letters and digits alternate more often than in words."""
     kinds = ["d" if each.isdigit() else "u" if each.isupper() else "l" if each.islower() else "-" for each in token]
     changes = sum(one != other for one, other in pairwise(kinds))

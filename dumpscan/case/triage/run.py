@@ -12,7 +12,7 @@ from dumpscan.case.triage.inputs import list_inputs
 from dumpscan.case.triage.task import Task
 from dumpscan.case.triage.workers import Pool
 from dumpscan.findings import PrivateKey, Status
-from dumpscan.scratch import remove_abandoned
+from dumpscan.memory.packed.scratch import remove_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

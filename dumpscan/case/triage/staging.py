@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpscan.exceptions import DumpscanError, InputError, reason
 from dumpscan.memory.open import HEAD_SIZE, format_of
-from dumpscan.scratch import ScratchDirectory
+from dumpscan.memory.packed.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from functools import cache
 from multiprocessing.connection import wait as wait_for_any
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dumpscan.scratch import ScratchDirectory
+from dumpscan.memory.packed.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from dumpscan.exceptions import UnpackError, reason
 from dumpscan.memory.packed.formats import HEAD_SIZE, Member, is_tar, packing_of, pour, said_of, tar_members
-from dumpscan.scratch import ScratchDirectory
+from dumpscan.memory.packed.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dumpscan.exceptions import InputError, reason
 from dumpscan.memory.mapped_file import MappedFile
-from dumpscan.scratch import ScratchDirectory
+from dumpscan.memory.packed.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from typing import IO

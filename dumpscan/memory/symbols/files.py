@@ -27,7 +27,7 @@ from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
 from dumpscan.files import write_whole
 from dumpscan.memory import volatility
 from dumpscan.memory.symbols.json_limits import JsonLimits
-from dumpscan.scratch import ScratchDirectory
+from dumpscan.memory.packed.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

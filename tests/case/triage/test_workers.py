@@ -16,7 +16,7 @@ from dumpscan.case.triage.task import ReadSettings, Task
 from dumpscan.case.triage.unit import read_dump
 from dumpscan.case.triage.workers import Here, Pool
 from dumpscan.findings import Status
-from dumpscan.scratch import remove_abandoned
+from dumpscan.memory.packed.scratch import remove_abandoned
 from support.corpus import ROOT
 
 if TYPE_CHECKING:

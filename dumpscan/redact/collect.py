@@ -1,0 +1,213 @@
+"""Everything in a dump that is to go: what the search finds, what processes were given, what has a known shape."""
+
+from __future__ import annotations
+
+import re
+from binascii import Error as BinasciiError
+from binascii import a2b_base64
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts.openssh.shielded import ENCODING as SHIELDED
+from dumpscan.artifacts.openssh.shielded import shield_parts
+from dumpscan.artifacts.registry import EVERYTHING
+from dumpscan.exceptions import DumpscanError
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
+from dumpscan.memory.dump import PhysicalDump
+from dumpscan.redact.copies import Copies
+from dumpscan.redact.credentials import find_credentials
+from dumpscan.redact.key_values import private_key_values, symmetric_key_values
+from dumpscan.redact.own_patterns import find_expressions
+from dumpscan.redact.secret import Place, Secret, Value, What
+from dumpscan.redact.texts import argument_secrets, environment_secrets
+from dumpscan.search.merge import Collector
+from dumpscan.search.pairs import with_pairs, without_guesses
+from dumpscan.search.run import search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dumpscan.findings import Finding, Location
+    from dumpscan.memory.dump import ProcessDump
+    from dumpscan.redact.secret import Wanted
+
+    AnyDump = ProcessDump | PhysicalDump
+
+MOST_LOCATIONS = 1 << 18
+"""Places of one finding that are overwritten in one round; the others are found in the next."""
+_OPENING = 64
+"""First bytes of a container, which others of its kind have too."""
+_ONE_KEY = frozenset({"pkcs8", "pem", "openssh", "pvk"})
+"""Containers of nothing but one encrypted key."""
+_PEM_BODY = re.compile(rb"-----BEGIN [^-]+-----\s(?:[^\n]*:[^\n]*\n|\s)*([A-Za-z0-9+/=\s]+)-----END")
+
+
+class Collection:
+    """What is to go from one dump.
+
+    Attributes:
+        places: Where each secret lies.
+        nowhere: Secrets that were found at no place in the file, so that they cannot be overwritten.
+        kept: How many findings of each kind were left alone.
+        problems: What could not be searched, a sentence each.
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[Secret, set[Place]] = {}
+        self.nowhere: set[Secret] = set()
+        self.kept: dict[str, int] = {}
+        self.problems: list[str] = []
+        self._texts: dict[bytes, Secret] = {}
+
+    @property
+    def secrets(self) -> list[Secret]:
+        """All secrets."""
+        return list(self.places)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing lies anywhere."""
+        return not self.nowhere and not any(self.places.values())
+
+    def add(self, secret: Secret, places: Iterable[Place] = ()) -> None:
+        """Add a secret, or places of one. A text that is known by another name already keeps that."""
+        for value in secret.values:
+            if value.text and not value.before:
+                secret = self._texts.setdefault(value.data, secret)
+        self.places.setdefault(secret, set()).update(places)
+
+
+def collect(
+    dump: AnyDump,
+    wanted: Wanted,
+    *,
+    copies: Copies,
+    progress: Callable[[int], None] | None = None,
+) -> Collection:
+    """Find everything in a dump that is to go, in its findings, its processes and by its shape, and every copy of it.
+
+    Args:
+        dump: The dump.
+        wanted: What is to go.
+        copies: Looks for copies; the secrets found here are added to those that it knows already.
+        progress: As for `dumpscan.search.run.search`.
+    """
+    found = Collection()
+    data = buffer_of(dump)
+    _add_findings(dump, wanted, found, progress)
+    _add_texts(dump, wanted, found)
+    if What.CREDENTIALS in wanted.kinds:
+        for secret, place in find_credentials(data):
+            found.add(secret, (place,))
+    for place in find_expressions(data, wanted.expressions):
+        found.add(Secret(None, "regular expression"), (place,))
+    for value in wanted.values:
+        found.add(Secret(None, "value", values=(Value(value, "value", random=False, text=True),)))
+    for secret in found.secrets:
+        copies.add(secret)
+    for secret, place in copies.find(data):
+        found.add(secret, (place,))
+    return found
+
+
+def buffer_of(dump: AnyDump) -> memoryview:
+    """Return the whole file of a dump."""
+    return dump.physical.buffer if isinstance(dump, PhysicalDump) else dump.buffer
+
+
+def _add_findings(
+    dump: AnyDump, wanted: Wanted, found: Collection, progress: Callable[[int], None] | None
+) -> None:
+    collector = Collector(most_locations=MOST_LOCATIONS)
+    found.problems += search(dump, EVERYTHING, collector, progress=progress)
+    if collector.dropped:
+        found.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
+    for finding in without_guesses(with_pairs(collector.findings())):
+        what = _kind(finding)
+        if what is None or what not in wanted.kinds:
+            found.kept[finding.kind] = found.kept.get(finding.kind, 0) + 1
+            continue
+        secret = Secret(what, _label(finding), getattr(finding, "key_id", None), _values(finding))
+        places = [place for location in finding.locations for place in _places(dump, location)]
+        found.add(secret, places)
+        if not places:
+            found.nowhere.add(secret)
+
+
+def _kind(finding: Finding) -> What | None:
+    """Return which kind of secret a finding is; None if it is public."""
+    kinds = {
+        PrivateKey: What.PRIVATE_KEYS,
+        SymmetricKey: What.SYMMETRIC_KEYS,
+        EncryptedContainer: What.CONTAINERS,
+        Certificate: What.CERTIFICATES,
+        PublicKey: None,
+    }
+    return kinds.get(type(finding), What.SESSIONS)
+
+
+def _label(finding: Finding) -> str:
+    if isinstance(finding, EncryptedContainer):
+        return finding.container
+    if isinstance(finding, Certificate):
+        return f"certificate {finding.thumbprint}"
+    parts = (getattr(finding, name, None) for name in ("algorithm", "bits"))
+    return " ".join(str(part) for part in parts if part is not None) or finding.kind
+
+
+def _values(finding: Finding) -> tuple[Value, ...]:
+    """Return the byte strings that give a finding away; of a kind that is not known here, all that are key material."""
+    if isinstance(finding, PrivateKey):
+        return private_key_values(finding)
+    if isinstance(finding, SymmetricKey):
+        return symmetric_key_values(finding)
+    if isinstance(finding, EncryptedContainer):
+        return _container_values(finding)
+    secret = (getattr(finding, field.name) for field in fields(finding) if not field.repr)
+    return tuple(Value(each, finding.kind) for each in secret if isinstance(each, bytes) and each)
+
+
+def _container_values(finding: EncryptedContainer) -> tuple[Value, ...]:
+    """Return what is in a container, without the opening that others have too.
+
+    Key stores hold certificates too, which others have: only whole copies of them are looked for.
+    """
+    data = finding.data
+    armoured = _PEM_BODY.match(data)
+    if armoured:
+        try:
+            data = a2b_base64(armoured[1])
+        except BinasciiError:
+            return ()
+    alone = finding.container in _ONE_KEY
+    return (Value(data[_OPENING if alone else 0 :], "container", random=alone),) if len(data) > 2 * _OPENING else ()
+
+
+def _places(dump: AnyDump, location: Location) -> list[Place]:
+    """Return the bytes that an object takes, and those that it points to and that are secret."""
+    extents = list(location.extents)
+    if location.encoding == SHIELDED and not isinstance(dump, PhysicalDump) and location.virtual_address is not None:
+        for address, size in shield_parts(dump, location.virtual_address):
+            extents += dump.extents(address, size)
+    wide = "utf16" in location.encoding or "utf-16" in location.encoding
+    return [Place(offset, length, location.encoding, wide) for offset, length in extents if length > 0]
+
+
+def _add_texts(dump: AnyDump, wanted: Wanted, found: Collection) -> None:
+    """Add the secrets in the environments and command lines of processes."""
+    if not wanted.kinds & {What.ENVIRONMENT, What.ARGUMENTS}:
+        return
+    try:
+        processes = dump.processes(environment=True)
+    except DumpscanError as error:
+        problem = getattr(error, "problem", error)
+        found.problems.append(f"environments and command lines are searched by shape only: {problem}")
+        return
+    for process in processes:
+        if What.ENVIRONMENT in wanted.kinds:
+            for secret in environment_secrets(process, wanted):
+                found.add(secret)
+        if What.ARGUMENTS in wanted.kinds:
+            for secret in argument_secrets(process):
+                found.add(secret)
+

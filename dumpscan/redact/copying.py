@@ -1,0 +1,106 @@
+"""A copy of a dump's file, and writing over parts of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from dumpscan.redact.copies import merged
+from dumpscan.redact.filling import filling
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from dumpscan.redact.filling import Fill
+    from dumpscan.redact.secret import Place
+
+_FICLONE = 0x40049409
+"""`ioctl_ficlonerange(2)`: let one file share all blocks of another, until either is changed."""
+_CHUNK = 8 << 20
+_PIECE = 64 << 10
+
+
+def copy_file(path: Path, data: memoryview, descriptor: int) -> None:
+    """Make a new file the copy of another: sharing its blocks, or with its holes, where the file system can.
+
+    Args:
+        path: The file, if its bytes are those of `data`: a packed one is not.
+        data: The bytes.
+        descriptor: The new file, empty.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if not _cloned(path, len(data), descriptor):
+        _copy_bytes(data, descriptor)
+
+
+def _cloned(path: Path, size: int, descriptor: int) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        source = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False
+    try:
+        if os.fstat(source).st_size != size:
+            return False
+        fcntl.ioctl(descriptor, _FICLONE, source)
+    except OSError:
+        return False
+    finally:
+        os.close(source)
+    return True
+
+
+def _copy_bytes(data: memoryview, descriptor: int) -> None:
+    """Write bytes; zeros become holes."""
+    os.ftruncate(descriptor, len(data))
+    zeros = bytes(_PIECE)
+    for start in range(0, len(data), _CHUNK):
+        chunk = data[start : start + _CHUNK]
+        if chunk[:_PIECE] != zeros[: len(chunk)] and chunk[-_PIECE:] != zeros[: len(chunk)]:
+            _write(descriptor, chunk, start)
+            continue
+        for at in range(0, len(chunk), _PIECE):
+            piece = chunk[at : at + _PIECE]
+            if piece != zeros[: len(piece)]:
+                _write(descriptor, piece, start + at)
+
+
+def overwrite(descriptor: int, places: Iterable[Place], fill: Fill) -> int:
+    """Write over places of a file; return how many bytes these are.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    count = 0
+    for place in merged(places):
+        for at in range(0, place.length, _CHUNK):
+            size = min(_CHUNK, place.length - at)
+            _write(descriptor, memoryview(filling(fill, size, wide=place.wide)), place.offset + at)
+        count += place.length
+    return count
+
+
+def _write(descriptor: int, data: memoryview, offset: int) -> None:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    while data:
+        written = os.write(descriptor, data)
+        if not written:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        data = data[written:]
+
+
+def read_chunks(descriptor: int) -> Iterator[bytes]:
+    """Yield the bytes of a file."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    while chunk := os.read(descriptor, _CHUNK):
+        yield chunk

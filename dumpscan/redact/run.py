@@ -1,0 +1,167 @@
+"""The redaction of one dump: find, overwrite, search the copy again, until nothing is found.
+
+A round that finds something is no failure: an object that was counted but not listed, or lay below another, shows when
+what hid it is gone. The copy gets its name only after a round that found nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from dumpscan.exceptions import InputError
+from dumpscan.files import staged_file
+from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.open import KINDS, OpenOptions, open_dump
+from dumpscan.redact.collect import Collection, buffer_of, collect
+from dumpscan.redact.copies import Copies, merged
+from dumpscan.redact.copying import copy_file, overwrite, read_chunks
+from dumpscan.redact.filling import Fill
+from dumpscan.redact.report import FileDigest, Kept, Redaction, removed
+from dumpscan.redact.secret import LeftoverError, Place, Secret, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from dumpscan.redact.collect import AnyDump
+
+MAX_ROUNDS = 8
+"""Searches of a copy before it is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactOptions:
+    """How a dump is redacted.
+
+    Attributes:
+        wanted: What is to go.
+        fill: What is written over it.
+        keep_unknown: Whether bytes outside all structures of a damaged dump stay.
+        only_stacks: Whether to write only what a stack walk needs; minidumps only.
+        force: Whether an existing file is replaced.
+        opening: How dumps are opened.
+    """
+
+    wanted: Wanted = field(default_factory=Wanted)
+    fill: Fill = Fill.PATTERN
+    keep_unknown: bool = False
+    only_stacks: bool = False
+    force: bool = False
+    opening: OpenOptions = field(default_factory=OpenOptions)
+
+
+def redact(
+    source: Path, target: Path, options: RedactOptions, *, progress: Callable[[int], None] | None = None
+) -> Redaction:
+    """Write a copy of a dump without its secrets.
+
+    Args:
+        source: The dump; a packed one is unpacked.
+        target: The copy. It is there whole, and proven clean, or not at all.
+        options: How.
+        progress: Called with a number of bytes when that many more have been searched.
+
+    Raises:
+        NoDumpError, InputError: As `open_dump`; also if the dump's memory does not lie in its file as it is.
+        ExportError: The copy cannot be written, or is there already.
+        LeftoverError: The copy still held secrets after `MAX_ROUNDS`.
+    """
+    with open_dump(source, options=options.opening) as dump:
+        _require_plain(dump)
+        with staged_file(target, force=options.force) as staged:
+            copies = Copies()
+            found = collect(dump, options.wanted, copies=copies, progress=progress)
+            _require_places(source, found)
+            data = buffer_of(dump)
+            copy_file(source, data, staged.descriptor)
+            size = overwrite(staged.descriptor, _all_places(found), options.fill)
+            places = {secret: set(its) for secret, its in found.places.items()}
+            rounds = 1
+            while left := _round(dump, staged.path, options, copies, progress):
+                size += overwrite(staged.descriptor, _all_places(left), options.fill)
+                for secret, its in left.places.items():
+                    places.setdefault(secret, set()).update(its)
+                rounds += 1
+                if rounds > MAX_ROUNDS or left.nowhere:
+                    raise LeftoverError(f"{source}: the copy still holds secrets after {rounds} rounds; it is not kept")
+            written = _digest_of(target, staged.descriptor)
+        return _report(dump, found, places, options, output=written, rounds=rounds, size=size)
+
+
+def examine(
+    source: Path, options: RedactOptions, *, progress: Callable[[int], None] | None = None
+) -> Redaction:
+    """Say what `redact` would remove; nothing is written.
+
+    Raises:
+        NoDumpError, InputError: As `open_dump`.
+    """
+    with open_dump(source, options=options.opening) as dump:
+        found = collect(dump, options.wanted, copies=Copies(), progress=progress)
+        size = sum(place.length for place in merged(_all_places(found)))
+        return _report(dump, found, found.places, options, size=size)
+
+
+def _require_plain(dump: AnyDump) -> None:
+    """Refuse an image whose memory does not lie in its file.
+
+    Raises:
+        InputError: It is compressed.
+    """
+    if isinstance(dump, PhysicalDump) and not dump.physical.in_file:
+        raise InputError(
+            dump.path, f"its pages are compressed ({dump.format}), and cannot be overwritten: convert it to a raw image"
+        )
+
+
+def _require_places(source: Path, found: Collection) -> None:
+    if found.nowhere:
+        raise LeftoverError(f"{source}: {len(found.nowhere)} secrets were found at no place in the file")
+
+
+def _all_places(found: Collection) -> list[Place]:
+    return [place for places in found.places.values() for place in places]
+
+
+def _round(
+    dump: AnyDump, path: Path, options: RedactOptions, copies: Copies, progress: Callable[[int], None] | None
+) -> Collection | None:
+    """Search the copy; return what is left, None if nothing is."""
+    kind = next(kind for kind in KINDS if kind.name == dump.kind)
+    with open_dump(path, kind=kind, options=options.opening) as copy:
+        left = collect(copy, options.wanted, copies=copies, progress=progress)
+    return None if left.empty else left
+
+
+def _report(
+    dump: AnyDump,
+    found: Collection,
+    places: Mapping[Secret, set[Place]],
+    options: RedactOptions,
+    *,
+    output: FileDigest | None = None,
+    rounds: int = 0,
+    size: int = 0,
+) -> Redaction:
+    data = buffer_of(dump)
+    return Redaction(
+        source=FileDigest(str(dump.path), len(data), sha256(data).hexdigest()),
+        output=output,
+        fill=options.fill,
+        only_stacks=options.only_stacks,
+        rounds=rounds,
+        size=size,
+        removed=removed(places),
+        kept=tuple(Kept(kind, count) for kind, count in sorted(found.kept.items())),
+        problems=(*dump.damage, *dict.fromkeys(found.problems)),
+    )
+
+
+def _digest_of(path: Path, descriptor: int) -> FileDigest:
+    hashed, size = sha256(), 0
+    for chunk in read_chunks(descriptor):
+        hashed.update(chunk)
+        size += len(chunk)
+    return FileDigest(str(path), size, hashed.hexdigest())
