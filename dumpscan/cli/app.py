@@ -20,6 +20,7 @@ from dumpscan.cli.messages import (
     EXIT_USAGE,
     complain,
 )
+from dumpscan.cli.redact import REDACT
 from dumpscan.cli.report import REPORT
 from dumpscan.cli.triage import TRIAGE
 from dumpscan.exceptions import DumpscanError, UsageError, reason
@@ -88,6 +89,7 @@ app.add(FIND, section="Many dumps")
 app.add(TRIAGE, section="Many dumps")
 app.add(case.GROUP, section="Many dumps")
 app.add(REPORT, section="Many dumps")
+app.add(REDACT, section="Many dumps")
 app.add(symbols.GROUP, section="Tools")
 app.add(synth.GROUP, section="Tools")
 app.add(

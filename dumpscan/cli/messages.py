@@ -20,7 +20,7 @@ EXIT_CODES = {
     EXIT_UNREADABLE: "An input could not be read, or a result could not be written.",
     EXIT_USAGE: "The command line is wrong.",
     EXIT_DAMAGED: "Done, but an input is damaged: the results are partial.",
-    EXIT_GATE: "`triage --fail-on` found something it must not.",
+    EXIT_GATE: "`triage --fail-on` found something it must not, or `redact --verify` a secret.",
     EXIT_NOT_FOUND: "`find` found none of the keys.",
     EXIT_INTERRUPTED: "Interrupted.",
 }

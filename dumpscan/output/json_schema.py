@@ -21,6 +21,7 @@ from dumpscan.memory.open import KINDS as DUMP_KINDS
 from dumpscan.output.answers import AnswerRecord
 from dumpscan.output.fields import element, hints, is_document, required
 from dumpscan.output.records import SymbolsNeed
+from dumpscan.redact.report import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,10 +90,11 @@ class _Definitions:
         self._record("process", {"dump": _dump(), "process": process, "notes": notes})
         self._record("symbols", {"dump": _dump(), "symbols": self._document(SymbolsNeed)})
         self._record("answer", {"answer": self._document(AnswerRecord)})
+        self._record("redaction", {"redaction": self._document(Redaction)})
         for dump in DUMP_KINDS:
             about = f"What a dump of kind `{dump}` says of itself: plain values, objects and lists of any depth."
             self._record(str(dump), {"dump": _dump(), str(dump): {"type": "object", "description": about}})
-        records = [*(kind.kind for kind in KINDS), "process", "symbols", "answer", *map(str, DUMP_KINDS)]
+        records = [*(kind.kind for kind in KINDS), "process", "symbols", "answer", "redaction", *map(str, DUMP_KINDS)]
         return {"oneOf": [{"$ref": f"#/$defs/{name}"} for name in records]}
 
     def reference(self, cls: type[DataclassInstance]) -> Schema:

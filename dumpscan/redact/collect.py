@@ -14,7 +14,6 @@ from dumpscan.artifacts.registry import EVERYTHING
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
 from dumpscan.memory.dump import PhysicalDump
-from dumpscan.redact.copies import Copies
 from dumpscan.redact.credentials import find_credentials
 from dumpscan.redact.key_values import private_key_values, symmetric_key_values
 from dumpscan.redact.own_patterns import find_expressions
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from dumpscan.findings import Finding, Location
     from dumpscan.memory.dump import ProcessDump
+    from dumpscan.redact.copies import Copies
     from dumpscan.redact.secret import Wanted
 
     AnyDump = ProcessDump | PhysicalDump
@@ -115,9 +115,7 @@ def buffer_of(dump: AnyDump) -> memoryview:
     return dump.physical.buffer if isinstance(dump, PhysicalDump) else dump.buffer
 
 
-def _add_findings(
-    dump: AnyDump, wanted: Wanted, found: Collection, progress: Callable[[int], None] | None
-) -> None:
+def _add_findings(dump: AnyDump, wanted: Wanted, found: Collection, progress: Callable[[int], None] | None) -> None:
     collector = Collector(most_locations=MOST_LOCATIONS)
     found.problems += search(dump, EVERYTHING, collector, progress=progress)
     if collector.dropped:
@@ -210,4 +208,3 @@ def _add_texts(dump: AnyDump, wanted: Wanted, found: Collection) -> None:
         if What.ARGUMENTS in wanted.kinds:
             for secret in argument_secrets(process):
                 found.add(secret)
-

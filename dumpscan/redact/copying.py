@@ -38,13 +38,11 @@ def copy_file(path: Path, data: memoryview, descriptor: int) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    if not _cloned(path, len(data), descriptor):
+    if fcntl is None or not _cloned(path, len(data), descriptor):
         _copy_bytes(data, descriptor)
 
 
 def _cloned(path: Path, size: int, descriptor: int) -> bool:
-    if fcntl is None:
-        return False
     try:
         source = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError:

@@ -1,4 +1,4 @@
-"""Credentials that are known by their shape, in ASCII and UTF-16: tokens of services, headers, passwords by their names.
+"""Credentials that are known by their shape, in ASCII and UTF-16: tokens of services, headers, passwords by name.
 
 Each rule names where its shape is documented. A rule's opening is looked for by the engine; its expression then says
 whether a credential follows, and which part of it is to go.
@@ -57,7 +57,7 @@ RULES = (
         "JSON web token",
         ("eyJ",),
         r"eyJ[\w-]{8,2000}\.eyJ[\w-]{8,4000}\.[\w-]{16,2000}",
-        "RFC 7519, 3.1; `eyJ` is base64url of `{\"`",
+        'RFC 7519, 3.1; `eyJ` is base64url of `{"`',
     ),
     Rule(
         "AWS access key",
@@ -112,8 +112,21 @@ RULES = (
     ),
     Rule(
         "variable with a secret name",
-        ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "API_KEY", "APIKEY", "ACCESS_KEY",
-         "PRIVATE_KEY", "_PWD=", "_PASS=", "_AUTH="),
+        (
+            "PASSWORD",
+            "PASSWD",
+            "PASSPHRASE",
+            "SECRET",
+            "TOKEN",
+            "CREDENTIAL",
+            "API_KEY",
+            "APIKEY",
+            "ACCESS_KEY",
+            "PRIVATE_KEY",
+            "_PWD=",
+            "_PASS=",
+            "_AUTH=",
+        ),
         rf"(?:{_NAMES})[A-Z0-9_]{{0,24}}=(?P<value>[^\s\x00\"'<>${{}}%]{{4,2000}}){_END}",
         "POSIX.1-2017, Base Definitions, 8.1: names of environment variables",
         plausible=True,

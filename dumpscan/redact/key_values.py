@@ -10,12 +10,10 @@ import math
 from hashlib import sha512
 from typing import TYPE_CHECKING
 
-from asn1crypto.keys import PrivateKeyInfo
-
 from dumpscan.artifacts import der
 from dumpscan.artifacts.aes.cipher import expand, invert, swap
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.openssl.known import ORDERS
+from dumpscan.artifacts.openssl.known.ec import ORDERS
 from dumpscan.redact.secret import Value
 
 if TYPE_CHECKING:
@@ -33,10 +31,7 @@ _MAX_DEPTH = 6
 
 def private_key_values(key: PrivateKey) -> tuple[Value, ...]:
     """Return the numbers of a private key that are not in its public key, and what libraries compute from them."""
-    if key.algorithm.startswith("RSA"):
-        found = list(_rsa(key.pkcs8))
-    else:
-        found = list(_others(key))
+    found = list(_rsa(key.pkcs8)) if key.algorithm.startswith("RSA") else list(_others(key))
     return tuple({value.data: value for value in reversed(found) if len(value.data) >= MIN_NUMBER}.values())
 
 
@@ -46,10 +41,7 @@ def symmetric_key_values(key: SymmetricKey) -> tuple[Value, ...]:
     inverse = invert(schedule)
     return (
         Value(key.key, "key"),
-        *(
-            Value(data, "schedule", derived=True)
-            for data in (schedule, swap(schedule), inverse, swap(inverse))
-        ),
+        *(Value(data, "schedule", derived=True) for data in (schedule, swap(schedule), inverse, swap(inverse))),
     )
 
 
@@ -59,19 +51,26 @@ def _number(value: int, part: str, size: int, *, derived: bool = False) -> Value
     return Value(value.to_bytes(max(size, needed), "big"), part, number=True, derived=derived)
 
 
+def _private_key(pkcs8: bytes) -> bytes:
+    """Return the content of a PKCS#8's `privateKey` (RFC 5208, 5), which follows its version and algorithm."""
+    return der.members(pkcs8, least=3)[2].content
+
+
 def _rsa(pkcs8: bytes) -> Iterator[Value]:
-    private = PrivateKeyInfo.load(pkcs8)["private_key"].parsed.native
-    modulus, exponent = private["modulus"], private["public_exponent"]
+    members = der.members(_private_key(pkcs8))
+    numbers = [int.from_bytes(member.content, "big") for member in members if member.tag == _INTEGER]
+    _, modulus, exponent, private = numbers[:4]
+    primes, crt = numbers[4:6], numbers[6:8]
     size = _words(modulus)
-    yield _number(private["private_exponent"], "private exponent", size)
-    primes = [private["prime1"], private["prime2"]]
-    crt = [private["exponent1"], private["exponent2"]]
-    others = private.get("other_prime_infos") or []
-    coefficients = [(private["coefficient"], primes[0])]
+    yield _number(private, "private exponent", size)
+    coefficients = [(numbers[8], primes[0])]
+    others = [der.members(other.encoded) for member in members if member.tag == _SEQUENCE
+              for other in der.elements(member.content)]
     for other in others:
-        primes.append(other["prime"])
-        crt.append(other["exponent"])
-        coefficients.append((other["coefficient"], other["prime"]))
+        prime, remainder, coefficient = (int.from_bytes(each.content, "big") for each in other)
+        primes.append(prime)
+        crt.append(remainder)
+        coefficients.append((coefficient, prime))
     for number, prime in enumerate(primes):
         yield _number(prime, f"prime {number + 1}", _words(prime))
     for number, (remainder, prime) in enumerate(zip(crt, primes, strict=True)):
@@ -81,13 +80,12 @@ def _rsa(pkcs8: bytes) -> Iterator[Value]:
     yield from _computed(exponent, primes, coefficients, size)
 
 
-def _computed(
-    exponent: int, primes: list[int], coefficients: list[tuple[int, int]], size: int
-) -> Iterator[Value]:
+def _computed(exponent: int, primes: list[int], coefficients: list[tuple[int, int]], size: int) -> Iterator[Value]:
     """Yield what is computed from the numbers of an RSA key."""
     orders = [prime - 1 for prime in primes]
     for order in (math.prod(orders), math.lcm(*orders)):
-        yield _number(order, "order", size, derived=True)
+        # The upper half of (p-1)*(q-1) is that of the modulus, which is public.
+        yield _number(order % (1 << 4 * size), "order", size // 2, derived=True)
         if math.gcd(exponent, order) == 1:
             yield _number(pow(exponent, -1, order), "private exponent", size)
     if len(primes) == 2 and primes[0] != primes[1]:  # noqa: PLR2004 - an ordinary key
@@ -108,8 +106,7 @@ def _words(number: int) -> int:
 
 def _others(key: PrivateKey) -> Iterator[Value]:
     """Yield the secret parts of a key of any other algorithm: integers and strings in the PrivateKey of its PKCS#8."""
-    info = PrivateKeyInfo.load(key.pkcs8)
-    content = bytes(info["private_key"].contents)
+    content = _private_key(key.pkcs8)
     order = ORDERS.get(key.curve or "")
     for data in dict.fromkeys(_leaves(content)):
         yield Value(data, "private value", number=True)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from dumpscan.redact.secret import Place, Secret
 
-REPORT_VERSION = 1
-"""Version of the report's form. It grows when a field is renamed, removed or changes its meaning."""
 MOST_PLACES = 4096
 """Places told of one secret."""
 
@@ -76,14 +74,26 @@ class Removed:
     places: tuple[RemovedPlace, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Findings of a kind that were left where they are.
+
+    Attributes:
+        kind: As in their records, e.g. `certificate`.
+        count: How many there are.
+    """
+
+    kind: str
+    count: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redaction:
     """What became of one dump.
 
     Attributes:
         version: Version of dumpscan.
-        schema: Version of this form.
-        source: The dump; without a hash where nothing was written.
+        source: The dump.
         output: The copy; None where nothing was written.
         fill: What was written over secrets: `pattern` or `zero`.
         only_stacks: Whether only what a stack walk needs was kept.
@@ -97,7 +107,6 @@ class Redaction:
     """
 
     version: str = __version__
-    schema: int = REPORT_VERSION
     source: FileDigest
     output: FileDigest | None = None
     fill: str
@@ -109,19 +118,6 @@ class Redaction:
     unknown: int = 0
     unknown_removed: bool = False
     problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Findings of a kind that were left where they are.
-
-    Attributes:
-        kind: As in their records, e.g. `certificate`.
-        count: How many there are.
-    """
-
-    kind: str
-    count: int
 
 
 def removed(places: Mapping[Secret, Iterable[Place]]) -> tuple[Removed, ...]:
@@ -136,7 +132,7 @@ def _removed(secret: Secret, places: list[Place], salt: bytes) -> Removed:
     for value in secret.values:
         hashed.update(value.data)
     return Removed(
-        what=secret.what or "own",
+        what=secret.what.value if secret.what else "own",
         label=secret.label,
         key_id=secret.key_id,
         hash=hashed.hexdigest() if secret.values and secret.key_id is None else None,

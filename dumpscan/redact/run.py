@@ -53,7 +53,12 @@ class RedactOptions:
 
 
 def redact(
-    source: Path, target: Path, options: RedactOptions, *, progress: Callable[[int], None] | None = None
+    source: Path,
+    target: Path,
+    options: RedactOptions,
+    *,
+    progress: Callable[[int], None] | None = None,
+    before_naming: Callable[[Redaction], None] | None = None,
 ) -> Redaction:
     """Write a copy of a dump without its secrets.
 
@@ -62,6 +67,7 @@ def redact(
         target: The copy. It is there whole, and proven clean, or not at all.
         options: How.
         progress: Called with a number of bytes when that many more have been searched.
+        before_naming: Called with the report when the copy is complete, before it gets its name.
 
     Raises:
         NoDumpError, InputError: As `open_dump`; also if the dump's memory does not lie in its file as it is.
@@ -87,12 +93,13 @@ def redact(
                 if rounds > MAX_ROUNDS or left.nowhere:
                     raise LeftoverError(f"{source}: the copy still holds secrets after {rounds} rounds; it is not kept")
             written = _digest_of(target, staged.descriptor)
-        return _report(dump, found, places, options, output=written, rounds=rounds, size=size)
+            report = _report(dump, found, places, options, output=written, rounds=rounds, size=size)
+            if before_naming is not None:
+                before_naming(report)
+        return report
 
 
-def examine(
-    source: Path, options: RedactOptions, *, progress: Callable[[int], None] | None = None
-) -> Redaction:
+def examine(source: Path, options: RedactOptions, *, progress: Callable[[int], None] | None = None) -> Redaction:
     """Say what `redact` would remove; nothing is written.
 
     Raises:
@@ -149,7 +156,7 @@ def _report(
     return Redaction(
         source=FileDigest(str(dump.path), len(data), sha256(data).hexdigest()),
         output=output,
-        fill=options.fill,
+        fill=options.fill.value,
         only_stacks=options.only_stacks,
         rounds=rounds,
         size=size,

@@ -18,22 +18,25 @@ if TYPE_CHECKING:
     from dumpscan.findings import Process
     from dumpscan.redact.secret import Wanted
 
-HARMLESS = frozenset(
-    """
-    ALLUSERSPROFILE APPDATA COMMONPROGRAMFILES COMMONPROGRAMFILES(X86) COMMONPROGRAMW6432 COMPUTERNAME COMSPEC DRIVERDATA
-    HOMEDRIVE HOMEPATH LOCALAPPDATA LOGONSERVER NUMBER_OF_PROCESSORS OS PATH PATHEXT PROCESSOR_ARCHITECTURE
-    PROCESSOR_ARCHITEW6432 PROCESSOR_IDENTIFIER PROCESSOR_LEVEL PROCESSOR_REVISION PROGRAMDATA PROGRAMFILES
-    PROGRAMFILES(X86) PROGRAMW6432 PSMODULEPATH PUBLIC SESSIONNAME SYSTEMDRIVE SYSTEMROOT TEMP TMP TMPDIR USERDOMAIN
-    USERPROFILE WINDIR
-    HOME LANG LANGUAGE LC_ALL LC_CTYPE LOGNAME OLDPWD PWD SHELL SHLVL TERM TZ USER XDG_RUNTIME_DIR XDG_SESSION_TYPE _
-    """.split()
+_HARMLESS = (
+    "ALLUSERSPROFILE APPDATA COMMONPROGRAMFILES COMMONPROGRAMFILES(X86) COMMONPROGRAMW6432 COMPUTERNAME COMSPEC "
+    "DRIVERDATA HOMEDRIVE HOMEPATH LOCALAPPDATA LOGONSERVER NUMBER_OF_PROCESSORS OS PATH PATHEXT "
+    "PROCESSOR_ARCHITECTURE PROCESSOR_ARCHITEW6432 PROCESSOR_IDENTIFIER PROCESSOR_LEVEL PROCESSOR_REVISION "
+    "PROGRAMDATA PROGRAMFILES PROGRAMFILES(X86) PROGRAMW6432 PSMODULEPATH PUBLIC SESSIONNAME SYSTEMDRIVE SYSTEMROOT "
+    "TEMP TMP TMPDIR USERDOMAIN USERPROFILE WINDIR HOME LANG LANGUAGE LC_ALL LC_CTYPE LOGNAME OLDPWD PWD SHELL "
+    "SHLVL TERM TZ USER XDG_RUNTIME_DIR XDG_SESSION_TYPE _ "
 )
+HARMLESS = frozenset(_HARMLESS.split())
 """Variables whose values say where things are, and in which language; they stay."""
 
 _MIN_TOKEN = 20
 _OPTION = re.compile(r"(--?|/)([A-Za-z][\w.-]*)(?:[=:](.*))?", re.DOTALL)
 _SHORT = re.compile(r"-p(.*)", re.DOTALL)
-_SECRET_OPTIONS = re.compile(r"(?i)passw|passphrase|^pass$|^pwd$|secret|token|api-?key|access-?key|credential|^auth$")
+_SECRET_OPTIONS = re.compile(
+    r"(?i)(?:passw|passphrase|^pass$|^pwd$|secret|token|api-?key|access-?key|credential|^auth$)(?!.*-?(?:file|path|dir|url)$)"
+)
+_PORT = re.compile(r"\d{1,5}")
+"""What `-p` is followed by where it means a port."""
 _IN_URL = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
 MAX_ARGUMENTS = 10_000
 
@@ -71,8 +74,12 @@ def argument_secrets(process: Process) -> Iterator[Secret]:
 def _secrets_of(arguments: tuple[str, ...] | list[str]) -> Iterator[Secret]:
     expected: str | None = None
     for argument in arguments[:MAX_ARGUMENTS]:
-        if expected is not None and not argument.startswith("--"):
-            yield from _secret(expected, argument, expected, (" ", "\0", '" "', "' '", '"', " \""))
+        if (
+            expected is not None
+            and not argument.startswith("--")
+            and not (expected == "-p" and _PORT.fullmatch(argument))
+        ):
+            yield from _secret(expected, argument, expected, (" ", "\0", '" "', "' '", '"', ' "'))
         expected = None
         option = _OPTION.fullmatch(argument)
         if option and _SECRET_OPTIONS.search(option[2]):

@@ -87,7 +87,7 @@ def decode_shielded(memory: Memory, address: int) -> Decoded | None:
 
 
 def shield_parts(memory: Memory, address: int) -> tuple[tuple[int, int], ...]:
-    """Return the address and size of the encrypted key and of the prekey that the shield's fields at an address name."""
+    """Return address and size of the encrypted key and of the prekey, as the shield's fields at an address say."""
     form = c_openssh.sshkey_shield
     data = memory.read(address, len(form))
     if len(data) < len(form):

@@ -26,8 +26,8 @@ from typing import IO, TYPE_CHECKING, Any
 from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
 from dumpscan.files import write_whole
 from dumpscan.memory import volatility
-from dumpscan.memory.symbols.json_limits import JsonLimits
 from dumpscan.memory.packed.scratch import ScratchDirectory
+from dumpscan.memory.symbols.json_limits import JsonLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

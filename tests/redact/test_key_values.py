@@ -1,0 +1,88 @@
+"""What gives a key away: computed here once more, in other words."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from dumpscan.findings import PrivateKey, SymmetricKey
+from dumpscan.redact.key_values import private_key_values, symmetric_key_values
+
+if TYPE_CHECKING:
+    from dumpscan.redact.secret import Value
+
+
+def finding(key: Any, algorithm: str, curve: str | None = None) -> PrivateKey:  # noqa: ANN401 - any of the library's keys
+    pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return PrivateKey(sha256="", size=0, key_id="", algorithm=algorithm, bits=0, curve=curve, proof=("",), pkcs8=pkcs8)
+
+
+def numbers(values: tuple[Value, ...]) -> set[int]:
+    return {int.from_bytes(value.data, "big") for value in values}
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 1024)  # noqa: S505 - made and thrown away
+
+
+def test_rsa_numbers(key: rsa.RSAPrivateKey) -> None:
+    private = key.private_numbers()
+
+    found = numbers(private_key_values(finding(key, "RSA")))
+
+    assert {private.d, private.p, private.q, private.dmp1, private.dmq1, private.iqmp} <= found
+    assert private.public_numbers.n not in found
+    assert 65537 not in found
+
+
+def test_what_libraries_compute_from_an_rsa_key(key: rsa.RSAPrivateKey) -> None:
+    private = key.private_numbers()
+    p, q = private.p, private.q
+
+    found = numbers(private_key_values(finding(key, "RSA")))
+
+    assert {2**512 % p, 2**1024 % p, 2**512 % q, 2**1024 % q} <= found
+    assert private.iqmp * 2**512 % p in found
+    assert (p - 1) * (q - 1) % 2**512 in found
+    modulus = (p * q).to_bytes(128, "big")
+    windows = {modulus[at : at + 16] for at in range(113)}
+    data = [value.data for value in private_key_values(finding(key, "RSA"))]
+    assert not [each for each in data if any(each[at : at + 16] in windows for at in range(len(each) - 15))]
+
+
+def test_ec_scalar_and_its_montgomery_form() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    d = key.private_numbers().private_value
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+    found = private_key_values(finding(key, "EC", "secp256r1"))
+
+    assert {d, d * 2**256 % order} <= numbers(found)
+    public = key.public_key().public_numbers()
+    assert not any(public.x.to_bytes(32, "big") in value.data for value in found)
+
+
+def test_seeds_and_what_is_hashed_from_them() -> None:
+    signing, agreement = ed25519.Ed25519PrivateKey.generate(), x25519.X25519PrivateKey.generate()
+
+    found = {value.data for value in private_key_values(finding(signing, "Ed25519"))}
+
+    seed = signing.private_bytes_raw()
+    assert {seed, hashlib.sha512(seed).digest()} <= found
+    assert agreement.private_bytes_raw() in {value.data for value in private_key_values(finding(agreement, "X25519"))}
+
+
+def test_aes_schedules() -> None:
+    # FIPS 197, appendix A.1: the key, and the last round key.
+    secret = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+    key = SymmetricKey(sha256="", size=16, key_id="", algorithm="AES", bits=128, key=secret, proof=("",))
+
+    found = [value.data for value in symmetric_key_values(key)]
+
+    assert found[0] == secret
+    assert found[1].endswith(bytes.fromhex("d014f9a8c9ee2589e13f0cc8b6630ca6"))

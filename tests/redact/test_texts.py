@@ -1,0 +1,53 @@
+"""Secrets that processes are given as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from dumpscan.findings import Process
+from dumpscan.redact.secret import Wanted
+from dumpscan.redact.texts import argument_secrets, environment_secrets
+
+
+def variables(*entries: str, keep: tuple[str, ...] = ()) -> set[str]:
+    wanted = Wanted(keep_environment=keep)
+    return {secret.label for secret in environment_secrets(Process(environment=entries), wanted)}
+
+
+def test_values_go_but_for_harmless_ones() -> None:
+    entries = ("PATH=/bin", "Path=C:\\", "SystemRoot=C:\\Windows", "APP=x", "DB_PASSWORD=y", "=C:=C:\\", "EMPTY=")
+
+    assert variables(*entries) == {"APP", "DB_PASSWORD"}
+    assert variables(*entries, keep=("app",)) == {"DB_PASSWORD"}
+
+
+def test_filling_is_no_value() -> None:
+    assert not variables("APP=REDACTEDREDA", "B=ACTED", "C=\0\0")
+
+
+def test_a_password_is_looked_for_everywhere_a_word_only_behind_its_name() -> None:
+    secrets = list(environment_secrets(Process(environment=("APP_MODE=production", "TOKEN=t0k3n-1")), Wanted()))
+
+    assert [[value.before for value in secret.values] for secret in secrets] == [[b"APP_MODE="], [b"TOKEN=", b""]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values"),
+    [
+        (("app", "--password=Tr0ub4dor", "x"), {b"Tr0ub4dor"}),
+        (("app", "--db-password", "Tr0ub4dor"), {b"Tr0ub4dor"}),
+        (("app.exe", "/token:abc123def"), {b"abc123def"}),
+        (("mysql", "-pTr0ub4dor"), {b"Tr0ub4dor"}),
+        (("mysql", "-p", "Tr0ub4dor"), {b"Tr0ub4dor"}),
+        (("psql", "postgres://me:Tr0ub4dor@db/x"), {b"Tr0ub4dor"}),
+        (("ssh", "-p", "8022", "host"), set()),
+        (("app", "--password-file", "/etc/x", "--verbose"), set()),
+        (("app", "--port", "22"), set()),
+    ],
+)
+def test_arguments(arguments: tuple[str, ...], values: set[bytes]) -> None:
+    listed = Process(command_line=" ".join(arguments), arguments=arguments)
+    line = Process(command_line=" ".join(arguments))
+
+    for process in (listed, line):
+        assert {value.data for secret in argument_secrets(process) for value in secret.values} == values
