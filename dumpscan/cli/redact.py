@@ -115,11 +115,14 @@ class _Results:
 @click.option(
     "--what",
     "kinds",
+    metavar="KIND",
     type=OneOf(What),
     multiple=True,
-    help="Remove only this kind of secret. May be repeated. By default, all but certificates are removed.",
+    help=f"Remove only this kind of secret: {', '.join(What)}. May be repeated. By default, all but certificates go.",
 )
-@click.option("--keep", "kept", type=OneOf(What), multiple=True, help="Keep this kind of secret. May be repeated.")
+@click.option(
+    "--keep", "kept", metavar="KIND", type=OneOf(What), multiple=True, help="Keep this kind. May be repeated."
+)
 @click.option(
     "--keep-env", metavar="NAME", multiple=True, help="Keep the value of this environment variable. May be repeated."
 )

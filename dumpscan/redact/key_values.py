@@ -64,8 +64,12 @@ def _rsa(pkcs8: bytes) -> Iterator[Value]:
     size = _words(modulus)
     yield _number(private, "private exponent", size)
     coefficients = [(numbers[8], primes[0])]
-    others = [der.members(other.encoded) for member in members if member.tag == _SEQUENCE
-              for other in der.elements(member.content)]
+    others = [
+        der.members(other.encoded)
+        for member in members
+        if member.tag == _SEQUENCE
+        for other in der.elements(member.content)
+    ]
     for other in others:
         prime, remainder, coefficient = (int.from_bytes(each.content, "big") for each in other)
         primes.append(prime)

@@ -57,7 +57,7 @@ def test_the_schemas_that_are_checked_in_are_those_of_the_code(tmp_path: Path) -
 def test_the_schemas_are_schemas(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schemas()[name])
     kinds = {each["$ref"].rpartition("/")[2] for each in schemas()["record.schema.json"]["oneOf"]}
-    assert kinds == {*(kind.kind for kind in KINDS), "process", "symbols", "answer", *map(str, DUMP_KINDS)}
+    assert kinds == {*(kind.kind for kind in KINDS), "process", "symbols", "answer", "redaction", *map(str, DUMP_KINDS)}
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json*")), ids=lambda path: path.name)
