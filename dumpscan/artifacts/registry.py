@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.containers import bouncycastle, java, pkcs, pvk
-from dumpscan.artifacts.keys import private_key
+from dumpscan.artifacts.keys import private_key, public_keys
 from dumpscan.artifacts.keys.openpgp import armour as openpgp_armour
 from dumpscan.artifacts.keys.openpgp import secret_keys as openpgp
 from dumpscan.artifacts.keys.openpgp import sexpressions
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 X509_DETECTORS: tuple[Detector, ...] = (
     *certificate.DETECTORS,
     *private_key.DETECTORS,
+    *public_keys.DETECTORS,
     *cng.DETECTORS,
     *capi.DETECTORS,
     *pem.DETECTORS,
@@ -107,11 +108,12 @@ class Search:
         return GROUP_DETECTORS
 
     def shown(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Return those of a scan's findings that the command shows."""
+        """Return those of a scan's findings that the command shows: of public keys, only those that a library holds."""
         return [
             finding
             for finding in findings
             if isinstance(finding, self.kinds)
+            and (not isinstance(finding, PublicKey) or any(place.key_object for place in finding.locations))
             and (not self.symcrypt_only or any(_is_of_symcrypt(place) for place in finding.locations))
         ]
 

@@ -155,7 +155,7 @@ class Collector:
     def findings(self) -> list[Finding]:
         """Return the findings with their locations, in the order of their first ones."""
         entries = list(self._entries.values())
-        entries = _without_parts_of_containers(_with_heads_joined(entries))
+        entries = _without_halves(_without_parts_of_containers(_with_heads_joined(entries)))
         entries.sort(key=lambda entry: _POSITION(entry.places[0]))
         return [_finished(entry) for entry in entries]
 
@@ -258,6 +258,18 @@ def _without_parts_of_containers(entries: list[_Entry]) -> list[_Entry]:
         if entry.places:
             kept.append(entry)
     return kept
+
+
+def _without_halves(entries: list[_Entry]) -> list[_Entry]:
+    """Leave out public keys that no library holds and that a certificate or private key bears: each has one in it."""
+    borne = {entry.finding.key_id for entry in entries if isinstance(entry.finding, Certificate | PrivateKey)}
+    return [
+        entry
+        for entry in entries
+        if not isinstance(entry.finding, PublicKey)
+        or entry.finding.key_id not in borne
+        or any(place.location.key_object is not None for place in entry.places)
+    ]
 
 
 def _container(entry: _Entry) -> str | None:

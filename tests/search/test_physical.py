@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from dumpscan.artifacts.registry import X509_DETECTORS
+from dumpscan.artifacts.registry import X509, X509_DETECTORS
 from dumpscan.exceptions import InputError, UsageError
 from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.memory.kernel.image import KernelImage
@@ -266,7 +266,7 @@ def resolved(directory: Path, memory: TableImage, *roots: int) -> list[Finding]:
         batches = [*scanner.engine.batches(image), *_seam_matches(image, page_map, scanner.engine, None)]
         for batch in batches:
             resolver.resolve(scanner.engine.signatures, batch.signatures, batch.starts.astype(np.int64))
-    return collector.findings()
+    return X509.shown(collector.findings())
 
 
 def lies(findings: list[Finding]) -> set[tuple[int | None, int | None, int | None, int]]:

@@ -19,7 +19,7 @@ from dumpscan.artifacts.text.characters import CODINGS, Characters
 from dumpscan.artifacts.text.openings import text_opening
 from dumpscan.artifacts.text.rewriting import MAX_PREFIX, CleanText, surroundings, without_cut_escape
 from dumpscan.artifacts.text.runs import BASE64, Run
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ _KINDS: dict[bytes, tuple[type[Finding], ...]] = {
     b"OPENSSH PRIVATE KEY": (PrivateKey, EncryptedContainer),
     b"CERTIFICATE REQUEST": (),
     b"NEW CERTIFICATE REQUEST": (),
-    b"PUBLIC KEY": (),
+    b"PUBLIC KEY": (PublicKey,),
     b"RSA PUBLIC KEY": (),
     b"X509 CRL": (),
 }

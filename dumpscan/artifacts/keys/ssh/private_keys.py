@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.keys.finding import read_from
-from dumpscan.artifacts.keys.ssh.wire import Strings
+from dumpscan.artifacts.keys.ssh.wire import Strings, string_pattern
 from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
@@ -116,19 +116,15 @@ _STRINGS = {b"ssh-rsa": 6, b"ssh-dss": 5, b"ssh-ed25519": 2, **{b"ecdsa-sha2-" +
 _DECODER = BytesDecoder(_extract, parse)
 
 
-def _string_pattern(text: bytes) -> str:
-    return (len(text).to_bytes(4, "big") + text).hex(" ")
-
-
 _OPENINGS = {
     # n, which a public key has behind e
-    "rsa": f"{_string_pattern(b'ssh-rsa')} 00 00 00-08 .. 00",
+    "rsa": f"{string_pattern(b'ssh-rsa')} 00 00 00-08 .. 00",
     # p
-    "dsa": f"{_string_pattern(b'ssh-dss')} 00 00 00-02 .. 00",
+    "dsa": f"{string_pattern(b'ssh-dss')} 00 00 00-02 .. 00",
     # the public key; it is alone in a public key
-    "ed25519": f"{_string_pattern(b'ssh-ed25519')} 00 00 00 20",
+    "ed25519": f"{string_pattern(b'ssh-ed25519')} 00 00 00 20",
     **{
-        f"ec-{curve.decode()}": f"{_string_pattern(b'ecdsa-sha2-' + curve)} {_string_pattern(curve)} 00 00 00 .. 02-04"
+        f"ec-{curve.decode()}": f"{string_pattern(b'ecdsa-sha2-' + curve)} {string_pattern(curve)} 00 00 00 .. 02-04"
         for curve in CURVES
     },
 }

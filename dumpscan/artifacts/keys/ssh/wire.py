@@ -53,3 +53,8 @@ class Strings:
     def rest(self) -> bytes:
         """Return all that follows."""
         return self.take(len(self._data) - self.offset)
+
+
+def string_pattern(text: bytes) -> str:
+    """Return the pattern of a string for `dumpscan.scan.opening.opening`."""
+    return (len(text).to_bytes(COUNT_SIZE, "big") + text).hex(" ")
