@@ -51,6 +51,7 @@ def search_known_keys(
     """
     there = collector.without_private(order, live=options.deep)
     found = list({each.key_id: each for each in there if not is_well_known(each.key_id)}.values())
+    found.sort(key=lambda each: isinstance(each, PublicKey))  # certificates first
     authorities = [each for each in there if is_well_known(each.key_id)] if options.deep else []
     signers = [each for each in found if _is_authority(each)]
     if not options.deep and len(signers) > MAX_SIGNERS:
