@@ -8,7 +8,7 @@ hold a number.
 
 from __future__ import annotations
 
-from dumpscan.artifacts.keys.dsa import MOST_DSA_BITS, MOST_DSA_ORDER_BITS, dsa_key
+from dumpscan.artifacts.keys.algorithms.dsa import MOST_DSA_BITS, MOST_DSA_ORDER_BITS, dsa_key
 from dumpscan.artifacts.keys.ec.proof import ec_key
 from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.artifacts.keys.raw import ED448, ED25519, X448, X25519, RawAlgorithm, raw_key
