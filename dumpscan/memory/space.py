@@ -60,12 +60,8 @@ def read_before(memory: Memory, address: int, most: int) -> bytes:
     return longest
 
 
-class AddressSpace(Memory, Protocol):
-    """An address space that can be scanned: its regions lie in one memory-mapped file."""
-
-    @property
-    def path(self) -> Path:
-        """The dump's file."""
+class Searchable(Memory, Protocol):
+    """Memory that can be searched: its regions lie in one memory-mapped file."""
 
     @property
     def buffer(self) -> memoryview:
@@ -74,6 +70,14 @@ class AddressSpace(Memory, Protocol):
     @property
     def regions(self) -> Sequence[Region]:
         """Regions by ascending address. They never overlap; neighbours may be adjacent."""
+
+
+class AddressSpace(Searchable, Protocol):
+    """An address space that can be searched, and that says what lies where."""
+
+    @property
+    def path(self) -> Path:
+        """The dump's file."""
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
         """Return where `size` bytes at `address` lie in the file, as (file offset, length) pairs, up to a gap."""

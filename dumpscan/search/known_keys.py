@@ -15,13 +15,15 @@ from dumpscan.artifacts.x509.readers import ERRORS
 from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import Certificate, PublicKey
 from dumpscan.search.scanner import source_of
+from dumpscan.search.zeros import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
     from dumpscan.memory.dump import ProcessDump
+    from dumpscan.memory.space import Region
     from dumpscan.search.merge import Collector
     from dumpscan.search.options import SearchOptions
 
@@ -34,7 +36,11 @@ MAX_SIGNERS = 1
 
 
 def search_known_keys(
-    dump: ProcessDump, collector: Collector, order: tuple[int, ...], options: SearchOptions
+    dump: ProcessDump,
+    regions: Sequence[Region],
+    collector: Collector,
+    order: tuple[int, ...],
+    options: SearchOptions,
 ) -> tuple[str, ...]:
     """Look for the private keys of a process dump's certificates in forms that no library's layout tells.
 
@@ -42,6 +48,7 @@ def search_known_keys(
 
     Args:
         dump: The dump, which was scanned already.
+        regions: Where to look in it.
         collector: Has what the scan found; takes what is found.
         order: The place of this dump among those that the collector gathers from.
         options: How to search.
@@ -57,7 +64,7 @@ def search_known_keys(
     if not options.deep and len(signers) > MAX_SIGNERS:
         found, authorities = [each for each in found if not _is_authority(each)], signers
     skipped: list[str] = []
-    most = len(found) if options.deep else MAX_KEYS if dump.searchable_bytes <= MAX_SIZE else 0
+    most = len(found) if options.deep else MAX_KEYS if sum(region.size for region in regions) <= MAX_SIZE else 0
     if len(found) > most:
         skipped.append(f"the private keys of {len(found) - most} of {len(found)} public keys found without them")
     named = [key for key in map(load_public_key, options.public_keys) if key is not None]
@@ -67,7 +74,7 @@ def search_known_keys(
         effort = Effort(deep=options.deep, threads=options.threads, patience=PATIENCE_FOR_NAMED if named else 1)
         source = source_of(dump, order)
         private = _private_keys(collector, found) if options.deep else []
-        for decoded in find_known(dump, keys, effort, authorities=others, private=private):
+        for decoded in find_known(Part(dump, dump.buffer, regions), keys, effort, authorities=others, private=private):
             collector.add(decoded, source)
         skipped += effort.skipped
     return tuple(f"not searched for without --deep: {what}" for what in skipped)

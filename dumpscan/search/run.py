@@ -10,6 +10,7 @@ from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import SUPPORTED
 from dumpscan.search.physical import search_physical
 from dumpscan.search.scanner import Scanner
+from dumpscan.search.zeros import without_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,13 @@ def search(
     else:
         if options.filtered:
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
-        problems = scanner.scan(dump, collector, order=order, threads=options.threads, progress=progress)
+        regions = without_zeros(dump.buffer, dump.regions)
+        if progress is not None:
+            zeros = dump.searchable_bytes - sum(region.size for region in regions)
+            progress(zeros * scanner.passes)
+        problems = scanner.scan(
+            dump, collector, within=regions, order=order, threads=options.threads, progress=progress
+        )
         for view in dump.overlays:
             problems += scanner.scan(
                 view, collector, within=view.contradicting, order=order, threads=options.threads, progress=progress
@@ -67,7 +74,7 @@ def search(
         if what.groups:
             from dumpscan.search.known_keys import search_known_keys  # noqa: PLC0415 - heavy
 
-            for left_out in search_known_keys(dump, collector, order, options):
+            for left_out in search_known_keys(dump, regions, collector, order, options):
                 if note is not None:
                     note(left_out)
     return problems + _prove(collector, order, memory, options)

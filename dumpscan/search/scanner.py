@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dumpscan.findings import Location
 from dumpscan.memory.regions import read_words
@@ -14,6 +14,7 @@ from dumpscan.scan.signature import Signature
 from dumpscan.search.contents import Contents
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Source
+from dumpscan.search.zeros import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,15 +23,8 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoded, Decoder
     from dumpscan.artifacts.detector import Detector, GroupDetector
     from dumpscan.memory.space import AddressSpace, Region
-    from dumpscan.scan.searcher import Searcher
+    from dumpscan.scan.searcher import Scannable, Searcher
     from dumpscan.search.merge import Collector
-
-
-class _Part(NamedTuple):
-    """A part of an address space, as searchers see it (see `Scannable`)."""
-
-    buffer: memoryview
-    regions: Sequence[Region]
 
 
 class Scanner:
@@ -90,7 +84,7 @@ class Scanner:
         """
         decoding = Decoding(self.decoders, self.contents)
         source = source_of(space, order)
-        searched = space if within is None else _Part(space.buffer, within)
+        searched: Scannable = space if within is None else Part(space, space.buffer, within)
 
         def scanned(size: int) -> None:
             decoding.scanned(size)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.openssl.ec import Curve
     from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.findings import PrivateKey
-    from dumpscan.memory.space import AddressSpace
+    from dumpscan.memory.space import Searchable
     from dumpscan.scan.signature import Signature
 
     Words = NDArray[np.uint64]
@@ -68,7 +68,7 @@ _MONTGOMERY = Names("ec-scalar", "scalar in Montgomery form", "ring")
 
 
 def find_ec(
-    space: AddressSpace, points: Points, authorities: Points, known: Mapping[str, Mapping[Point, int]], effort: Effort
+    space: Searchable, points: Points, authorities: Points, known: Mapping[str, Mapping[Point, int]], effort: Effort
 ) -> Iterator[Decoded]:
     """Yield the places of scalars.
 
@@ -169,7 +169,7 @@ class Scalars:
 
 
 def _try(
-    space: AddressSpace, candidates: Iterable[_Candidates], scalars: Scalars, points: set[Point], effort: Effort
+    space: Searchable, candidates: Iterable[_Candidates], scalars: Scalars, points: set[Point], effort: Effort
 ) -> Iterator[Decoded]:
     """Yield the places among candidates where scalars of points lie, until all of the points are found."""
     for wanted, starts, ways in candidates:
@@ -186,7 +186,7 @@ def _try(
                         yield number_found(space, scalars.keys[point][1], address, wanted, names)
 
 
-def _pointed_to(space: AddressSpace, curve: Curve, effort: Effort) -> Iterator[_Candidates]:
+def _pointed_to(space: Searchable, curve: Curve, effort: Effort) -> Iterator[_Candidates]:
     """Yield the contents of arrays, then numbers that something points to."""
     plain = tuple(Wanted(form, curve.limbs) for form in FORMS)
     lengths = (LITTLE, curve.limbs * WORD), (BIG, curve.limbs * WORD), (JAVA, curve.limbs * WORD // 4)
@@ -204,7 +204,7 @@ def _pointed_to(space: AddressSpace, curve: Curve, effort: Effort) -> Iterator[_
         yield _Candidates(Wanted(form, curve.limbs), pointed, ways)
 
 
-def _all(space: AddressSpace, curve: Curve, effort: Effort) -> Iterator[_Candidates]:
+def _all(space: Searchable, curve: Curve, effort: Effort) -> Iterator[_Candidates]:
     """Yield all numbers, twice: in the usual forms first."""
     plain = tuple(Wanted(form, curve.limbs) for form in FORMS)
     for forms in (_USUAL, _RARE):
@@ -213,7 +213,7 @@ def _all(space: AddressSpace, curve: Curve, effort: Effort) -> Iterator[_Candida
                 yield _Candidates(plain[number], matches.starts[matches.signatures == number], ways)
 
 
-def _others(space: AddressSpace, scalars: Scalars, effort: Effort) -> Iterator[Decoded]:
+def _others(space: Searchable, scalars: Scalars, effort: Effort) -> Iterator[Decoded]:
     """Yield all places of the scalars that were found, whatever points to them."""
     kinds: list[tuple[PrivateKey, Wanted, Names]] = []
     signatures: list[Signature] = []

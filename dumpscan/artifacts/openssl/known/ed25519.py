@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.findings import PrivateKey
-    from dumpscan.memory.space import AddressSpace, Memory
+    from dumpscan.memory.space import Memory, Searchable
 
 MAX_PLACES = 1024
 """Places of one public key that are looked at."""
@@ -37,7 +37,7 @@ _BESIDE = Names("ed25519-seed", "seed and public key")
 _POINTED_TO = Names("ed25519-seed", "ecx_key_st", "openssl")
 
 
-def find_ed25519(space: AddressSpace, keys: Sequence[ed25519.Ed25519PublicKey], effort: Effort) -> Iterator[Decoded]:
+def find_ed25519(space: Searchable, keys: Sequence[ed25519.Ed25519PublicKey], effort: Effort) -> Iterator[Decoded]:
     """Yield the places of seeds."""
     values = [key.public_bytes(Encoding.Raw, PublicFormat.Raw) for key in keys]
     signatures = [

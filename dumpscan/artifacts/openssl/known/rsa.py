@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.openssl.known.effort import Effort
-    from dumpscan.memory.space import AddressSpace
+    from dumpscan.memory.space import Searchable
 
     Words = NDArray[np.uint64]
 
@@ -40,7 +40,7 @@ _PRIME = Names("rsa-prime", "prime")
 
 
 def find_rsa(
-    space: AddressSpace, exponents: dict[int, int], authorities: dict[int, int], effort: Effort
+    space: Searchable, exponents: dict[int, int], authorities: dict[int, int], effort: Effort
 ) -> Iterator[Decoded]:
     """Yield the places of primes.
 
@@ -72,7 +72,7 @@ class _Search:
         wanted: What is looked for.
     """
 
-    def __init__(self, space: AddressSpace, effort: Effort, moduli: Iterable[int], authorities: Iterable[int]) -> None:
+    def __init__(self, space: Searchable, effort: Effort, moduli: Iterable[int], authorities: Iterable[int]) -> None:
         self._space = space
         self._effort = effort
         self._divided, rest = _by_size(moduli, MAX_DIVIDED)

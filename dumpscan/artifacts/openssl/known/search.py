@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.keys.ec.weierstrass import Point
     from dumpscan.artifacts.openssl.known.effort import Effort
-    from dumpscan.memory.space import AddressSpace
+    from dumpscan.memory.space import Searchable
 
 
 def find_known(
-    space: AddressSpace,
+    space: Searchable,
     keys: Sequence[PublicKeyTypes],
     effort: Effort,
     *,

@@ -1,0 +1,100 @@
+"""Memory without its long runs of zeros, in which there is nothing to find.
+
+`gcore` writes address space as zeros that a program had only reserved: two gigabytes for a Java process of 47 MB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpscan.memory.regions import RegionTable, columns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dumpscan.memory.space import Memory, Region
+
+MIN_REGION = 4 << 20
+"""Bytes of the smallest region that is looked into."""
+MARGIN = 4096
+"""Bytes of zeros that are kept at either end of a run: what begins or ends with zeros is still found."""
+_STEP = 1 << 20
+_SAMPLE = 4096
+"""Bytes that are compared at once, and those that are looked at first: nearly all memory shows there that it has some
+other bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part of a memory that lies in a mapped file, as searchers see it (see `dumpscan.memory.space.Searchable`).
+
+    Attributes:
+        memory: The whole memory, from which is read.
+        buffer: The file.
+        regions: Where to look.
+    """
+
+    memory: Memory
+    buffer: memoryview
+    regions: Sequence[Region]
+
+    @property
+    def pointer_size(self) -> int:
+        """That of the memory."""
+        return self.memory.pointer_size
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read from the whole memory."""
+        return self.memory.read(address, size)
+
+
+def without_zeros(buffer: memoryview, regions: Sequence[Region]) -> Sequence[Region]:
+    """Return regions less their long runs of zeros; the same ones where there are none.
+
+    Args:
+        buffer: The file that they lie in.
+        regions: By ascending address.
+    """
+    starts, sizes, offsets = columns_of(regions)
+    large = np.flatnonzero(sizes >= MIN_REGION).tolist()
+    kept = {number: list(_kept(buffer, int(offsets[number]), int(sizes[number]))) for number in large}
+    kept = {number: spans for number, spans in kept.items() if spans != [(0, int(sizes[number]))]}
+    if not kept:
+        return regions
+    pieces = [
+        (int(starts[number]) + first, end - first, int(offsets[number]) + first)
+        for number, spans in kept.items()
+        for first, end in spans
+    ]
+    others = np.delete(np.stack((starts, sizes, offsets), axis=1), list(kept), axis=0)
+    table = np.concatenate((others, np.array(pieces, np.uint64).reshape(-1, 3)))
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    return RegionTable(table[:, 0], table[:, 1], table[:, 2])
+
+
+def _kept(buffer: memoryview, offset: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield what is kept of a region, as offsets of the first byte and past the last."""
+    begin = 0
+    for first, end in _zeros(buffer, offset, size):
+        if first + MARGIN > begin:
+            yield begin, first + MARGIN
+        begin = end - MARGIN
+    yield begin, size
+
+
+def _zeros(buffer: memoryview, offset: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs of steps that are all zeros."""
+    first = None
+    for at in range(0, size - _STEP + 1, _STEP):
+        words = np.frombuffer(buffer, np.uint64, _STEP // 8, offset + at)
+        zero = not words[: _SAMPLE // 8].max() and not words.max()
+        if zero and first is None:
+            first = at
+        elif not zero and first is not None:
+            yield first, at
+            first = None
+    if first is not None:
+        yield first, size // _STEP * _STEP
