@@ -22,6 +22,8 @@ class Status(StrEnum):
     OK = "ok"
     DAMAGED = "damaged"
     """Read as far as possible; the problems say what is missing."""
+    NO_SYMBOLS = "no-symbols"
+    """Read whole, but for want of the kernel's symbol table its processes are known by their page tables alone."""
     UNREADABLE = "unreadable"
     """It cannot be opened, or it is a dump from which nothing could be read."""
     OTHER = "other"

@@ -62,7 +62,7 @@ class DumpRecord:
     @property
     def is_dump(self) -> bool:
         """Whether it is a dump from which something could be read."""
-        return self.status in {Status.OK, Status.DAMAGED}
+        return self.status in {Status.OK, Status.NO_SYMBOLS, Status.DAMAGED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,9 +171,9 @@ def _tell(
     from dumpscan.search.answers import answer, locked
 
     answers: list[Answer] = [answer(reference, found) for reference in wanted]
-    readable = run.readable + sum(each.status in {Status.OK, Status.DAMAGED} for each in inputs)
+    readable = run.readable + sum(each.status in {Status.OK, Status.NO_SYMBOLS, Status.DAMAGED} for each in inputs)
     if output_format is Format.TABLE:
-        incomplete = run.incomplete + sum(each.status is not Status.OK for each in inputs)
+        incomplete = run.incomplete + sum(each.status not in {Status.OK, Status.NO_SYMBOLS} for each in inputs)
         searched = Searched(dumps=readable, incomplete=incomplete, locked=locked(found))
         write_text(sys.stdout, "".join(f"{line}\n" for line in answer_lines(answers, searched)))
         sys.stdout.flush()

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, complain
+from dumpscan.cli.missing import MissingTables
 from dumpscan.cli.progress import ProgressBar
 from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
+from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.open import NoDumpError, StillPackedError, open_dump
+from dumpscan.memory.symbols.store import SymbolsError
 from dumpscan.output.formats.registry import make_renderer
 from dumpscan.output.formats.render import View
 from dumpscan.output.records import finding_record, process_record
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.registry import Search
     from dumpscan.findings import Finding, Process
-    from dumpscan.memory.dump import PhysicalDump, ProcessDump
+    from dumpscan.memory.dump import ProcessDump
     from dumpscan.memory.open import DumpKind, OpenOptions
     from dumpscan.output.records import Record
 
@@ -48,6 +51,8 @@ class Run:
         self.incomplete = 0
         self._worst = EXIT_DONE
         self._damage: list[str] = []
+        self._missing = MissingTables()
+        self._nameless = False  # whether an input could not be worked on for want of its symbol table
         self._bar = ProgressBar("", None, enabled=False)
         self._renderer = make_renderer(
             output_format, command=command, view=view, stream=sys.stdout, everything=everything
@@ -98,31 +103,60 @@ class Run:
         for number, (path, named) in enumerate(paths):
             self._damage.clear()
             try:
-                with self._display(path, number), open_dump(path, kind=kind, options=options) as dump:
-                    try:
-                        work(number, path, dump)
-                    finally:
-                        warnings = list(dump.warnings) if judge else []
-                        captured = dump.captured if judge else None
-                    problems = (*(dump.damage if judge else ()), *self._damage)
+                self._work_on(number, path, kind, options, work, judge=judge)
             except NoDumpError as error:
                 if named or isinstance(error, StillPackedError):
                     self._unreadable(path, f"{path}: {error}")
                 else:
                     others += 1
-                continue
             except NoSuchProcessError as error:
                 absent.append(error)
                 self._renderer.add_input(InputStatus(str(path), _size(path), Status.OK, ()))
-                continue
+            except SymbolsError as error:
+                self._missing.add(str(path), error.missing)
+                self._nameless = True
+                self._worst = EXIT_UNREADABLE
+                self._renderer.add_input(InputStatus(str(path), _size(path), Status.NO_SYMBOLS, (error.problem,)))
             except DumpscanError as error:
                 self._unreadable(path, str(error))
-                continue
             except MemoryError:
                 self._unreadable(path, f"{path}: reading it takes more memory than there is")
-                continue
-            self.readable += 1
-            self._read(path, problems, warnings, captured)
+        self._conclude(absent, others)
+
+    def _work_on(
+        self,
+        number: int,
+        path: Path,
+        kind: DumpKind | None,
+        options: OpenOptions,
+        work: Callable[[int, Path, AnyDump], None],
+        *,
+        judge: bool,
+    ) -> None:
+        """Open an input, work on it, and say what is wrong with it (see `over`)."""
+        with self._display(path, number), open_dump(path, kind=kind, options=options) as dump:
+            try:
+                work(number, path, dump)
+            finally:
+                warnings = list(dump.warnings) if judge else []
+                captured = dump.captured if judge else None
+                missing = dump.missing_tables if judge and isinstance(dump, PhysicalDump) else ()
+            problems = (*(dump.damage if judge else ()), *self._damage)
+        self.readable += 1
+        self._missing.add(str(path), missing)
+        self._read(path, problems, warnings, captured, complete=not missing)
+
+    def _conclude(self, absent: list[NoSuchProcessError], others: int) -> None:
+        """Say what is true of several inputs at once: missing symbol tables, absent processes, files that are no dumps.
+
+        Raises:
+            NoSuchProcessError: No input has the process that was asked for.
+        """
+        if line := self._missing.line():
+            if self._nameless:
+                complain(line)
+            else:
+                self.warn(line)
         if absent and not self.readable:
             raise absent[0]
         for each in absent:
@@ -155,7 +189,15 @@ class Run:
         self.incomplete += 1
         self._renderer.add_input(InputStatus(str(path), _size(path), Status.UNREADABLE, (message,)))
 
-    def _read(self, path: Path, problems: tuple[str, ...], warnings: Sequence[str], captured: datetime | None) -> None:
+    def _read(
+        self,
+        path: Path,
+        problems: tuple[str, ...],
+        warnings: Sequence[str],
+        captured: datetime | None,
+        *,
+        complete: bool,
+    ) -> None:
         for problem in problems:
             self.warn(f"{path}: {problem}")
         for warning in warnings:
@@ -163,7 +205,7 @@ class Run:
         if problems:
             self.incomplete += 1
             self._worst = self._worst or EXIT_DAMAGED
-        status = Status.DAMAGED if problems else Status.OK
+        status = Status.DAMAGED if problems else Status.OK if complete else Status.NO_SYMBOLS
         self._renderer.add_input(InputStatus(str(path), _size(path), status, problems, captured))
 
     def damaged(self, problem: str) -> None:

@@ -22,25 +22,31 @@ if TYPE_CHECKING:
 @options.output_format
 @options.quiet
 def needed(images: Sequence[Path], symbols: Sequence[Path], output_format: Format, quiet: bool) -> int:
-    """Say which symbol table each image needs, whether it is there, and where to get it."""
+    """Say which symbol table each image needs, whether it is there, and where to get it.
+
+    Exit code 1: a table is missing.
+    """
+    from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE
     from dumpscan.cli.run import Run
     from dumpscan.memory.dump import PhysicalDump
     from dumpscan.memory.open import KERNEL, OpenOptions
     from dumpscan.output.formats.render import View
     from dumpscan.output.records import symbols_record
 
+    states: list[str] = []
     run = Run("symbols needed", View.SYMBOLS, output_format, quiet=quiet, progress=False)
 
     def work(_number: int, path: Path, image: AnyDump) -> None:
-        states = image.symbols_states() if isinstance(image, PhysicalDump) else []
-        for found in states:
+        needs = image.symbols_states() if isinstance(image, PhysicalDump) else []
+        for found in needs:
+            states.append(found.state)
             run.add(symbols_record(str(path), found))
-        if not states:
+        if not needs:
             run.note(f"{path}: needs no symbol table: its kernel's symbols and types are in its memory")
 
     options = OpenOptions(symbols=symbols)
     run.over(((path, True) for path in images), KERNEL, options, work, judge=False)
-    return run.finish()
+    return run.finish() or (EXIT_UNREADABLE if "missing" in states else EXIT_DONE)
 
 
 @options.images
@@ -108,6 +114,45 @@ def add(sources: Sequence[Path], quiet: bool) -> int:
     return code
 
 
+@options.output_format
+def list_tables(output_format: Format) -> int:
+    """List the symbol tables that were added or downloaded."""
+    import sys
+
+    from dumpscan.cli.messages import EXIT_DONE
+    from dumpscan.memory.symbols.store import stored_tables, user_store
+    from dumpscan.output.formats.registry import write_rows
+
+    rows = [(each.name, each.guid, each.age, each.size, str(each.path)) for each in stored_tables(user_store())]
+    write_rows(sys.stdout, output_format, ("name", "guid", "age", "bytes", "path"), rows)
+    return EXIT_DONE
+
+
+@click.argument("tables", nargs=-1, metavar="TABLE...", help="GUIDs of tables, or their files, as `list` shows them.")
+@click.option("--all", "everything", is_flag=True, help="Remove every table that was added or downloaded.")
+@options.quiet
+def remove(tables: Sequence[str], everything: bool, quiet: bool) -> int:
+    """Remove symbol tables that were added or downloaded."""
+    from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE, complain
+    from dumpscan.exceptions import UsageError
+    from dumpscan.memory.symbols.store import remove_table, stored_tables, user_store
+
+    if bool(tables) == everything:
+        raise UsageError("give the tables to remove, or --all")
+    code = EXIT_DONE
+    stored = stored_tables(user_store())
+    for wanted in tables or ("",):
+        chosen = [each for each in stored if everything or each.is_called(wanted)]
+        for each in chosen:
+            remove_table(each)
+            if not quiet:
+                click.echo(each.path)
+        if not chosen and wanted:
+            complain(f"{wanted}: no such table in {user_store()}: see `dumpscan symbols list`")
+            code = EXIT_UNREADABLE
+    return code
+
+
 GROUP = Group("symbols", help="Manage symbol tables of kernels.")
 GROUP.add(
     click.command(
@@ -138,4 +183,24 @@ GROUP.add(
             Example("dumpscan symbols add windows.zip", "Keep every table of a pack."),
         ),
     )(add)
+)
+GROUP.add(
+    click.command(
+        "list",
+        cls=Command,
+        examples=(
+            Example("dumpscan symbols list", "List the tables that were added."),
+            Example("dumpscan symbols list --format csv", "List them as CSV."),
+        ),
+    )(list_tables)
+)
+GROUP.add(
+    click.command(
+        "remove",
+        cls=Command,
+        examples=(
+            Example("dumpscan symbols remove 0123456789ABCDEF0123456789ABCDEF", "Remove the tables with a GUID."),
+            Example("dumpscan symbols remove --all", "Remove every table that was added."),
+        ),
+    )(remove)
 )

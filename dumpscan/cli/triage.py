@@ -254,6 +254,7 @@ def _report(
     from dumpscan.case.store.reader import Case
     from dumpscan.cli.case import show_findings
     from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_GATE, EXIT_UNREADABLE, complain
+    from dumpscan.cli.missing import MissingTables
     from dumpscan.findings import Status
     from dumpscan.output.case_summary import case_summary
     from dumpscan.output.text import write_text
@@ -265,6 +266,10 @@ def _report(
             complain(f"{name}: {'; '.join(problems)}", level="warning" if status is Status.DAMAGED else "error")
         if len(outcome.problems) > _REMARKS:
             complain(f"{len(outcome.problems) - _REMARKS} more files have problems: see the case", level="warning")
+        missing = MissingTables()
+        missing.add_recorded(outcome.missing_symbols)
+        if line := missing.line():
+            complain(line, level="warning")
         unchanged = len(outcome.paths) - outcome.read
         complain(f"{outcome.read} files read, {unchanged} known and unchanged", level="note")
     judged = At.of(at)

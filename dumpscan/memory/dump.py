@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
     from dumpscan.memory.space import Region
-    from dumpscan.memory.symbols.store import SymbolsState
+    from dumpscan.memory.symbols.store import MissingTable, SymbolsState
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,10 @@ class PhysicalDump(Dump, Protocol):
     """A dump of physical memory, with the page tables that say who sees what of it."""
 
     physical: PhysicalImage
+
+    @property
+    def missing_tables(self) -> Sequence[MissingTable]:
+        """Return the symbol tables that were looked for in vain."""
 
     def symbols_states(self) -> list[SymbolsState]:
         """Say which symbol tables the image needs, and whether they are there."""

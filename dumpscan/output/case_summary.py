@@ -34,6 +34,7 @@ _KINDS = {
 }
 _STATUSES = {
     Status.OK: "whole",
+    Status.NO_SYMBOLS: "without symbols",
     Status.DAMAGED: "damaged",
     Status.UNREADABLE: "unreadable",
     Status.PENDING: "unfinished",

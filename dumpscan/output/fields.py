@@ -148,7 +148,8 @@ def _owner(location: Location) -> Owner | None:
 
 def _status(status: InputStatus) -> str:
     """A file that is no dump, or was not finished, has never had words of its own in JSON."""
-    return (status.status if status.status in {Status.OK, Status.DAMAGED} else Status.UNREADABLE).value
+    own = {Status.OK, Status.DAMAGED, Status.NO_SYMBOLS}
+    return (status.status if status.status in own else Status.UNREADABLE).value
 
 
 _ENCODINGS = (Member("key.encodings", lambda key: key.encodings, tuple[str, ...]),)
@@ -219,7 +220,7 @@ FORMS: dict[type, Form] = {
         },
     ),
     InputStatus: Form(
-        instead={"status": (Member("status", _status, Literal["ok", "damaged", "unreadable"], "status"),)}
+        instead={"status": (Member("status", _status, Literal["ok", "damaged", "no-symbols", "unreadable"], "status"),)}
     ),
 }
 """The exceptions, by the class that declares the fields."""

@@ -45,7 +45,8 @@ class SymbolsNeed:
         pdb: Name of the PDB; None if the image has no kernel.
         guid: GUID of the PDB.
         age: Age of the PDB.
-        server_path: Path of the PDB on a symbol server.
+        url: Address of the PDB on Microsoft's symbol server.
+        server_path: Path of the PDB on any symbol server.
         table: Path of the table on this machine.
         problem: What is doubtful.
     """
@@ -54,6 +55,7 @@ class SymbolsNeed:
     pdb: str | None = None
     guid: str | None = None
     age: int | None = None
+    url: str | None = None
     server_path: str | None = None
     table: str | None = None
     problem: str | None = None
@@ -87,6 +89,7 @@ def symbols_record(image: str, needed: SymbolsState) -> Record:
         pdb=None if pdb is None else pdb.name,
         guid=None if pdb is None else pdb.guid,
         age=None if pdb is None else pdb.age,
+        url=needed.url,
         server_path=needed.server_path,
         table=str(needed.table) if needed.table else None,
         problem=needed.problem,

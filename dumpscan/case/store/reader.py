@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +13,7 @@ from dumpscan.case.moments import At
 from dumpscan.case.records import CaseSummary, DumpRecord, ExposedKey, Exposure
 from dumpscan.case.store.database import ask, open_for_reading, stored_text
 from dumpscan.case.store.loading import Chosen, Loader
-from dumpscan.case.store.rows import KINDS, dump_of
+from dumpscan.case.store.rows import KINDS, dump_of, status_of
 from dumpscan.case.store.schema import check_structure
 from dumpscan.case.store.values import stored
 from dumpscan.findings import Certificate, PrivateKey, Status, Validity
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dumpscan.case.store.values import Row
     from dumpscan.findings import Finding
 
+_VERSION_WITH_SYMBOLS = 2
 _VERSION_WITH_CAPTURED = 3
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _CHOSEN = (
@@ -122,7 +124,17 @@ class Case:
         return self._dump(found[0]) if found else None
 
     def _dump(self, row: Row, *, processes: bool = True) -> DumpRecord:
-        return dump_of(row, tuple(self._loader.processes(row.integer("id")).values()) if processes else ())
+        number = row.integer("id")
+        listed = tuple(self._loader.processes(number).values()) if processes else ()
+        return dump_of(row, listed, lacks_symbols=number in self._without_symbols)
+
+    @cached_property
+    def _without_symbols(self) -> frozenset[int]:
+        """The numbers of the dumps whose kernels' symbol tables were missing; older cases do not say."""
+        if self.schema_version < _VERSION_WITH_SYMBOLS:
+            return frozenset()
+        rows = self._ask("missing_symbols", "SELECT DISTINCT dump_id FROM missing_symbols")
+        return frozenset(row.integer("dump_id") for row in rows)
 
     # --- Findings ----------------------------------------------------------------------------------------------------
 
@@ -242,8 +254,8 @@ class Case:
         judged = At.of(at)
         moment = stored(judged.now.replace(microsecond=0))
         moments = (moment if judged.present or not judged.capture else None, judged.capture, moment)
-        rows = self._ask("dumps", "SELECT status, count(*) AS count FROM dumps GROUP BY status")
-        statuses = {row.choice("status", Status): row.number("count") for row in rows}
+        rows = self._ask("dumps", "SELECT id, status FROM dumps")
+        statuses = Counter(status_of(row, lacks_symbols=row.integer("id") in self._without_symbols) for row in rows)
         kinds = Counter(dict.fromkeys(KINDS, 0))
         kinds.update(self._counts("findings", _KINDS, "kind"))
         captured = "captured" if self.has_captured else "NULL"

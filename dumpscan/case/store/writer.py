@@ -15,7 +15,6 @@ from dumpscan.case.store import rows as rows_of
 from dumpscan.case.store.database import ask, insert, open_for_writing, own_files, resolve, stored_text
 from dumpscan.case.store.lock import CaseLock
 from dumpscan.case.store.values import stored
-from dumpscan.findings import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from dumpscan.case.records import DumpRecord
     from dumpscan.case.store.values import Row, Setting
-    from dumpscan.findings import Finding, Location, Process
+    from dumpscan.findings import Finding, Location, Process, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +132,7 @@ class CaseWriter:
                 size=row.optional(row.number, "size"),
                 modified_ns=row.optional(row.integer, "modified_ns"),
                 tag=row.optional(row.text, "tag"),
-                status=row.choice("status", Status),
+                status=rows_of.status_of(row, lacks_symbols=bool(missing[row.integer("id")])),
                 format=row.optional(row.text, "format"),
                 settings=row.settings("settings"),
                 opened=row.flag("opened"),

@@ -15,8 +15,9 @@ from dumpscan.findings import PrivateKey, Status
 from dumpscan.memory.packed.scratch import remove_abandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from dumpscan.case.records import MissingSymbols
     from dumpscan.case.store.writer import CaseWriter, DumpResult
     from dumpscan.case.triage.inputs import Input
     from dumpscan.case.triage.task import ReadSettings
@@ -54,6 +55,7 @@ class TriageOutcome:
         statuses: How many of them have each status.
         named_others: Files that the user named and that are not dumps.
         problems: Path, status and problems of the files that were read now and are damaged or unreadable.
+        missing_symbols: The symbol tables that the files lack which were read now, by path.
     """
 
     paths: tuple[str, ...]
@@ -61,6 +63,7 @@ class TriageOutcome:
     statuses: Counter[Status]
     named_others: tuple[str, ...] = ()
     problems: tuple[tuple[str, Status, tuple[str, ...]], ...] = field(default=())
+    missing_symbols: Mapping[str, tuple[MissingSymbols, ...]] = field(default_factory=dict)
 
 
 def triage(
@@ -111,11 +114,14 @@ def triage(
         tasks = [replace(task, threads=threads) for task in tasks]
     state = TriageProgress(files=len(tasks), bytes=sum(task.size or 0 for task in tasks))
     problems: list[tuple[str, Status, tuple[str, ...]]] = []
+    missing: dict[str, tuple[MissingSymbols, ...]] = {}
     for result in _results(workers or Pool(jobs), tasks, state, progress):
         writer.add(result)
         record = result.record
         statuses[record.path] = record.status
-        if record.problems and record.status is not Status.OTHER:
+        if result.missing_symbols:
+            missing[record.path] = result.missing_symbols
+        if record.problems and record.status not in {Status.OTHER, Status.NO_SYMBOLS}:
             problems.append((record.path, record.status, record.problems))
     return TriageOutcome(
         paths=tuple(statuses),
@@ -123,6 +129,7 @@ def triage(
         statuses=Counter(statuses.values()),
         named_others=tuple(path for path, status in statuses.items() if path in named and status is Status.OTHER),
         problems=tuple(sorted(problems)),
+        missing_symbols=dict(sorted(missing.items())),
     )
 
 

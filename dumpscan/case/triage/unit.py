@@ -50,6 +50,7 @@ class _Reading:
         self.sha256: str | None = None
         self.captured: datetime | None = None
         self.problems: list[str] = []
+        self.remarks: list[str] = []
         self.processes: tuple[Process, ...] = ()
         self.findings: list[Finding] = []
         self.opened = True
@@ -70,8 +71,10 @@ def read_dump(task: Task, advance: Callable[[int], None] | None = None) -> DumpR
         with staged(task.path, task.size, task.settings.scratch, task.settings.scratch_limit) as path:
             try:
                 _read(path, task, reading, advance)
-                status = Status.DAMAGED if reading.problems else Status.OK
+                complete = Status.NO_SYMBOLS if reading.missing_symbols else Status.OK
+                status = Status.DAMAGED if reading.problems else complete
             finally:
+                reading.problems += reading.remarks
                 reading.problems = [problem.replace(str(path), task.path) for problem in reading.problems]
     except StillPackedError as error:
         reading.problems.append(str(error))
@@ -145,9 +148,12 @@ def _search(
     try:
         reading.processes = tuple(dump.processes(environment=True))
     except DumpscanError as error:
-        reading.problems.append(f"its processes cannot be listed: {_reason(error)}")
+        problem = f"its processes cannot be listed: {_reason(error)}"
         if isinstance(error, SymbolsError):
             reading.missing_symbols = tuple(map(_missing_symbols, error.missing))
+            reading.remarks.append(problem)
+        else:
+            reading.problems.append(problem)
     settings = task.settings
     what = KEYS.with_aes(unaligned=settings.aes_unaligned) if settings.aes else KEYS.without_aes()
     try:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.dump import CachedFiles, PageUse
     from dumpscan.memory.kernel.profile import KernelProfile, ListedProcess
     from dumpscan.memory.physical.page_map import PageMap
-    from dumpscan.memory.symbols.store import SymbolsState
+    from dumpscan.memory.symbols.store import MissingTable, SymbolsState
     from dumpscan.memory.volatility import Volatility
 
 
@@ -124,6 +124,11 @@ class KernelImage:
     def damage(self) -> tuple[str, ...]:
         """What is damaged or was left out, as far as it has been noticed, a sentence each."""
         return tuple(dict.fromkeys([*self.physical.problems, *self.physical.regions.problems, *self._context.damage]))
+
+    @property
+    def missing_tables(self) -> tuple[MissingTable, ...]:
+        """The symbol tables that were looked for in vain: without one, processes are known by page tables alone."""
+        return tuple(self._context.missing_tables)
 
     # --- The kernel --------------------------------------------------------------------------------------------------
 
@@ -245,8 +250,8 @@ class KernelImage:
         """
         try:
             return self.page_map()
-        except SymbolsMissingError as error:
-            self._context.warn(f"processes are known only by their page tables: {error.problem}")
+        except SymbolsMissingError:
+            pass  # `missing_tables` says so
         return self.profile.walk_unlisted()
 
     def cached_files(self) -> CachedFiles | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel.budget import TextBudgets
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
-    from dumpscan.memory.symbols.store import SymbolsState
+    from dumpscan.memory.symbols.store import MissingTable, SymbolsState
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class ImageContext:
         cache_dir: Directory for what is remembered of images; None for the platform's.
         warnings: What a user should know, a sentence each; a profile adds to it.
         damage: What is damaged or was left out, a sentence each; a profile adds to it.
+        missing_tables: Symbol tables that were looked for in vain; a profile adds to it.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class ImageContext:
     cache_dir: Path | None = None
     warnings: list[str] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
+    missing_tables: list[MissingTable] = field(default_factory=list)
 
     def warn(self, sentence: str) -> None:
         """Add a warning, once."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SYMBOL_SERVER = "https://msdl.microsoft.com/download/symbols"
+"""Microsoft's public symbol server; a PDB lies at `NAME/GUIDAGE/NAME` below it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PdbRecord:
@@ -23,6 +26,11 @@ class PdbRecord:
     def server_path(self) -> str:
         """Path of the file below a symbol server's address."""
         return f"{self.name}/{self.guid}{self.age:X}/{self.name}"
+
+    @property
+    def url(self) -> str:
+        """Address of the file on Microsoft's symbol server."""
+        return f"{SYMBOL_SERVER}/{self.server_path}"
 
     @property
     def table_name(self) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from dumpscan.exceptions import DumpscanError
 from dumpscan.memory.packed.scratch import ScratchDirectory
 from dumpscan.memory.symbols.files import MAX_FILE_BYTES, TableIdentity, add_tables
-from dumpscan.memory.symbols.store import SYMBOL_SERVER, user_store
+from dumpscan.memory.symbols.pdb import SYMBOL_SERVER
+from dumpscan.memory.symbols.store import user_store
 
 if TYPE_CHECKING:
     from pathlib import Path

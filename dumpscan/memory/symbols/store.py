@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import zipfile
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 VARIABLE = "DUMPSCAN_SYMBOLS"
 """Environment variable: directories of symbol tables, separated as in PATH. `symbols add` writes into the first."""
 
-SYMBOL_SERVER = "https://msdl.microsoft.com/download/symbols"
-"""Microsoft's public symbol server; a PDB lies at `NAME/GUIDAGE/NAME` below it."""
-
+_TABLE_NAME = re.compile(r"([0-9A-Fa-f]{32})-(\d{1,9})")
 _MAX_PACKS = 64
 _MAX_LINUX_TABLES = 64
 
@@ -84,7 +83,7 @@ class SymbolsMissingError(SymbolsError):
         super().__init__(
             path,
             f"the symbol table of its kernel is not here: {pdb.name}, GUID {pdb.guid}, age {pdb.age}. Three ways to "
-            f"get it: (1) online: run again with --online, or fetch {SYMBOL_SERVER}/{pdb.server_path} and give the "
+            f"get it: (1) online: run again with --online, or fetch {pdb.url} and give the "
             f"file to `dumpscan symbols add`; (2) a symbols directory with "
             f"windows/{pdb.name}/{pdb.table_name}.json.xz: name it with --symbols DIR or {VARIABLE}; "
             "(3) a symbol pack (zip or tar): `dumpscan symbols add PACK`"
@@ -115,6 +114,11 @@ class SymbolsState:
         if self.pdb is None:
             return "unknown"
         return "present" if self.table else "missing"
+
+    @property
+    def url(self) -> str | None:
+        """Address of the PDB on Microsoft's symbol server."""
+        return self.pdb.url if self.pdb else None
 
     @property
     def server_path(self) -> str | None:
@@ -232,6 +236,65 @@ class SymbolStore:
         sentence = f"{place}: {problem}"
         if sentence not in self.problems:
             self.problems.append(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """A symbol table in a store.
+
+    Attributes:
+        name: Name of the PDB, or of the table of a Linux kernel.
+        guid: GUID of the PDB; None for a Linux kernel.
+        age: Age of the PDB, likewise.
+        size: Bytes of the file.
+        path: The file.
+    """
+
+    name: str
+    guid: str | None
+    age: int | None
+    size: int
+    path: Path
+
+    def is_called(self, word: str) -> bool:
+        """Whether a word means this table: its GUID, with or without its age, its name, or its file."""
+        stem = self.path.name.partition(".")[0]
+        return word.lower() in {name.lower() for name in (self.guid, stem, self.name, str(self.path)) if name}
+
+
+def stored_tables(store: Path) -> list[StoredTable]:
+    """Return the tables in a store, by name.
+
+    Raises:
+        DumpscanError: The store cannot be read.
+    """
+    try:
+        files = [path for pattern in ("windows/*/*", "linux/*") for path in store.glob(pattern)]
+        return [_stored(path) for path in sorted(files) if path.name.endswith(EXTENSIONS) and path.is_file()]
+    except OSError as error:
+        raise DumpscanError(f"{store}: cannot be read: {reason(error)}") from error
+
+
+def _stored(path: Path) -> StoredTable:
+    size = path.stat().st_size
+    found = _TABLE_NAME.fullmatch(path.name.partition(".")[0])
+    if found is None:
+        return StoredTable(path.name, None, None, size, path)
+    return StoredTable(path.parent.name, found[1].upper(), int(found[2]), size, path)
+
+
+def remove_table(table: StoredTable) -> None:
+    """Remove a table, and the folder of its PDB if nothing else is in it.
+
+    Raises:
+        DumpscanError: It cannot be removed.
+    """
+    try:
+        table.path.unlink()
+        if table.guid is not None and not any(table.path.parent.iterdir()):
+            table.path.parent.rmdir()
+    except OSError as error:
+        raise DumpscanError(f"{table.path}: cannot be removed: {reason(error)}") from error
 
 
 def user_store() -> Path:

@@ -58,7 +58,7 @@ FEW = 3
 """A dump with more processes than these has a list of its own."""
 
 _WELL_KNOWN = "Of well-known certification authorities"
-_WORST = (Status.UNREADABLE, Status.PENDING, Status.DAMAGED, Status.OTHER, Status.OK)
+_WORST = (Status.UNREADABLE, Status.PENDING, Status.DAMAGED, Status.NO_SYMBOLS, Status.OTHER, Status.OK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ def _figures(
     kinds = Counter(row.kind for row in others)
     unproven = f", {kinds['unproven']:,} unproven" if kinds["unproven"] else ""
     read = Counter(row.status for row in inputs)
-    partial = len(inputs) - read[Status.OK] - read[Status.OTHER]
+    partial = len(inputs) - read[Status.OK] - read[Status.NO_SYMBOLS] - read[Status.OTHER]
     gaps = [f"{partial:,} not read whole"] if partial else []
     gaps += [f"{read[Status.OTHER]:,} no dump"] if read[Status.OTHER] else []
     return (

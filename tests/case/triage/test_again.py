@@ -133,7 +133,7 @@ def test_an_image_is_read_again_when_its_symbol_table_was_added(
     store, case = tmp_path / "store", tmp_path / "case.db"
     store.mkdir()
     monkeypatch.setenv("DUMPSCAN_SYMBOLS", str(store))
-    assert run(case, lab.image).statuses == {Status.DAMAGED: 1}
+    assert run(case, lab.image).statuses == {Status.NO_SYMBOLS: 1}
     (row,) = query(case, "SELECT pdb, guid, age, refused FROM missing_symbols").rows
     assert row == (lab.table.parent.name, *_identity(lab), None)
     assert run(case, lab.image).read == 0
@@ -155,8 +155,8 @@ def test_an_image_is_read_again_when_its_table_may_be_fetched(
         return lab.table
 
     monkeypatch.setattr("dumpscan.memory.symbols.server.download", download)
-    assert run(case, lab.image).statuses == {Status.DAMAGED: 1}
-    assert run(case, lab.image, offline=False).statuses == {Status.DAMAGED: 1}
+    assert run(case, lab.image).statuses == {Status.NO_SYMBOLS: 1}
+    assert run(case, lab.image, offline=False).statuses == {Status.NO_SYMBOLS: 1}
     assert run(case, lab.image).read == 0
     assert run(case, lab.image, offline=False).statuses == {Status.OK: 1}
     assert run(case, lab.image, offline=False).read == 0
@@ -170,7 +170,7 @@ def test_a_table_that_cannot_be_used_is_tried_once(lab: Lab, tmp_path: Path) -> 
     table["symbols"], table["user_types"], table["enums"] = {}, {}, {}
     path = bad / lab.table.name
     path.write_bytes(lzma.compress(json.dumps(table).encode()))
-    assert run(case, lab.image, symbols=(str(bad),)).statuses == {Status.DAMAGED: 1}
+    assert run(case, lab.image, symbols=(str(bad),)).statuses == {Status.NO_SYMBOLS: 1}
     assert query(case, "SELECT refused FROM missing_symbols").rows == ((str(path),),)
     assert run(case, lab.image, symbols=(str(bad),)).read == 0
     assert run(case, lab.image, symbols=(str(lab.symbols), str(bad))).statuses == {Status.OK: 1}

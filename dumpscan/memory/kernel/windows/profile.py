@@ -175,6 +175,7 @@ class WindowsProfile:
         kernel = self.kernel
         session = self._chosen[1]
         if session is None:
+            self._context.missing_tables[:] = self._missing
             raise SymbolsMissingError(self._context.path, kernel.pdb, self._store.problems, self._missing)
         for problem in self._store.problems:
             self._context.warn(problem)
@@ -219,9 +220,8 @@ class WindowsProfile:
         symbols: dict[str, object]
         try:
             session = self.session
-        except SymbolsMissingError as error:
+        except SymbolsMissingError:
             symbols = {"state": "missing", "server_path": kernel.pdb.server_path}
-            self._context.warnings.append(error.problem)
         else:
             symbols = {"state": "present", "table": session.table}
             if lab := build_lab(session):
@@ -241,10 +241,12 @@ class WindowsProfile:
             raise
         except Exception as error:  # a table without some fields makes volatility3 raise anything
             pdb = self.kernel.pdb
+            refused = [MissingTable(pdb, self._tables[pdb])] if pdb in self._tables else []
+            self._context.missing_tables[:] = refused
             raise SymbolsError(
                 self._context.path,
                 f"its symbol table {session.table} cannot be used: {volatility.words(error)}",
-                [MissingTable(pdb, self._tables[pdb])] if pdb in self._tables else (),
+                refused,
             ) from error
         if not found:
             damage.append("the list of processes is empty: does the symbol table belong to this kernel?")

@@ -98,10 +98,15 @@ def symbols_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("GUID", at("symbols.guid"), least=12),
         Column("Age", at("symbols.age"), justify="right"),
         Column("Symbol table", at("symbols.table"), rank=3, below=True),
-        Column("Symbol-server path", at("symbols.server_path"), rank=1, below=True),
+        Column("Get it from", _get_from, rank=1, below=True),
         Column("Notes", at("symbols.problem", "yellow"), rank=2, below=True),
     )
     yield Section(None, columns, records)
+
+
+def _get_from(record: Record) -> Text:
+    """Return the address of a missing table's PDB."""
+    return say(record["symbols"].get("url") if record["symbols"]["state"] == "missing" else None)
 
 
 def _time(name: str) -> Callable[[Record], Text]:
