@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, complain
-from dumpscan.cli.missing import MissingTables
 from dumpscan.cli.progress import ProgressBar
 from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
@@ -16,6 +15,7 @@ from dumpscan.memory.open import NoDumpError, StillPackedError, open_dump
 from dumpscan.memory.symbols.store import SymbolsError
 from dumpscan.output.formats.registry import make_renderer
 from dumpscan.output.formats.render import View
+from dumpscan.output.missing_symbols import MissingTables
 from dumpscan.output.records import finding_record, process_record
 
 if TYPE_CHECKING:

@@ -254,9 +254,9 @@ def _report(
     from dumpscan.case.store.reader import Case
     from dumpscan.cli.case import show_findings
     from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_GATE, EXIT_UNREADABLE, complain
-    from dumpscan.cli.missing import MissingTables
     from dumpscan.findings import Status
     from dumpscan.output.case_summary import case_summary
+    from dumpscan.output.missing_symbols import MissingTables
     from dumpscan.output.text import write_text
 
     for name in outcome.named_others:
