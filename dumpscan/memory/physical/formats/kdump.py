@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 FORMAT = "kdump-compressed"
 MAX_VERSION = 16
 """Header versions end here; 6 is the newest that is known. Numbers of the other byte order are far above."""
+# Pages of zeros are not left out of this format: they share one place in the file.
 _LEFT_OUT = (
-    (LeftOut.ZEROS, "pages of zeros"),
     (LeftOut.CACHE | LeftOut.CACHE_PRIVATE, "page cache"),
     (LeftOut.USER, "user memory"),
     (LeftOut.FREE, "free memory"),
@@ -145,6 +145,8 @@ class _Kdump:
         if bits < claimed:
             self._problems.append(f"the bitmap of pages should have {claimed} bits; {bits} were read")
         stored = self._runs_of(data, bits)
+        if not stored.count and self._sub.split == 1:
+            raise InputError(self._file.path, "is one of several files of a kdump, and has no pages", offset=at)
         if not stored.count:
             raise self._damaged("its bitmap has no pages", at)
         return stored

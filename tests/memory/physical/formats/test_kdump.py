@@ -129,13 +129,19 @@ def test_one_of_several_files(tmp_path: Path) -> None:
         assert image.problems == ["this is one of several files; it holds the page frames 0x5 to 0x1001"]
 
 
+def test_one_of_several_files_that_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is one of several files of a kdump, and has no pages"):
+        opened(tmp_path, Kdump(PAGES, split=(10, 20)).write())
+
+
 @pytest.mark.parametrize(
     ("level", "said"),
     [
         (0, ""),
-        (1, ", without pages of zeros"),
-        (9, ", without pages of zeros and user memory"),
-        (31, ", without pages of zeros, page cache, user memory and free memory"),
+        (1, ""),
+        (9, ", without user memory"),
+        (24, ", without user memory and free memory"),
+        (31, ", without page cache, user memory and free memory"),
         (-1, ""),
     ],
 )
