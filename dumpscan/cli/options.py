@@ -56,7 +56,11 @@ pids = click.option(
     "--pid", "pids", metavar="N", type=int, multiple=True, help="Report only this process. May be repeated."
 )
 names = click.option(
-    "--name", "names", metavar="GLOB", multiple=True, help="Report only processes of such a name. May be repeated."
+    "--name",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="Report only processes with this in their names; with wildcards, a name must match as a whole. May be repeated.",
 )
 output_format = click.option(
     "--format",

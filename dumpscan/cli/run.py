@@ -110,7 +110,7 @@ class Run:
                 else:
                     others += 1
             except NoSuchProcessError as error:
-                absent.append(error)
+                absent.append(NoSuchProcessError(_naming(path, error)))
                 self._renderer.add_input(InputStatus(str(path), _size(path), Status.OK, ()))
             except SymbolsError as error:
                 self._missing.add(str(path), error.missing)
@@ -257,3 +257,9 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
+
+
+def _naming(path: Path, error: NoSuchProcessError) -> str:
+    """Return the text of an error with the input that it is about."""
+    text = str(error)
+    return text if text.startswith(f"{path}: ") else f"{path}: {text}"

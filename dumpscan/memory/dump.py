@@ -94,7 +94,7 @@ class Dump(Protocol):
 
         Args:
             pids: Only these ids.
-            names: Only names that match one of these patterns (`*`, `?`, `[...]`; case does not count).
+            names: Only names that match one of these patterns, or have one of these words in them (see `name_matches`).
             environment: Whether environments are needed; a dump that has them at hand may return them anyway.
 
         Raises:
@@ -174,8 +174,14 @@ class PhysicalDump(Dump, Protocol):
 
 
 def name_matches(name: str, pattern: str) -> bool:
-    """Say whether a process's name matches a pattern of shell style (`*`, `?`, `[...]`); case does not count."""
-    return fnmatchcase(name.lower(), pattern.lower())
+    """Say whether a process's name matches a pattern (`*`, `?`, `[...]`), or has a word without wildcards in it.
+
+    Case does not count.
+    """
+    name, pattern = name.lower(), pattern.lower()
+    if any(wildcard in pattern for wildcard in "*?["):
+        return fnmatchcase(name, pattern)
+    return bool(pattern) and pattern in name
 
 
 def the_one_process(path: Path, process: Process, pids: Sequence[int], names: Sequence[str]) -> tuple[Process, ...]:

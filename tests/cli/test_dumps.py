@@ -165,3 +165,22 @@ def test_a_certificate_that_is_named_is_read_or_refused(command: str, tmp_path: 
     refused = run(command, "--certificate", thumbprint, SAMPLE)
     assert isinstance(refused.exception, UsageError)
     assert str(refused.exception).endswith("to search for a private key takes the certificate or public key itself")
+
+
+def test_each_image_without_the_process_is_named(lab: Lab, tmp_path: Path) -> None:
+    other = tmp_path / "other.raw"
+    shutil.copyfile(lab.image, other)
+    symbols = ("--symbols", lab.symbols)
+    done = run("cmdline", SAMPLE, lab.image, other, *symbols, "--name", "HIDDEN")
+    assert done.exit_code == 0
+    assert done.stdout.count("hidden.exe") >= 2
+    assert done.stderr.count("note: ") == 1
+    done = run("cmdline", SAMPLE, lab.image, other, *symbols, "--name", "w3wp", "--pid", "5120", "--format", "json")
+    assert done.exit_code == 0
+    done = run("kernel", "cmdline", lab.image, other, *symbols, "--name", "no-such")
+    assert isinstance(done.exception, NoSuchProcessError)
+    assert str(done.exception).startswith(f"{lab.image}: no process has a name like 'no-such'")
+    done = run("cmdline", SAMPLE, lab.image, *symbols, "--pid", 4)
+    assert f"note: {SAMPLE}: its process is 5120" in done.stderr
+    done = run("cmdline", SAMPLE, lab.image, *symbols, "--name", "W3WP.EXE")
+    assert done.exit_code == 0

@@ -202,7 +202,7 @@ class KernelImage:
 
         Args:
             pids: Only these ids.
-            names: Only names that match one of these patterns (`*`, `?`, `[...]`; case does not count).
+            names: Only names that match one of these patterns, or have one of these words in them (see `name_matches`).
             environment: Whether to read environments too.
 
         Raises:

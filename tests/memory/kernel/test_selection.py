@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dumpscan.exceptions import UsageError
+from dumpscan.exceptions import NoSuchProcessError, UsageError
 from dumpscan.findings import Process
 from dumpscan.memory.kernel.profile import ListedProcess
 from dumpscan.memory.kernel.selection import select
@@ -70,3 +70,13 @@ def test_a_name_that_the_kernel_cut_short_is_looked_up_in_the_process() -> None:
     found = select(PROCESSES, (), ("searchprotocolhost.exe",), path)
     assert [entry.process.pid for entry in found] == [6000]
     assert asked == [6000]
+
+
+def test_a_name_without_wildcards_is_looked_for_within_names() -> None:
+    assert chosen(names=("w3wp",)) == [5120, 5124]
+    assert chosen(names=("3WP.e",)) == [5120, 5124]
+    assert chosen(names=("w3w?.exe",)) == [5120, 5124]
+    with pytest.raises(NoSuchProcessError):
+        chosen(names=("3wp?exe",))
+    with pytest.raises(NoSuchProcessError):
+        chosen(names=("",))
