@@ -60,7 +60,7 @@ names = click.option(
     "names",
     metavar="NAME",
     multiple=True,
-    help="Report only processes with this in their names; with wildcards, a name must match as a whole. May be repeated.",
+    help="Report only processes with this in their names; wildcards must match a whole name. May be repeated.",
 )
 output_format = click.option(
     "--format",
