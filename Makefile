@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint bench fuzz well-known-cas wheel clean
+.PHONY: demo test test-lowest lint bench fuzz well-known-cas wheel sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/dumpscan info sample_dumps/tls-server.dmp
@@ -14,6 +14,11 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto -q
+
+# The same with the lowest version of each dependency that pyproject.toml allows, in an environment of its own.
+test-lowest:
+	$(MAKE) VENV=$(VENV)-lowest $(VENV)-lowest/.lowest
+	$(VENV)-lowest/bin/python -m pytest -n auto -q
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -48,6 +53,11 @@ wheel: $(VENV)/.wheel
 	dump="$$PWD/sample_dumps/webserver.dmp" bin="$$PWD/$(VENV)/fresh/bin" && cd / && \
 	"$$bin/dumpscan" --version && "$$bin/python" -m dumpscan minidump x509 "$$dump"
 
+# What pip installs with the wheel, as a bill of materials.
+sbom: wheel
+	$(BIN)/python -m pip install -q 'cyclonedx-bom>=4,<8'
+	$(BIN)/cyclonedx-py environment $(VENV)/fresh/bin/python --output-file dist/dumpscan.cdx.json
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "dumpscan needs Python 3.11 or later; this is $$($(PYTHON) --version). Say: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -61,9 +71,14 @@ $(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)
 	$(BIN)/python -m pip install -q -e '.[$*]'
 	touch $@
 
+$(VENV)/.lowest: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python .ci/lowest_versions.py pyproject.toml > $(VENV)/lowest.txt
+	$(BIN)/python -m pip install -q -c $(VENV)/lowest.txt -e '.[test]'
+	touch $@
+
 $(VENV)/.wheel: | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q build
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
