@@ -153,6 +153,14 @@ class Btf:
                 return self.type(int(found[0]) + 1)
         return None
 
+    @cached_property
+    def firsts(self) -> frozenset[int]:
+        """Numbers of the structures and unions that are the first of their name."""
+        names, kind_of = self._columns
+        structures = np.flatnonzero(np.isin(kind_of, (KIND_STRUCT, KIND_UNION)) & (names != 0))
+        _, first = np.unique(names[structures], return_index=True)
+        return frozenset((structures[first] + 1).tolist())
+
     def unnamed(self, kind: int) -> Iterator[Type]:
         """Iterate over the types of one kind that have no name."""
         names, kind_of = self._columns

@@ -235,8 +235,7 @@ class LinuxTable:
         """Return whether a structure is the one that its name stands for."""
         if not kind.name or kind.kind not in {KIND_STRUCT, KIND_UNION}:
             return True
-        first = self._btf.structure(kind.name)
-        return first is None or first.number == kind.number
+        return kind.number in self._btf.firsts
 
     def _follow(self) -> None:
         """Add the types that were referred to, and those that they refer to."""
