@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dumpscan._version import __version__
 from dumpscan.exceptions import DumpscanError
@@ -44,17 +44,20 @@ class ImageCache:
 
     def load(self) -> dict[str, object] | None:
         """Return the facts that were saved for this image, or None if there are none. Check them before use."""
-        try:
-            with self._file.open("rb") as file:
-                known = json.loads(file.read(_MAX_BYTES))
-            if known.pop("image") != self._key:
-                return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None
-        facts: dict[str, object] = known
-        return facts
+        known = load_json(self._file)
+        return known if known is not None and known.pop("image", None) == self._key else None
 
     def save(self, facts: dict[str, object]) -> None:
         """Remember facts in place of those that were saved before."""
         with suppress(OSError, DumpscanError):
             write_whole(self._file, json.dumps({"image": self._key, **facts}).encode("ascii"))
+
+
+def load_json(file: Path) -> dict[str, Any] | None:
+    """Return what a cache's file holds, or None if that is not there or cannot be used. Check it before use."""
+    try:
+        with file.open("rb") as opened:
+            known = json.loads(opened.read(_MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return known if isinstance(known, dict) else None

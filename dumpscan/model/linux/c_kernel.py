@@ -24,6 +24,8 @@ START_KERNEL_MAP = 0xFFFF_FFFF_8000_0000
 """Virtual address that stands for `phys_base` in the mapping of the kernel's own image."""
 END_KERNEL_MAP = 0xFFFF_FFFF_C000_0000
 """No kernel's image goes further: modules begin here at the latest."""
+START_OF_IMAGE = 1 << 32
+"""No address of a kernel is lower; symbols below it lie in each processor's own memory, and are not shifted."""
 DEFAULT_TEXT = 0xFFFF_FFFF_8100_0000
 """`_text` of a kernel that is not shifted (START_KERNEL_MAP and CONFIG_PHYSICAL_START)."""
 DIRECT_MAP_4 = 0xFFFF_8880_0000_0000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import Process
-from dumpscan.memory.kernel.linux.cache import LinuxCache
+from dumpscan.memory.kernel.linux.cache import BuildCache, LinuxCache
 from dumpscan.memory.kernel.linux.entries import LinuxEntries, UserMemory, nothing_cached
 from dumpscan.memory.kernel.linux.files import CachedFiles
 from dumpscan.memory.kernel.linux.finder import describe_remains, find_banners, find_kernels, find_without_notes
@@ -129,7 +129,9 @@ class LinuxProfile:
         return memory
 
     def _types_of(self, memory: KernelMemory) -> KernelTypes:
-        return KernelTypes(self.kernel, memory, self._cache.facts(self.kernel), lambda: self._table)
+        self._build = BuildCache(self.kernel, memory, self._context.cache_dir)
+        known = self._cache.facts(self.kernel) or self._build.facts()
+        return KernelTypes(self.kernel, memory, known, lambda: self._table)
 
     @cached_property
     def _table(self) -> IsfTypes | None:
@@ -150,6 +152,7 @@ class LinuxProfile:
     def _remember(self) -> None:
         if self.types.learned:
             self._cache.save_facts(self.kernel, self.types.facts)
+            self._build.save(self.types.facts)
             self.types.learned = False
 
     def symbols_states(self) -> list[SymbolsState]:

@@ -227,3 +227,38 @@ def test_damage_anywhere(machine: Machine, tmp_path: Path, seed: int) -> None:
         changes.append((at & ~7, chance.choice([chance.randbytes(8), bytes(8), machine.data[other : other + 8]])))
     with opened(tmp_path, written(machine.data, *changes)) as image:
         everything(image)
+
+
+# --- Remembered builds -----------------------------------------------------------------------------------------------
+
+
+def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        pytest.fail("what is remembered of this build was read again")
+
+    monkeypatch.setattr("dumpscan.memory.kernel.linux.symbols.types.Kallsyms", refuse)
+    monkeypatch.setattr("dumpscan.memory.kernel.linux.symbols.types.Btf", refuse)
+
+
+def test_another_image_of_a_build_needs_neither_symbols_nor_types(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path, machine.data) as image:
+        wanted = image.processes(environment=True)
+    (tmp_path / "other.raw").write_bytes(machine.data)
+    no_reading(monkeypatch)
+    with KernelImage(tmp_path / "other.raw", cache_dir=tmp_path / "cache") as image:
+        assert image.processes(environment=True) == wanted
+
+
+def test_a_build_id_alone_is_not_believed(machine: Machine, tmp_path: Path) -> None:
+    """An image with the build id of another kernel, but other types, is read by its own types."""
+    with opened(tmp_path, machine.data) as image:
+        assert image.processes()
+    stop = machine.symbol("__stop_BTF")
+    (tmp_path / "other.raw").write_bytes(written(machine.data, (stop - 2, b"?")))
+    with KernelImage(tmp_path / "other.raw", cache_dir=tmp_path / "cache") as image:
+        profile = image.profile
+        assert isinstance(profile, LinuxProfile)
+        assert profile.types.facts["offsets"] == {}
+        assert image.processes()

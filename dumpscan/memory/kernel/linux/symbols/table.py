@@ -17,6 +17,7 @@ from dumpscan._version import __version__
 from dumpscan.memory.kernel.linux.symbols.btf import BtfError
 from dumpscan.model.linux import c_btf
 from dumpscan.model.linux.c_btf import KIND_ENUM, KIND_ENUM64, KIND_STRUCT, KIND_UNION
+from dumpscan.model.linux.c_kernel import START_OF_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,8 +91,6 @@ _SIGNED, _CHARACTER, _BOOLEAN = 1, 2, 4
 """Bits of an integer's encoding in BTF."""
 _ENCODING_SHIFT = 24
 _MAX_CHAIN = 64
-_START_OF_IMAGE = 1 << 32
-"""Below it lie symbols of each processor's own memory, which are not shifted."""
 _NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-._+")
 _MAX_RELEASE = 64
 _VOID = {"kind": "base", "name": "void"}
@@ -178,7 +177,7 @@ class LinuxTable:
         return found
 
     def _unshifted(self, address: int) -> int:
-        return address - self._shift if address >= _START_OF_IMAGE else address
+        return address - self._shift if address >= START_OF_IMAGE else address
 
     def _type_of_variable(self, name: str) -> Table | None:
         if name == "tk_core":
