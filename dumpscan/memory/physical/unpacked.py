@@ -27,6 +27,7 @@ _FALLBACK_MEMORY = 8 << 30
 """Bytes of memory that are taken to be free where the system does not tell."""
 _ZEROS = bytes(4096)
 _MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Backing(Protocol):
@@ -193,12 +194,14 @@ class _ScratchFile(MappedFile):
 
 
 def free_memory() -> int:
-    """Return how many bytes of memory the machine could give to programs."""
-    try:
+    """Return how many bytes of memory the machine, or the container that this runs in, could give to programs."""
+    free = _FALLBACK_MEMORY
+    with suppress(OSError, ValueError, IndexError):
         for line in _MEMINFO.read_text(encoding="ascii").splitlines():
             name, _, value = line.partition(":")
             if name == "MemAvailable":
-                return int(value.split()[0]) << 10
-    except (OSError, ValueError, IndexError):
-        pass
-    return _FALLBACK_MEMORY
+                free = int(value.split()[0]) << 10
+    with suppress(OSError, ValueError):  # there is no such file, or no limit (`max`)
+        limit, used = (int((_CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+        free = min(free, max(limit - used, 0))
+    return free
