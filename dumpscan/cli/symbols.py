@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 @options.images
 @options.symbols
+@options.scratch
 @options.output_format
 @options.quiet
-def needed(images: Sequence[Path], symbols: Sequence[Path], output_format: Format, quiet: bool) -> int:
+def needed(
+    images: Sequence[Path], symbols: Sequence[Path], scratch: Path | None, output_format: Format, quiet: bool
+) -> int:
     """Say which symbol table each image needs, whether it is there, and where to get it.
 
     Exit code 1: a table is missing.
@@ -30,6 +33,7 @@ def needed(images: Sequence[Path], symbols: Sequence[Path], output_format: Forma
     from dumpscan.cli.run import Run
     from dumpscan.memory.dump import PhysicalDump
     from dumpscan.memory.open import KERNEL, OpenOptions
+    from dumpscan.memory.packed.unpack import UnpackOptions
     from dumpscan.output.formats.render import View
     from dumpscan.output.records import symbols_record
 
@@ -44,7 +48,7 @@ def needed(images: Sequence[Path], symbols: Sequence[Path], output_format: Forma
         if not needs:
             run.note(f"{path}: needs no symbol table: its kernel's symbols and types are in its memory")
 
-    options = OpenOptions(symbols=symbols)
+    options = OpenOptions(symbols=symbols, unpacking=UnpackOptions(scratch=scratch))
     run.over(((path, True) for path in images), KERNEL, options, work, judge=False)
     return run.finish() or (EXIT_UNREADABLE if "missing" in states else EXIT_DONE)
 
@@ -59,13 +63,15 @@ def needed(images: Sequence[Path], symbols: Sequence[Path], output_format: Forma
     help="Write the tables into this directory of tables, for `vol -s DIR`.",
 )
 @click.option("--all", "whole", is_flag=True, help="Write all types and symbols, not only what the usual plugins need.")
+@options.scratch
 @options.quiet
-def make(images: Sequence[Path], output: Path, whole: bool, quiet: bool) -> int:
+def make(images: Sequence[Path], output: Path, whole: bool, scratch: Path | None, quiet: bool) -> int:
     """Make a symbol table for volatility3 out of the image of a Linux machine, whose memory has types and symbols."""
     from dumpscan.cli.run import Run
     from dumpscan.files import write_whole
     from dumpscan.memory.dump import PhysicalDump
     from dumpscan.memory.open import KERNEL, OpenOptions
+    from dumpscan.memory.packed.unpack import UnpackOptions
     from dumpscan.output.formats.registry import Format
     from dumpscan.output.formats.render import View
 
@@ -78,7 +84,8 @@ def make(images: Sequence[Path], output: Path, whole: bool, quiet: bool) -> int:
             if not quiet:
                 click.echo(output / name)
 
-    run.over(((path, True) for path in images), KERNEL, OpenOptions(), work, judge=False)
+    opening = OpenOptions(unpacking=UnpackOptions(scratch=scratch))
+    run.over(((path, True) for path in images), KERNEL, opening, work, judge=False)
     return run.finish()
 
 
