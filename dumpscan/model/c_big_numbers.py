@@ -3,7 +3,8 @@
 Every number is a small header that points to its limbs: 64-bit words, the least significant first.
 
 Sources: OpenSSL 1.1.1 to 3.5 `crypto/bn/bn_local.h` (bignum_st), `crypto/rsa/rsa_local.h` (rsa_st),
-`crypto/ec/ec_local.h` (ec_key_st, ec_point_st); BoringSSL `include/openssl/bn.h`; mbedTLS 2.28 `bignum.h`, `rsa.h`,
+`crypto/ec/ec_local.h` (ec_key_st, ec_point_st); BoringSSL
+`include/openssl/bn.h`, `crypto/fipsmodule/ec/internal.h` (EC_POINT, EC_FELEM); mbedTLS 2.28 `bignum.h`, `rsa.h`,
 `ecp.h`; GMP `gmp.h` (__mpz_struct); Go `reflect.SliceHeader`, `math/big`. Compared with real processes: see
 `docs/memory-layouts.md`, "Big numbers of libraries".
 """
@@ -49,13 +50,19 @@ struct ec_key_st_numbers {      /* within ec_key_st: pointers */
     uint64  pub_key;            /* ec_point_st */
     uint64  priv_key;           /* bignum_st */
 };
-struct ec_point_st {            /* OpenSSL: pointers to bignum_st, in Montgomery form */
+struct ec_point_st {            /* OpenSSL: pointers to bignum_st, plain or in Montgomery form */
     uint64  meth;
     int32   curve_name;
     int32   pad;
     uint64  X;
     uint64  Y;
     uint64  Z;                  /* X/Z^2 and Y/Z^3 are the point */
+};
+struct boringssl_ec_point {     /* BoringSSL: limbs, in Montgomery form; those of a curve come first in each */
+    uint64  group;
+    uint64  X[9];
+    uint64  Y[9];
+    uint64  Z[9];
 };
 struct mbedtls_mpi {            /* mbedTLS 2.28 */
     int32   s;

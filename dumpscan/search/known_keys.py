@@ -60,16 +60,15 @@ def search_known_keys(
     found = list({each.key_id: each for each in there if not is_well_known(each.key_id)}.values())
     found.sort(key=lambda each: isinstance(each, PublicKey))  # certificates first
     authorities = [each for each in there if is_well_known(each.key_id)] if options.deep else []
-    signers = [each for each in found if _is_authority(each)]
-    if not options.deep and len(signers) > MAX_SIGNERS:
-        found, authorities = [each for each in found if not _is_authority(each)], signers
+    if not options.deep and sum(map(_is_authority, found)) > MAX_SIGNERS:
+        found = [each for each in found if not _is_authority(each)]
     skipped: list[str] = []
     most = len(found) if options.deep else MAX_KEYS if sum(region.size for region in regions) <= MAX_SIZE else 0
     if len(found) > most:
         skipped.append(f"the private keys of {len(found) - most} of {len(found)} public keys found without them")
     named = [key for key in map(load_public_key, options.public_keys) if key is not None]
     keys = [*named, *_public_keys(found[:most])]
-    others = _public_keys(authorities if most else ())
+    others = _public_keys(authorities)
     if keys or others:
         effort = Effort(deep=options.deep, threads=options.threads, patience=PATIENCE_FOR_NAMED if named else 1)
         source = source_of(dump, order)

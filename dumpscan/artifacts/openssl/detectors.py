@@ -13,7 +13,7 @@ from dumpscan.artifacts.decoded import Decoded
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.openssl import headers
 from dumpscan.artifacts.openssl.ec import ec_keys
-from dumpscan.artifacts.openssl.near import Surroundings
+from dumpscan.artifacts.openssl.near import FAR, Surroundings
 from dumpscan.artifacts.openssl.numbers import read_numbers
 from dumpscan.artifacts.openssl.rsa import rsa_keys
 from dumpscan.artifacts.openssl.structures import rsa_structures, scalar_structures
@@ -69,11 +69,11 @@ def decode_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Iterat
         TooCostlyError: A step would cost more than is left.
     """
     numbers = read_numbers(memory, words, matches)
-    surroundings = Surroundings(memory)
+    far = Surroundings(memory, FAR)
     for rsa in rsa_keys(numbers):
-        yield from _placed(memory, rsa.key, rsa_structures(numbers, surroundings, rsa), rsa.missing_parts)
-    for ec in ec_keys(numbers, surroundings):
-        yield from _placed(memory, ec.key, scalar_structures(numbers, surroundings, ec), ())
+        yield from _placed(memory, rsa.key, rsa_structures(numbers, far, rsa), rsa.missing_parts)
+    for ec in ec_keys(numbers, Surroundings(memory), far):
+        yield from _placed(memory, ec.key, scalar_structures(numbers, far, ec), ())
 
 
 def _placed(

@@ -18,12 +18,13 @@ from dumpscan.artifacts.symcrypt.curves import NAMED_FIELDS, multiple_on_named_c
 from dumpscan.model.c_big_numbers import EC_KEY_PRIVATE, LIMB, c_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dumpscan.artifacts.keys.ec.weierstrass import Point
     from dumpscan.artifacts.openssl.near import Surroundings
     from dumpscan.artifacts.openssl.numbers import Numbers
     from dumpscan.findings import PrivateKey
+    from dumpscan.memory.space import Memory
 
 MAX_SCALARS = 4096
 """Numbers of one address space that are tried on each curve."""
@@ -117,11 +118,16 @@ class EcKey:
     x: int
 
 
-def ec_keys(numbers: Numbers, surroundings: Surroundings) -> Iterator[EcKey]:
+def ec_keys(numbers: Numbers, near: Surroundings, far: Surroundings) -> Iterator[EcKey]:
     """Tie scalars to their public points.
 
     The coordinates of a point are numbers too, or the structure that holds the scalar leads to them, or they lie near
     it as plain words.
+
+    Args:
+        numbers: All numbers of a process.
+        near: Finds what lies near any of them.
+        far: The same for those that are private; it is slower, and looks further.
 
     Raises:
         TooCostlyError: There are too many numbers.
@@ -145,7 +151,8 @@ def ec_keys(numbers: Numbers, surroundings: Surroundings) -> Iterator[EcKey]:
                 left.append((curve, scalar))
     for curve, scalar in left:
         if scalar not in proven:
-            for key in _by_surroundings(curve, scalar, numbers, surroundings):
+            private = any(header.private or header.inline for header in numbers.headers[scalar])
+            for key in _by_surroundings(curve, scalar, numbers, far if private else near):
                 proven.add(scalar)
                 yield key
 
@@ -171,22 +178,45 @@ def _by_surroundings(curve: Curve, scalar: int, numbers: Numbers, surroundings: 
 
 
 def _points_beside(curve: Curve, scalar: int, surroundings: Surroundings) -> Iterator[tuple[Point, int]]:
-    """Yield the points of keys of OpenSSL that hold the scalar whose header is at an address; and x as it is written.
+    """Yield the points of keys that hold the scalar whose header is at an address; and x as it is written.
 
     A key that was generated here has its point in Jacobian coordinates, as they were computed.
     """
     memory = surroundings.memory
+    form = c_numbers.ec_key_st_numbers
     for place in surroundings.places(scalar, scalar):
-        key = memory.read(place - EC_KEY_PRIVATE, len(c_numbers.ec_key_st_numbers))
-        if len(key) < len(c_numbers.ec_key_st_numbers):
+        key = memory.read(place - EC_KEY_PRIVATE, len(form))
+        if len(key) < len(form):
             continue
-        data = memory.read(int(c_numbers.ec_key_st_numbers(key).pub_key), len(c_numbers.ec_point_st))
-        if len(data) == len(c_numbers.ec_point_st):
-            fields = c_numbers.ec_point_st(data)
-            x, y, z = (read_bignum(memory, int(pointer)) for pointer in (fields.X, fields.Y, fields.Z))
-            point = curve.affine(x, y, z) if x and y and z else None
-            if point is not None and x is not None:
-                yield point, x
+        public = int(form(key).pub_key)
+        for x, y, z in (*_openssl_point(memory, public), *_boringssl_point(memory, public, curve.limbs)):
+            for point in (curve.affine(x, y, z), to_affine(x, y, z, curve.field)):
+                if point is not None:
+                    yield point, x
+
+
+def _openssl_point(memory: Memory, address: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the coordinates of OpenSSL's point at an address, if there is one."""
+    data = memory.read(address, len(c_numbers.ec_point_st))
+    if len(data) == len(c_numbers.ec_point_st):
+        fields = c_numbers.ec_point_st(data)
+        x, y, z = (read_bignum(memory, int(pointer)) for pointer in (fields.X, fields.Y, fields.Z))
+        if x and y and z:
+            yield x, y, z
+
+
+def _boringssl_point(memory: Memory, address: int, limbs: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the coordinates of BoringSSL's point at an address, if there may be one."""
+    data = memory.read(address, len(c_numbers.boringssl_ec_point))
+    if len(data) == len(c_numbers.boringssl_ec_point):
+        fields = c_numbers.boringssl_ec_point(data)
+        x, y, z = (_number(coordinate[:limbs]) for coordinate in (fields.X, fields.Y, fields.Z))
+        if x and y and z:
+            yield x, y, z
+
+
+def _number(limbs: Sequence[int]) -> int:
+    return sum(int(limb) << 8 * LIMB * index for index, limb in enumerate(limbs))
 
 
 def _multiple(curve: Curve, scalar: int) -> Point | None:

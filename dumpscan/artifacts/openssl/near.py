@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.space import Memory
 
-REACH = 128 << 10
-"""Bytes before and after an address that are searched."""
-MAX_WINDOWS = 16
-"""Windows that are kept at a time."""
+NEAR = 128 << 10
+FAR = 2 << 20
+"""Bytes before and after an address that are searched: for any number, and for one that is known to be private."""
+MAX_KEPT = 16 << 20
+"""Bytes of windows that are kept at a time."""
 MAX_PLACES = 64
 """Places of a word in one window that are looked at."""
-_READING = 100
-_SEARCHING = 25
-"""Microseconds to read a window, and to search it for one word."""
+_READING = 400
+_SEARCHING = 100
+"""Microseconds to read a MiB, and to search it for one word."""
+_MIB = 1 << 20
 
 
 class Surroundings:
@@ -33,16 +35,18 @@ class Surroundings:
 
     Args:
         memory: The memory.
+        reach: Bytes before and after an address that are searched, at least.
     """
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, reach: int = NEAR) -> None:
         self.memory = memory
+        self._reach = reach
         self._windows: dict[int, tuple[int, NDArray[np.uint64]]] = {}
 
     def places(self, word: int, near: int) -> list[int]:
         """Return the addresses, multiples of 8, where a word lies near an address; at most `MAX_PLACES`."""
         start, words = self._window(near)
-        effort.charge(_SEARCHING)
+        effort.charge(_SEARCHING * words.nbytes / _MIB)
         found = np.flatnonzero(words == np.uint64(word))[:MAX_PLACES]
         return [start + LIMB * index for index in found.tolist()]
 
@@ -58,14 +62,15 @@ class Surroundings:
 
     def _window(self, address: int) -> tuple[int, NDArray[np.uint64]]:
         """Return the address of a window's first word, and its words; addresses in the same stretch share a window."""
-        stretch = address // REACH
+        stretch = address // self._reach
         if stretch not in self._windows:
-            effort.charge(_READING)
-            if len(self._windows) >= MAX_WINDOWS:
+            effort.charge(3 * _READING * self._reach / _MIB)
+            if len(self._windows) >= max(MAX_KEPT // (3 * self._reach), 1):
                 self._windows.pop(next(iter(self._windows)))
             middle = address // LIMB * LIMB
-            before = read_before(self.memory, middle, middle - max(stretch - 1, 0) * REACH)
+            before = read_before(self.memory, middle, middle - max(stretch - 1, 0) * self._reach)
             start = -(-(middle - len(before)) // LIMB) * LIMB
-            data = before[start - middle + len(before) :] + self.memory.read(middle, (stretch + 2) * REACH - middle)
+            after = self.memory.read(middle, (stretch + 2) * self._reach - middle)
+            data = before[start - middle + len(before) :] + after
             self._windows[stretch] = (start, np.frombuffer(data, "<u8", len(data) // LIMB))
         return self._windows[stretch]

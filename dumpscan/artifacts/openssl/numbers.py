@@ -46,12 +46,14 @@ class Header:
         address: Of its first byte.
         size: Bytes of it.
         private: Whether OpenSSL's flags say that the number is private.
+        inline: Whether the limbs follow the header at once, as in the scalars of BoringSSL (`EC_WRAPPED_SCALAR`).
     """
 
     kind: str
     address: int
     size: int
     private: bool = False
+    inline: bool = False
 
 
 @dataclass(slots=True)
@@ -129,7 +131,8 @@ def read_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Numbers:
         value = values[pointer, limbs]
         if value is not None:
             private = bool(flags & (FLAG_CONSTTIME | FLAG_SECURE))
-            numbers.headers[value].append(Header(signature.name, address, signature.length, private))
+            inline = pointer == address + signature.length
+            numbers.headers[value].append(Header(signature.name, address, signature.length, private, inline))
     return numbers
 
 

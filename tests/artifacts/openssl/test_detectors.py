@@ -19,7 +19,7 @@ from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
 from support import number_samples as samples
 from support.artifact_samples import CURVES, Space, key_id, rsa_key
-from support.number_samples import Heap
+from support.number_samples import Heap, limbs
 
 if TYPE_CHECKING:
     from support.number_samples import Header
@@ -93,14 +93,13 @@ def test_an_ec_key_is_found_by_its_scalar_and_its_point(library: str, curve: str
     assert place.key_object.library == library
 
 
+@pytest.mark.parametrize("montgomery", [True, False])
 @pytest.mark.parametrize("z", [1, 0x1234567890ABCDEF1234567890ABCDEF1234567890ABCDEF])
-def test_a_generated_key_has_its_point_in_jacobian_coordinates(z: int) -> None:
-    field = 2**256 - 2**224 + 2**192 + 2**96 - 1
+def test_a_generated_key_has_its_point_in_jacobian_coordinates(z: int, montgomery: bool) -> None:  # noqa: FBT001
+    """They are in Montgomery form but for OpenSSL's methods for single curves, such as that for P-521."""
     key = ec.derive_private_key(_scalar("secp256r1"), ec.SECP256R1())
-    public = key.public_key().public_numbers()
     heap = Heap()
-    projective = (public.x * z**2, public.y * z**3, z)
-    numbers = [heap.number((part << 256) % field, samples.bignum) for part in projective]
+    numbers = [heap.number(part, samples.bignum) for part in _jacobian(key, z, montgomery=montgomery)]
     point = heap.put(struct.pack("<Qi4xQQQi", 0x7F00_0000_0000, 415, *numbers, 0))
     scalar = heap.number(key.private_numbers().private_value, lambda at, count: samples.bignum(at, count, 9))
     address = heap.put(struct.pack("<QQQ", 0x7F00_0000_1000, point, scalar))
@@ -110,6 +109,28 @@ def test_a_generated_key_has_its_point_in_jacobian_coordinates(z: int) -> None:
     assert place.virtual_address == address
     assert place.key_object is not None
     assert (place.key_object.library, place.key_object.structure) == ("openssl", "ec_key_st")
+
+
+def _jacobian(key: ec.EllipticCurvePrivateKey, z: int, *, montgomery: bool = True) -> list[int]:
+    field = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    public = key.public_key().public_numbers()
+    return [(part << 256 * montgomery) % field for part in (public.x * z**2, public.y * z**3, z)]
+
+
+def test_the_point_of_boringssl_is_found_however_far_it_lies() -> None:
+    """Its scalar follows its header, and its point has no headers; a server has them a MiB apart."""
+    key = ec.derive_private_key(_scalar("secp256r1"), ec.SECP256R1())
+    heap = Heap(size=2 << 20)
+    scalar = heap.put(samples.boring(heap.base + 0x100 + 24, 4) + limbs(key.private_numbers().private_value), 8)
+    heap.used += 1 << 20
+    point = heap.put(bytes(8) + b"".join(part.to_bytes(72, "little") for part in _jacobian(key, 5)), 8)
+    address = heap.put(struct.pack("<QQQ", 0x7F00_0000_1000, point, scalar), 8)
+    (found,) = _found(heap.memory())
+    assert found.key_id == key_id(key)
+    (place,) = found.locations
+    assert place.virtual_address == address
+    assert place.key_object is not None
+    assert (place.key_object.library, place.key_object.structure) == ("boringssl", "ec_key_st")
 
 
 def test_the_structure_that_points_to_the_numbers_is_named() -> None:

@@ -36,6 +36,9 @@ _DIVISION_2048 = 2
 _JOIN = 0.2
 """Microseconds of a pass over a MiB, of dividing 2048 bits by a candidate, and of comparing a low word."""
 _MIB = 1 << 20
+_READING = 1
+"""Microseconds to read a candidate."""
+_TOO_MANY = "some numbers as primes of RSA moduli: there are too many"
 _PRIME = Names("rsa-prime", "prime")
 
 
@@ -103,13 +106,16 @@ class _Search:
 
     def _divide(self, wanted: Wanted, addresses: Words, values: Words) -> Iterator[tuple[int, Wanted, int, int]]:
         """Divide by some numbers, and keep their lowest words for the moduli that are not divided."""
+        if not self._effort.affords(_READING * len(addresses)):
+            self._effort.skip(_TOO_MANY)
+            return
         if self._joined[wanted.count] and self._count < MAX_JOINED:
             self._count += len(addresses)
             self._kept[wanted.count].append((wanted, addresses, values[:, 0].copy()))
         for modulus in self._divided[wanted.count]:
             cost = _DIVISION_2048 * (modulus.bit_length() / 2048) ** 2
             if not self._effort.affords(cost * len(addresses)):
-                self._effort.skip("some numbers as primes of RSA moduli: there are too many")
+                self._effort.skip(_TOO_MANY)
                 return
             for address, p in zip(addresses.tolist(), as_integers(values), strict=True):
                 if modulus % p == 0:
