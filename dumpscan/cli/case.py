@@ -203,13 +203,13 @@ def _all(case: Case, at: At | None, output_format: Format) -> int:
     from dumpscan.cli.messages import EXIT_DONE
     from dumpscan.findings import Status
     from dumpscan.output.case_summary import case_summary
-    from dumpscan.output.text import write_text
+    from dumpscan.output.terminal import write_lines
 
     dumps = case.dumps(processes=False)
     if output_format is Format.TABLE:
         bad = [dump for dump in dumps if dump.status in {Status.UNREADABLE, Status.PENDING}]
         lines = case_summary(case.summary(at), case.exposed_keys(at), bad, at)
-        write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
+        write_lines(sys.stdout, lines)
     else:
         show_findings("case show", case.findings(), dumps, output_format)
     sys.stdout.flush()

@@ -257,7 +257,7 @@ def _report(
     from dumpscan.findings import Status
     from dumpscan.output.case_summary import case_summary
     from dumpscan.output.missing_symbols import MissingTables
-    from dumpscan.output.text import write_text
+    from dumpscan.output.terminal import write_lines
 
     for name in outcome.named_others:
         complain(f"{name}: no dump")
@@ -278,7 +278,7 @@ def _report(
         if output_format is Format.TABLE:
             bad = [dump for dump in case.dumps(processes=False) if dump.status in {Status.UNREADABLE, Status.PENDING}]
             lines = case_summary(case.summary(judged), exposed, bad, judged)
-            write_text(sys.stdout, "".join(f"{line}\n" for line in lines))
+            write_lines(sys.stdout, lines)
         else:
             paths = frozenset(outcome.paths)
             within = case.identities(paths)

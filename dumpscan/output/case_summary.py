@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts.keys.names import algorithm_label
 from dumpscan.case.moments import At
 from dumpscan.case.records import Exposure
 from dumpscan.findings import Status, Validity
@@ -100,7 +101,7 @@ def _keys(exposure: Exposure, keys: list[ExposedKey], at: At) -> Iterator[str]:
     yield f"{_HEADINGS[exposure]}{', or was when captured' if then else ''}: {len(keys)}"
     for each in keys[: _SHOWN[exposure]]:
         key, place = each.key, each.key.locations[0]
-        parts = [f"{key.algorithm} {key.curve or key.bits}"]
+        parts = [algorithm_label(key.algorithm, key.curve or key.bits)]
         if each.certificates:
             certificate = each.certificates[0]
             parts.append(certificate.subject or "no subject")

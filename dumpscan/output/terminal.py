@@ -11,7 +11,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from dumpscan.output.text import write_text
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TextIO
 
 
@@ -27,3 +30,34 @@ def takes_colours(stream: TextIO) -> bool:
     if any(os.environ.get(name, "0") not in {"", "0"} for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
         return True
     return stream.isatty() and os.environ.get("CLICOLOR") != "0" and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
+def fitted(line: str, width: int | None) -> list[str]:
+    """Return a line in which two blanks separate parts as lines of a width; a longer part stays whole.
+
+    Args:
+        line: The line, perhaps indented.
+        width: Characters across; None for no limit.
+    """
+    if width is None or len(line) <= width:
+        return [line]
+    first, *parts = line.lstrip().split("  ")
+    indent = " " * (len(line) - len(line.lstrip()))
+    lines = [indent + first]
+    for part in parts:
+        if len(lines[-1]) + 2 + len(part) <= width:
+            lines[-1] += f"  {part}"
+        else:
+            lines.append(f"{indent}    {part}")
+    return lines
+
+
+def write_lines(stream: TextIO, lines: Iterable[str]) -> None:
+    """Write lines, fitted to the stream where it is a terminal.
+
+    Raises:
+        OSError: The stream cannot take them.
+    """
+    width = terminal_width(stream)
+    for line in lines:
+        write_text(stream, "".join(f"{part}\n" for part in fitted(line, width)))

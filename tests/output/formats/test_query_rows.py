@@ -49,3 +49,26 @@ def test_a_table_steers_no_terminal_and_stays_aligned() -> None:
 @pytest.mark.parametrize("output_format", ["table", "csv"])
 def test_no_rows_leave_the_header(output_format: str) -> None:
     assert written(output_format, ()).split() in (["name", "value"], ["name,value"])
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_that_is_too_narrow_gets_a_list_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    write_rows(stream, "table", ("key_id", "subject", "none"), [("ab" * 24, "CN=日本", None), ("cd", "CN=b", None)])
+    assert stream.getvalue().splitlines() == [
+        "key_id   " + "ab" * 15 + "a",
+        "         " + "b" + "ab" * 8,
+        "subject  CN=日本",
+        "",
+        "key_id   cd",
+        "subject  CN=b",
+    ]
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    write_rows(stream, "table", ("key_id", "subject"), [("ab" * 24, "CN=a")])
+    assert stream.getvalue().splitlines()[0].split() == ["key_id", "subject"]

@@ -7,11 +7,12 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from dumpscan.output.formats.render import View
 from dumpscan.output.formats.table import findings, holders, info, listings
-from dumpscan.output.formats.table.columns import lay_out
+from dumpscan.output.formats.table.columns import GAP, lay_out
 from dumpscan.output.formats.table.folding import fold
 from dumpscan.output.formats.table.sections import Scope, Section, title
 from dumpscan.output.records import plain
@@ -125,11 +126,18 @@ class TableRenderer:
 
     @staticmethod
     def write_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Write aligned columns; a value of more than `MAX_CELLS` characters is cut."""
+        """Write aligned columns; a value of more than `MAX_CELLS` characters is cut.
+
+        Where a terminal is too narrow for the columns, each row is written as a list of names and values.
+        """
         lines = [[_short(value) for value in plain(row)] for row in (columns, *rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+        width = terminal_width(stream)
+        if width is not None and sum(widths) + GAP * (len(widths) - 1) > width and len(lines) > 1:
+            write_text(stream, "\n".join(_listed(lines[0], row, width) for row in lines[1:]))
+            return
         for line in lines:
-            padded = "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
+            padded = "  ".join(text + " " * (cells - cell_len(text)) for text, cells in zip(line, widths, strict=True))
             write_text(stream, f"{padded.rstrip()}\n")
 
     def _sections(self) -> Iterator[Section]:
@@ -173,6 +181,18 @@ class TableRenderer:
 
     def _folded(self, line: Text) -> list[Text]:
         return [line] if self._width is None else fold(line, self._width)
+
+
+def _listed(names: Sequence[str], values: Sequence[str], width: int) -> str:
+    """Return a row as lines of a name and its value, without the values that are empty."""
+    least = max(map(cell_len, names))
+    room = max(width - least - GAP, 1)
+    lines = []
+    for name, value in zip(names, values, strict=True):
+        for number, part in enumerate(fold(Text(value), room) if value else ()):
+            label = "" if number else name
+            lines.append(f"{label}{' ' * (least - cell_len(label) + GAP)}{part.plain}\n")
+    return "".join(lines)
 
 
 def _short(value: object) -> str:
