@@ -6,6 +6,15 @@ first used.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # what is behind `signal`: to load that takes milliseconds, in which interrupts may come
+import sys
+
+_IS_PROGRAM = sys.argv[0].endswith("/dumpscan") or sys.orig_argv[1:3] == ["-m", "dumpscan"]
+if _IS_PROGRAM and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    # Loading takes a fifth of a second. Until `dumpscan.cli.main` catches interrupts, they end the program.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+# ruff: noqa: E402
 from importlib import import_module
 from typing import TYPE_CHECKING
 

@@ -143,6 +143,14 @@ def run() -> None:
     except DumpscanError as error:
         complain(str(error))
         sys.exit(EXIT_UNREADABLE)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # raised while a module's classes were made
+            raise
+        complain("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
+    except MemoryError:
+        complain("there is not enough memory for this")
+        sys.exit(EXIT_UNREADABLE)
     except OSError as error:  # of standard output: a full disk, a closed descriptor
         complain(f"cannot write the results: {reason(error)}")
         sys.exit(EXIT_UNREADABLE)

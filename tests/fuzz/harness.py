@@ -11,6 +11,7 @@ import io
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 from fuzz.mutate import database, mutated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
     from fuzz.mutate import Mutator
@@ -33,7 +34,7 @@ MAX_MEMORY = 2 << 30
 """Bytes of address space beyond what the process has when it begins; the given and held-out inputs are judged by it."""
 MAX_SECONDS = 20
 """CPU seconds for one mutant."""
-_MUTANTS_PER_CHILD = 200
+_MUTANTS_PER_CHILD = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Target:
         mutators: How.
         commands: Commands to run on each; `{}` stands for the mutant, `{dir}` for a directory of its own.
         is_database: Whether the mutants are case files, which are changed by SQL.
+        run: Reads a mutant as bytes, beside the commands: that is ten times as fast as a command.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Target:
     mutators: tuple[Mutator, ...]
     commands: tuple[tuple[str, ...], ...]
     is_database: bool = False
+    run: Callable[[bytes], object] | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +85,9 @@ def fuzz(target: Target, *, seed: int, seconds: float, directory: Path, mutants:
     import dumpscan.memory.kernel.image  # noqa: PLC0415 - as above
     import dumpscan.search.run  # noqa: F401, PLC0415 - as above
 
+    if target.run is not None:
+        for content in target.seeds.values():  # what is computed once, before the children are forked
+            target.run(content)
     outcome = Outcome()
     ends = time.monotonic() + seconds
     number = 0
@@ -96,17 +102,21 @@ def fuzz(target: Target, *, seed: int, seconds: float, directory: Path, mutants:
     return outcome
 
 
-def _make(target: Target, seed: str, number: int, path: Path) -> Path:
-    """Write a mutant, named as its seed is: commands may look at names."""
+def _mutant(target: Target, seed: str, number: int) -> tuple[str, bytes, random.Random]:
+    """Make a mutant; return its seed's name, its bytes, and what made it."""
     rng = random.Random(f"{seed}-{number}")  # noqa: S311 - repeatable on purpose
     name = rng.choice(sorted(target.seeds))
-    path = path.with_name(f"{path.name}{Path(name).suffix}")
     content = target.seeds[name]
+    return name, content if target.is_database else mutated(content, target.mutators, rng), rng
+
+
+def _make(target: Target, seed: str, number: int, path: Path) -> Path:
+    """Write a mutant, named as its seed is: commands may look at names."""
+    name, content, rng = _mutant(target, seed, number)
+    path = path.with_name(f"{path.name}{Path(name).suffix}")
+    path.write_bytes(content)
     if target.is_database:
-        path.write_bytes(content)
         database(path, rng)
-    else:
-        path.write_bytes(mutated(content, target.mutators, rng))
     return path
 
 
@@ -143,10 +153,14 @@ def _child(target: Target, seed: str, count: int, ends: float, directory: Path, 
         if time.monotonic() > ends:
             break
         out.send(None)
-        problem = _try(target, _make(target, seed, number, directory / "mutant"))
+        if target.commands:
+            problem = _try(target, _make(target, seed, number, directory / "mutant"))
+        else:
+            problem = _try_bytes(target, _mutant(target, seed, number)[1])
         if problem is not None:
             out.send(problem)
             break
+    shutil.rmtree(directory, ignore_errors=True)
     out.close()
     os._exit(0)
 
@@ -156,11 +170,30 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MAX_MEMORY, resource.RLIM_INFINITY))
 
 
-def _try(target: Target, path: Path) -> str | None:
-    """Run the commands on a mutant; say what went wrong."""
-    used = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime)
+def _grant() -> None:
+    """Let the process take so many CPU seconds from now on."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    used = int(usage.ru_utime + usage.ru_stime) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (used + MAX_SECONDS, resource.RLIM_INFINITY))
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+
+
+def _try_bytes(target: Target, data: bytes) -> str | None:
+    """Read a mutant in this process; say what went wrong."""
+    _grant()
+    try:
+        if target.run is not None:
+            target.run(data)
+    except BaseException:  # noqa: BLE001 - whatever escapes is what is looked for
+        return traceback.format_exc(limit=-3)
+    return None
+
+
+def _try(target: Target, path: Path) -> str | None:
+    """Run the commands on a mutant; say what went wrong."""
+    if not target.commands:
+        return _try_bytes(target, path.read_bytes())
+    _grant()
     for command in target.commands:
         arguments = [each.format(path, dir=path.parent) for each in command]
         code, problem = run(arguments)

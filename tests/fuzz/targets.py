@@ -5,15 +5,30 @@ from __future__ import annotations
 import base64
 import json
 import lzma
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from dumpscan.artifacts.registry import EVERYTHING
+from dumpscan.exceptions import DumpscanError, ScenarioError
+from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.open import open_dump
+from dumpscan.scan.searcher import hits
+from dumpscan.scan.signature import Hit
+from dumpscan.search.decoding import Decoding
+from dumpscan.search.scanner import Scanner
+from dumpscan.synth.objects.containers import CONTAINERS, Contents
+from dumpscan.synth.objects.keys import make_key
+from dumpscan.synth.objects.private_keys.writers import WRITERS, write_key
 from fuzz import mutate
+from fuzz.contents import BASE, NAMES, content
 from fuzz.harness import Target
 from support import output_samples as samples
+from support.artifact_samples import Space, all_keys, certificate_der
 from support.case_samples import result, write_case
 from support.core_bytes import sample_core
 from support.corpus import SAMPLES
@@ -21,16 +36,41 @@ from support.kdump_bytes import BLOCK, Kdump, flattened
 from support.kernel_images import build_lab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+_SLOW = ("known", "certificate-of", "numbers", "sec1-", "dh-", "cng-dh", "symcrypt-dl", "ml-")
 _JSON = ("--format", "json", "--no-progress")
 
 
 def all_targets(directory: Path) -> list[Target]:
     """Build the seeds in a directory, and return everything that is fuzzed."""
-    made = (_minidumps, _cores, _images, _tables, _texts, _cases)
-    return [make(directory) for make in made]
+    made = (_minidumps, _cores, _images, _tables, _texts, _objects, _contents, _cases)
+    targets = [make(directory) for make in made]
+    return [*targets, *(_read(target, directory) for target in targets[:3])]
+
+
+def _read(target: Target, directory: Path) -> Target:
+    """Return a target with the same mutants, which are read by the library: ten times as many as by the commands."""
+    path = directory / "read"
+
+    def read(data: bytes) -> object:
+        own = path.with_name(f"{path.name}-{os.getpid()}")
+        own.write_bytes(data)
+        try:
+            with open_dump(own) as dump:
+                found = [dump.describe()]
+                with suppress(DumpscanError):
+                    dump.processes(environment=True)
+                if not isinstance(dump, PhysicalDump):
+                    for region in dump.regions[:64]:
+                        dump.read(region.start, 256)
+                        dump.module_at(region.start)
+                return found, [*dump.warnings], [*dump.damage]
+        except DumpscanError as error:
+            return str(error)
+
+    return Target(name=f"read-{target.name}", seeds=target.seeds, mutators=target.mutators, commands=(), run=read)
 
 
 def _minidumps(directory: Path) -> Target:
@@ -88,6 +128,63 @@ def _texts(_directory: Path) -> Target:
         mutators=(mutate.der, mutate.text, mutate.text, mutate.flip, mutate.repeat, mutate.blank, mutate.insert),
         commands=(("scan", "{}", *_JSON),),
     )
+
+
+def _objects(_directory: Path) -> Target:
+    """Objects in every form that can be written, in memory and in text, without a file around them."""
+    return Target(
+        name="object",
+        seeds=dict(_written()),
+        mutators=(*mutate.BYTES, mutate.der, mutate.der, mutate.text),
+        commands=(),
+        run=_search(),
+    )
+
+
+def _contents(_directory: Path) -> Target:
+    """Hostile contents, a few KiB of each kind."""
+    return Target(
+        name="content",
+        seeds={kind: content(kind, 2048) for kind in NAMES if not kind.startswith(_SLOW)},
+        mutators=(*mutate.BYTES, mutate.der, mutate.text, mutate.repeat),
+        commands=(),
+        run=_search(),
+    )
+
+
+def _search() -> Callable[[bytes], object]:
+    """Make a function that searches bytes as a dump's memory is searched, without the threads that take longer."""
+    scanner = Scanner(EVERYTHING.detectors)
+
+    def search(data: bytes) -> object:
+        decoding = Decoding(scanner.decoders, scanner.contents)
+        space = Space({BASE: bytes(64) + data + bytes(64)})
+        found = [
+            decoding.decode(space, Hit(hit.signature, BASE + hit.address))
+            for searcher in scanner.searchers
+            for hit in hits(searcher.signatures, searcher.scan_buffer(space.buffer, threads=1))
+        ]
+        return found, decoding.problems
+
+    return search
+
+
+def _written() -> Iterator[tuple[str, bytes]]:
+    """Yield keys and containers in every form, by name."""
+    for algorithm in ("rsa-1024", "ec-p256", "ec-p521", "ed25519", "x25519", "dsa-1024"):
+        key = make_key(algorithm, "fuzz")
+        for encoding in WRITERS:
+            try:
+                yield f"{encoding}-{algorithm}", write_key(key, encoding)
+            except ScenarioError:
+                continue
+    contents = Contents(write_key(make_key("rsa-1024", "fuzz"), "pkcs8"), certificate_der("secp256r1"), "name")
+    for name, container in CONTAINERS.items():
+        yield name, container.write(contents, "password", "seed")
+    for kind in all_keys():
+        yield f"certificate-{kind}", certificate_der(kind)
+    for number, text in enumerate(_carriers()):
+        yield f"text-{number}", text
 
 
 def _carriers() -> Iterator[bytes]:

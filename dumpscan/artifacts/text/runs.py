@@ -73,7 +73,10 @@ def _decode_base64(digits: bytes) -> bytes:
     digits = digits.translate(_STANDARD)
     if len(digits) % 4 == 1:
         digits = digits[:-1]
-    return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
+    try:
+        return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
+    except binascii.Error:
+        raise RefusedError("no base64") from None
 
 
 def _decode_hex(digits: bytes) -> bytes:

@@ -85,13 +85,13 @@ class Pool:
                 try:
                     if suspects:
                         while suspects:
-                            running[executor.submit(_work, suspects[0])] = suspects[0]
+                            running[_submitted(executor, suspects[0])] = suspects[0]
                             yield from _finished(running, poll)
                             suspects.popleft()
                         continue
                     while waiting or running:
                         while waiting and len(running) < self._jobs * _AHEAD:
-                            running[executor.submit(_work, waiting[0])] = waiting[0]
+                            running[_submitted(executor, waiting[0])] = waiting[0]
                             waiting.popleft()
                         yield from _finished(running, poll)
                 except BrokenProcessPool:
@@ -99,6 +99,12 @@ class Pool:
                         yield suspects.popleft().failed("the process that read it died: killed, or out of memory")
                     else:
                         suspects.extend(running.values())
+
+
+def _submitted(executor: ProcessPoolExecutor, task: Task) -> Future[DumpResult]:
+    """Have a file read. An interrupt comes behind it: a process that is half started is one that nobody ends."""
+    with _without_interrupts():
+        return executor.submit(_work, task)
 
 
 def _finished(running: dict[Future[DumpResult], Task], poll: Callable[[], None]) -> Iterator[DumpResult | None]:
@@ -162,7 +168,10 @@ def _sockets() -> ScratchDirectory:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Block SIGINT in processes that are started in this block: Ctrl-C interrupts the coordinator, which ends them."""
+    """Block SIGINT, in processes that are started in this block too: the coordinator, which is interrupted, ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -189,7 +198,7 @@ def _processes(count: int, advance: Callable[[int], None]) -> Iterator[tuple[Pro
         yield executor, poll
     except BaseException:
         ours_to_close.close()  # ends them while they work
-        executor.shutdown(wait=False, cancel_futures=True)
+        executor.shutdown(wait=True, cancel_futures=True)  # one that is just beginning needs what goes with this block
         raise
     executor.shutdown(wait=True)
     ours_to_close.close()

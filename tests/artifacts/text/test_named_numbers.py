@@ -215,3 +215,10 @@ def test_an_object_may_be_anywhere_in_its_window() -> None:
 
 def test_curves_are_those_of_the_library() -> None:
     assert {curve.name for curve in (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1(), ec.SECP256K1())} == set(CURVES)
+
+
+@pytest.mark.parametrize("value", ["A", "AAAA=AAA", "==", "AAAAA=A", "A" * 41])
+@pytest.mark.parametrize("name", ["d", "x", "y"])
+def test_what_is_no_base64_is_no_number(name: str, value: str) -> None:
+    key = {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "d": "AAAA"} | {name: value}
+    assert scan(json.dumps(key)) == []
