@@ -89,7 +89,7 @@ class Search:
 
             found += symcrypt.DETECTORS
         if self.libraries:
-            from dumpscan.artifacts.openssh import shielded  # noqa: PLC0415 - see above
+            from dumpscan.artifacts.keys.ssh import shielded  # noqa: PLC0415 - see above
 
             found += shielded.DETECTORS
         if self.aes is not AesKeys.NOWHERE:

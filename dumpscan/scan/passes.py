@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 4
 ALIGNMENT = 8
-EVERY_PHASE = tuple(range(ALIGNMENT))
 
 
 class AlignedSearcher:
@@ -34,21 +33,25 @@ class AlignedSearcher:
     Args:
         signatures: What the matches announce, with their lengths.
         find: Searches a buffer (see `aligned_matches`).
+        alignment: What the objects' addresses are multiples of, if not of 8.
     """
 
-    def __init__(self, signatures: Sequence[Signature], find: Find) -> None:
+    def __init__(self, signatures: Sequence[Signature], find: Find, alignment: int = ALIGNMENT) -> None:
         self.signatures = tuple(signatures)
+        self.alignment = alignment
         self._find = find
 
     def batches(
         self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Iterator[Matches]:
-        """Search an address space at addresses that are multiples of 8."""
-        yield from aligned_matches(space, self.signatures, self._find, threads=threads, progress=progress)
+        """Search an address space at addresses that are multiples of the alignment."""
+        yield from aligned_matches(
+            space, self.signatures, self._find, alignment=self.alignment, threads=threads, progress=progress
+        )
 
     def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:  # noqa: ARG002 - one thread will do
         """Search a contiguous buffer at every offset."""
-        return self._find(memoryview(data), EVERY_PHASE)
+        return self._find(memoryview(data), tuple(range(self.alignment)))
 
 
 def aligned_matches(
@@ -56,15 +59,18 @@ def aligned_matches(
     signatures: Sequence[Signature],
     find: Find,
     *,
+    alignment: int = ALIGNMENT,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Matches]:
-    """Search for objects whose addresses are multiples of 8.
+    """Search for objects whose addresses are multiples of 8, or of another power of two.
 
     Args:
         space: The mapped file and its regions.
         signatures: What the matches announce, with their lengths.
-        find: Searches a buffer at offsets that are `phase` modulo 8, for each phase given; the places are offsets.
+        find: Searches a buffer at offsets that are `phase` modulo the alignment, for each phase given; the places are
+            offsets.
+        alignment: What the addresses are multiples of.
         threads: Threads to search with; by default as many as there are processors, up to `MAX_THREADS`.
         progress: Called with a number of bytes when that many more have been searched.
 
@@ -72,7 +78,7 @@ def aligned_matches(
         Matches, as addresses, block by block.
     """
     pieces = Pieces.of(space.regions)
-    shifts = np.unique((pieces.starts - pieces.offsets.astype(np.uint64)) % np.uint64(ALIGNMENT)).astype(np.int64)
+    shifts = np.unique((pieces.starts - pieces.offsets.astype(np.uint64)) % np.uint64(alignment)).astype(np.int64)
     lengths = np.array([signature.length for signature in signatures], np.int64)
     overlap = int(lengths.max()) - 1
     lines: tuple[tuple[Line, NDArray[np.int64] | None], ...] = (
@@ -81,13 +87,14 @@ def aligned_matches(
     )
 
     def one(line: Line, shifts: NDArray[np.int64] | None, block: Block) -> Matches:
-        phases = EVERY_PHASE if shifts is None else tuple(set((-(block.first + shifts) % ALIGNMENT).tolist()))
+        every = tuple(range(alignment))
+        phases = every if shifts is None else tuple(set((-(block.first + shifts) % alignment).tolist()))
         found = find(line.data(block), phases)
         starts = found.starts.astype(np.int64) + block.first
         ends = starts + lengths[found.signatures]
         own = np.flatnonzero(ends > block.begin)  # the others ended in the block before
         index, address = line.locate(starts[own], ends[own])
-        kept = address % np.uint64(ALIGNMENT) == 0
+        kept = address % np.uint64(alignment) == 0
         return Matches(found.signatures[own[index[kept]]], address[kept])
 
     waiting: deque[tuple[int, Future[Matches]]] = deque()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 import dumpscan
-from dumpscan.artifacts.openssh import shielded
+from dumpscan.artifacts.keys.ssh import shielded
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import PrivateKey
 from dumpscan.search.merge import Collector

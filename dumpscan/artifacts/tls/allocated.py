@@ -1,0 +1,126 @@
+"""Sessions of TLS 1.3 whose secrets lie in objects of their own, by the order in which they were allocated.
+
+Java allocates one object behind the other: a ClientHello, both secrets of the handshake with the client's first, then
+those of the application with the server's first. Of another library that is not known, the client's is taken to come
+first. Nothing checks either.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts.tls.derive import RANDOM_SIZE
+from dumpscan.artifacts.tls.near import pairs_before
+from dumpscan.artifacts.tls.sessions import (
+    BY_ORDER,
+    CLIENT_HANDSHAKE,
+    CLIENT_TRAFFIC,
+    SERVER_HANDSHAKE,
+    SERVER_TRAFFIC,
+    UNKNOWN_SIDE,
+    VERSION_13,
+    Randoms,
+    Secret,
+    Session,
+)
+from dumpscan.model.c_tls import JAVA_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dumpscan.artifacts.tls.hello import Hello, Hellos
+    from dumpscan.artifacts.tls.places import Places
+    from dumpscan.artifacts.tls.traffic import TrafficSecret
+    from dumpscan.memory.space import Memory
+
+RANDOM_REACH = 8 << 10
+"""Bytes before a secret in which the randoms of its session are looked for."""
+_WHOLE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """The order of a session's secrets.
+
+    Attributes:
+        library: As in `KeyObject.library`.
+        structure: What each lies in.
+        four: What they are, where those of the handshake are there too.
+    """
+
+    library: str | None
+    structure: str | None
+    four: tuple[str, str, str, str]
+
+    def labels(self, count: int) -> tuple[str, ...]:
+        """Return what so many secrets are; those of the application come last."""
+        return self.four[-count:] if count in {2, 4} else (UNKNOWN_SIDE,) * count
+
+
+_JAVA = _Order("java", "byte[]", (CLIENT_HANDSHAKE, SERVER_HANDSHAKE, SERVER_TRAFFIC, CLIENT_TRAFFIC))
+_ANY = _Order(None, None, (CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC))
+
+
+def allocated(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) -> Iterator[Session]:
+    """Yield sessions made of the secrets that nothing else put together.
+
+    Args:
+        places: What was found in the process.
+        found: Proven secrets, once for each place.
+        hellos: The messages that are in its memory.
+    """
+    first: dict[bytes, TrafficSecret] = {}
+    for each in sorted(found, key=lambda each: each.address):
+        first.setdefault(each.secret, each)
+    java = [each for each in first.values() if _is_java(places.memory, each)]
+    others = [each for each in first.values() if each not in java]
+    yield from _behind_hellos(java, hellos)
+    for group in _by_suite(others):
+        for begin in range(0, len(group), 2):
+            yield _session(group[begin : begin + 2], _ANY, _nearest(places.memory, group[begin]))
+
+
+def _behind_hellos(found: list[TrafficSecret], hellos: Hellos) -> Iterator[Session]:
+    """Yield a session for each ClientHello, of the secrets that lie between it and the next."""
+    clients = sorted(hellos.clients, key=lambda hello: hello.address)
+    starts = [hello.address for hello in clients]
+    parts: dict[int, list[TrafficSecret]] = {}
+    for each in found:
+        parts.setdefault(bisect_right(starts, each.address), []).append(each)
+    for number, part in parts.items():
+        hello: Hello | None = clients[number - 1] if number else None
+        for group in _by_suite(part):
+            size = _WHOLE if len(group) % _WHOLE == 0 else 2
+            randoms = Randoms(hello.random) if hello is not None and len(group) <= _WHOLE else None
+            for begin in range(0, len(group), size):
+                yield _session(group[begin : begin + size], _JAVA, randoms)
+
+
+def _by_suite(found: Sequence[TrafficSecret]) -> list[list[TrafficSecret]]:
+    groups: dict[str, list[TrafficSecret]] = {}
+    for each in found:
+        groups.setdefault(each.suite.name, []).append(each)
+    return list(groups.values())
+
+
+def _session(group: list[TrafficSecret], order: _Order, randoms: Randoms | None) -> Session:
+    secrets = tuple(
+        Secret(label, each.secret, each.address, len(each.secret), (each.proof, BY_ORDER))
+        for label, each in zip(order.labels(len(group)), group, strict=True)
+    )
+    return Session(VERSION_13, group[0].suite.name, secrets, randoms, order.library, order.structure)
+
+
+def _nearest(memory: Memory, found: TrafficSecret) -> Randoms | None:
+    """Return the nearest two randoms side by side before a secret; the server's is taken to come first."""
+    for _, pair in pairs_before(memory, found.address, RANDOM_REACH):
+        return Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE])
+    return None
+
+
+def _is_java(memory: Memory, found: TrafficSecret) -> bool:
+    head = memory.read(found.address + 2 * JAVA_LENGTH, -2 * JAVA_LENGTH)
+    size = len(found.secret)
+    return any(head[:JAVA_LENGTH]) and head[JAVA_LENGTH:] == size.to_bytes(-JAVA_LENGTH, "little")

@@ -1,0 +1,144 @@
+"""The key schedule of TLS 1.3 around a proven traffic secret: what it was derived from, and what else follows.
+
+    early secret -> handshake secret -> master secret          (HKDF-Extract of "derived")
+                    |- c hs, s hs traffic   (transcript up to ServerHello)
+                                        |- c ap, s ap traffic, exp master   (transcript up to the server's Finished)
+
+Whoever keeps the master secret and the hash of the transcript near the traffic secrets, as OpenSSL and Go do, lets all
+of them be computed. That tells the client's from the server's too. Source: RFC 8446, 7.1 and 4.4.4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from hmac import digest
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts.tls.derive import derive_secret, expand_label, label_info
+from dumpscan.artifacts.tls.near import windows_near
+from dumpscan.artifacts.tls.sessions import (
+    CLIENT_HANDSHAKE,
+    CLIENT_TRAFFIC,
+    EXPORTER,
+    SERVER_HANDSHAKE,
+    SERVER_TRAFFIC,
+    Secret,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from dumpscan.artifacts.tls.derive import Hash
+    from dumpscan.artifacts.tls.traffic import TrafficSecret
+    from dumpscan.memory.space import Memory
+
+REACH_BEFORE = 1280
+REACH_BEHIND = 512
+STEP = 16
+"""Secrets of one session lie in arrays of 64 bytes, or in pieces of an allocator: at distances that are multiples."""
+MAX_WINDOWS = 64
+"""The nearest of them, each of which is tried as master secret with each as transcript."""
+
+_APPLICATION = {b"c ap traffic": CLIENT_TRAFFIC, b"s ap traffic": SERVER_TRAFFIC}
+_HANDSHAKE = {b"c hs traffic": CLIENT_HANDSHAKE, b"s hs traffic": SERVER_HANDSHAKE}
+_FROM_MASTER = "it follows from the master secret and the transcript beside it"
+_FROM_HANDSHAKE = "it follows from the handshake secret, from which the master secret follows too"
+
+Place = tuple[int, bytes]
+"""An address and the bytes there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The secrets from which those of a session follow.
+
+    Attributes:
+        hash: Of the suite.
+        master: Where the master secret lies, and it.
+        transcript: The hash of the messages up to the server's Finished.
+        handshake: Where the handshake secret lies, and it; None if it was not found.
+        handshake_transcript: The hash of the messages up to ServerHello; empty if it is not known.
+    """
+
+    hash: Hash
+    master: Place = field(repr=False)
+    transcript: bytes
+    handshake: Place | None = field(default=None, repr=False)
+    handshake_transcript: bytes = b""
+
+    def secrets(self, proofs: Mapping[bytes, str], place: Callable[[bytes], int | None]) -> Iterator[Secret]:
+        """Derive the secrets of the session.
+
+        Args:
+            proofs: What else was checked of secrets.
+            place: Returns where a secret lies; the place of one that does not is that of what it follows from.
+        """
+        for label, name in {**_APPLICATION, b"exp master": EXPORTER}.items():
+            secret = derive_secret(self.master[1], self.hash, label, self.transcript)
+            yield _secret(name, secret, self.master, _FROM_MASTER, proofs, place)
+        if self.handshake is not None and self.handshake_transcript:
+            for label, name in _HANDSHAKE.items():
+                secret = derive_secret(self.handshake[1], self.hash, label, self.handshake_transcript)
+                yield _secret(name, secret, self.handshake, _FROM_HANDSHAKE, proofs, place)
+
+
+def _secret(
+    name: str,
+    secret: bytes,
+    source: Place,
+    proof: str,
+    proofs: Mapping[bytes, str],
+    place: Callable[[bytes], int | None],
+) -> Secret:
+    checked = (*((proofs[secret],) if secret in proofs else ()), proof)
+    address = place(secret)
+    if address is None:
+        return Secret(name, secret, source[0], len(source[1]), checked, derived=True)
+    return Secret(name, secret, address, len(secret), checked)
+
+
+def chain_of(memory: Memory, found: TrafficSecret) -> Chain | None:
+    """Find what a proven secret was derived from; None if it does not lie near.
+
+    Args:
+        memory: The memory of the process.
+        found: The secret.
+    """
+    hash_ = found.suite.hash
+    near = windows_near(memory, found.address, REACH_BEFORE, REACH_BEHIND, hash_.size, STEP)
+    nearest = sorted(near, key=lambda place: abs(place[0] - found.address))[:MAX_WINDOWS]
+    for _, transcript in nearest:
+        infos = [label_info(label, hash_.size, transcript) for label in _APPLICATION]
+        for master in nearest:
+            if any(digest(master[1], info, hash_.name) == found.secret for info in infos):
+                handshake = handshake_secret(near, master[1], hash_)
+                before = _handshake_transcript(near, handshake[1], hash_) if handshake else b""
+                return Chain(hash_, master, transcript, handshake, before)
+    return None
+
+
+def handshake_secret(near: list[Place], master: bytes, hash_: Hash) -> Place | None:
+    """Find the secret among some windows from which a master secret follows."""
+    return next((place for place in near if master_of(place[1], hash_) == master), None)
+
+
+def master_of(handshake: bytes, hash_: Hash) -> bytes:
+    """Compute the master secret that follows from a handshake secret."""
+    nothing = hashlib.new(hash_.name).digest()
+    return digest(derive_secret(handshake, hash_, b"derived", nothing), bytes(hash_.size), hash_.name)
+
+
+def _handshake_transcript(near: list[Place], handshake: bytes, hash_: Hash) -> bytes:
+    """Find the hash of the messages up to ServerHello.
+
+    A traffic secret of the handshake that follows with it is there itself, or the key of Finished that follows from it.
+    """
+    there = {secret for _, secret in near}
+    for _, transcript in near:
+        for label in _HANDSHAKE:
+            secret = derive_secret(handshake, hash_, label, transcript)
+            if secret in there or expand_label(secret, hash_, b"finished", hash_.size) in there:
+                return transcript
+    return b""
+

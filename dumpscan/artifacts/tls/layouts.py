@@ -1,0 +1,167 @@
+"""Sessions of TLS 1.3 by the layouts of libraries that do not keep what their secrets follow from.
+
+What lies beside a proven secret is named by its place. It is taken only where the layout's other marks are there, such
+as the length behind each secret; that is all that speaks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts.tls.derive import RANDOM_SIZE
+from dumpscan.artifacts.tls.near import PAIR_SIZE, is_dull, looks_random
+from dumpscan.artifacts.tls.sessions import (
+    BY_ORDER,
+    CLIENT_HANDSHAKE,
+    CLIENT_TRAFFIC,
+    EXPORTER,
+    SERVER_HANDSHAKE,
+    SERVER_TRAFFIC,
+    VERSION_13,
+    Randoms,
+    Secret,
+    Session,
+)
+from dumpscan.model.c_tls import (
+    BORINGSSL_RANDOM,
+    BORINGSSL_SECRET,
+    GNUTLS_RANDOM,
+    GNUTLS_STEP,
+    RUSTLS_STEP,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from dumpscan.artifacts.tls.places import Places
+    from dumpscan.artifacts.tls.traffic import TrafficSecret
+    from dumpscan.memory.space import Memory
+
+_LENGTH = 8
+"""Bytes of a `size_t`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """An object with secrets in arrays of one size, one behind the other.
+
+    Attributes:
+        library: As in `KeyObject.library`.
+        structure: Name of the object.
+        step: Bytes from one array to the next.
+        labels: What they are, from the first; None for one that is not used.
+        fits: Says, of the first array's address and the size of a secret, whether the layout's marks are there.
+        randoms: Distance from the first array to `client_random`; None where randoms are elsewhere.
+        client_first: Whether the server's random follows the client's.
+    """
+
+    library: str
+    structure: str
+    step: int
+    labels: tuple[str, ...]
+    fits: Callable[[Memory, int, int], bool]
+    randoms: int | None = None
+    client_first: bool = False
+
+    def session_at(self, memory: Memory, base: int, known: dict[bytes, TrafficSecret]) -> Session | None:
+        """Return the session whose first array is at an address; None if it is not there."""
+        size = len(next(iter(known)))
+        if base < 0 or not self.fits(memory, base, size):
+            return None
+        secrets = []
+        for number, label in enumerate(self.labels):
+            address = base + number * self.step
+            data = memory.read(address, size)
+            if data in known:
+                proof: tuple[str, ...] = (known[data].proof, BY_ORDER)
+            elif len(data) == size and looks_random(data):
+                proof = (BY_ORDER,)
+            else:
+                continue
+            secrets.append(Secret(label, data, address, size, proof))
+        suite = next((known[each.secret].suite.name for each in secrets if each.secret in known), None)
+        if suite is None:
+            return None
+        return Session(VERSION_13, suite, tuple(secrets), self._randoms(memory, base), self.library, self.structure)
+
+    def _randoms(self, memory: Memory, base: int) -> Randoms | None:
+        if self.randoms is None:
+            return None
+        start = base + self.randoms - (0 if self.client_first else RANDOM_SIZE)
+        pair = memory.read(start, PAIR_SIZE) if start >= 0 else b""
+        first, second = pair[:RANDOM_SIZE], pair[RANDOM_SIZE:]
+        if len(pair) < PAIR_SIZE or not (looks_random(first) and looks_random(second)):
+            return None
+        return Randoms(first, second) if self.client_first else Randoms(second, first)
+
+
+def _number(memory: Memory, address: int, size: int) -> int | None:
+    data = memory.read(address, size)
+    return int.from_bytes(data, "little") if len(data) == size else None
+
+
+def _boringssl_fits(memory: Memory, base: int, size: int) -> bool:
+    lengths = (base + number * BORINGSSL_SECRET - 1 for number in (1, 2, 3))
+    return all(_number(memory, address, 1) == size for address in lengths)
+
+
+def _rustls_fits(memory: Memory, base: int, size: int) -> bool:
+    if _number(memory, base - _LENGTH, _LENGTH) == size:  # the length of another array before
+        return False
+    lengths = (base + number * RUSTLS_STEP - _LENGTH for number in (1, 2, 3))
+    return all(_number(memory, address, _LENGTH) == size for address in lengths)
+
+
+def _gnutls_fits(memory: Memory, base: int, size: int) -> bool:
+    """Say whether the secrets of the handshake and of the application lie there, and no early secret before them."""
+    data = memory.read(base - GNUTLS_STEP, 6 * GNUTLS_STEP) if base >= GNUTLS_STEP else b""
+    arrays = [data[at : at + GNUTLS_STEP] for at in range(0, len(data), GNUTLS_STEP)]
+    return (
+        len(arrays) == 6
+        and not any(arrays[0])
+        and all(looks_random(array[:size]) and is_dull(array[size : size + 4]) for array in arrays[1:])
+    )
+
+
+LAYOUTS = (
+    Layout(
+        "boringssl",
+        "ssl_st",
+        BORINGSSL_SECRET,
+        (SERVER_TRAFFIC, CLIENT_TRAFFIC, EXPORTER),
+        _boringssl_fits,
+        BORINGSSL_RANDOM,
+    ),
+    Layout("rustls", "KeyScheduleTraffic", RUSTLS_STEP, (CLIENT_TRAFFIC, SERVER_TRAFFIC, EXPORTER), _rustls_fits),
+    Layout(
+        "gnutls",
+        "gnutls_session_int",
+        GNUTLS_STEP,
+        (CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC, EXPORTER),
+        _gnutls_fits,
+        GNUTLS_RANDOM + 2 * GNUTLS_STEP,
+        client_first=True,
+    ),
+)
+
+
+def in_layouts(places: Places, found: Sequence[TrafficSecret]) -> Iterator[Session]:
+    """Yield the sessions whose objects are known, each once.
+
+    Args:
+        places: What was found in the process.
+        found: Proven secrets, once for each place.
+    """
+    known: dict[str, dict[bytes, TrafficSecret]] = {}
+    for each in found:
+        known.setdefault(each.suite.name, {})[each.secret] = each
+    done: set[int] = set()
+    for each in found:
+        for layout in LAYOUTS:
+            for number in range(len(layout.labels)):
+                base = each.address - number * layout.step
+                session = None if base in done else layout.session_at(places.memory, base, known[each.suite.name])
+                if session is not None:
+                    done.add(base)
+                    yield session

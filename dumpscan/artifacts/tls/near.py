@@ -1,0 +1,55 @@
+"""Random-looking bytes near an address: where a library keeps the other secrets of a session, and its randoms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts.tls.derive import RANDOM_SIZE
+from dumpscan.memory.space import read_before
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dumpscan.memory.space import Memory
+
+PAIR_SIZE = 2 * RANDOM_SIZE
+
+
+def looks_random(data: bytes) -> bool:
+    """Say whether bytes look random, as the windows of `windows` do: as many different ones, and enough above 127."""
+    size = len(data)
+    return len(set(data)) >= size * 3 // 4 and sum(byte > 0x7F for byte in data) >= size // 6
+
+
+def is_dull(word: bytes) -> bool:
+    """Say whether the upper half of a 32-bit word has only equal bits; a word that is not there is dull too."""
+    return word[2:] in {b"", b"\0\0", b"\xff\xff"}
+
+
+def windows_near(memory: Memory, address: int, before: int, behind: int, size: int, step: int) -> list[tuple[int, bytes]]:
+    """Return random-looking windows around an address, at distances from it that are multiples of `step`."""
+    head = read_before(memory, address, before)
+    data = head + memory.read(address, behind + size)
+    start = address - len(head)
+    first = len(head) % step
+    return [
+        (start + at, data[at : at + size])
+        for at in range(first, len(data) - size + 1, step)
+        if looks_random(data[at : at + size])
+    ]
+
+
+def pairs_before(memory: Memory, address: int, reach: int) -> Iterator[tuple[int, bytes]]:
+    """Yield runs of exactly 64 random-looking bytes before an address, the nearest first: two randoms side by side."""
+    data = read_before(memory, address, reach)
+    start = address - len(data)
+    begin = len(data) - PAIR_SIZE
+    for at in range(begin - begin % 4 if start % 4 == 0 else begin, 3, -4):
+        pair = data[at : at + PAIR_SIZE]
+        if (
+            is_dull(data[at - 4 : at])
+            and is_dull(data[at + PAIR_SIZE : at + PAIR_SIZE + 4])
+            and looks_random(pair[:RANDOM_SIZE])
+            and looks_random(pair[RANDOM_SIZE:])
+        ):
+            yield start + at, pair

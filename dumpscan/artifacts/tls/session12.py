@@ -1,0 +1,233 @@
+"""Sessions of TLS 1.2: a master secret and two randoms from which keys follow that are in the same memory.
+
+All three are needed to compute the keys, so a proof proves the randoms too. Where a library's layout gives the master
+secret away (OpenSSL, GnuTLS, NSS, Java), it is tried with all pairs of randoms. Any 48 bytes with an edge are tried with
+all pairs while the effort lasts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpscan.artifacts.tls import windows
+from dumpscan.artifacts.tls.derive import HASHES, MASTER_SIZE, RANDOM_SIZE, SHA256, key_block
+from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random
+from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, Secret, Session
+from dumpscan.model.c_tls import (
+    BORINGSSL_MASTER,
+    BORINGSSL_SESSION_SIZE,
+    GNUTLS_MASTER_TO_RANDOM,
+    MASTER_OFFSET,
+    MBEDTLS_SESSION_ID,
+)
+
+from dumpscan.artifacts.tls.places import among
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dumpscan.artifacts.tls.derive import Hash
+    from dumpscan.artifacts.tls.places import Addresses, Places
+    from dumpscan.artifacts.tls.traffic import Effort, PlainKeys
+
+MAX_PAIRS = 1 << 12
+"""Pairs of randoms that are remembered."""
+MAX_MASTERS = 1 << 12
+MAX_BEHIND_MACS = 64
+"""The nearest randoms of a master secret, for which keys behind MAC keys are computed."""
+
+_MAC_KEYS = (20, 32, 48)
+"""Bytes of each MAC key before the keys of the ciphers: those of SHA-1, SHA-256, SHA-384."""
+_LONGEST_BLOCK = 2 * (48 + 32)
+"""Bytes of the MAC keys and the keys of the longest of them."""
+_PROOF = "the {} key that follows from it and both randoms is in use"
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """48 bytes that may be a master secret.
+
+    Attributes:
+        secret: The bytes.
+        address: Where they lie first.
+        library: The library whose object holds them, where that is known.
+        structure: Its name.
+        sure: Whether what is around them says so much for it that MAC keys of all lengths are worth a try.
+    """
+
+    secret: bytes = field(repr=False)
+    address: int
+    library: str | None = None
+    structure: str | None = None
+    sure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The traffic keys of a process.
+
+    Attributes:
+        aes: Those whose schedules are there.
+        plain: What may be a key of ChaCha20.
+    """
+
+    aes: frozenset[bytes] = field(repr=False)
+    plain: PlainKeys
+
+    def session(self, master: Master, pairs: Sequence[Randoms]) -> Session | None:
+        """Return the session of a master secret with one of some pairs of randoms, if a key of it is there."""
+        for hash_ in HASHES:
+            blocks = [key_block(master.secret, each.client, each.server, hash_, hash_.size) for each in pairs]
+            for randoms, block in zip(pairs, blocks, strict=True):
+                cipher = self._aes_in(block, 0)
+                if cipher is not None:
+                    return _session(master, randoms, cipher, hash_)
+            if hash_ is SHA256:
+                for number in self.plain.there(b"".join(blocks)):
+                    return _session(master, pairs[number], "ChaCha20-Poly1305", hash_)
+        return self._behind_macs(master, pairs) if master.sure else None
+
+    def _behind_macs(self, master: Master, pairs: Sequence[Randoms]) -> Session | None:
+        for hash_ in HASHES:
+            for randoms in pairs[:MAX_BEHIND_MACS]:
+                block = key_block(master.secret, randoms.client, randoms.server, hash_, _LONGEST_BLOCK)
+                for mac in _MAC_KEYS:
+                    cipher = self._aes_in(block, mac)
+                    if cipher is not None:
+                        return _session(master, randoms, cipher, hash_)
+        return None
+
+    def _aes_in(self, block: bytes, mac: int) -> str | None:
+        """Return the cipher of which one side's key is in a key block, behind two MAC keys."""
+        for size in (16, 32):
+            sides = (block[2 * mac + at : 2 * mac + at + size] for at in (0, size))
+            if any(side in self.aes for side in sides):
+                return f"AES-{8 * size}-{'CBC' if mac else 'GCM'}"
+        return None
+
+
+def _session(master: Master, randoms: Randoms, cipher: str, hash_: Hash) -> Session:
+    proof = (_PROOF.format(cipher.partition("-")[0]),)
+    secret = Secret(CLIENT_RANDOM, master.secret, master.address, MASTER_SIZE, proof)
+    suite = f"{cipher} with {hash_.name.upper()}"
+    return Session(VERSION_12, suite, (secret,), randoms, master.library, master.structure)
+
+
+def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Session]:
+    """Find the sessions of TLS 1.2 in a process.
+
+    Args:
+        places: What was found there.
+        plain: What may be a key of ChaCha20.
+        effort: Limits the search.
+    """
+    keys = Keys(places.aes_keys, plain)
+    done: set[bytes] = set()
+    for session in _gnutls(places, keys):
+        done.add(session.secrets[0].secret)
+        yield session
+    pairs = _pairs(places)
+    if not pairs:
+        return
+    likely = {**_openssl(places), **_boringssl(places), **_by_length(places)}
+    for masters in (likely, _with_edge(places)):
+        wanted = [master for secret, master in masters.items() if secret not in done]
+        count = effort.take(len(wanted) * len(pairs)) // len(pairs)
+        for master in wanted[:count]:
+            session = keys.session(master, _in_order(pairs, master))
+            if session is not None:
+                done.add(master.secret)
+                yield session
+
+
+def _in_order(pairs: list[tuple[int, bytes]], master: Master) -> list[Randoms]:
+    """Return the randoms that may belong to a master secret, the nearest first; OpenSSL has the server's first."""
+    found = []
+    for _, pair in sorted(pairs, key=lambda place: abs(place[0] - master.address)):
+        one, other = pair[:RANDOM_SIZE], pair[RANDOM_SIZE:]
+        found.append(Randoms(other, one, proven=True))
+        if master.library is None:
+            found.append(Randoms(one, other, proven=True))
+    return found
+
+
+def _pairs(places: Places) -> list[tuple[int, bytes]]:
+    """Return the pairs of randoms, each once."""
+    addresses, rows = places.read(places.random_pairs()[:MAX_PAIRS], PAIR_SIZE)
+    first: dict[bytes, int] = {}
+    for address, row in zip(addresses.tolist(), rows, strict=True):
+        first.setdefault(row.tobytes(), address)
+    return [(address, pair) for pair, address in first.items()]
+
+
+def _openssl(places: Places) -> dict[bytes, Master]:
+    """Return the master secrets in OpenSSL's sessions."""
+    found = places.of(windows.SESSION)[:MAX_MASTERS] + np.uint64(MASTER_OFFSET)
+    return _masters(places, found, "openssl", "ssl_session_st", sure=True)
+
+
+def _boringssl(places: Places) -> dict[bytes, Master]:
+    """Return the master secrets in BoringSSL's sessions, which begin at any byte."""
+    found = {}
+    for address in places.of(windows.BORINGSSL_SESSION)[:MAX_MASTERS].tolist():
+        data = places.memory.read(address, windows.WORD - 1 + BORINGSSL_SESSION_SIZE)
+        for at in range(windows.WORD):
+            head = data[at : at + BORINGSSL_SESSION_SIZE]
+            secret = head[BORINGSSL_MASTER : BORINGSSL_MASTER + MASTER_SIZE]
+            if head[:2] == b"\3\3" and head[-1:] == bytes((MASTER_SIZE,)) and looks_random(secret):
+                place = address + at + BORINGSSL_MASTER
+                found[secret] = Master(secret, place, "boringssl", "ssl_session_st", sure=True)
+    return found
+
+
+def _by_length(places: Places) -> dict[bytes, Master]:
+    """Return windows with a length before them.
+
+    It is their own in objects of NSS and arrays of Java; in mbedTLS, that of a session id which lies between.
+    """
+    edges = places.of(windows.EDGE_48)
+    edges = edges[edges >= np.uint64(MBEDTLS_SESSION_ID)]
+    before = places.word(edges - np.uint64(8))
+    fits = (before == np.uint64(MASTER_SIZE)) | (before >> np.uint64(32) == np.uint64(MASTER_SIZE))
+    fits |= places.word(edges - np.uint64(MBEDTLS_SESSION_ID)) == np.uint64(RANDOM_SIZE)
+    return _masters(places, edges[fits][:MAX_MASTERS], sure=True)
+
+
+def _with_edge(places: Places) -> dict[bytes, Master]:
+    """Return all windows with an edge."""
+    return _masters(places, places.of(windows.EDGE_48))
+
+
+def _masters(
+    places: Places,
+    addresses: Addresses,
+    library: str | None = None,
+    structure: str | None = None,
+    *,
+    sure: bool = False,
+) -> dict[bytes, Master]:
+    held, rows = places.read(addresses, MASTER_SIZE)
+    found: dict[bytes, Master] = {}
+    for address, row in zip(held.tolist(), rows, strict=True):
+        secret = row.tobytes()
+        found.setdefault(secret, Master(secret, address, library, structure, sure))
+    return found
+
+
+def _gnutls(places: Places, keys: Keys) -> Iterator[Session]:
+    """Find the runs of GnuTLS: a master secret, the client's random, the server's."""
+    every = (windows.EDGE_32, windows.ALIGNED_32, windows.INNER_32)
+    randoms = np.sort(np.concatenate([places.of(each) for each in every]))
+    starts = places.of(windows.EDGE_48)
+    for distance in (GNUTLS_MASTER_TO_RANDOM, GNUTLS_MASTER_TO_RANDOM + RANDOM_SIZE):
+        starts = starts[among(starts + np.uint64(distance), randoms)]
+    addresses, rows = places.read(starts[:MAX_MASTERS], GNUTLS_MASTER_TO_RANDOM + PAIR_SIZE)
+    for address, row in zip(addresses.tolist(), rows, strict=True):
+        data = row.tobytes()
+        pair = data[GNUTLS_MASTER_TO_RANDOM:]
+        master = Master(data[:MASTER_SIZE], address, "gnutls", "security_parameters_st", sure=True)
+        session = keys.session(master, [Randoms(pair[:RANDOM_SIZE], pair[RANDOM_SIZE:], proven=True)])
+        if session is not None:
+            yield session

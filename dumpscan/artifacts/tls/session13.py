@@ -1,0 +1,123 @@
+"""Sessions of TLS 1.3: which proven traffic secrets belong together, which are the client's, and the client's random.
+
+The key schedule tells it, where what the secrets follow from lies near (`chain`). Otherwise the layout of a library
+does, or the order in which secrets were allocated; nothing checks that. No key depends on the client's random alone. It
+is proven if the transcript whose hash is known begins with it; otherwise it is placed by where it lies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts.tls.allocated import allocated
+from dumpscan.artifacts.tls.chain import chain_of
+from dumpscan.artifacts.tls.derive import RANDOM_SIZE, derive_secret
+from dumpscan.artifacts.tls.hello import transcript_hash
+from dumpscan.artifacts.tls.layouts import in_layouts
+from dumpscan.artifacts.tls.near import PAIR_SIZE, is_dull, looks_random, pairs_before
+from dumpscan.artifacts.tls.nss import nss_sessions
+from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
+from dumpscan.memory.space import read_before
+from dumpscan.model.c_tls import OPENSSL_RANDOMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dumpscan.artifacts.tls.chain import Chain
+    from dumpscan.artifacts.tls.hello import Hello, Hellos
+    from dumpscan.artifacts.tls.places import Places
+    from dumpscan.artifacts.tls.sessions import Secret
+    from dumpscan.artifacts.tls.traffic import TrafficSecret
+    from dumpscan.memory.space import Memory
+
+MAX_CHAINS = 1 << 10
+"""Places of secrets around which the key schedule is looked for."""
+MAX_HELLO_PAIRS = 1 << 10
+"""ClientHellos with their answers of which the transcript is compared."""
+RANDOM_REACH = 4 << 10
+"""Bytes before OpenSSL's secrets in which its randoms are looked for, where no known distance fits."""
+_NEAR = 1 << 10
+"""Bytes around a secret in which its place and those of the others of its session are looked for."""
+
+
+def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) -> Iterator[Session]:
+    """Put proven secrets together.
+
+    Args:
+        places: What was found in the process.
+        found: The secrets, once for each place.
+        hellos: The messages that are in its memory.
+    """
+    proofs = {each.secret: each.proof for each in found}
+    pairs = [pair for pair, _ in zip(hellos.pairs(), range(MAX_HELLO_PAIRS), strict=False)]
+    done: set[bytes] = set()
+    for each in found[:MAX_CHAINS]:
+        chain = chain_of(places.memory, each) if each.secret not in done else None
+        if chain is not None:
+            session = _of_chain(places.memory, each, chain, proofs, pairs)
+            done.update(secret.secret for secret in session.secrets)
+            yield session
+    for others in (in_layouts, nss_sessions):
+        for session in others(places, [each for each in found if each.secret not in done]):
+            done.update(secret.secret for secret in session.secrets)
+            yield session
+    yield from allocated(places, [each for each in found if each.secret not in done], hellos)
+
+
+def _of_chain(
+    memory: Memory,
+    found: TrafficSecret,
+    chain: Chain,
+    proofs: Mapping[bytes, str],
+    pairs: Sequence[tuple[Hello, Hello]],
+) -> Session:
+    """Make the session of a key schedule."""
+    client, transcript = _hello_of(chain, proofs, pairs)
+    chain = replace(chain, handshake_transcript=chain.handshake_transcript or transcript)
+    secrets = tuple(chain.secrets(proofs, _finder(memory, found.address)))
+    randoms = client or _openssl_randoms(memory, secrets)
+    return Session(VERSION_13, found.suite.name, secrets, randoms)
+
+
+def _hello_of(
+    chain: Chain, proofs: Mapping[bytes, str], pairs: Sequence[tuple[Hello, Hello]]
+) -> tuple[Randoms | None, bytes]:
+    """Find the messages of a session: those whose hash is the transcript from which its secrets follow."""
+    if chain.handshake is None:
+        return None, b""
+    for client, server in pairs:
+        if server.hash is chain.hash:
+            transcript = transcript_hash(client, server, chain.hash)
+            secret = derive_secret(chain.handshake[1], chain.hash, b"c hs traffic", transcript)
+            if transcript == chain.handshake_transcript or secret in proofs:
+                return Randoms(client.random, server.random, proven=True), transcript
+    return None, b""
+
+
+def _finder(memory: Memory, address: int) -> Callable[[bytes], int | None]:
+    """Return what finds a secret near an address."""
+    head = read_before(memory, address, _NEAR)
+    data = head + memory.read(address, _NEAR)
+
+    def find(secret: bytes) -> int | None:
+        at = data.find(secret)
+        return None if at < 0 else address - len(head) + at
+
+    return find
+
+
+def _openssl_randoms(memory: Memory, secrets: Sequence[Secret]) -> Randoms | None:
+    """Return the randoms that lie in OpenSSL's object before the client's secret."""
+    client = next((each for each in secrets if each.label == CLIENT_TRAFFIC and not each.derived), None)
+    if client is None:
+        return None
+    for distance in OPENSSL_RANDOMS:
+        start = client.address + distance - RANDOM_SIZE
+        data = memory.read(start, PAIR_SIZE + 4) if start >= 0 else b""
+        server, own, behind = data[:RANDOM_SIZE], data[RANDOM_SIZE:PAIR_SIZE], data[PAIR_SIZE:]
+        if len(data) > PAIR_SIZE and looks_random(server) and looks_random(own) and is_dull(behind):
+            return Randoms(own, server)
+    for _, pair in pairs_before(memory, client.address, RANDOM_REACH):
+        return Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE])
+    return None

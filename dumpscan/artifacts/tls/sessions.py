@@ -1,0 +1,76 @@
+"""What a TLS session is here: its secrets by the names of the key log, and what is known of it beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+CLIENT_RANDOM = "CLIENT_RANDOM"
+CLIENT_HANDSHAKE = "CLIENT_HANDSHAKE_TRAFFIC_SECRET"
+SERVER_HANDSHAKE = "SERVER_HANDSHAKE_TRAFFIC_SECRET"
+CLIENT_TRAFFIC = "CLIENT_TRAFFIC_SECRET_0"
+SERVER_TRAFFIC = "SERVER_TRAFFIC_SECRET_0"
+EXPORTER = "EXPORTER_SECRET"
+
+UNKNOWN_SIDE = "TRAFFIC_SECRET_0"
+"""A traffic secret of which it is not known whose it is; the key log has no such name."""
+VERSION_12 = "TLS 1.2"
+VERSION_13 = "TLS 1.3"
+
+BY_ORDER = "its place beside a proven secret says which it is; nothing checks it"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret of a session.
+
+    Attributes:
+        label: Its name in the key log.
+        secret: The secret.
+        address: Where it lies, or what it was derived from.
+        length: Bytes there.
+        proof: What was checked.
+        derived: Whether the bytes at the address are not the secret, but what it follows from.
+    """
+
+    label: str
+    secret: bytes = field(repr=False)
+    address: int
+    length: int
+    proof: tuple[str, ...]
+    derived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Randoms:
+    """The randoms of both sides.
+
+    Attributes:
+        client: 32 bytes.
+        server: 32 bytes; empty if they are not known.
+        proven: Whether keys in memory follow from them; otherwise only their place says whose they are.
+    """
+
+    client: bytes
+    server: bytes = b""
+    proven: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session.
+
+    Attributes:
+        version: e.g. `TLS 1.3`.
+        suite: The cipher suite, as far as it is known.
+        secrets: Its secrets.
+        randoms: None if they were not found.
+        library: The library whose object holds it.
+        structure: The name of that object.
+    """
+
+    version: str
+    suite: str
+    secrets: tuple[Secret, ...]
+    randoms: Randoms | None = None
+    library: str | None = None
+    structure: str | None = None

@@ -1,0 +1,263 @@
+"""The pass for places where secrets of TLS may lie: random-looking windows, session objects, and AES key schedules.
+
+A secret of 32 or 48 bytes has no opening. It looks random, and where programs keep one, what lies just before it or
+just behind it mostly does not: a length, a pointer, the zeros of an array that is longer than the secret. Windows with
+such an edge are few even in memory that is full of random bytes. So they are told apart, to be tried first.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dumpscan.artifacts.aes.searcher import ScheduleSearcher
+from dumpscan.model.c_tls import (
+    BORINGSSL_COUNT,
+    BORINGSSL_SECRET,
+    BORINGSSL_SESSION_SIZE,
+    HEAD_SIZE,
+    HELLO_SIZE,
+    MAX_SESSION_VERSION,
+    MIN_SESSION_VERSION,
+)
+from dumpscan.scan.passes import AlignedSearcher
+from dumpscan.scan.searcher import Matches
+from dumpscan.scan.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from dumpscan.scan.searcher import Scannable
+
+    Words = NDArray[np.uint32]
+    Indexes = NDArray[np.int64]
+
+WORD = 4
+SIZES = (32, 48)
+"""Bytes of the secrets: as many as SHA-256 and SHA-384 have; 48 is also the master secret of TLS 1.2."""
+MAX_WINDOWS = 4 << 20
+"""Windows of each promise and size that are remembered of one dump."""
+
+EDGE_32, EDGE_48 = (Signature(f"tls-window-{size}-edge", b"", size) for size in SIZES)
+ALIGNED_32, ALIGNED_48 = (Signature(f"tls-window-{size}-aligned", b"", size) for size in SIZES)
+INNER_32, INNER_48 = (Signature(f"tls-window-{size}-inner", b"", size) for size in SIZES)
+SESSION = Signature("tls-ssl-session", b"", HEAD_SIZE)
+BORINGSSL = Signature("tls-boringssl-secrets", b"", BORINGSSL_COUNT * BORINGSSL_SECRET + WORD - 1)
+BORINGSSL_SESSION = Signature("tls-boringssl-session", b"", BORINGSSL_SESSION_SIZE + WORD - 1)
+HELLO = Signature("tls-hello", b"", HELLO_SIZE + WORD - 1)
+SCHEDULE = ScheduleSearcher.signatures[0]
+
+WINDOWS = (EDGE_32, EDGE_48, ALIGNED_32, ALIGNED_48, INNER_32, INNER_48)
+"""By their promise: windows with an edge, those at multiples of 16, where allocators put objects, and all others."""
+SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, HELLO, SCHEDULE)
+
+_AT_ONCE = 1 << 15
+_BYTES_AT_ONCE = 1 << 17
+"""Words and bytes looked at in one go: all arrays over them fit in a processor's second cache."""
+_LEAST_WORDS, _MOST_WORDS = (size // WORD for size in SIZES)
+_DULL = np.uint32(0xFFFE)
+_HIGH_BITS = np.uint32(0x80808080)
+_ALIGNED = 16
+
+
+class TlsSearcher:
+    """Finds where secrets may lie, and the schedules that prove them (see `dumpscan.scan.searcher.Searcher`).
+
+    Attributes:
+        untried: Windows that were not remembered in the last search, because there were too many of their kind.
+    """
+
+    signatures = SIGNATURES
+
+    def __init__(self) -> None:
+        self.untried = 0
+        self._schedules = ScheduleSearcher()
+        self._plain = AlignedSearcher(SIGNATURES[:-1], _find, WORD)
+
+    def batches(
+        self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> Iterator[Matches]:
+        """Search an address space, twice: schedules have a pass of their own."""
+        self.untried = 0
+        left = [MAX_WINDOWS] * len(SIGNATURES)
+        for matches in self._schedules.batches(space, threads=threads):
+            yield Matches(matches.signatures + np.uint16(len(SIGNATURES) - 1), matches.starts)
+        for matches in self._plain.batches(space, threads=threads, progress=progress):
+            yield self._limited(_by_alignment(matches), left)
+
+    def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:
+        """Search a contiguous buffer at every offset."""
+        schedules = self._schedules.scan_buffer(data, threads=threads)
+        plain = _by_alignment(self._plain.scan_buffer(data, threads=threads))
+        numbers = np.concatenate((plain.signatures, schedules.signatures + np.uint16(len(SIGNATURES) - 1)))
+        return Matches(numbers, np.concatenate((plain.starts, schedules.starts)))
+
+    def _limited(self, matches: Matches, left: list[int]) -> Matches:
+        """Leave out what is beyond the limit of each signature, and count it."""
+        kept = np.ones(len(matches.starts), np.bool_)
+        for number in np.unique(matches.signatures).tolist():
+            own = np.flatnonzero(matches.signatures == number)
+            kept[own[left[number] :]] = False
+            self.untried += max(len(own) - left[number], 0)
+            left[number] = max(left[number] - len(own), 0)
+        return Matches(matches.signatures[kept], matches.starts[kept])
+
+
+def _by_alignment(matches: Matches) -> Matches:
+    """Tell windows at multiples of 16 from the others without an edge, now that addresses are known."""
+    inner = (matches.signatures >= 2) & (matches.signatures < 4) & (matches.starts % np.uint64(_ALIGNED) != 0)
+    return Matches(np.where(inner, matches.signatures + np.uint16(2), matches.signatures), matches.starts)
+
+
+def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_]]]:
+    """Find the windows that look random.
+
+    A word is dull if its upper 16 bits are all equal, as in small numbers and in halves of pointers. One random word in
+    32,768 is. A window has no dull word; a dull word just before it or just behind it is an edge.
+
+    Yields:
+        For each size, the indexes of the windows' first words, and whether each window has an edge.
+    """
+    for begin in range(0, len(words), _AT_ONCE):
+        first = max(begin - 1, 0)
+        some = words[first : begin + _AT_ONCE + _MOST_WORDS]
+        lively = (some >> np.uint32(16)) - np.uint32(1) < _DULL
+        if np.count_nonzero(lively) < _LEAST_WORDS:
+            continue
+        high = np.bitwise_count(some & _HIGH_BITS)
+        for size in SIZES:
+            count = size // WORD
+            fits = _over(np.logical_and, lively, count)
+            if len(fits):
+                fits &= _over(np.add, high, count) >= -(-size // 6)
+                found = np.flatnonzero(fits)
+                found = found[(found >= begin - first) & (found < begin - first + _AT_ONCE)]
+                found = found[_different_bytes(some, found, count) >= size * 3 // 4]
+                around = np.concatenate(([begin == 0], lively, [False]))
+                # What lies before or behind a buffer is not known; that it is an edge costs little.
+                edge = ~around[found] | ~around[found + count + 1]
+                yield size, found + first, edge
+
+
+def _over(operation: np.ufunc, values: NDArray[Any], count: int) -> NDArray[Any]:
+    """Combine each value with those behind it, as many in all as `count` says: 8 or 12."""
+    for step in (1, 2):
+        values = operation(values[:-step], values[step:])
+    parts = range(0, count, 4)
+    length = len(values) - parts[-1]
+    if length <= 0:
+        return values[:0]
+    return functools.reduce(operation, [values[part : part + length] for part in parts])
+
+
+def _different_bytes(words: Words, found: Indexes, count: int) -> NDArray[np.int64]:
+    """Return how many different bytes windows have. Of random ones of 32 bytes, one in a million has less than 24."""
+    if not len(found):
+        return found
+    needed = np.zeros(len(words) + 1, np.int8)
+    needed[found] += 1
+    needed[found + count] -= 1
+    inside = np.cumsum(needed[:-1]) > 0
+    place = (np.cumsum(inside) - 1)[found]
+    own = words[inside].view(np.uint8)
+    sets = functools.reduce(np.bitwise_or, [_one_hot()[own[byte::WORD]] for byte in range(WORD)])
+    together = _over(np.bitwise_or, sets, count)[place]
+    return np.bitwise_count(together).sum(axis=1, dtype=np.int64)
+
+
+@functools.cache
+def _one_hot() -> NDArray[np.uint64]:
+    """Return each byte as a set of bytes: one bit of 256, in four words."""
+    byte = np.arange(256)
+    table = np.zeros((256, 4), np.uint64)
+    table[byte, byte >> 6] = np.uint64(1) << (byte & 63).astype(np.uint64)
+    return table
+
+
+def _sessions(words: Words) -> Indexes:
+    """Find the heads of OpenSSL's SSL_SESSION: a version, the length of the master secret, no early secret."""
+    count = len(words) - HEAD_SIZE // WORD + 1
+    if count <= 0:
+        return np.zeros(0, np.int64)
+    at = np.flatnonzero(words[2 : 2 + count] == np.uint32(48))
+    version = words[at]
+    at = at[(version >= np.uint32(MIN_SESSION_VERSION)) & (version <= np.uint32(MAX_SESSION_VERSION))]
+    head = words[at[:, np.newaxis] + np.arange(3, 20)]
+    return at[~head.any(axis=1)]
+
+
+def _boringssl(data: NDArray[np.uint8]) -> Indexes:
+    """Find three arrays in a row, each of 48 bytes with their length behind it, at any address."""
+    step, parts = BORINGSSL_SECRET, [np.zeros(0, np.int64)]
+    for begin in range(0, len(data) - BORINGSSL_COUNT * step + 1, _BYTES_AT_ONCE):
+        some = data[begin + step - 1 : begin + _BYTES_AT_ONCE + BORINGSSL_COUNT * step - 1]
+        length = some[: -2 * step]
+        fits = (length | np.uint8(16)) == SIZES[1]
+        fits &= length == some[step:-step]
+        fits &= length == some[2 * step :]
+        parts.append(np.flatnonzero(fits) + begin)
+    at = np.concatenate(parts)
+    first = data[at[:, np.newaxis] + np.arange(SIZES[0])]
+    first.sort(axis=1)
+    return at[np.count_nonzero(first[:, 1:] != first[:, :-1], axis=1) + 1 >= SIZES[0] * 3 // 4]
+
+
+def _boringssl_sessions(data: NDArray[np.uint8]) -> Indexes:
+    """Find BoringSSL's SSL_SESSION: TLS 1.2, and 48 bytes with their length behind them."""
+    size, parts = BORINGSSL_SESSION_SIZE, [np.zeros(0, np.int64)]
+    for begin in range(0, len(data) - size + 1, _BYTES_AT_ONCE):
+        some = data[begin : begin + _BYTES_AT_ONCE + size - 1]
+        count = len(some) - size + 1
+        fits = some[:count] == 3
+        fits &= some[1 : 1 + count] == 3
+        fits &= some[size - 1 :] == SIZES[1]
+        parts.append(np.flatnonzero(fits) + begin)
+    return np.concatenate(parts)
+
+
+def _hellos(data: NDArray[np.uint8]) -> Indexes:
+    """Find ClientHello and ServerHello with a session id of 32 bytes, as all do that offer or choose TLS 1.3.
+
+    The type is 1 or 2, the length has three bytes of which the first is 0, the version is 3.3, and a random comes before
+    the length of the session id.
+    """
+    parts = [np.zeros(0, np.int64)]
+    for begin in range(0, len(data) - HELLO_SIZE + 1, _BYTES_AT_ONCE):
+        some = data[begin : begin + _BYTES_AT_ONCE + HELLO_SIZE - 1]
+        count = len(some) - HELLO_SIZE + 1
+        fits = some[4 : 4 + count] == 3
+        fits &= some[5 : 5 + count] == 3
+        fits &= some[1 : 1 + count] == 0
+        fits &= (some[:count] == 1) | (some[:count] == 2)
+        fits &= some[38 : 38 + count] == 32
+        parts.append(np.flatnonzero(fits) + begin)
+    return np.concatenate(parts)
+
+
+def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
+    """Search a buffer (see `dumpscan.scan.passes.aligned_matches`)."""
+    numbers, starts = [np.zeros(0, np.uint16)], [np.zeros(0, np.int64)]
+
+    def add(signature: Signature, found: Indexes) -> None:
+        numbers.append(np.full(len(found), SIGNATURES.index(signature), np.uint16))
+        starts.append(found)
+
+    for phase in phases:
+        count = max(len(data) - phase, 0) // WORD
+        words = np.frombuffer(data, "<u4", count, min(phase, len(data)))
+        for size, found, edge in _windows(words):
+            place = found * WORD + phase
+            add(EDGE_32 if size == SIZES[0] else EDGE_48, place[edge])
+            add(ALIGNED_32 if size == SIZES[0] else ALIGNED_48, place[~edge])
+        add(SESSION, _sessions(words) * WORD + phase)
+    plain = np.frombuffer(data, np.uint8)
+    anywhere = ((BORINGSSL, _boringssl), (BORINGSSL_SESSION, _boringssl_sessions), (HELLO, _hellos))
+    for signature, at in ((signature, find(plain)) for signature, find in anywhere):
+        for phase in phases:  # they begin at any byte; the multiple of four before it announces them
+            rounded = np.unique(at - (at - phase) % WORD)
+            add(signature, rounded[rounded >= 0])
+    return Matches(np.concatenate(numbers), np.concatenate(starts).astype(np.uint64))

@@ -1,0 +1,91 @@
+"""Where libraries keep the secrets of TLS sessions, in 64-bit programs.
+
+Sources: OpenSSL 1.1.1 to 3.5 `ssl/ssl_local.h` (ssl_session_st, ssl_st); BoringSSL `ssl/internal.h` (SSL3_STATE);
+GnuTLS 3.7 `lib/gnutls_int.h` (security_parameters_st, gnutls_key_st); rustls `src/tls13/key_schedule.rs`. The distances
+were measured in real processes: see `docs/memory-layouts.md`, "TLS secrets".
+"""
+
+from __future__ import annotations
+
+from dumpscan.model.structures import structures
+
+MIN_SESSION_VERSION = 0x0301
+MAX_SESSION_VERSION = 0x0303
+"""TLS 1.0 to 1.2. SSL_SESSION of TLS 1.3 holds no traffic secret."""
+
+_DEFINITIONS = """
+struct ssl_session_st {         /* OpenSSL: the head, as far as all versions agree */
+    int32   ssl_version;
+    int32   pad;
+    uint64  master_key_length;
+    char    early_secret[64];
+    char    master_key[256];
+    uint64  session_id_length;
+    char    session_id[32];
+};
+"""
+
+c_tls = structures(_DEFINITIONS)
+
+HEAD_SIZE = len(c_tls.ssl_session_st)
+MASTER_OFFSET = 80
+"""Offset of `master_key` in `ssl_session_st`."""
+SESSION_ID_OFFSET = 336
+"""Offset of `session_id_length`."""
+
+OPENSSL_STEP = 64
+"""EVP_MAX_MD_SIZE: the secrets of `ssl_st` lie in arrays of so many bytes in a row."""
+OPENSSL_HANDSHAKE_SECRET = -7
+OPENSSL_MASTER_SECRET = -6
+OPENSSL_FINISHED_HASH = -2
+OPENSSL_HANDSHAKE_HASH = -1
+OPENSSL_SERVER_SECRET = 1
+"""Arrays from `client_app_traffic_secret` to the others: `handshake_secret`, `master_secret`, `server_finished_hash`,
+`handshake_traffic_hash`, `server_app_traffic_secret`."""
+OPENSSL_RANDOMS = (-1508, -1500, -1520)
+"""Bytes from `client_app_traffic_secret` to `client_random`, which follows `server_random`: 3.0 on Linux, 3.0 on
+Windows, 3.5 on Windows."""
+OPENSSL_RANDOMS_12 = (-2008, -2000, -1940)
+"""Bytes from the pointer to the session in `ssl_st` to `server_random`, likewise; in 1.1.1 they are in `ssl3_state_st`."""
+OPENSSL_111_STATE = (-1320, -1312, -1120)
+"""Bytes from the pointer to the session to the pointer to `ssl3_state_st`, in 1.1.1."""
+OPENSSL_111_RANDOMS = 152
+"""Offset of `server_random` in `ssl3_state_st`, in 1.1.1."""
+
+HELLO_SIZE = 71
+"""Bytes of a ClientHello or ServerHello up to the end of a session id of 32 bytes (RFC 8446, 4.1.2 and 4.1.3)."""
+
+BORINGSSL_SECRET = 49
+"""InplaceVector<uint8_t, 48>: the bytes, then one with their number."""
+BORINGSSL_COUNT = 3
+"""They are of `write_traffic_secret` and others: server, client, exporter, in a server and in a client alike."""
+BORINGSSL_MASTER = 6
+"""Offset of `secret` in BoringSSL's `ssl_session_st`, behind `ssl_version`, `group_id` and `peer_signature_algorithm`."""
+BORINGSSL_SESSION_SIZE = BORINGSSL_MASTER + BORINGSSL_SECRET
+BORINGSSL_RANDOM = -240
+"""Bytes from the first of them to `client_random`, which follows `server_random`."""
+
+GNUTLS_STEP = 64
+"""MAX_HASH_SIZE: `hs_ckey`, `hs_skey`, `ap_ckey`, `ap_skey`, `ap_expkey` lie in a row; `e_ckey` before them is zero."""
+GNUTLS_RANDOM = -6084
+"""Bytes from `ap_ckey` to `client_random`, which `server_random` follows."""
+GNUTLS_MASTER_TO_RANDOM = 48
+"""`client_random` follows `master_secret`."""
+
+MBEDTLS_SESSION_ID = 40
+"""Bytes from `id_len` in `mbedtls_ssl_session` to `master`; `id` is between."""
+
+RUSTLS_STEP = 72
+"""Bytes from one secret to the next: 64, and their number."""
+
+NSS_HANDLE = -1056
+"""Bytes from the value in `sftk_session_object_st` to the object's handle."""
+NSS_KEY_HANDLE = 8
+"""Offset of `objectID` in `PK11SymKeyStr`."""
+NSS_SECRETS = (696, 704, 720)
+"""Bytes from `client_random`, which follows `server_random`, to the pointers `clientTrafficSecret`,
+`serverTrafficSecret` and `exporterSecret` to `PK11SymKeyStr`."""
+CKA_VALUE = 0x11
+
+JAVA_LENGTH = -4
+"""HotSpot: the length of a byte[] is before its first byte, and the class before that, which is not zero."""
