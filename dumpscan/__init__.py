@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Process,
         PublicKey,
         SymmetricKey,
+        TlsSecret,
     )
     from dumpscan.memory.open import NoDumpError
 
@@ -50,6 +51,7 @@ __all__ = [
     "PublicKey",
     "SearchResult",
     "SymmetricKey",
+    "TlsSecret",
     "UsageError",
     "__version__",
     "open_dump",

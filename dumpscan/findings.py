@@ -470,5 +470,42 @@ class SymmetricKey(Finding):
         return (self.kind, self.key_id)
 
 
-KINDS: tuple[type[Finding], ...] = (PrivateKey, PublicKey, SymmetricKey, Certificate, EncryptedContainer)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSecret(Finding):
+    """A secret of a TLS session, from which the keys of its records follow.
+
+    Attributes:
+        secret_id: SHA-256 (hex) of `dumpscan tls secret`, a zero byte and the secret. It names the secret and does not
+            reveal it (see `SymmetricKey.key_id`).
+        label: Its name in the key log of NSS: `CLIENT_RANDOM` (the master secret of TLS 1.2), `CLIENT_TRAFFIC_SECRET_0`
+            … or `TRAFFIC_SECRET_0`, which the key log does not know, where it is not known whose it is.
+        version: `TLS 1.2` or `TLS 1.3`.
+        cipher_suite: Of TLS 1.3, its name; of TLS 1.2, the cipher and the hash, which are all that keys tell.
+        client_random: The client's random (hex), by which a capture's session is known; None if it was not found.
+        server_random: The server's random (hex), likewise.
+        random_proven: Whether keys or secrets in memory follow from the client's random; otherwise it was placed: it
+            lies where the session's would, and nothing checks it.
+        proof: The relations that were checked.
+        secret: The secret itself. For export only.
+    """
+
+    kind: ClassVar[str] = "tls_secret"
+
+    secret_id: str
+    label: str
+    version: str
+    cipher_suite: str | None = None
+    client_random: str | None = None
+    server_random: str | None = None
+    random_proven: bool = False
+    proof: tuple[str, ...]
+    secret: bytes = field(repr=False)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The secret names it, wherever it lies."""
+        return (self.kind, self.secret_id)
+
+
+KINDS: tuple[type[Finding], ...] = (PrivateKey, PublicKey, SymmetricKey, Certificate, EncryptedContainer, TlsSecret)
 """Every kind of finding that a scan reports."""

@@ -18,13 +18,14 @@ from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty
 from dumpscan.artifacts.keys.windows import capi, cng
 from dumpscan.artifacts.text import digit_text, named_numbers, pem
 from dumpscan.artifacts.x509 import certificate
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, TlsSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
     from dumpscan.artifacts.detector import Detector, GroupDetector
+    from dumpscan.artifacts.tls.capture import Capture
     from dumpscan.findings import Finding, Location
 
 X509_DETECTORS: tuple[Detector, ...] = (
@@ -60,7 +61,7 @@ class AesKeys(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search over a dump. All of them see certificates, so that keys can be paired.
+    """A search over a dump. All but that for TLS secrets see certificates, so that keys can be paired.
 
     Attributes:
         name: As the command is called.
@@ -70,6 +71,9 @@ class Search:
         symcrypt_only: Whether only keys that lie in some place as an object of SymCrypt are shown.
         libraries: Whether keys are looked for as other libraries hold them.
         aes: Where AES keys are looked for.
+        files: Whether certificates, keys and containers are looked for in the forms of files.
+        tls: Whether secrets of TLS sessions are looked for.
+        capture: What was recorded of the sessions whose secrets are wanted; None if all are.
     """
 
     name: str
@@ -79,11 +83,14 @@ class Search:
     symcrypt_only: bool = False
     libraries: bool = False
     aes: AesKeys = AesKeys.NOWHERE
+    files: bool = True
+    tls: bool = False
+    capture: Capture | None = None
 
     @property
     def detectors(self) -> tuple[Detector, ...]:
         """What is looked for. What a search does not need is not imported: that would take longer than a small dump."""
-        found = X509_DETECTORS
+        found = X509_DETECTORS if self.files else ()
         if self.symcrypt:
             from dumpscan.artifacts.symcrypt import detectors as symcrypt  # noqa: PLC0415 - see above
 
@@ -120,6 +127,10 @@ class Search:
     def with_aes(self, *, unaligned: bool = False) -> Self:
         """Return the search that looks for AES keys too; `unaligned`: at all addresses, not just multiples of four."""
         return replace(self, aes=AesKeys.ANYWHERE if unaligned else AesKeys.AT_WORDS)
+
+    def with_tls(self, capture: Capture | None = None) -> Self:
+        """Return the search that looks for secrets of TLS sessions too, of those in a capture if one is given."""
+        return replace(self, kinds=tuple(dict.fromkeys((*self.kinds, TlsSecret))), tls=True, capture=capture)
 
     def without_aes(self) -> Self:
         """Return the search that does not look for AES keys."""
@@ -162,5 +173,7 @@ EVERYTHING = Search(
     aes=AesKeys.AT_WORDS,
 )
 
-SEARCHES = {search.name: search for search in (X509, SYMCRYPT, KEYS, EVERYTHING)}
+TLS = Search("tls", (TlsSecret,), "no secret of a TLS session found", files=False, tls=True)
+
+SEARCHES = {search.name: search for search in (X509, SYMCRYPT, KEYS, EVERYTHING, TLS)}
 """All searches, by the names of their commands."""

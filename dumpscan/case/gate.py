@@ -10,7 +10,7 @@ from dumpscan.artifacts.keys.self_test_keys import carrier_of
 from dumpscan.case.moments import At
 from dumpscan.case.records import Exposure
 from dumpscan.case.rules import GateRule
-from dumpscan.findings import Certificate, EncryptedContainer, Status, SymmetricKey, Validity
+from dumpscan.findings import Certificate, EncryptedContainer, Status, SymmetricKey, TlsSecret, Validity
 from dumpscan.search.reference import references
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _KEY_RULES = {
 _OTHER_RULES = {
     Certificate.kind: {GateRule.CERTIFICATE, GateRule.EXPIRED},
     SymmetricKey.kind: {GateRule.SYMMETRIC_KEY},
+    TlsSecret.kind: {GateRule.TLS_SECRET},
     EncryptedContainer.kind: {GateRule.ENCRYPTED_CONTAINER},
 }
 """The rules that each kind of finding can break. Those about private keys are `_KEY_RULES`."""
@@ -168,6 +169,9 @@ def _other_reasons(
         case SymmetricKey():
             names, broken = {finding.key_id}, [GateRule.SYMMETRIC_KEY]
             what = f"{algorithm_label(finding.algorithm, finding.bits)} key {finding.key_id}"
+        case TlsSecret():
+            names, broken = {finding.secret_id}, [GateRule.TLS_SECRET]
+            what = f"{finding.version} secret {finding.label} {finding.secret_id}"
         case _:
             return
     if allowed.isdisjoint(names):

@@ -20,6 +20,8 @@ class GateRule(StrEnum):
     """A private key that programs carry to test themselves, as `openssl speed` does. No other rule counts it."""
     SYMMETRIC_KEY = "symmetric-key"
     """A key of a symmetric cipher. `--no-aes` does not look for them."""
+    TLS_SECRET = "tls-secret"  # noqa: S105 - the name of a rule
+    """A secret of a TLS session. They are looked for only if this rule or `--tls` is given."""
     ENCRYPTED_CONTAINER = "encrypted-container"
     """Key material protected by a password."""
     EXPIRED = "expired"

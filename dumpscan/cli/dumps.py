@@ -179,10 +179,18 @@ def _scan(request: Request) -> int:
     return _search(request, EVERYTHING)
 
 
+def _tls(request: Request) -> int:
+    from dumpscan.artifacts.registry import TLS
+
+    return _search(request, TLS)
+
+
 def _with_aes(search: Search, request: Request) -> Search:
     """Return the search with AES keys or without, as the user wants it; certificates are looked for without."""
     from dumpscan.artifacts.registry import X509
 
+    if search.tls:
+        return search
     if search is X509 or not (request.aes or request.aes_unaligned):
         return search.without_aes()
     return search.with_aes(unaligned=request.aes_unaligned)
@@ -366,6 +374,16 @@ _COMMANDS = (
             ("FILE --deep -o out", "Look for the key of every certificate in any form, and export all keys to `out`."),
         ),
         (*_SEARCHING, *_AES, *_KNOWN),
+    ),
+    _Command(
+        "tls",
+        _tls,
+        "Find the secrets of TLS sessions and prove each; a key log of them decrypts a capture.",
+        (
+            ("FILE", "Show the secrets of TLS 1.2 and 1.3 that the dump's programs hold."),
+            ("FILE -o out", "Write them to `out/sslkeys.log`, a key log that Wireshark reads."),
+        ),
+        (declared.output,),
     ),
     _Command(
         "scan",

@@ -91,7 +91,7 @@ output = click.option(
     "-o",
     metavar="DIR",
     type=DIRECTORY,
-    help="Export certificates, private keys and pairs into DIR, with a manifest of the evidence.",
+    help="Export what was found into DIR, with a manifest of the evidence.",
 )
 aes = click.option(
     "--aes/--no-aes",
@@ -103,6 +103,17 @@ aes_unaligned = click.option(
     "--aes-unaligned",
     is_flag=True,
     help="Look for AES keys also at addresses that are not multiples of four: takes four times as long.",
+)
+tls = click.option(
+    "--tls",
+    is_flag=True,
+    help="Look for secrets of TLS sessions too, in two passes of their own; `--fail-on tls-secret` implies it.",
+)
+capture = click.option(
+    "--capture",
+    metavar="FILE",
+    type=FILE,
+    help="A pcap or pcapng file: only secrets of its sessions, proven by a record that they decrypt.",
 )
 deep = click.option(
     "--deep",

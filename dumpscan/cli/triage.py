@@ -82,6 +82,7 @@ _ENVIRONMENT_KEPT = (
 @click.option("--mask-environment", is_flag=True, help="Mask values of variables that look like credentials.")
 @options.aes
 @options.aes_unaligned
+@options.tls
 @options.symbols
 @options.offline
 @options.archive_password
@@ -115,6 +116,7 @@ def triage(
     mask_environment: bool,
     aes: bool,
     aes_unaligned: bool,
+    tls: bool,
     symbols: Sequence[Path],
     offline: bool,
     archive_password: str | None,
@@ -139,6 +141,7 @@ def triage(
     settings = ReadSettings(
         aes=aes or aes_unaligned,
         aes_unaligned=aes_unaligned,
+        tls=tls or GateRule.TLS_SECRET in fail_on,
         hashes=hashes,
         store_keys=store_keys,
         environment=Environment.chosen(keep=environment, mask=mask_environment),

@@ -30,27 +30,14 @@ c_tls = structures(_DEFINITIONS)
 HEAD_SIZE = len(c_tls.ssl_session_st)
 MASTER_OFFSET = 80
 """Offset of `master_key` in `ssl_session_st`."""
-SESSION_ID_OFFSET = 336
-"""Offset of `session_id_length`."""
 
-OPENSSL_STEP = 64
-"""EVP_MAX_MD_SIZE: the secrets of `ssl_st` lie in arrays of so many bytes in a row."""
-OPENSSL_HANDSHAKE_SECRET = -7
-OPENSSL_MASTER_SECRET = -6
-OPENSSL_FINISHED_HASH = -2
-OPENSSL_HANDSHAKE_HASH = -1
-OPENSSL_SERVER_SECRET = 1
-"""Arrays from `client_app_traffic_secret` to the others: `handshake_secret`, `master_secret`, `server_finished_hash`,
-`handshake_traffic_hash`, `server_app_traffic_secret`."""
+OPENSSL_MASTER = -384
+OPENSSL_TRANSCRIPT = -128
+"""Bytes from `client_app_traffic_secret` in `ssl_st` to `master_secret` and to `server_finished_hash`; they lie in
+arrays of EVP_MAX_MD_SIZE, 64 bytes, in a row."""
 OPENSSL_RANDOMS = (-1508, -1500, -1520)
 """Bytes from `client_app_traffic_secret` to `client_random`, which follows `server_random`: 3.0 on Linux, 3.0 on
 Windows, 3.5 on Windows."""
-OPENSSL_RANDOMS_12 = (-2008, -2000, -1940)
-"""Bytes from the pointer to the session in `ssl_st` to `server_random`, likewise; in 1.1.1 they are in `ssl3_state_st`."""
-OPENSSL_111_STATE = (-1320, -1312, -1120)
-"""Bytes from the pointer to the session to the pointer to `ssl3_state_st`, in 1.1.1."""
-OPENSSL_111_RANDOMS = 152
-"""Offset of `server_random` in `ssl3_state_st`, in 1.1.1."""
 
 HELLO_SIZE = 71
 """Bytes of a ClientHello or ServerHello up to the end of a session id of 32 bytes (RFC 8446, 4.1.2 and 4.1.3)."""
@@ -60,7 +47,7 @@ BORINGSSL_SECRET = 49
 BORINGSSL_COUNT = 3
 """They are of `write_traffic_secret` and others: server, client, exporter, in a server and in a client alike."""
 BORINGSSL_MASTER = 6
-"""Offset of `secret` in BoringSSL's `ssl_session_st`, behind `ssl_version`, `group_id` and `peer_signature_algorithm`."""
+"""Offset of `secret` in BoringSSL's `ssl_session_st`, behind the version, the group and the signature's algorithm."""
 BORINGSSL_SESSION_SIZE = BORINGSSL_MASTER + BORINGSSL_SECRET
 BORINGSSL_RANDOM = -240
 """Bytes from the first of them to `client_random`, which follows `server_random`."""

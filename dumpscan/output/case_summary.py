@@ -31,6 +31,7 @@ _KINDS = {
     "certificate": ("certificate", "certificates"),
     "public_key": ("public key", "public keys"),
     "symmetric_key": ("symmetric key", "symmetric keys"),
+    "tls_secret": ("TLS secret", "TLS secrets"),
     "encrypted_container": ("encrypted container", "encrypted containers"),
 }
 _STATUSES = {

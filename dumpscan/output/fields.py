@@ -28,6 +28,7 @@ from dumpscan.findings import (
     PublicKey,
     Status,
     SymmetricKey,
+    TlsSecret,
 )
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ FORMS: dict[type, Form] = {
     PrivateKey: _KEY,
     PublicKey: _KEY,
     SymmetricKey: Form("key", {"key_id": "key.id"}, more=_ENCODINGS),
+    TlsSecret: Form("tls", {"secret_id": "tls.id"}),
     EncryptedContainer: Form(
         "container",
         {"container": "container.type"},

@@ -8,7 +8,15 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from dumpscan.findings import Certificate, EncryptedContainer, Finding, PrivateKey, PublicKey, SymmetricKey
+from dumpscan.findings import (
+    Certificate,
+    EncryptedContainer,
+    Finding,
+    PrivateKey,
+    PublicKey,
+    SymmetricKey,
+    TlsSecret,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +58,7 @@ class _Place(NamedTuple):
 
 
 _POSITION = itemgetter(0, 1, 2)
-_KEYS = (PrivateKey, PublicKey, SymmetricKey)
+_KEYS = (PrivateKey, PublicKey, SymmetricKey, TlsSecret)
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import UsageError, reason
-from dumpscan.findings import Certificate, PrivateKey, PublicKey, SymmetricKey
+from dumpscan.findings import Certificate, PrivateKey, PublicKey, SymmetricKey, TlsSecret
 from dumpscan.search.reference_files import NotHereError, PublicPart, is_der_of_size, read_objects, read_ssh_line
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def names_of(finding: Finding) -> frozenset[str]:
             return frozenset((finding.key_id, *certificates))
         case SymmetricKey():
             names = (finding.key_id,)
+        case TlsSecret():
+            names = (finding.secret_id,)
         case _:
             names = (finding.sha256,)
     return frozenset(name for name in names if name is not None)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.detector import Detector, GroupDetector
     from dumpscan.artifacts.registry import Search
+    from dumpscan.artifacts.tls.detector import TlsDetector
     from dumpscan.memory.dump import ProcessDump
     from dumpscan.scan.searcher import Scannable
     from dumpscan.search.merge import Collector
@@ -53,6 +54,9 @@ def search(
         InputError: A filter is given, and processes are not known.
     """
     scanner = _scanner(what.detectors, what.groups)
+    tls = _tls_detector(what)
+    if tls is not None:
+        scanner = scanner.with_groups(tls.detectors)
     if isinstance(dump, PhysicalDump):
         problems = search_physical(dump, scanner, collector, options=options, order=order, progress=progress)
         memory: Scannable = dump.physical
@@ -71,12 +75,15 @@ def search(
                 view, collector, within=view.contradicting, order=order, threads=options.threads, progress=progress
             )
         memory = dump
-        if what.groups:
+        if what.libraries:
             from dumpscan.search.known_keys import search_known_keys  # noqa: PLC0415 - heavy
 
             for left_out in search_known_keys(dump, regions, collector, order, options):
                 if note is not None:
                     note(left_out)
+    if tls is not None and note is not None:
+        for left_out in tls.left_out:
+            note(left_out)
     return problems + _prove(collector, order, memory, options)
 
 
@@ -99,7 +106,16 @@ def _prove(collector: Collector, order: tuple[int, ...], memory: Scannable, opti
 
 def search_size(dump: ProcessDump | PhysicalDump, what: Search) -> int:
     """Return how many bytes `search` reads, each pass over memory counted."""
-    return dump.searchable_bytes * _scanner(what.detectors, what.groups).passes
+    return dump.searchable_bytes * (_scanner(what.detectors, what.groups).passes + what.tls)
+
+
+def _tls_detector(what: Search) -> TlsDetector | None:
+    """Return what looks for TLS secrets in one dump; None if they are not looked for."""
+    if not what.tls:
+        return None
+    from dumpscan.artifacts.tls.detector import TlsDetector  # noqa: PLC0415 - heavy
+
+    return TlsDetector(what.capture)
 
 
 _ready = threading.local()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from copy import copy
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,11 @@ class Scanner:
     """A set of detectors, ready to be used on any number of address spaces, one at a time.
 
     Args:
-        detectors: What to look for; at least one of them is a signature.
+        detectors: What to look for.
         groups: What to look for that only several places tell together.
 
     Attributes:
-        engine: Looks for all signatures in one pass.
+        engine: Looks for all signatures in one pass; None if there are none.
         searchers: Everything that makes a pass over memory; the engine is the first.
         decoders: By the signatures' names.
         groups: Searchers whose places are decoded together, with their decoders.
@@ -43,16 +44,23 @@ class Scanner:
     """
 
     def __init__(self, detectors: Sequence[Detector], groups: Sequence[GroupDetector] = ()) -> None:
-        self.engine = Engine([finder for finder, _ in detectors if isinstance(finder, Signature)])
+        signatures = [finder for finder, _ in detectors if isinstance(finder, Signature)]
+        self.engine = Engine(signatures) if signatures else None
         others = [finder for finder, _ in detectors if not isinstance(finder, Signature)]
         self.contents = Contents(self.engine)
-        self.searchers: tuple[Searcher, ...] = (self.engine, *others)
+        self.searchers: tuple[Searcher, ...] = (*((self.engine,) if self.engine else ()), *others)
         self.decoders: dict[str, Decoder | Carrier] = {
             signature.name: decoder
             for finder, decoder in detectors
             for signature in ((finder,) if isinstance(finder, Signature) else finder.signatures)
         }
         self.groups = tuple(groups)
+
+    def with_groups(self, groups: Sequence[GroupDetector]) -> Scanner:
+        """Return a scanner that looks for further groups too; both share the rest."""
+        other = copy(self)
+        other.groups = (*self.groups, *groups)
+        return other
 
     @property
     def passes(self) -> int:

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.tls.traffic import TrafficSecret
     from dumpscan.memory.space import Memory
 
-REACH_BEFORE = 1280
-REACH_BEHIND = 512
-STEP = 16
-"""Secrets of one session lie in arrays of 64 bytes, or in pieces of an allocator: at distances that are multiples."""
 MAX_WINDOWS = 64
 """The nearest of them, each of which is tried as master secret with each as transcript."""
 
@@ -50,52 +46,53 @@ Place = tuple[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of secrets beside the key schedule.
+
+    Attributes:
+        proofs: What else was checked.
+        place: Returns where a secret lies; None if that is not known.
+    """
+
+    proofs: Mapping[bytes, str] = field(repr=False)
+    place: Callable[[bytes], int | None]
+
+    def describe(self, label: str, secret: bytes, source: Place, proof: str) -> Secret:
+        """Describe a secret that follows from a source, whose place it gets if it has none of its own."""
+        checked = (*((self.proofs[secret],) if secret in self.proofs else ()), proof)
+        address = self.place(secret)
+        if address is None:
+            return Secret(label, secret, source[0], len(source[1]), checked, derived=True)
+        return Secret(label, secret, address, len(secret), checked)
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """The secrets from which those of a session follow.
 
     Attributes:
         hash: Of the suite.
         master: Where the master secret lies, and it.
-        transcript: The hash of the messages up to the server's Finished.
+        transcript: Where the hash of the messages up to the server's Finished lies, and it.
         handshake: Where the handshake secret lies, and it; None if it was not found.
         handshake_transcript: The hash of the messages up to ServerHello; empty if it is not known.
     """
 
     hash: Hash
     master: Place = field(repr=False)
-    transcript: bytes
+    transcript: Place
     handshake: Place | None = field(default=None, repr=False)
     handshake_transcript: bytes = b""
 
-    def secrets(self, proofs: Mapping[bytes, str], place: Callable[[bytes], int | None]) -> Iterator[Secret]:
-        """Derive the secrets of the session.
-
-        Args:
-            proofs: What else was checked of secrets.
-            place: Returns where a secret lies; the place of one that does not is that of what it follows from.
-        """
+    def secrets(self, known: Known) -> Iterator[Secret]:
+        """Derive the secrets of the session."""
         for label, name in {**_APPLICATION, b"exp master": EXPORTER}.items():
-            secret = derive_secret(self.master[1], self.hash, label, self.transcript)
-            yield _secret(name, secret, self.master, _FROM_MASTER, proofs, place)
+            secret = derive_secret(self.master[1], self.hash, label, self.transcript[1])
+            yield known.describe(name, secret, self.master, _FROM_MASTER)
         if self.handshake is not None and self.handshake_transcript:
             for label, name in _HANDSHAKE.items():
                 secret = derive_secret(self.handshake[1], self.hash, label, self.handshake_transcript)
-                yield _secret(name, secret, self.handshake, _FROM_HANDSHAKE, proofs, place)
-
-
-def _secret(
-    name: str,
-    secret: bytes,
-    source: Place,
-    proof: str,
-    proofs: Mapping[bytes, str],
-    place: Callable[[bytes], int | None],
-) -> Secret:
-    checked = (*((proofs[secret],) if secret in proofs else ()), proof)
-    address = place(secret)
-    if address is None:
-        return Secret(name, secret, source[0], len(source[1]), checked, derived=True)
-    return Secret(name, secret, address, len(secret), checked)
+                yield known.describe(name, secret, self.handshake, _FROM_HANDSHAKE)
 
 
 def chain_of(memory: Memory, found: TrafficSecret) -> Chain | None:
@@ -106,10 +103,10 @@ def chain_of(memory: Memory, found: TrafficSecret) -> Chain | None:
         found: The secret.
     """
     hash_ = found.suite.hash
-    near = windows_near(memory, found.address, REACH_BEFORE, REACH_BEHIND, hash_.size, STEP)
+    near = windows_near(memory, found.address, hash_.size)
     nearest = sorted(near, key=lambda place: abs(place[0] - found.address))[:MAX_WINDOWS]
-    for _, transcript in nearest:
-        infos = [label_info(label, hash_.size, transcript) for label in _APPLICATION]
+    for transcript in nearest:
+        infos = [label_info(label, hash_.size, transcript[1]) for label in _APPLICATION]
         for master in nearest:
             if any(digest(master[1], info, hash_.name) == found.secret for info in infos):
                 handshake = handshake_secret(near, master[1], hash_)
@@ -141,4 +138,3 @@ def _handshake_transcript(near: list[Place], handshake: bytes, hash_: Hash) -> b
             if secret in there or expand_label(secret, hash_, b"finished", hash_.size) in there:
                 return transcript
     return b""
-

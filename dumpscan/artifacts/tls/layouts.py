@@ -115,10 +115,11 @@ def _rustls_fits(memory: Memory, base: int, size: int) -> bool:
 
 def _gnutls_fits(memory: Memory, base: int, size: int) -> bool:
     """Say whether the secrets of the handshake and of the application lie there, and no early secret before them."""
-    data = memory.read(base - GNUTLS_STEP, 6 * GNUTLS_STEP) if base >= GNUTLS_STEP else b""
+    whole = 6 * GNUTLS_STEP
+    data = memory.read(base - GNUTLS_STEP, whole) if base >= GNUTLS_STEP else b""
     arrays = [data[at : at + GNUTLS_STEP] for at in range(0, len(data), GNUTLS_STEP)]
     return (
-        len(arrays) == 6
+        len(data) == whole
         and not any(arrays[0])
         and all(looks_random(array[:size]) and is_dull(array[size : size + 4]) for array in arrays[1:])
     )

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
 
 PAIR_SIZE = 2 * RANDOM_SIZE
+REACH_BEFORE = 1280
+REACH_BEHIND = 512
+STEP = 16
+"""Secrets of one session lie in arrays of 64 bytes, or in pieces of an allocator: at distances that are multiples."""
 
 
 def looks_random(data: bytes) -> bool:
     """Say whether bytes look random, as the windows of `windows` do: as many different ones, and enough above 127."""
     size = len(data)
-    return len(set(data)) >= size * 3 // 4 and sum(byte > 0x7F for byte in data) >= size // 6
+    return len(set(data)) >= size * 3 // 4 and sum(byte >> 7 for byte in data) >= size // 6
 
 
 def is_dull(word: bytes) -> bool:
@@ -26,15 +30,14 @@ def is_dull(word: bytes) -> bool:
     return word[2:] in {b"", b"\0\0", b"\xff\xff"}
 
 
-def windows_near(memory: Memory, address: int, before: int, behind: int, size: int, step: int) -> list[tuple[int, bytes]]:
-    """Return random-looking windows around an address, at distances from it that are multiples of `step`."""
-    head = read_before(memory, address, before)
-    data = head + memory.read(address, behind + size)
+def windows_near(memory: Memory, address: int, size: int) -> list[tuple[int, bytes]]:
+    """Return random-looking windows around an address, at distances from it that are multiples of `STEP`."""
+    head = read_before(memory, address, REACH_BEFORE)
+    data = head + memory.read(address, REACH_BEHIND + size)
     start = address - len(head)
-    first = len(head) % step
     return [
         (start + at, data[at : at + size])
-        for at in range(first, len(data) - size + 1, step)
+        for at in range(len(head) % STEP, len(data) - size + 1, STEP)
         if looks_random(data[at : at + size])
     ]
 

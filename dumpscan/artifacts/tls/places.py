@@ -48,7 +48,7 @@ class Places:
     def __init__(self, memory: Memory, words: ReadWords, matches: Matches) -> None:
         self.memory = memory
         self._words = words
-        self._found = {
+        self._found: dict[str, Addresses] = {
             signature.name: matches.starts[matches.signatures == number]
             for number, signature in enumerate(windows.SIGNATURES)
         }
@@ -84,7 +84,7 @@ class Places:
         return addresses[held], np.ascontiguousarray(data[held]).view(np.uint8).reshape(-1, size)
 
     def _read_keys(self) -> frozenset[bytes]:
-        keys = set()
+        keys: set[bytes] = set()
         for address in self.of(windows.SCHEDULE)[:MAX_SCHEDULES].tolist():
             data = self.memory.read(address, aes_schedule.LONGEST)
             keys.update(each.key for each in aes_schedule.find(data, (0,)) if each.address == 0)

@@ -1,8 +1,8 @@
 """Sessions of TLS 1.2: a master secret and two randoms from which keys follow that are in the same memory.
 
 All three are needed to compute the keys, so a proof proves the randoms too. Where a library's layout gives the master
-secret away (OpenSSL, GnuTLS, NSS, Java), it is tried with all pairs of randoms. Any 48 bytes with an edge are tried with
-all pairs while the effort lasts.
+secret away (OpenSSL, GnuTLS, NSS, Java), it is tried with all pairs of randoms. Any 48 bytes with an edge are
+tried with all pairs as long as they are few.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import HASHES, MASTER_SIZE, RANDOM_SIZE, SHA256, key_block
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random
+from dumpscan.artifacts.tls.places import among
 from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, Secret, Session
 from dumpscan.model.c_tls import (
     BORINGSSL_MASTER,
@@ -24,7 +25,6 @@ from dumpscan.model.c_tls import (
     MBEDTLS_SESSION_ID,
 )
 
-from dumpscan.artifacts.tls.places import among
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.tls.places import Addresses, Places
     from dumpscan.artifacts.tls.traffic import Effort, PlainKeys
 
+MAX_LIKELY = 20_000
+MAX_TRIED = 4_000
+"""Master secrets times pairs of randoms that are tried in one process: of those that a layout gives away, of others."""
 MAX_PAIRS = 1 << 12
 """Pairs of randoms that are remembered."""
 MAX_MASTERS = 1 << 12
@@ -101,10 +104,11 @@ class Keys:
 
     def _aes_in(self, block: bytes, mac: int) -> str | None:
         """Return the cipher of which one side's key is in a key block, behind two MAC keys."""
-        for size in (16, 32):
-            sides = (block[2 * mac + at : 2 * mac + at + size] for at in (0, size))
-            if any(side in self.aes for side in sides):
-                return f"AES-{8 * size}-{'CBC' if mac else 'GCM'}"
+        behind = block[2 * mac :]
+        if behind[:16] in self.aes or behind[16:32] in self.aes:
+            return f"AES-128-{'CBC' if mac else 'GCM'}"
+        if behind[:32] in self.aes or behind[32:64] in self.aes:
+            return f"AES-256-{'CBC' if mac else 'GCM'}"
         return None
 
 
@@ -121,7 +125,7 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
     Args:
         places: What was found there.
         plain: What may be a key of ChaCha20.
-        effort: Limits the search.
+        effort: Is told what was not tried.
     """
     keys = Keys(places.aes_keys, plain)
     done: set[bytes] = set()
@@ -132,14 +136,15 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
     if not pairs:
         return
     likely = {**_openssl(places), **_boringssl(places), **_by_length(places)}
-    for masters in (likely, _with_edge(places)):
+    for masters, limit in ((likely, MAX_LIKELY), (_with_edge(places), MAX_TRIED)):
         wanted = [master for secret, master in masters.items() if secret not in done]
-        count = effort.take(len(wanted) * len(pairs)) // len(pairs)
+        count = max(limit // len(pairs), 1)
+        effort.untried += len(wanted[count:])
         for master in wanted[:count]:
-            session = keys.session(master, _in_order(pairs, master))
-            if session is not None:
+            found = keys.session(master, _in_order(pairs, master))
+            if found is not None:
                 done.add(master.secret)
-                yield session
+                yield found
 
 
 def _in_order(pairs: list[tuple[int, bytes]], master: Master) -> list[Randoms]:
@@ -219,10 +224,9 @@ def _masters(
 def _gnutls(places: Places, keys: Keys) -> Iterator[Session]:
     """Find the runs of GnuTLS: a master secret, the client's random, the server's."""
     every = (windows.EDGE_32, windows.ALIGNED_32, windows.INNER_32)
-    randoms = np.sort(np.concatenate([places.of(each) for each in every]))
     starts = places.of(windows.EDGE_48)
     for distance in (GNUTLS_MASTER_TO_RANDOM, GNUTLS_MASTER_TO_RANDOM + RANDOM_SIZE):
-        starts = starts[among(starts + np.uint64(distance), randoms)]
+        starts = starts[np.any([among(starts + np.uint64(distance), places.of(each)) for each in every], axis=0)]
     addresses, rows = places.read(starts[:MAX_MASTERS], GNUTLS_MASTER_TO_RANDOM + PAIR_SIZE)
     for address, row in zip(addresses.tolist(), rows, strict=True):
         data = row.tobytes()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.tls.allocated import allocated
-from dumpscan.artifacts.tls.chain import chain_of
+from dumpscan.artifacts.tls.chain import Known, chain_of
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, derive_secret
 from dumpscan.artifacts.tls.hello import transcript_hash
 from dumpscan.artifacts.tls.layouts import in_layouts
@@ -19,7 +19,7 @@ from dumpscan.artifacts.tls.near import PAIR_SIZE, is_dull, looks_random, pairs_
 from dumpscan.artifacts.tls.nss import nss_sessions
 from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
 from dumpscan.memory.space import read_before
-from dumpscan.model.c_tls import OPENSSL_RANDOMS
+from dumpscan.model.c_tls import OPENSSL_MASTER, OPENSSL_RANDOMS, OPENSSL_TRANSCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_CHAINS = 1 << 10
 """Places of secrets around which the key schedule is looked for."""
+MAX_COPIES = 2
+"""Places of one secret around which it is looked for."""
 MAX_HELLO_PAIRS = 1 << 10
 """ClientHellos with their answers of which the transcript is compared."""
 RANDOM_REACH = 4 << 10
@@ -52,8 +54,11 @@ def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) 
     proofs = {each.secret: each.proof for each in found}
     pairs = [pair for pair, _ in zip(hellos.pairs(), range(MAX_HELLO_PAIRS), strict=False)]
     done: set[bytes] = set()
+    tried: dict[bytes, int] = {}
     for each in found[:MAX_CHAINS]:
-        chain = chain_of(places.memory, each) if each.secret not in done else None
+        tried[each.secret] = tried.get(each.secret, 0) + 1
+        hopeless = each.secret in done or tried[each.secret] > MAX_COPIES
+        chain = None if hopeless else chain_of(places.memory, each)
         if chain is not None:
             session = _of_chain(places.memory, each, chain, proofs, pairs)
             done.update(secret.secret for secret in session.secrets)
@@ -75,9 +80,13 @@ def _of_chain(
     """Make the session of a key schedule."""
     client, transcript = _hello_of(chain, proofs, pairs)
     chain = replace(chain, handshake_transcript=chain.handshake_transcript or transcript)
-    secrets = tuple(chain.secrets(proofs, _finder(memory, found.address)))
+    secrets = tuple(chain.secrets(Known(proofs, _finder(memory, found.address))))
     randoms = client or _openssl_randoms(memory, secrets)
-    return Session(VERSION_13, found.suite.name, secrets, randoms)
+    client_secret = next(each for each in secrets if each.label == CLIENT_TRAFFIC)
+    distances = (chain.master[0] - client_secret.address, chain.transcript[0] - client_secret.address)
+    openssl = distances == (OPENSSL_MASTER, OPENSSL_TRANSCRIPT)
+    library, structure = ("openssl", "ssl_st") if openssl else (None, None)
+    return Session(VERSION_13, found.suite.name, secrets, randoms, library, structure)
 
 
 def _hello_of(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.tls.derive import Suite
     from dumpscan.artifacts.tls.places import Addresses, Places
 
-MAX_DERIVED = 200_000
-"""Keys derived in one process: one second of a processor, more or less."""
+MAX_DERIVED = 150_000
+"""Keys derived in one process: a second of one processor or less."""
 MAX_BORINGSSL = 1 << 12
 """Objects of BoringSSL that are tried."""
 MAX_ALIKE = 64
@@ -70,11 +70,12 @@ class Effort:
         return given
 
 
-def traffic_secrets(places: Places, effort: Effort) -> Iterator[TrafficSecret]:
+def traffic_secrets(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[TrafficSecret]:
     """Find the traffic secrets in a process, windows of more promise first.
 
     Args:
         places: What was found in the process.
+        plain: What may be a key of ChaCha20.
         effort: Limits the search.
 
     Yields:
@@ -83,7 +84,6 @@ def traffic_secrets(places: Places, effort: Effort) -> Iterator[TrafficSecret]:
     keys = {size: frozenset(key for key in places.aes_keys if len(key) == size) for size in (16, 32)}
     tiers = ((windows.EDGE_32, windows.EDGE_48), (windows.ALIGNED_32, windows.ALIGNED_48))
     everything = (*tiers, (windows.INNER_32, windows.INNER_48))
-    plain = PlainKeys(places)
     yield from _boringssl(places, keys, plain)
     for short, long in everything:
         if keys[16]:

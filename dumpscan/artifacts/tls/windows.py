@@ -27,7 +27,7 @@ from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -59,6 +59,11 @@ _AT_ONCE = 1 << 15
 _BYTES_AT_ONCE = 1 << 17
 """Words and bytes looked at in one go: all arrays over them fit in a processor's second cache."""
 _LEAST_WORDS, _MOST_WORDS = (size // WORD for size in SIZES)
+_TLS_12_SESSION = {0: 3, 1: 3, BORINGSSL_SESSION_SIZE - 1: SIZES[1]}
+"""BoringSSL's SSL_SESSION: the version, and the length of the master secret behind it."""
+_HELLO = {1: 0, 4: 3, 5: 3, 38: 32}
+"""ClientHello and ServerHello behind their types: the first of three bytes of a length, the version, the length of the
+session id. It is 32 in all that offer or choose TLS 1.3 in the way that middleboxes like (RFC 8446, D.4)."""
 _DULL = np.uint32(0xFFFE)
 _HIGH_BITS = np.uint32(0x80808080)
 _ALIGNED = 16
@@ -109,8 +114,11 @@ class TlsSearcher:
 
 def _by_alignment(matches: Matches) -> Matches:
     """Tell windows at multiples of 16 from the others without an edge, now that addresses are known."""
-    inner = (matches.signatures >= 2) & (matches.signatures < 4) & (matches.starts % np.uint64(_ALIGNED) != 0)
-    return Matches(np.where(inner, matches.signatures + np.uint16(2), matches.signatures), matches.starts)
+    numbers = matches.signatures.copy()
+    for aligned, inner in ((ALIGNED_32, INNER_32), (ALIGNED_48, INNER_48)):
+        own = (numbers == SIGNATURES.index(aligned)) & (matches.starts % np.uint64(_ALIGNED) != 0)
+        numbers[own] = SIGNATURES.index(inner)
+    return Matches(numbers, matches.starts)
 
 
 def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_]]]:
@@ -129,18 +137,24 @@ def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_]]]:
         if np.count_nonzero(lively) < _LEAST_WORDS:
             continue
         high = np.bitwise_count(some & _HIGH_BITS)
-        for size in SIZES:
-            count = size // WORD
-            fits = _over(np.logical_and, lively, count)
-            if len(fits):
-                fits &= _over(np.add, high, count) >= -(-size // 6)
-                found = np.flatnonzero(fits)
-                found = found[(found >= begin - first) & (found < begin - first + _AT_ONCE)]
-                found = found[_different_bytes(some, found, count) >= size * 3 // 4]
-                around = np.concatenate(([begin == 0], lively, [False]))
-                # What lies before or behind a buffer is not known; that it is an edge costs little.
-                edge = ~around[found] | ~around[found + count + 1]
-                yield size, found + first, edge
+        around = np.concatenate(([False], lively, [False]))
+        likely = {size: _likely(lively, high, size, begin - first) for size in SIZES}
+        different = _DifferentBytes(some, likely)
+        for size, found in likely.items():
+            kept = found[different.of(size) >= size * 3 // 4]
+            # What lies before or behind a buffer is not known; that it is an edge costs little.
+            edge = ~around[kept] | ~around[kept + size // WORD + 1]
+            yield size, kept + first, edge
+
+
+def _likely(lively: NDArray[np.bool_], high: NDArray[np.uint8], size: int, begin: int) -> Indexes:
+    """Return the windows that have no dull word, and enough bytes above 127, from a word on."""
+    count = size // WORD
+    fits = _over(np.logical_and, lively, count)
+    if len(fits):
+        fits &= _over(np.add, high, count) >= -(-size // 6)
+    found = np.flatnonzero(fits)
+    return found[(found >= begin) & (found < begin + _AT_ONCE)]
 
 
 def _over(operation: np.ufunc, values: NDArray[Any], count: int) -> NDArray[Any]:
@@ -154,19 +168,31 @@ def _over(operation: np.ufunc, values: NDArray[Any], count: int) -> NDArray[Any]
     return functools.reduce(operation, [values[part : part + length] for part in parts])
 
 
-def _different_bytes(words: Words, found: Indexes, count: int) -> NDArray[np.int64]:
-    """Return how many different bytes windows have. Of random ones of 32 bytes, one in a million has less than 24."""
-    if not len(found):
-        return found
-    needed = np.zeros(len(words) + 1, np.int8)
-    needed[found] += 1
-    needed[found + count] -= 1
-    inside = np.cumsum(needed[:-1]) > 0
-    place = (np.cumsum(inside) - 1)[found]
-    own = words[inside].view(np.uint8)
-    sets = functools.reduce(np.bitwise_or, [_one_hot()[own[byte::WORD]] for byte in range(WORD)])
-    together = _over(np.bitwise_or, sets, count)[place]
-    return np.bitwise_count(together).sum(axis=1, dtype=np.int64)
+class _DifferentBytes:
+    """How many different bytes windows have. Of random ones of 32 bytes, one in a million has less than 24.
+
+    Args:
+        words: The words that the windows are in.
+        found: The indexes of the windows' first words, by size.
+    """
+
+    def __init__(self, words: Words, found: dict[int, Indexes]) -> None:
+        self._found = found
+        needed = np.zeros(len(words) + 1, np.int8)
+        for size, first in found.items():
+            needed[first] += 1
+            needed[first + size // WORD] -= 1
+        inside = np.cumsum(needed[:-1]) > 0
+        self._place = np.cumsum(inside) - 1
+        own = words[inside].view(np.uint8)
+        self._sets = functools.reduce(np.bitwise_or, [_one_hot()[own[byte::WORD]] for byte in range(WORD)])
+
+    def of(self, size: int) -> NDArray[np.int64]:
+        """Return the number for each window of a size."""
+        if not len(self._found[size]):
+            return np.zeros(0, np.int64)
+        together = _over(np.bitwise_or, self._sets, size // WORD)[self._place[self._found[size]]]
+        return np.asarray(np.bitwise_count(together).sum(axis=1, dtype=np.int64))
 
 
 @functools.cache
@@ -187,7 +213,7 @@ def _sessions(words: Words) -> Indexes:
     version = words[at]
     at = at[(version >= np.uint32(MIN_SESSION_VERSION)) & (version <= np.uint32(MAX_SESSION_VERSION))]
     head = words[at[:, np.newaxis] + np.arange(3, 20)]
-    return at[~head.any(axis=1)]
+    return np.asarray(at[~head.any(axis=1)])
 
 
 def _boringssl(data: NDArray[np.uint8]) -> Indexes:
@@ -203,39 +229,34 @@ def _boringssl(data: NDArray[np.uint8]) -> Indexes:
     at = np.concatenate(parts)
     first = data[at[:, np.newaxis] + np.arange(SIZES[0])]
     first.sort(axis=1)
-    return at[np.count_nonzero(first[:, 1:] != first[:, :-1], axis=1) + 1 >= SIZES[0] * 3 // 4]
+    return np.asarray(at[np.count_nonzero(first[:, 1:] != first[:, :-1], axis=1) + 1 >= SIZES[0] * 3 // 4])
 
 
-def _boringssl_sessions(data: NDArray[np.uint8]) -> Indexes:
-    """Find BoringSSL's SSL_SESSION: TLS 1.2, and 48 bytes with their length behind them."""
-    size, parts = BORINGSSL_SESSION_SIZE, [np.zeros(0, np.int64)]
+def _with_bytes(data: NDArray[np.uint8], size: int, wanted: Mapping[int, int]) -> Indexes:
+    """Find where bytes at some distances have certain values, at any address.
+
+    Args:
+        data: The buffer.
+        size: Bytes of what is looked for.
+        wanted: The values, by their distances from its first byte.
+    """
+    parts = [np.zeros(0, np.int64)]
     for begin in range(0, len(data) - size + 1, _BYTES_AT_ONCE):
         some = data[begin : begin + _BYTES_AT_ONCE + size - 1]
         count = len(some) - size + 1
-        fits = some[:count] == 3
-        fits &= some[1 : 1 + count] == 3
-        fits &= some[size - 1 :] == SIZES[1]
+        fits = np.ones(count, np.bool_)
+        for distance, value in wanted.items():
+            fits &= some[distance : distance + count] == value
         parts.append(np.flatnonzero(fits) + begin)
     return np.concatenate(parts)
 
 
-def _hellos(data: NDArray[np.uint8]) -> Indexes:
-    """Find ClientHello and ServerHello with a session id of 32 bytes, as all do that offer or choose TLS 1.3.
-
-    The type is 1 or 2, the length has three bytes of which the first is 0, the version is 3.3, and a random comes before
-    the length of the session id.
-    """
-    parts = [np.zeros(0, np.int64)]
-    for begin in range(0, len(data) - HELLO_SIZE + 1, _BYTES_AT_ONCE):
-        some = data[begin : begin + _BYTES_AT_ONCE + HELLO_SIZE - 1]
-        count = len(some) - HELLO_SIZE + 1
-        fits = some[4 : 4 + count] == 3
-        fits &= some[5 : 5 + count] == 3
-        fits &= some[1 : 1 + count] == 0
-        fits &= (some[:count] == 1) | (some[:count] == 2)
-        fits &= some[38 : 38 + count] == 32
-        parts.append(np.flatnonzero(fits) + begin)
-    return np.concatenate(parts)
+def _anywhere(data: NDArray[np.uint8]) -> Iterator[tuple[Signature, Indexes]]:
+    """Find what begins at any byte."""
+    yield BORINGSSL, _boringssl(data)
+    yield BORINGSSL_SESSION, _with_bytes(data, BORINGSSL_SESSION_SIZE, _TLS_12_SESSION)
+    for kind in (1, 2):
+        yield HELLO, _with_bytes(data, HELLO_SIZE, {0: kind, **_HELLO})
 
 
 def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
@@ -255,9 +276,8 @@ def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
             add(ALIGNED_32 if size == SIZES[0] else ALIGNED_48, place[~edge])
         add(SESSION, _sessions(words) * WORD + phase)
     plain = np.frombuffer(data, np.uint8)
-    anywhere = ((BORINGSSL, _boringssl), (BORINGSSL_SESSION, _boringssl_sessions), (HELLO, _hellos))
-    for signature, at in ((signature, find(plain)) for signature, find in anywhere):
-        for phase in phases:  # they begin at any byte; the multiple of four before it announces them
+    for signature, at in _anywhere(plain):
+        for phase in phases:  # the multiple of four before it announces it
             rounded = np.unique(at - (at - phase) % WORD)
             add(signature, rounded[rounded >= 0])
     return Matches(np.concatenate(numbers), np.concatenate(starts).astype(np.uint64))

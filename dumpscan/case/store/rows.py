@@ -28,6 +28,7 @@ from dumpscan.findings import (
     PublicKey,
     Status,
     SymmetricKey,
+    TlsSecret,
 )
 from dumpscan.search.merge import MOST_LOCATIONS
 
@@ -100,6 +101,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(PublicKey, "keys", derived=frozenset({"certificates"}), of_copies=frozenset({"proof"})),
         Kind(SymmetricKey, "keys", "key", of_copies=frozenset({"proof"})),
         Kind(EncryptedContainer, "containers", "data"),
+        Kind(TlsSecret, "others", "secret", of_copies=frozenset({"proof"})),
     )
 }
 """All kinds of finding, in the order in which a case yields them."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dumpscan.case.triage.inputs import Input
     from dumpscan.case.triage.task import ReadSettings
 
-_MORE = ("aes", "aes_unaligned", "hash", "store_keys")
+_MORE = ("aes", "aes_unaligned", "hash", "store_keys", "tls")
 """Settings that only ever add to what is learnt of a dump."""
 
 

@@ -31,6 +31,7 @@ class ReadSettings:
     Attributes:
         aes: Whether to look for AES keys by their schedules.
         aes_unaligned: Whether to look for them at addresses that are no multiples of four too.
+        tls: Whether to look for secrets of TLS sessions.
         hashes: Whether to compute the SHA-256 of files.
         store_keys: Whether key material leaves the process that finds it and is stored in the case.
         environment: What becomes of environment variables.
@@ -43,6 +44,7 @@ class ReadSettings:
 
     aes: bool = True
     aes_unaligned: bool = False
+    tls: bool = False
     hashes: bool = True
     store_keys: bool = False
     environment: Environment = Environment.KEPT
@@ -63,6 +65,7 @@ class ReadSettings:
         return {
             "aes": self.aes,
             "aes_unaligned": self.aes_unaligned,
+            "tls": self.tls,
             "hash": self.hashes,
             "store_keys": self.store_keys,
             "environment": self.environment.value,

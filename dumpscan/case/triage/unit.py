@@ -18,7 +18,7 @@ from dumpscan.artifacts.registry import KEYS
 from dumpscan.case.records import MissingSymbols
 from dumpscan.case.triage.staging import staged
 from dumpscan.exceptions import DumpscanError, InputError
-from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, Status, SymmetricKey
+from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, Status, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, StillPackedError, open_dump
 from dumpscan.memory.packed.unpack import split
@@ -156,6 +156,8 @@ def _search(
             reading.problems.append(problem)
     settings = task.settings
     what = KEYS.with_aes(unaligned=settings.aes_unaligned) if settings.aes else KEYS.without_aes()
+    if settings.tls:
+        what = what.with_tls()
     try:
         reading.problems += search(dump, what, collector, options=SearchOptions(threads=task.threads), progress=advance)
         reading.problems += dump.damage
@@ -203,6 +205,8 @@ def _without_secret(finding: Finding) -> Finding:
             return replace(finding, pkcs8=b"")
         case SymmetricKey():
             return replace(finding, key=b"")
+        case TlsSecret():
+            return replace(finding, secret=b"")
         case EncryptedContainer():
             return replace(finding, data=b"")
         case _:

@@ -32,6 +32,7 @@ _MEANINGS = {
     GateRule.KEY_WITH_CERTIFICATE: "A private key lies in the dump, and its certificate was found.",
     GateRule.LIVE_KEY: "A private key lies in the dump whose certificate is valid now, or was at capture.",
     GateRule.SYMMETRIC_KEY: "A key of a symmetric cipher lies in the dump.",
+    GateRule.TLS_SECRET: "A secret of a TLS session lies in the dump.",
     GateRule.ENCRYPTED_CONTAINER: "Key material protected by a password lies in the dump.",
     GateRule.EXPIRED: "A certificate that has expired lies in the dump.",
     GateRule.CERTIFICATE: "A certificate lies in the dump.",

@@ -6,13 +6,14 @@
 | `<KEYID>_<algorithm>.pem` | a private key as PKCS#8, encrypted if there is a password |
 | `<THUMBPRINT>_<name>.pfx` | a certificate with its private key (PKCS#12), encrypted if there is a password |
 | `<KEYID>_<algorithm>.key` | a symmetric key, its bare bytes; only without a password, which could not protect it |
+| `sslkeys.log` | a key log of secrets of TLS sessions (`key_log`); only without a password |
 | `<SHA256>_encrypted.p8`, `.p12`, `.pem` … | an encrypted container, byte for byte as it was found |
 | `<SHA256>_open.p12` … | a container that is not encrypted; only without a password |
 | `manifest.jsonl` | a line for each of them: what it is, its SHA-256, and where its content lay |
 
-The directory has mode 0700, every file 0600. No file is overwritten: a file that holds the same already (the same bytes
-or, since encryption uses fresh salt each time, the same key) stays as it is; a file that holds anything else is an
-error, raised after everything else has been written. The manifest only grows.
+The directory has mode 0700, every file 0600. The manifest and the key log only grow; no other file is overwritten. A
+file that holds the same already (the same bytes or, since encryption uses fresh salt each time, the same key) stays as
+it is; a file that holds anything else is an error, raised after everything else has been written.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from dumpscan.exceptions import ExportError
 from dumpscan.findings import SCHEMA_VERSION, Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 from dumpscan.output.exports.directory import PrivateDirectory
+from dumpscan.output.exports.key_log import KEY_LOG, KEY_LOG_KIND, extend_key_log, key_log_lines, tls_secrets
 from dumpscan.output.labels import CONTAINERS
 from dumpscan.output.records import document, location_record
 
@@ -65,7 +67,7 @@ class ExportedFile:
         name: Its name there.
         sha256: SHA-256 (hex) of its content.
         size: Its length in bytes.
-        kind: `certificate`, `private_key`, `symmetric_key`, `pair` or `encrypted_container`.
+        kind: `certificate`, `private_key`, `symmetric_key`, `pair`, `encrypted_container` or `key_log`.
         encrypted: Whether a password protects what is secret in it.
         thumbprint: Of the certificate in it.
         key_id: Of the private key in it.
@@ -188,8 +190,12 @@ class _ObstacleError(ExportError):
 
 
 def _put(target: PrivateDirectory, item: _Item) -> ExportedFile:
-    created = target.create(item.file.name, item.content)
-    content = item.content if created else _existing(target, item)
+    if item.file.kind == KEY_LOG_KIND:
+        content, there = extend_key_log(target, item.content.splitlines())
+        created = not there
+    else:
+        created = target.create(item.file.name, item.content)
+        content = item.content if created else _existing(target, item)
     digest = hashlib.sha256(content).hexdigest()
     return replace(item.file, sha256=digest, size=len(content), already_there=not created)
 
@@ -233,6 +239,12 @@ def _items(findings: tuple[Finding, ...], password: bytes | None, remarks: list[
             case SymmetricKey():
                 file = ExportedFile(name=f"{_key_name(finding)}.key", kind=finding.kind, key_id=finding.key_id)
                 yield _Item(file, finding.key, (finding,))
+
+    secrets = tls_secrets(findings)
+    if secrets and password is not None:
+        remarks.append(f"{len(secrets)} TLS secrets: not exported: a key log cannot be encrypted")
+    elif secrets:
+        yield _Item(ExportedFile(name=KEY_LOG, kind=KEY_LOG_KIND), b"\n".join(key_log_lines(secrets)), secrets)
 
 
 def _key_items(

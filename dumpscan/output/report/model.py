@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, Status, SymmetricKey, Validity
+from dumpscan.findings import (
+    Certificate,
+    EncryptedContainer,
+    PrivateKey,
+    PublicKey,
+    Status,
+    SymmetricKey,
+    TlsSecret,
+    Validity,
+)
 from dumpscan.output.labels import file_names
 from dumpscan.output.report.rows import (
     CertificateRow,
@@ -21,6 +30,7 @@ from dumpscan.output.report.rows import (
     minute,
     other_key_row,
     shorten,
+    tls_row,
 )
 from dumpscan.output.report.severity import Severity
 from dumpscan.output.report.timeline import Timeline
@@ -148,6 +158,8 @@ def build(
                 containers.append(container_row(finding, shown))
             case PrivateKey() | PublicKey() | SymmetricKey():
                 others.append(other_key_row(finding, shown))
+            case TlsSecret():
+                others.append(tls_row(finding, shown))
     keys = _keys(private, certificates, processes, judge, shown)
     holders = {(place.file, place.process.pid) for key in private for place in key.locations if place.process}
     groups = _certificate_groups(certificates.values(), {key.key_id for key in private})
@@ -265,6 +277,7 @@ def _figures(
     live = sum(key.severity is Severity.CRITICAL for key in keys)
     kinds = Counter(row.kind for row in others)
     unproven = f", {kinds['unproven']:,} unproven" if kinds["unproven"] else ""
+    unproven += f", {kinds['tls secret']:,} of TLS sessions" if kinds["tls secret"] else ""
     read = Counter(row.status for row in inputs)
     partial = len(inputs) - read[Status.OK] - read[Status.NO_SYMBOLS] - read[Status.OTHER]
     gaps = [f"{partial:,} not read whole"] if partial else []

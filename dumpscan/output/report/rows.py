@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Process,
         PublicKey,
         SymmetricKey,
+        TlsSecret,
     )
 
 MAX_PLACES = 12
@@ -371,6 +372,13 @@ def other_key_row(key: PrivateKey | PublicKey | SymmetricKey, shown: Callable[[s
     proof = joined(key.proof) or "nothing was found to check it against"
     detail = joined([ref.subject for ref in refs], 2) if refs else proof
     return _object_row(key, label, detail, key.key_id, shown)
+
+
+def tls_row(secret: TlsSecret, shown: Callable[[str], str]) -> ObjectRow:
+    """Return a secret of a TLS session as the report shows it."""
+    random = secret.client_random or "not found"
+    detail = f"client random {random}{'' if secret.random_proven else ' (not proven)'}; {joined(secret.proof)}"
+    return _object_row(secret, shorten(secret.label, 80), detail, secret.secret_id, shown)
 
 
 def _object_row(finding: Finding, label: str, detail: str, identity: str, shown: Callable[[str], str]) -> ObjectRow:

@@ -23,6 +23,7 @@ UNPROVEN = "unproven_key"
 HEADINGS = {
     "private_key": ("Private keys", "bold red"),
     "symmetric_key": ("Symmetric keys", "bold red"),
+    "tls_secret": ("TLS secrets", "bold red"),
     "encrypted_container": ("Encrypted containers", "bold yellow"),
     UNPROVEN: ("Unproven keys", "bold yellow"),
     "certificate": ("Certificates", "bold"),
@@ -115,12 +116,50 @@ def _columns(kind: str, found: list[Record], scope: Scope) -> tuple[tuple[Column
             return _key_columns("Opens", scope), [_paired(found)]
         case "public_key":
             return _key_columns("Bound by", scope), [_paired(found)]
+        case "tls_secret":
+            return _tls_columns(scope), [_sessions(found)]
         case "symmetric_key":
             return _key_columns("Opens", scope), []
         case _ if kind == UNPROVEN:
             return _key_columns("Opens", scope), ["nothing was found to check them against"]
         case _:
             return (*_holder_columns(scope), *_place_columns(), size, sha256), []
+
+
+# --- TLS secrets -----------------------------------------------------------------------------------------------------
+
+
+def _tls_columns(scope: Scope) -> tuple[Column, ...]:
+    """Return the columns for secrets of TLS sessions; sessions are told by the client's random."""
+
+    def random(record: Record) -> Text:
+        known = record["tls"].get("client_random")
+        return say(known) if known else say("not found", "dim")
+
+    def placed(record: Record) -> Text:
+        if "client_random" not in record["tls"]:
+            return Text()
+        return say("proven") if record["tls"]["random_proven"] else say("placed, not proven", "yellow")
+
+    def proof(record: Record) -> Text:
+        return say("; ".join(record["tls"]["proof"]))
+
+    return (
+        Column("Secret", at("tls.label")),
+        Column("Version", at("tls.version")),
+        Column("Suite", at("tls.cipher_suite"), rank=1),
+        Column("Client random", random, short=_HASH),
+        Column("Random is", placed),
+        *_holder_columns(scope),
+        *_place_columns(),
+        Column("Problem", _partial, rank=9, below=True),
+        Column("Proof", proof, rank=9, below=True),
+    )
+
+
+def _sessions(records: list[Record]) -> str:
+    randoms = {record["tls"].get("client_random") for record in records} - {None}
+    return f"{len(randoms)} session{'' if len(randoms) == 1 else 's'} whose client random is known"
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,235 @@
+"""Secrets of TLS sessions in memory made by hand: what is proven, what is placed, and what is not there."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dumpscan.artifacts.tls.detector import TlsDetector
+from dumpscan.findings import TlsSecret
+from dumpscan.search.merge import Collector
+from dumpscan.search.scanner import Scanner
+from support.artifact_samples import Space
+from support.tls_samples import BASE, SUITES, Session12, Session13, noise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+APPLICATION = ("CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "EXPORTER_SECRET")
+HANDSHAKE = ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET")
+HEAP = BASE + 0x10000
+"""Where objects with secrets are put; keys are put at `BASE`."""
+
+
+def _found(pieces: dict[int, bytes], detector: TlsDetector | None = None) -> dict[str, TlsSecret]:
+    collector = Collector()
+    Scanner((), (detector or TlsDetector()).detectors).scan(Space(pieces), collector)
+    findings = [finding for finding in collector.findings() if isinstance(finding, TlsSecret)]
+    assert len({finding.label for finding in findings}) == len(findings)
+    return {finding.label: finding for finding in findings}
+
+
+def _agree(found: dict[str, TlsSecret], session: Session13, labels: Iterable[str]) -> None:
+    assert {label: finding.secret for label, finding in found.items()} == {
+        label: session.secrets[label] for label in labels
+    }
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_openssl_gives_every_secret_of_a_session_with_a_proof(name: str) -> None:
+    session = Session13(SUITES[name])
+    before = bytes(200) + session.server_random + session.client_random
+    state = before + bytes(1508 - 32 - 512) + session.openssl() + bytes(64)  # as in OpenSSL 3.0 on Linux
+    client = HEAP + 4 + len(before) + 1508 - 32
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: bytes(4) + state})
+    _agree(found, session, (*APPLICATION, *HANDSHAKE))
+    for finding in found.values():
+        assert finding.proof
+        assert (finding.version, finding.cipher_suite) == ("TLS 1.3", session.suite.name)
+        assert finding.client_random == session.client_random.hex()
+        assert finding.server_random == session.server_random.hex()
+        assert not finding.random_proven  # no key follows from it alone
+        assert [place.key_object.library for place in finding.locations if place.key_object] == ["openssl"]
+        assert session.secrets[finding.label].hex() not in repr(finding)
+    assert found["CLIENT_TRAFFIC_SECRET_0"].locations[0].virtual_address == client
+    assert found[HANDSHAKE[0]].locations[0].encoding == "tls-secret-source"
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_without_the_key_that_follows_nothing_is_a_secret(name: str) -> None:
+    session = Session13(SUITES[name])
+    other = Session13(SUITES[name], "another")
+    assert not _found({BASE: other.key_material() + bytes(64), HEAP: bytes(64) + session.openssl()})
+
+
+def test_hellos_whose_hash_is_the_transcript_prove_the_random() -> None:
+    session = Session13(SUITES["aes-128"])
+    messages = bytes(7) + session.client_hello + bytes(9) + session.server_hello + bytes(16)
+    state = bytes(64) + session.openssl() + bytes(64)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state, HEAP + 0x8000: messages})
+    _agree(found, session, (*APPLICATION, *HANDSHAKE))
+    assert all(finding.random_proven for finding in found.values())
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+
+
+def test_boringssl_keeps_secrets_at_odd_addresses() -> None:
+    session = Session13(SUITES["aes-256"])
+    order = ("SERVER_TRAFFIC_SECRET_0", "CLIENT_TRAFFIC_SECRET_0", "EXPORTER_SECRET")
+    arrays = b"".join(session.secrets[label].ljust(48, b"\0") + b"\x30" for label in order)
+    gap = 240 - 32
+    state = bytes(65) + session.server_random + session.client_random + bytes(gap) + arrays + bytes(64)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state})
+    _agree(found, session, APPLICATION)
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+
+
+def test_gnutls_keeps_the_secrets_of_the_handshake_before_those_of_the_application() -> None:
+    session = Session13(SUITES["aes-128"])
+    labels = (*HANDSHAKE, *APPLICATION)
+    arrays = bytes(64) + b"".join(session.secrets[label].ljust(64, b"\0") for label in labels)
+    state = bytes(16) + session.client_random + session.server_random + bytes(6084 - 64 - 192) + arrays + bytes(64)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state})
+    _agree(found, session, labels)
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+
+
+def test_arrays_of_java_are_told_apart_by_their_order_behind_a_client_hello() -> None:
+    session = Session13(SUITES["aes-128"])
+    order = (*HANDSHAKE, "SERVER_TRAFFIC_SECRET_0", "CLIENT_TRAFFIC_SECRET_0")
+    arrays = b"".join(struct.pack("<QII", 1, 0x6848, 32) + session.secrets[label] + bytes(64) for label in order)
+    state = bytes(64) + session.client_hello + bytes(64 - len(session.client_hello) % 8) + arrays
+    found = _found({BASE: session.key_material(*order) + bytes(64), HEAP: state})
+    _agree(found, session, order)
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+    assert {place.key_object.library for each in found.values() for place in each.locations if place.key_object} == {
+        "java"
+    }
+
+
+def test_nss_refers_to_secrets_by_the_numbers_of_objects() -> None:
+    session = Session13(SUITES["aes-256"])
+    pieces = {BASE: session.key_material() + bytes(64)}
+    keys = b""
+    for number, label in enumerate(APPLICATION):
+        handle = 0x4B + number
+        start = HEAP + 0x4000 * (3 - number)  # allocated in any order
+        head = struct.pack("<Q", handle).ljust(1056 - 24, b"\0")
+        value = start + 1056
+        pieces[start] = head + struct.pack("<3Q", 0x11, value, 48) + session.secrets[label] + bytes(64)
+        keys += struct.pack("<QQ", 0x402A, handle) + bytes(48)
+    pieces[HEAP] = bytes(64) + keys
+    pointers = {696 + at: HEAP + 64 + 64 * number for number, at in enumerate((0, 8, 24))}
+    behind = b"".join(struct.pack("<Q", pointers.get(at, 0)) for at in range(32, 760, 8))
+    pieces[HEAP + 0x20000] = bytes(64) + session.server_random + session.client_random + behind
+    found = _found(pieces)
+    _agree(found, session, APPLICATION)
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+
+
+def test_a_secret_by_itself_is_no_line_of_a_key_log() -> None:
+    session = Session13(SUITES["aes-128"])
+    state = bytes(64) + session.secrets["CLIENT_TRAFFIC_SECRET_0"] + bytes(64)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state})
+    assert set(found) == {"TRAFFIC_SECRET_0"}
+    assert found["TRAFFIC_SECRET_0"].client_random is None
+
+
+SESSIONS_12 = (
+    Session12(),
+    Session12("gcm-32", "sha384"),
+    Session12("cbc-16"),
+    Session12("cbc-32", "sha384"),
+    Session12("chacha20-32"),
+)
+
+
+@pytest.mark.parametrize("session", SESSIONS_12, ids=lambda session: f"{session.cipher} {session.hash}")
+def test_a_session_of_openssl_is_proven_with_its_randoms(session: Session12) -> None:
+    other = Session12(seed="another")
+    pieces = {
+        BASE: session.key_material() + bytes(64),
+        HEAP: bytes(64) + session.openssl(),
+        HEAP + 0x4000: other.randoms + bytes(256) + session.randoms,
+    }
+    found = _found(pieces)
+    assert set(found) == {"CLIENT_RANDOM"}
+    finding = found["CLIENT_RANDOM"]
+    assert (finding.secret, finding.client_random) == (session.master, session.client_random.hex())
+    assert (finding.server_random, finding.random_proven) == (session.server_random.hex(), True)
+    assert finding.locations[0].virtual_address == HEAP + 64 + 80
+
+
+@pytest.mark.parametrize("missing", ["keys", "randoms"])
+def test_what_does_not_agree_is_no_session(missing: str) -> None:
+    session, other = Session12(), Session12(seed="another")
+    keys, randoms = (other if missing == what else session for what in ("keys", "randoms"))
+    pieces = {
+        BASE: keys.key_material() + bytes(64),
+        HEAP: bytes(64) + session.openssl(),
+        HEAP + 0x4000: randoms.randoms,
+    }
+    assert not _found(pieces)
+
+
+def _gnutls(session: Session12) -> bytes:
+    return bytes(64) + session.master + session.client_random + session.server_random + session.session_id + bytes(64)
+
+
+def _mbedtls(session: Session12) -> bytes:
+    head = bytes(64) + struct.pack("<Q", 32) + session.session_id + session.master + bytes(64)
+    return head + session.randoms
+
+
+def _boringssl(session: Session12) -> bytes:
+    return bytes(66) + b"\x03\x03\x1d\0\0\0" + session.master + b"\x30" + bytes(63) + session.randoms
+
+
+def _java(session: Session12) -> bytes:
+    head = bytes(64) + struct.pack("<QII", 1, 0x6848, 48) + session.master + bytes(64)
+    return head + session.randoms
+
+
+@pytest.mark.parametrize("build", [_gnutls, _mbedtls, _boringssl, _java])
+@pytest.mark.parametrize("session", SESSIONS_12, ids=lambda session: f"{session.cipher} {session.hash}")
+def test_a_session_of_another_library_is_proven_too(build: object, session: Session12) -> None:
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: build(session)})  # type: ignore[operator]
+    assert {label: finding.secret for label, finding in found.items()} == {"CLIENT_RANDOM": session.master}
+    assert found["CLIENT_RANDOM"].client_random == session.client_random.hex()
+
+
+def test_among_random_bytes_what_promises_most_is_tried_and_the_rest_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a million windows, of which only a few may be tried."""
+    monkeypatch.setattr("dumpscan.artifacts.tls.detector.MAX_DERIVED", 2000)
+    session = Session13(SUITES["aes-256"])
+    detector = TlsDetector()
+    found = _found(
+        {
+            BASE: session.key_material() + bytes(64),
+            HEAP: bytes(64) + session.openssl() + bytes(64),
+            HEAP + 0x10000: noise(1 << 20, "noise"),
+        },
+        detector,
+    )
+    _agree(found, session, (*APPLICATION, *HANDSHAKE))
+    (said,) = detector.left_out
+    assert "not tried" in said
+    assert int(said.split()[0].replace(",", "")) > 100_000
+
+
+def test_windows_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.artifacts.tls.windows.MAX_WINDOWS", 100)
+    detector = TlsDetector()
+    assert not _found({HEAP: noise(1 << 18, "noise")}, detector)
+    assert detector.searcher.untried > 1000
+    assert detector.left_out
+
+
+def test_memory_in_pieces_and_cut_short_raises_nothing() -> None:
+    session = Session13(SUITES["aes-128"])
+    state = bytes(64) + session.openssl() + session.client_hello + session.server_hello
+    for size in (*range(1, 200, 7), len(state)):
+        _found({BASE: session.key_material(), HEAP + len(state) - size: state[-size:]})
+    halves = {HEAP: state[:333], HEAP + 333: state[333:]}
+    _agree(_found({BASE: session.key_material() + bytes(64), **halves}), session, (*APPLICATION, *HANDSHAKE))
