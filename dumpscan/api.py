@@ -77,7 +77,8 @@ def search(
 
     Args:
         dump: What `open_dump` returned.
-        what: As the commands are called: `x509`, `symcrypt`, `keys`, or `scan` for everything.
+        what: As the commands are called: `x509`, `symcrypt`, `keys`, `tls`, or `scan` for everything but TLS
+            secrets.
         pids: Only the memory of these processes.
         names: Only that of processes whose names match one of these patterns (`*`, `?`, `[...]`).
         progress: Called with a number of bytes when that many more have been searched.

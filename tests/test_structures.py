@@ -13,8 +13,8 @@ from dumpscan.model.c_breakpad import breakpad_def
 from dumpscan.model.c_context import context_def
 from dumpscan.model.c_keyblob import keyblob_def
 from dumpscan.model.c_minidump import minidump_def
-from dumpscan.model.c_openssh import _DEFINITIONS as OPENSSH
 from dumpscan.model.c_process import process_def
+from dumpscan.model.libraries.c_openssh import _DEFINITIONS as OPENSSH
 from dumpscan.model.structures import structures
 
 MODELS = {

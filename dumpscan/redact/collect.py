@@ -8,8 +8,8 @@ from binascii import a2b_base64
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.openssh.shielded import ENCODING as SHIELDED
-from dumpscan.artifacts.openssh.shielded import shield_parts
+from dumpscan.artifacts.keys.ssh.shielded import ENCODING as SHIELDED
+from dumpscan.artifacts.keys.ssh.shielded import shield_parts
 from dumpscan.artifacts.registry import EVERYTHING
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
@@ -117,7 +117,8 @@ def buffer_of(dump: AnyDump) -> memoryview:
 
 def _add_findings(dump: AnyDump, wanted: Wanted, found: Collection, progress: Callable[[int], None] | None) -> None:
     collector = Collector(most_locations=MOST_LOCATIONS)
-    found.problems += search(dump, EVERYTHING, collector, progress=progress)
+    searched = EVERYTHING.with_tls() if What.SESSIONS in wanted.kinds else EVERYTHING
+    found.problems += search(dump, searched, collector, progress=progress)
     if collector.dropped:
         found.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
     for finding in without_guesses(with_pairs(collector.findings())):

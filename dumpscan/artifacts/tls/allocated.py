@@ -25,7 +25,7 @@ from dumpscan.artifacts.tls.sessions import (
     Secret,
     Session,
 )
-from dumpscan.model.c_tls import JAVA_LENGTH
+from dumpscan.model.libraries.c_tls import JAVA_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

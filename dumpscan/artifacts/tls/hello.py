@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, SHA256, SHA384
 from dumpscan.artifacts.tls.near import looks_random
-from dumpscan.model.c_tls import HELLO_SIZE
+from dumpscan.model.libraries.c_tls import HELLO_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from dumpscan.artifacts.tls.sessions import (
     Secret,
     Session,
 )
-from dumpscan.model.c_tls import (
+from dumpscan.model.libraries.c_tls import (
     BORINGSSL_RANDOM,
     BORINGSSL_SECRET,
     GNUTLS_RANDOM,

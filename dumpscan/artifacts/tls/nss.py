@@ -23,7 +23,7 @@ from dumpscan.artifacts.tls.sessions import (
     Secret,
     Session,
 )
-from dumpscan.model.c_tls import CKA_VALUE, NSS_HANDLE, NSS_KEY_HANDLE, NSS_SECRETS
+from dumpscan.model.libraries.c_tls import CKA_VALUE, NSS_HANDLE, NSS_KEY_HANDLE, NSS_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,7 @@ from dumpscan.artifacts.tls.derive import HASHES, MASTER_SIZE, RANDOM_SIZE, SHA2
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random
 from dumpscan.artifacts.tls.places import among
 from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, Secret, Session
-from dumpscan.model.c_tls import (
+from dumpscan.model.libraries.c_tls import (
     BORINGSSL_MASTER,
     BORINGSSL_SESSION_SIZE,
     GNUTLS_MASTER_TO_RANDOM,

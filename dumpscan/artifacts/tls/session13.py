@@ -19,7 +19,7 @@ from dumpscan.artifacts.tls.near import PAIR_SIZE, is_dull, looks_random, pairs_
 from dumpscan.artifacts.tls.nss import nss_sessions
 from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
 from dumpscan.memory.space import read_before
-from dumpscan.model.c_tls import OPENSSL_MASTER, OPENSSL_RANDOMS, OPENSSL_TRANSCRIPT
+from dumpscan.model.libraries.c_tls import OPENSSL_MASTER, OPENSSL_RANDOMS, OPENSSL_TRANSCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ import numpy as np
 
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import AES_128, AES_256, CHACHA20, label_info, traffic_key
-from dumpscan.model.c_tls import BORINGSSL_SECRET
+from dumpscan.model.libraries.c_tls import BORINGSSL_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dumpscan.artifacts.aes.searcher import ScheduleSearcher
-from dumpscan.model.c_tls import (
+from dumpscan.model.libraries.c_tls import (
     BORINGSSL_COUNT,
     BORINGSSL_SECRET,
     BORINGSSL_SESSION_SIZE,

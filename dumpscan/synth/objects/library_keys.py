@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dumpscan.artifacts.symcrypt.curves import NAMED_FIELDS
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_big_numbers import FLAG_CONSTTIME, LIMB, c_numbers
-from dumpscan.model.c_openssh import PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
+from dumpscan.model.libraries.c_openssh import PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
 from dumpscan.synth.objects.private_keys.members import rsa_members
 from dumpscan.synth.objects.private_keys.putty import ssh_mpint, ssh_string
 from dumpscan.synth.seeded import SeededBytes

@@ -22,7 +22,7 @@ from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh.private_keys import take_key
 from dumpscan.artifacts.keys.ssh.wire import Strings
 from dumpscan.findings import KeyObject
-from dumpscan.model.c_openssh import MAX_SHIELDED, PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
+from dumpscan.model.libraries.c_openssh import MAX_SHIELDED, PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
 from dumpscan.scan.passes import AlignedSearcher
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature

@@ -1,0 +1,1 @@
+"""Layouts of what cryptographic libraries of any system hold in memory: sessions of TLS, keys of OpenSSH."""
