@@ -20,6 +20,7 @@ MEANINGS = {
     "certificates": "The findings that are certificates.",
     "keys": "The findings that are keys: private, public and symmetric ones.",
     "containers": "The findings that are encrypted containers.",
+    "tls_secrets": "The findings that are secrets of TLS sessions.",
     "others": "Findings of other kinds, as JSON.",
     "sightings": "That a finding lies in a dump: how often, and what was proved of it there.",
     "locations": "Each place of a finding: addresses, file offset, process.",

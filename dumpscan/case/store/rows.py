@@ -101,7 +101,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(PublicKey, "keys", derived=frozenset({"certificates"}), of_copies=frozenset({"proof"})),
         Kind(SymmetricKey, "keys", "key", of_copies=frozenset({"proof"})),
         Kind(EncryptedContainer, "containers", "data"),
-        Kind(TlsSecret, "others", "secret", of_copies=frozenset({"proof"})),
+        Kind(TlsSecret, "tls_secrets", "secret", of_copies=frozenset({"proof"})),
     )
 }
 """All kinds of finding, in the order in which a case yields them."""
@@ -117,7 +117,7 @@ _READERS: Mapping[Any, str] = {
     tuple[tuple[str, str], ...]: "pairs",
 }
 """The method of `Row` that reads a type."""
-_FORMS: Mapping[str, str] = {"key_id": "digest", "thumbprint": "thumbprint"}
+_FORMS: Mapping[str, str] = {"key_id": "digest", "secret_id": "digest", "thumbprint": "thumbprint"}
 """The method of `Row` that reads a column whose values have a form that their type does not tell."""
 
 

@@ -11,7 +11,7 @@ column of its own is in the JSON object `details`, unless it has its default.
                   the path of one that was there and could not be used
     processes     of each dump, with command lines; environment holds their variables
     findings      one row for each object, however often it lies somewhere: its kind and what names it
-    certificates, keys, containers, others    what the object is, by its kind
+    certificates, keys, containers, tls_secrets, others    what the object is, by its kind
     sightings     that a finding lies in a dump: how often, and what was proved of it there
     locations     each place: addresses, file offset, process, SHA-256 of the bytes there
     secrets       key material, only with `--store-keys`; queries see NULL
@@ -238,7 +238,22 @@ _VERSION_3 = """
 ALTER TABLE dumps ADD COLUMN captured TEXT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+CREATE TABLE tls_secrets (
+    finding_id    INTEGER PRIMARY KEY REFERENCES findings ON DELETE CASCADE,
+    secret_id     TEXT NOT NULL,
+    label         TEXT NOT NULL,
+    version       TEXT NOT NULL,
+    cipher_suite  TEXT,
+    client_random TEXT,
+    server_random TEXT,
+    random_proven INTEGER NOT NULL,
+    details       TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX tls_secrets_by_random ON tls_secrets (client_random);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """The scripts that convert a case file from one version of its schema to the next. Version 0 is an empty database."""
 
 

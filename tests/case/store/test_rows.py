@@ -22,7 +22,7 @@ PLACED = {"locations", "location_count", "sha256", "size"}
 
 def value_of(name: str, hint: Any) -> object:  # noqa: ANN401 - any type
     """Return a value of a type that is not the default."""
-    if name in {"key_id", "sha256"}:
+    if name in {"key_id", "secret_id", "sha256"}:
         return "ab" * 32
     if name == "thumbprint":
         return "AB" * 20
