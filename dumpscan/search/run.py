@@ -53,6 +53,7 @@ def search(
         NoSuchProcessError: A filter fits no process.
         InputError: A filter is given, and processes are not known.
     """
+    say = note or _say_nothing
     scanner = _scanner(what.detectors, what.groups)
     tls = _tls_detector(what)
     if tls is not None:
@@ -79,12 +80,14 @@ def search(
             from dumpscan.search.known_keys import search_known_keys  # noqa: PLC0415 - heavy
 
             for left_out in search_known_keys(dump, regions, collector, order, options):
-                if note is not None:
-                    note(left_out)
-    if tls is not None and note is not None:
-        for left_out in tls.left_out:
-            note(left_out)
+                say(left_out)
+    for left_out in tls.left_out if tls is not None else ():
+        say(left_out)
     return problems + _prove(collector, order, memory, options)
+
+
+def _say_nothing(_left_out: str) -> None:
+    """Stand for the caller who does not ask what was left out."""
 
 
 def _prove(collector: Collector, order: tuple[int, ...], memory: Scannable, options: SearchOptions) -> tuple[str, ...]:
