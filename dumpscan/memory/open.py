@@ -208,6 +208,7 @@ FORMATS = (
     DumpFormat(KERNEL, b"KDUMP   ", "a kdump-compressed file", _open_kernel),
     DumpFormat(KERNEL, b"makedumpfile", "a flattened kdump-compressed file", _open_kernel),
     DumpFormat(KERNEL, b"QEVM", "a QEMU snapshot", _open_kernel),
+    DumpFormat(KERNEL, b"LibvirtQemudSave", "a saved machine of libvirt", _open_kernel),
     DumpFormat(CORE, b"\x7fELF", "an ELF core of a process", _open_core, accepts=_is_process_core),
     DumpFormat(KERNEL, b"\x7fELF", "an ELF file, such as a program or a core dump", _open_kernel, may_be_other=True),
     DumpFormat(MINIDUMP, b"", "a minidump whose signature was overwritten", _open_minidump, accepts=_is_wiped_minidump),
@@ -238,7 +239,7 @@ _OTHERS = (
 _UNREAD_DUMPS = (
     # First bytes, as a regular expression, and what begins so.
     (rb"PMDM", "a big-endian minidump"),
-    (rb"LibvirtQemud(Save|Part)", "a saved machine of libvirt (behind its header is a QEMU snapshot)"),
+    (rb"LibvirtQemudPart", "a saved machine of libvirt that was not finished"),
     (rb"DISKDUMP", "a diskdump image, which Linux wrote before kdump"),
     (rb"USERDUMP", "a user dump from before Windows XP"),
     (rb"HIBR|hibr", "a Windows hibernation file"),

@@ -8,8 +8,12 @@ little-endian. See `docs/memory-layouts.md`, "kdump-compressed files".
 from __future__ import annotations
 
 from enum import IntFlag
+from functools import cache
+from typing import Any
 
 from dissect.cstruct import cstruct
+
+from dumpscan.model.structures import structures
 
 SIGNATURE = b"KDUMP   "
 FLAT_SIGNATURE = b"makedumpfile"
@@ -101,5 +105,10 @@ typedef struct {
 } makedumpfile_data_header;
 """
 
-c_kdump = cstruct().load(_DEFINITIONS)
-c_flat = cstruct(endian=">").load(_FLAT_DEFINITIONS)
+c_kdump = structures(_DEFINITIONS)
+
+
+@cache
+def c_flat() -> Any:  # noqa: ANN401 - dissect.cstruct has no type hints
+    """Return the structures of the flattened form, which are big-endian."""
+    return cstruct(endian=">").load(_FLAT_DEFINITIONS)

@@ -6,7 +6,7 @@ Sources: LiME's `lime.h`; AVML's `src/image.rs`, which has the same header; `fra
 
 from __future__ import annotations
 
-from dissect.cstruct import cstruct
+from dumpscan.model.structures import structures
 
 LIME_MAGIC = 0x4C69_4D45
 LIME_VERSION = 1
@@ -26,7 +26,7 @@ typedef struct {
 } LIME_RANGE;                       /* the bytes follow, then the next range */
 """
 
-c_lime = cstruct().load(_DEFINITIONS)
+c_lime = structures(_DEFINITIONS)
 
 # A stream of snappy's framing format: chunks of a type (one byte), a size (24 bits), and so many bytes.
 CHUNK_HEADER_SIZE = 4

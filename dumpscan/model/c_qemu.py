@@ -1,7 +1,8 @@
 """Numbers in QEMU's migration stream, which `virsh save`, `savevm` and `migrate "exec:cat > FILE"` write.
 
 Sources: QEMU's `migration/savevm.c`, `migration/ram.c`, `migration/qemu-file-types.h` and `docs/devel/migration`; the
-holes below 4 GiB from `hw/i386/pc_piix.c`, `pc_q35.c` and `microvm.c`. All numbers are big-endian. See
+holes below 4 GiB from `hw/i386/pc_piix.c`, `pc_q35.c` and `microvm.c`. All numbers are big-endian. What libvirt puts
+before a stream is declared in its `src/qemu/qemu_saveimage.h`; its bytes are in the machine's order. See
 `docs/memory-layouts.md`, "QEMU migration streams".
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum, IntFlag
+
+from dumpscan.model.structures import structures
 
 MAGIC = b"QEVM"
 VERSION = 3
@@ -56,3 +59,20 @@ HOLES = (
     (re.compile(rb"xen"), 0xF000_0000, 0xF000_0000),
 )
 """By the name of the machine: from how many bytes of memory on there is a hole below 4 GiB, and where it begins."""
+
+LIBVIRT_MAGIC = b"LibvirtQemudSave"
+LIBVIRT_VERSION = 2
+LIBVIRT_PACKED = ("", "gzip", "bzip2", "xz", "lzop", "zstd")
+"""What `compressed` stands for."""
+
+c_libvirt = structures("""
+typedef struct {
+    char    magic[16];              /* "LibvirtQemudSave"; "LibvirtQemudPart" while it is written */
+    uint32  version;
+    uint32  data_len;               /* bytes of what follows before the stream: the machine's description in XML */
+    uint32  was_running;
+    uint32  compressed;             /* how the stream is packed */
+    uint32  cookieOffset;
+    uint32  unused[14];
+} virQEMUSaveHeader;
+""")

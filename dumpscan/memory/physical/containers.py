@@ -20,7 +20,7 @@ from dumpscan.memory.physical.crash_dump import open_crash_dump
 from dumpscan.memory.physical.formats.avml import open_avml
 from dumpscan.memory.physical.formats.elf import open_elf
 from dumpscan.memory.physical.formats.kdump import open_kdump
-from dumpscan.memory.physical.formats.qemu import open_qemu
+from dumpscan.memory.physical.formats.qemu import open_libvirt, open_qemu
 from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage, require_memory
 from dumpscan.memory.physical.unpacked import Room
 from dumpscan.model import c_elf, c_kdump, c_qemu
@@ -38,6 +38,7 @@ _OURS: tuple[tuple[bytes, Callable[[MappedFile, Path | None], PhysicalImage]], .
     (c_elf.MAGIC, lambda file, _: open_elf(file)),
     (b"AVML", open_avml),
     (c_qemu.MAGIC, open_qemu),
+    (c_qemu.LIBVIRT_MAGIC, open_libvirt),
     (c_kdump.SIGNATURE, open_kdump),
     (c_kdump.FLAT_SIGNATURE, open_kdump),
 )

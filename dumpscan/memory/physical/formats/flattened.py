@@ -74,7 +74,7 @@ class FlattenedContent:
     def __init__(self, file: MappedFile) -> None:
         self._file = file
         self.problems: list[str] = []
-        head = c_flat.makedumpfile_header(bytes(file.buffer[: len(c_flat.makedumpfile_header)]).ljust(32, b"\0"))
+        head = c_flat().makedumpfile_header(bytes(file.buffer[: len(c_flat().makedumpfile_header)]).ljust(32, b"\0"))
         if (head.type, head.version) != (layout.FLAT_TYPE, layout.FLAT_VERSION):
             problem = f"is a flattened file of type {head.type} and version {head.version}; expected 1 and 1"
             raise InputError(file.path, problem, offset=16)
@@ -90,7 +90,7 @@ class FlattenedContent:
 
     def _records(self) -> Numbers:
         """Return offset, size and file offset of each record, shape (n, 3)."""
-        form, buffer, size = c_flat.makedumpfile_data_header, self._file.buffer, self._file.size
+        form, buffer, size = c_flat().makedumpfile_data_header, self._file.buffer, self._file.size
         width = len(form)
         found = array("Q")
         at = layout.FLAT_HEADER_SIZE

@@ -16,7 +16,7 @@ from dumpscan.memory.physical.formats.codecs import zlib_pages
 from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage
 from dumpscan.memory.physical.unpacked import Room
 from dumpscan.model import c_qemu as layout
-from dumpscan.model.c_qemu import Ram, Section
+from dumpscan.model.c_qemu import Ram, Section, c_libvirt
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -57,6 +57,30 @@ def open_qemu(file: MappedFile, scratch: Path | None = None) -> PhysicalImage:
     return _Stream(file).image(scratch)
 
 
+def open_libvirt(file: MappedFile, scratch: Path | None = None) -> PhysicalImage:
+    """Open a machine that libvirt saved: a header, the machine's description, and a migration stream.
+
+    Args:
+        file: The file.
+        scratch: As for `open_qemu`.
+
+    Raises:
+        InputError: As for `open_qemu`; also if its stream is packed.
+    """
+    form = c_libvirt.virQEMUSaveHeader
+    header = form(bytes(file.buffer[: len(form)]).ljust(len(form), b"\0"))
+    start = len(form) + int(header.data_len)
+    if not 0 < header.version <= layout.LIBVIRT_VERSION:
+        problem = f"is a saved machine of libvirt, of version {header.version}; expected 1 or 2"
+        raise InputError(file.path, problem, offset=form.fields["version"].offset)
+    if header.compressed:
+        known = int(header.compressed) < len(layout.LIBVIRT_PACKED)
+        how = layout.LIBVIRT_PACKED[header.compressed] if known else f"method {header.compressed}"
+        problem = f"is a saved machine of libvirt, packed by {how}: unpack what lies from offset {start:#x} on"
+        raise InputError(file.path, problem, offset=form.fields["compressed"].offset)
+    return _Stream(file, start).image(scratch)
+
+
 class _StreamError(Exception):
     """The stream cannot be read any further. Its text says why."""
 
@@ -64,10 +88,10 @@ class _StreamError(Exception):
 class _Stream:
     """A migration stream, read from its beginning to the end of its memory."""
 
-    def __init__(self, file: MappedFile) -> None:
+    def __init__(self, file: MappedFile, start: int = 0) -> None:
         self._file = file
         self._buffer = file.buffer
-        self._at = 0
+        self._at = min(start, file.size)
         self._machine = b""
         self._blocks: dict[bytes, int] = {}
         self._main = b""

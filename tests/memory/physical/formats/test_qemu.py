@@ -205,8 +205,39 @@ def test_a_packed_page_that_does_not_unpack_is_left_out(tmp_path: Path) -> None:
         assert image.problems == ["1 of 3 pages could not be read: they do not unpack to a page"]
 
 
-def test_a_saved_machine_of_libvirt_is_named(tmp_path: Path) -> None:
+def saved(data: bytes, *, version: int = 2, packed: int = 0, claimed: int | None = None) -> bytes:
+    """A machine as libvirt saves it."""
+    description = b"<domstatus>...</domstatus>\0".ljust(1000, b"\0")
+    size = len(description) if claimed is None else claimed
+    head = struct.pack("<16sIIIII56x", b"LibvirtQemudSave", version, size, 1, packed, 0)
+    assert len(head) == 92
+    return head + description + data
+
+
+def test_a_saved_machine_of_libvirt(tmp_path: Path) -> None:
     path = tmp_path / "machine.save"
-    path.write_bytes(b"LibvirtQemudSave" + struct.pack("<I", 2) + bytes(2 << 20))
-    with pytest.raises(InputError, match="is a saved machine of libvirt"):
+    path.write_bytes(saved(stream(*SMALL)))
+    with open_dump(path) as dump:
+        assert dump.format == "kernel: QEMU snapshot"
+        assert dump.searchable_bytes == 5 * PAGE
+        assert dump.damage == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (saved(b"", version=3), "of version 3; expected 1 or 2"),
+        (saved(stream(*SMALL), packed=5), "packed by zstd: unpack what lies from offset 0x444 on"),
+        (saved(stream(*SMALL), packed=77), "packed by method 77"),
+        (saved(stream(*SMALL), claimed=0xFFFF_FFFF), "it is cut short"),
+        (saved(stream(*SMALL), claimed=10), "expected version 3, found"),
+        (b"LibvirtQemudSave", "of version 0"),
+        (b"LibvirtQemudPart" + bytes(100), "a saved machine of libvirt that was not finished"),
+    ],
+)
+def test_saved_machines_that_cannot_be_read(tmp_path: Path, data: bytes, problem: str) -> None:
+    path = tmp_path / "machine.save"
+    path.write_bytes(data)
+    with pytest.raises(InputError) as caught:
         open_dump(path)
+    assert problem in str(caught.value)
