@@ -18,6 +18,7 @@ from dumpscan.findings import (
     Validity,
 )
 from dumpscan.output.labels import file_names
+from dumpscan.output.report.chains import MAX_CERTIFICATES, chain, issuers
 from dumpscan.output.report.rows import (
     CertificateRow,
     Judge,
@@ -64,11 +65,23 @@ MAX_CARDS = 40
 MAX_URGENT = 10
 """Private keys that the summary names."""
 
+MAX_INDEX, MAX_VISIBLE_INDEX = 2000, 150
+"""Entries of the index, and how many of them are visible at once; the others are counted."""
+
 FEW = 3
 """A dump with more processes than these has a list of its own."""
 
 _WELL_KNOWN = "Of well-known certification authorities"
 _WORST = (Status.UNREADABLE, Status.PENDING, Status.DAMAGED, Status.NO_SYMBOLS, Status.OTHER, Status.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the index: a name, what it is the name of, and the id of the place that tells of it."""
+
+    name: str
+    what: str
+    anchor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +116,9 @@ class Group(Generic[Row]):
     folded: bool = False
 
 
-def listing(rows: Sequence[Row], head: int = HEAD) -> Listing[Row]:
-    """Cut a list into visible rows, batches, and rows that are only counted."""
-    kept = rows[:MAX_ROWS]
+def listing(rows: Sequence[Row], head: int = HEAD, *, most: int | None = None) -> Listing[Row]:
+    """Cut a list into visible rows, batches, and rows that are only counted (those beyond `most`)."""
+    kept = rows[: MAX_ROWS if most is None else most]
     head = len(kept) if len(kept) <= head + SPARE else head
     starts = range(head, len(kept), BATCH)
     batches = tuple(
@@ -145,6 +158,7 @@ def build(
     judge = Judge(at, {dump.path: dump.captured for dump in records})
     processes = {(dump.path, process.pid): process for dump in records for process in dump.processes}
     certificates: dict[str, CertificateRow] = {}
+    raw: list[Certificate] = []
     private: list[PrivateKey] = []
     containers: list[ObjectRow] = []
     others: list[ObjectRow] = []
@@ -152,6 +166,8 @@ def build(
         match finding:
             case Certificate():
                 certificates[finding.thumbprint] = certificate_row(finding, judge, shown)
+                if len(raw) < MAX_CERTIFICATES:
+                    raw.append(finding)
             case PrivateKey() if finding.proven:
                 private.append(finding)
             case EncryptedContainer():
@@ -186,6 +202,8 @@ def build(
             Group(name, note, listing(rows), folded=name == _WELL_KNOWN) for name, note, rows in groups if rows
         ),
         certificate_count=len(certificates),
+        chain=_chains(raw, certificates),
+        index=_index(keys, groups, records, shown),
         containers=listing(sorted(containers, key=lambda row: row.order)),
         other_keys=listing(sorted(others, key=lambda row: row.order)),
         processes=_process_groups(records, holders, shown),
@@ -202,6 +220,33 @@ def _judged(at: At) -> str:
         return f"certificates are judged by {minute(at.now)}"
     captured = "the time at which each dump was made"
     return f"certificates are judged by {captured}" + (f" and by {minute(at.now)}" if at.present else "")
+
+
+def _chains(
+    raw: Sequence[Certificate], rows: Mapping[str, CertificateRow]
+) -> Callable[[CertificateRow], tuple[CertificateRow, ...]]:
+    """Return what gives the issuers of a certificate that are in the case, the nearest first."""
+    issued_by = issuers(raw)
+    return lambda row: tuple(rows[each] for each in chain(row.thumbprint, issued_by) if each in rows)
+
+
+def _index(
+    keys: Sequence[KeyRow],
+    groups: Sequence[tuple[str, str, list[CertificateRow]]],
+    records: Sequence[DumpRecord],
+    shown: Callable[[str], str],
+) -> Listing[Entry]:
+    """Return what the report tells of, by name: keys and certificates, with links to them; and dumps."""
+    entries = [Entry(key.name, f"private key, {key.key}", key.anchor) for key in keys[:MAX_CARDS]]
+    entries += [
+        Entry(row.name, "CA certificate" if row.is_ca else "certificate", row.anchor)
+        for title, _, rows in groups
+        if title != _WELL_KNOWN
+        for row in rows[:MAX_ROWS]
+    ]
+    entries += [Entry(shown(record.path), "dump", "record") for record in records if record.is_dump]
+    ordered = sorted(entries, key=lambda entry: (entry.name.casefold(), entry.what))
+    return listing(ordered, MAX_VISIBLE_INDEX, most=MAX_INDEX)
 
 
 def _keys(

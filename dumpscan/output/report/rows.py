@@ -14,6 +14,7 @@ from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.case.moments import At
 from dumpscan.findings import PrivateKey, Validity
 from dumpscan.output.labels import NOT_LISTED, container_label, page_label
+from dumpscan.output.report.purposes import filter_classes, purposes, usages
 from dumpscan.output.report.severity import Severity, key_severity
 
 if TYPE_CHECKING:
@@ -106,7 +107,11 @@ class CertificateRow:
     key: str
     key_id: str
     thumbprint: str
+    sha256: str
     alternative_names: str
+    purposes: str
+    usages: str
+    classes: tuple[str, ...]
     is_ca: bool
     well_known: bool
     problem: str
@@ -117,6 +122,17 @@ class CertificateRow:
     def period(self) -> str:
         """Its validity period as two days."""
         return f"{day(self.since) or '?'} – {day(self.until) or '?'}"  # noqa: RUF001 - an en dash, between two dates
+
+    @property
+    def anchor(self) -> str:
+        """The id of its place in the report."""
+        return "cert-" + "".join(c for c in self.thumbprint if c.isalnum())[:64]
+
+    @property
+    def kinds(self) -> str:
+        """The classes by which its row is filtered."""
+        ended = ("ended",) if self.state is Validity.EXPIRED and not self.live else ()
+        return " ".join((*(("live",) if self.live else ended), *(("ca",) if self.is_ca else ()), *self.classes))
 
     @property
     def live(self) -> bool:
@@ -173,6 +189,12 @@ class KeyRow:
     def anchor(self) -> str:
         """The id of its place in the report."""
         return "key-" + "".join(c for c in self.key_id if c.isalnum())[:64]
+
+    @property
+    def kinds(self) -> str:
+        """The classes by which it is filtered: those of its certificates."""
+        classes = {name for certificate in self.certificates for name in certificate.kinds.split()}
+        return " ".join(sorted(classes | {"exposed"}))
 
     @property
     def certificate(self) -> CertificateRow | None:
@@ -298,7 +320,11 @@ def certificate_row(certificate: Certificate, judge: Judge | datetime, shown: Ca
         key=algorithm_label(shorten(certificate.public_key_algorithm, 80) or None, size),
         key_id=certificate.key_id or "",
         thumbprint=certificate.thumbprint,
+        sha256=certificate.sha256.upper(),
         alternative_names=joined(names),
+        purposes=joined(purposes(certificate), 2 * MAX_NAMES),
+        usages=joined(usages(certificate), 2 * MAX_NAMES),
+        classes=filter_classes(certificate),
         is_ca=bool(certificate.is_ca),
         well_known=is_well_known(certificate.key_id),
         problem=shorten(certificate.problem),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dumpscan.findings import Finding
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-VOID = {"meta", "br", "col", "line", "rect", "use"}
+VOID = {"meta", "br", "col", "line", "rect", "use", "input"}
 
 
 class Page(HTMLParser):
