@@ -41,6 +41,9 @@ KERNEL_PROCESS = Process(pid=0, name="kernel", architecture="x64")
 """Owner of the kernel's half of memory; the idle task, which no list of processes shows, has the same id."""
 
 _MAX_BANNER = 512
+_HOW_TO_GET_A_TABLE = (
+    "make a symbol table of the kernel's debug package with dwarf2json, and give it to `dumpscan symbols add`"
+)
 
 
 class LinuxProfile:
@@ -155,13 +158,28 @@ class LinuxProfile:
             self._build.save(self.types.facts)
             self.types.learned = False
 
-    def symbols_states(self) -> list[SymbolsState]:
-        """Return nothing where a kernel was found: it needs no symbol table (see `KernelProfile`)."""
-        return [] if self.kernels else [SymbolsState(self._context.path, None, problem=self._why_no_kernel())]
-
     def captured(self) -> datetime | None:
-        """Return nothing: the kernel's clock is not read (see `KernelProfile`)."""
-        return None
+        """Return the time of the kernel's timekeeper (see `KernelProfile`)."""
+        if not self.kernels:
+            return None
+        try:
+            found = TaskList(self.memory, self.types, []).now()
+        except DumpscanError:
+            return None
+        self._remember()
+        return found
+
+    def symbols_states(self) -> list[SymbolsState]:
+        """Return nothing where the kernel's types are in its memory or in a table (see `KernelProfile`)."""
+        path = self._context.path
+        if not self.kernels:
+            return [SymbolsState(path, None, problem=self._why_no_kernel())]
+        try:
+            self.types.offset("task_struct.tasks")
+            self.types.address("init_task")
+        except DumpscanError as error:
+            return [SymbolsState(path, None, problem=f"{getattr(error, 'problem', error)}: {_HOW_TO_GET_A_TABLE}")]
+        return []
 
     def describe(self) -> dict[str, object]:
         """Return the kernel, its system, and where its symbols come from (see `KernelProfile`)."""
@@ -211,7 +229,8 @@ class LinuxProfile:
         except InputError:
             raise
         except DumpscanError as error:
-            raise InputError(self._context.path, f"its list of processes cannot be read: {error}") from error
+            problem = f"its list of processes cannot be read: {error}: {_HOW_TO_GET_A_TABLE}"
+            raise InputError(self._context.path, problem) from error
         if not found:
             self._context.damage.append("the list of processes is empty")
         self._remember()

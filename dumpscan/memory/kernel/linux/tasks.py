@@ -245,6 +245,13 @@ class TaskList:
                 return start + (8 if inside is None else inside)
         return None
 
+    def now(self) -> datetime | None:
+        """Return the time on the kernel's clock, in whole seconds; None if that is not known."""
+        keeper = self._timekeeper()
+        if keeper is None:
+            return None
+        return _moment(self._memory.number(keeper + self._types.offset("timekeeper.xtime_sec")) * _NANOSECOND)
+
     def _time(self, nanoseconds: int) -> datetime | None:
         if self._booted is None:
             return None
