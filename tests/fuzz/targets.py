@@ -30,6 +30,7 @@ from fuzz.harness import Target
 from support import output_samples as samples
 from support.artifact_samples import Space, all_keys, certificate_der
 from support.case_samples import result, write_case
+from support.container_bytes import framed, page, section, sizes, stream
 from support.core_bytes import sample_core
 from support.corpus import SAMPLES
 from support.kdump_bytes import BLOCK, Kdump, flattened
@@ -102,6 +103,9 @@ def _images(directory: Path) -> Target:
     pages = {frame: bytes([frame]) * BLOCK for frame in range(64)}
     seeds["small.kdump"] = Kdump(pages).write()
     seeds["flat.kdump"] = flattened(Kdump(pages).write())
+    seeds["small.avml"] = framed(0x1000, b"".join(pages.values())) + framed(0x100_0000, bytes(BLOCK))
+    records = (page(frame * BLOCK, content) for frame, content in pages.items())
+    seeds["small.qevm"] = stream(section(1, sizes(pc_ram=1 << 20)), section(3, *records))
     return Target(
         name="image",
         seeds=seeds,

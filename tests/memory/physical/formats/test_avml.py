@@ -12,6 +12,7 @@ from dumpscan.exceptions import InputError
 from dumpscan.memory.open import open_dump
 from dumpscan.memory.physical import unpacked
 from dumpscan.memory.physical.containers import open_image
+from support.container_bytes import framed
 from support.page_table_images import PAGE
 
 if TYPE_CHECKING:
@@ -23,13 +24,6 @@ NOISE = hashlib.shake_256(b"noise").digest(40 * PAGE)
 TEXT = b"text that can be packed " * 6000
 LOW = TEXT[: 20 * PAGE] + bytes(30 * PAGE) + NOISE
 HIGH = bytes(3 * PAGE) + b"high" * PAGE
-
-
-def framed(start: int, content: bytes, packed: bytes | None = None) -> bytes:
-    """A range as AVML writes it."""
-    packed = bytes(cramjam.snappy.compress(content)) if packed is None else packed
-    header = struct.pack("<IIQQQ", 0x4C4D_5641, 2, start, start + len(content) - 1, 0)
-    return header + packed + struct.pack("<Q", len(packed))
 
 
 def opened(directory: Path, data: bytes, **options: Path) -> PhysicalImage:
