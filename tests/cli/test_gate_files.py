@@ -95,6 +95,14 @@ def test_files_without_a_rule_are_refused(option: str, tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def test_every_rule_has_a_meaning(tmp_path: Path) -> None:
+    with (tmp_path / "a.sarif").open("w", encoding="utf-8") as stream:
+        write_sarif([], list(GateRule), [], stream)
+    rules = json.loads((tmp_path / "a.sarif").read_text())["runs"][0]["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == list(GateRule)
+    assert all(rule["shortDescription"]["text"] for rule in rules)
+
+
 def test_files_hold_for_any_text(tmp_path: Path) -> None:
     name = '/dumps/<a & b>\ud800\x01 "c".dmp'
     key = samples.private_key(samples.rsa_key(), "RSA", {0x1000: "pkcs8"})

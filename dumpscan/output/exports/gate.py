@@ -31,6 +31,8 @@ _MEANINGS = {
     GateRule.UNPROVEN_KEY: "What looks like a private key lies in the dump; nothing proves or refutes it.",
     GateRule.KEY_WITH_CERTIFICATE: "A private key lies in the dump, and its certificate was found.",
     GateRule.LIVE_KEY: "A private key lies in the dump whose certificate is valid now, or was at capture.",
+    GateRule.TEST_KEY: "A private key that programs carry to test themselves lies in the dump.",
+    GateRule.TLS_SECRET: "A secret of a TLS session lies in the dump.",
     GateRule.SYMMETRIC_KEY: "A key of a symmetric cipher lies in the dump.",
     GateRule.TLS_SECRET: "A secret of a TLS session lies in the dump.",
     GateRule.ENCRYPTED_CONTAINER: "Key material protected by a password lies in the dump.",
