@@ -12,7 +12,7 @@ from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.open import NoDumpError, StillPackedError, open_dump
-from dumpscan.memory.symbols.store import SymbolsError
+from dumpscan.memory.symbols.errors import SymbolsError
 from dumpscan.output.formats.registry import make_renderer
 from dumpscan.output.formats.render import View
 from dumpscan.output.missing_symbols import MissingTables

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dumpscan.case.records import MissingSymbols
-    from dumpscan.memory.symbols.store import MissingTable
+    from dumpscan.memory.symbols.errors import MissingTable
 
 _FEW = 3
 """Tables, and images of each, that the line names."""

@@ -72,7 +72,7 @@ UNNEEDED = (
         "dumpscan.search.reference",
         "dumpscan.memory.core",
         "dumpscan.memory.kernel",
-        "dumpscan.memory.symbols",
+        "dumpscan.memory.symbols.store",
         "dumpscan.case.store",
     ),
 )

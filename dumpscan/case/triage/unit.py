@@ -22,7 +22,7 @@ from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, Status, S
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, StillPackedError, open_dump
 from dumpscan.memory.packed.unpack import split
-from dumpscan.memory.symbols.store import SymbolsError
+from dumpscan.memory.symbols.errors import SymbolsError
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import with_pairs, without_guesses
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dumpscan.case.triage.task import Task
     from dumpscan.findings import Process
     from dumpscan.memory.dump import ProcessDump
-    from dumpscan.memory.symbols.store import MissingTable
+    from dumpscan.memory.symbols.errors import MissingTable
 
 _HASHED_BESIDE = 64 << 20
 """Length in bytes from which a file is hashed while it is searched, so that the disk reads it once. Smaller files are

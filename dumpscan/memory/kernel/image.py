@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from dumpscan.memory.dump import CachedFiles, PageUse
     from dumpscan.memory.kernel.profile import KernelProfile, ListedProcess
     from dumpscan.memory.physical.page_map import PageMap
-    from dumpscan.memory.symbols.store import MissingTable, SymbolsState
+    from dumpscan.memory.symbols.errors import MissingTable
+    from dumpscan.memory.symbols.store import SymbolsState
     from dumpscan.memory.volatility import Volatility
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel.budget import TextBudgets
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
-    from dumpscan.memory.symbols.store import MissingTable, SymbolsState
+    from dumpscan.memory.symbols.errors import MissingTable
+    from dumpscan.memory.symbols.store import SymbolsState
 
 
 @dataclass(slots=True, kw_only=True)

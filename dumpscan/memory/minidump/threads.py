@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA
@@ -165,6 +166,7 @@ class _ContextLayout:
     stack_pointer: tuple[int, int]
 
 
+@cache
 def _context_layouts() -> tuple[_ContextLayout, ...]:
     def place(layout: str, name: str) -> tuple[int, int]:
         member = getattr(c_minidump, layout).fields[name]
@@ -186,9 +188,6 @@ def _context_layouts() -> tuple[_ContextLayout, ...]:
     )
 
 
-_CONTEXT_LAYOUTS = _context_layouts()
-
-
 def read_pointers(
     reader: StreamReader, offset: int, size: int, architecture: str | None
 ) -> tuple[int | None, int | None]:
@@ -201,8 +200,8 @@ def read_pointers(
         data = reader.bytes_at(offset + place[0], place[1]) if sum(place) <= size and offset else b""
         return int.from_bytes(data, "little") if len(data) == place[1] else None
 
-    own = [layout for layout in _CONTEXT_LAYOUTS if layout.architecture == architecture]
-    others = [layout for layout in _CONTEXT_LAYOUTS if {layout.architecture, architecture} == {"x86", "x64"}]
+    own = [layout for layout in _context_layouts() if layout.architecture == architecture]
+    others = [layout for layout in _context_layouts() if {layout.architecture, architecture} == {"x86", "x64"}]
     for layout in own + others:
         if (value(layout.flags) or 0) & layout.flag:
             return value(layout.instruction_pointer), value(layout.stack_pointer)

@@ -15,8 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
+from dumpscan.exceptions import DumpscanError, ExportError, reason
 from dumpscan.files import write_whole
+from dumpscan.memory.symbols.errors import MissingTable, SymbolsError
 from dumpscan.memory.symbols.files import (
     EXTENSIONS,
     MAX_FILE_BYTES,
@@ -36,31 +37,6 @@ VARIABLE = "DUMPSCAN_SYMBOLS"
 _TABLE_NAME = re.compile(r"([0-9A-Fa-f]{32})-(\d{1,9})")
 _MAX_PACKS = 64
 _MAX_LINUX_TABLES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class MissingTable:
-    """A symbol table that an image needs and that was looked for in vain.
-
-    Attributes:
-        pdb: Which table it is.
-        refused: The file that was there for it and could not be used; None if there was none.
-    """
-
-    pdb: PdbRecord
-    refused: Path | None = None
-
-
-class SymbolsError(InputError):
-    """The symbol table of an image's kernel is not on this machine, or cannot be used.
-
-    Attributes:
-        missing: The tables with which the image could be read.
-    """
-
-    def __init__(self, path: Path | str, problem: str, missing: Sequence[MissingTable]) -> None:
-        self.missing = tuple(missing)
-        super().__init__(path, problem)
 
 
 class SymbolsMissingError(SymbolsError):

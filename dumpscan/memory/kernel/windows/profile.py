@@ -35,7 +35,8 @@ from dumpscan.memory.kernel.windows.processes import (
 from dumpscan.memory.kernel.windows.session import KernelSession, adopted_kernel, image_path, search
 from dumpscan.memory.kernel.windows.unlisted import UnlistedProcesses
 from dumpscan.memory.physical.page_map import Owner, PageMap
-from dumpscan.memory.symbols.store import MissingTable, SymbolsError, SymbolsMissingError, SymbolsState, SymbolStore
+from dumpscan.memory.symbols.errors import MissingTable, SymbolsError
+from dumpscan.memory.symbols.store import SymbolsMissingError, SymbolsState, SymbolStore
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
 
 if TYPE_CHECKING:
