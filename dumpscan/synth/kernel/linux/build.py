@@ -120,7 +120,8 @@ class _Builder:
         namespace = space.make("mnt_namespace", {"count.counter": 1})
         space.put(self._image.address("init_nsproxy"), "nsproxy", {"mnt_ns": namespace})
         self._files = FileSystems(space, scenario.mounts, namespace)
-        self._tasks = TaskBuilder(space, self._image, self._files, scenario.boot, self._seed)
+        times = (scenario.boot, scenario.time)
+        self._tasks = TaskBuilder(space, self._image, self._files, times, self._seed)
 
     def build(self) -> dict[str, Any]:
         scenario = self._scenario

@@ -86,20 +86,24 @@ class TaskBuilder:
         space: The kernel's memory.
         image: The kernel's image.
         files: Its file systems.
-        boot: When the system was started.
+        times: When the system was started, and when the image was taken.
         seed: Chooses the content of regions.
     """
 
-    def __init__(self, space: KernelSpace, image: KernelImage, files: FileSystems, boot: datetime, seed: str) -> None:
+    def __init__(
+        self, space: KernelSpace, image: KernelImage, files: FileSystems, times: tuple[datetime, datetime], seed: str
+    ) -> None:
         self._space = space
         self._image = image
         self._files = files
-        self._boot = boot
+        self._boot, now = times
         self._seed = seed
         self._next_swap = _SWAP_FIRST
         self._tasks: dict[int, int] = {0: image.address("init_task")}
         keeper = image.address("tk_core") + TIMEKEEPER_OFFSET
-        space.put(keeper, "timekeeper", {"offs_real": int(boot.timestamp()) * _NANOSECOND})
+        started = int(self._boot.timestamp())
+        clock = {"xtime_sec": int(now.timestamp()), "offs_real": started * _NANOSECOND}
+        space.put(keeper, "timekeeper", clock)
         self._init_task()
 
     def _init_task(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import zlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import cramjam
@@ -127,6 +128,15 @@ def test_one_of_several_files(tmp_path: Path) -> None:
     with opened(tmp_path, Kdump(PAGES, split=(5, 0x1001)).write()) as image:
         assert content(image) == {frame: page for frame, page in PAGES.items() if 5 <= frame < 0x1001}
         assert image.problems == ["this is one of several files; it holds the page frames 0x5 to 0x1001"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "captured"),
+    [(1_700_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)), (0, None), (1 << 63, None)],
+)
+def test_the_time_of_capture(tmp_path: Path, seconds: int, captured: datetime | None) -> None:
+    with opened(tmp_path, Kdump(PAGES, changes=((0x198, "<Q", seconds),)).write()) as image:
+        assert image.captured == captured
 
 
 def test_one_of_several_files_that_is_empty(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def test_the_kernel(server: Built) -> None:
             "version": told["banner"].strip(),
         }
         assert (image.damage, image.warnings) == ((), [])
+        assert image.captured is not None
+        assert image.captured.strftime("%Y-%m-%dT%H:%M:%SZ") == server.truth["time"]
 
 
 def compare_processes(built: Built) -> None:
