@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dumpscan.artifacts.detector import Detector, GroupDetector
-    from dumpscan.artifacts.tls.capture import Capture
+    from dumpscan.artifacts.tls.recorded.capture import Capture
     from dumpscan.findings import Finding, Location
 
 X509_DETECTORS: tuple[Detector, ...] = (

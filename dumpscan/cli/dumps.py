@@ -42,6 +42,7 @@ class Request:
     files: Sequence[Path]
     output: Path | None = None
     password: str | None = None
+    capture: Path | None = None
     aes: bool = True
     aes_unaligned: bool = False
     deep: bool = False
@@ -182,7 +183,17 @@ def _scan(request: Request) -> int:
 def _tls(request: Request) -> int:
     from dumpscan.artifacts.registry import TLS
 
-    return _search(request, TLS)
+    if request.capture is None:
+        return _search(request, TLS)
+    from dumpscan.artifacts.tls.recorded.records import read_capture
+    from dumpscan.cli.messages import complain
+
+    capture = read_capture(request.capture)
+    if not request.quiet:
+        for problem in capture.problems:
+            complain(f"{request.capture}: {problem}", level="warning")
+        complain(f"{request.capture}: {capture.describe()}", level="note")
+    return _search(request, TLS.with_tls(capture))
 
 
 def _with_aes(search: Search, request: Request) -> Search:
@@ -382,8 +393,9 @@ _COMMANDS = (
         (
             ("FILE", "Show the secrets of TLS 1.2 and 1.3 that the dump's programs hold."),
             ("FILE -o out", "Write them to `out/sslkeys.log`, a key log that Wireshark reads."),
+            ("FILE --capture traffic.pcapng", "Show only those of a capture's sessions, proven by what they decrypt."),
         ),
-        (declared.output,),
+        (declared.output, declared.capture),
     ),
     _Command(
         "scan",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.decoded import Decoded
 from dumpscan.artifacts.tls.hello import Hellos
 from dumpscan.artifacts.tls.places import Places
+from dumpscan.artifacts.tls.recorded.match import Recorded
 from dumpscan.artifacts.tls.session12 import sessions_12
 from dumpscan.artifacts.tls.session13 import sessions_13
 from dumpscan.artifacts.tls.traffic import MAX_DERIVED, Effort, PlainKeys, traffic_secrets
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dumpscan.artifacts.detector import GroupDetector
-    from dumpscan.artifacts.tls.capture import Capture
+    from dumpscan.artifacts.tls.recorded.capture import Capture
     from dumpscan.artifacts.tls.sessions import Secret, Session
     from dumpscan.memory.regions import ReadWords
     from dumpscan.memory.space import Memory
@@ -42,14 +43,14 @@ class TlsDetector:
 
     Attributes:
         searcher: Finds where they may lie.
-        capture: As given.
+        recorded: The sessions of the capture; None without one.
         left: Keys that may still be derived, in all processes of the dump.
         untried: Places that were left out so far.
     """
 
     def __init__(self, capture: Capture | None = None) -> None:
         self.searcher = TlsSearcher()
-        self.capture = capture
+        self.recorded = Recorded(capture) if capture is not None else None
         self.left = MAX_DERIVED_IN_ALL
         self.untried = 0
 
@@ -61,10 +62,14 @@ class TlsDetector:
     @property
     def left_out(self) -> tuple[str, ...]:
         """What was not tried, a sentence each."""
+        missing = self.recorded.left_out if self.recorded is not None else ()
         untried = self.untried + self.searcher.untried
         if not untried:
-            return ()
-        return (f"{untried:,} places that look random, those that promise least, were not tried as TLS secrets",)
+            return missing
+        return (
+            *missing,
+            f"{untried:,} places that look random, those that promise least, were not tried as TLS secrets",
+        )
 
     def decode(self, memory: Memory, words: ReadWords, matches: Matches) -> Iterator[Decoded]:
         """Decode the secrets in one process (see `dumpscan.artifacts.detector.GroupDecoder`)."""
@@ -80,7 +85,10 @@ class TlsDetector:
         copies: dict[bytes, list[int]] = {}
         for each in found:
             copies.setdefault(each.secret, []).append(each.address)
-        for session in (*sessions_13(places, found, Hellos(places)), *sessions_12(places, plain, effort)):
+        sessions = [*sessions_13(places, found, Hellos(places)), *sessions_12(places, plain, effort)]
+        if self.recorded is not None:
+            sessions = list(self.recorded.proven(places, sessions, effort))
+        for session in sessions:
             for secret in session.secrets:
                 yield from _decoded(memory, session, secret, copies.pop(secret.secret, []))
         self.left += effort.left

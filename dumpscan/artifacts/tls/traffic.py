@@ -57,10 +57,12 @@ class Effort:
     Attributes:
         left: Keys.
         untried: Windows.
+        recorded: Windows that were tried with the sessions of a capture.
     """
 
     left: int = MAX_DERIVED
     untried: int = 0
+    recorded: int = 0
 
     def take(self, wanted: int) -> int:
         """Take as many of so many windows as may still be tried, and count the others."""

@@ -1,0 +1,1 @@
+"""Sessions of TLS as a capture of network traffic recorded them."""

@@ -1,0 +1,194 @@
+"""The TCP streams of a capture (pcap or pcapng), as far as TLS needs them: the first bytes of each direction.
+
+dpkt reads the files and the headers of packets. Which streams are TLS is told by their content, not by ports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from dumpscan.exceptions import InputError, UsageError, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MAX_PACKETS = 4_000_000
+"""Packets that are read: some minutes."""
+MAX_STREAMS = 1 << 16
+"""Streams that are kept: one for each direction of a connection."""
+MAX_STREAM = 64 << 10
+"""Bytes kept of each: handshakes with long chains of certificates have 16 KiB."""
+MAX_READ = 16 << 20
+"""Bytes of the largest block that a file may announce."""
+_MASK = (1 << 32) - 1
+
+End = tuple[bytes, int]
+"""An address and a port."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """One direction of a connection.
+
+    Attributes:
+        data: Its bytes from the first that the capture has, up to the first that are missing.
+    """
+
+    data: bytearray = field(default_factory=bytearray)
+    _next: int | None = None
+    _waiting: dict[int, bytes] = field(default_factory=dict)
+    _held: int = 0
+
+    def begin(self, number: int) -> None:
+        """Begin anew behind a SYN with this sequence number."""
+        self.data.clear()
+        self._waiting.clear()
+        self._held = 0
+        self._next = (number + 1) & _MASK
+
+    def add(self, number: int, data: bytes) -> None:
+        """Add the data of a packet; those that came too early wait."""
+        if not data or len(self.data) >= MAX_STREAM:
+            return
+        if self._next is None:
+            self._next = number
+        if self._held + len(data) <= MAX_STREAM:
+            self._waiting.setdefault(number, data)
+            self._held += len(data)
+        while self._next in self._waiting:
+            part = self._waiting.pop(self._next)
+            self._held -= len(part)
+            self.data += part[: MAX_STREAM - len(self.data)]
+            self._next = (self._next + len(part)) & _MASK
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The connections of a capture.
+
+    Attributes:
+        pairs: Both directions of each, in the order of their first packets.
+        problems: What could not be read, a sentence each.
+    """
+
+    pairs: tuple[tuple[Stream, Stream], ...]
+    problems: tuple[str, ...]
+
+
+def read_streams(path: Path) -> Streams:
+    """Read the TCP streams of a capture.
+
+    Args:
+        path: A pcap or pcapng file.
+
+    Raises:
+        InputError: It cannot be read, or is something else.
+        UsageError: dpkt is not installed.
+    """
+    try:
+        import dpkt  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise UsageError("--capture needs dpkt: pip install 'dumpscan[capture]'") from error
+    streams: dict[tuple[End, End], Stream] = {}
+    problems: list[str] = []
+    try:
+        with path.open("rb") as file:
+            try:
+                reader = dpkt.pcap.UniversalReader(_Bounded(file))
+            except (ValueError, dpkt.Error) as error:
+                raise InputError(path, "not a capture: expected pcap or pcapng") from error
+            parse = _parser(dpkt, reader.datalink())
+            if parse is None:
+                raise InputError(path, f"its packets are of link type {reader.datalink()}, which is not read")
+            _fill(streams, _packets(reader, dpkt, problems), parse, dpkt)
+    except OSError as error:
+        raise InputError(path, reason(error)) from error
+    pairs, seen = [], set()
+    for (source, target), stream in streams.items():
+        if (target, source) not in seen:
+            seen.add((source, target))
+            pairs.append((stream, streams.get((target, source), Stream())))
+    return Streams(tuple(pairs), tuple(problems))
+
+
+class _Bounded:
+    """A file that does not give more at once than a block may have."""
+
+    def __init__(self, file: Any) -> None:  # noqa: ANN401 - a binary file
+        self._file = file
+        self.name = getattr(file, "name", "")
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_READ:
+            raise ValueError("a block is too large")
+        data: bytes = self._file.read(size)
+        return data
+
+    def seek(self, *position: int) -> int:
+        return int(self._file.seek(*position))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+
+def _packets(reader: Any, dpkt: Any, problems: list[str]) -> Iterator[bytes]:  # noqa: ANN401 - dpkt has no types
+    """Yield the packets of a capture, up to where it is damaged."""
+    count = 0
+    try:
+        for _, packet in islice(reader, MAX_PACKETS):
+            count += 1
+            yield packet
+    except (ValueError, IndexError, OverflowError, MemoryError, dpkt.Error) as error:
+        problems.append(f"the capture is damaged behind packet {count} ({type(error).__name__})")
+    if count == MAX_PACKETS:
+        problems.append(f"only the first {MAX_PACKETS:,} packets of the capture were read")
+
+
+def _parser(dpkt: Any, link: int) -> Callable[[bytes], Any] | None:  # noqa: ANN401 - dpkt has no types
+    """Return what makes a packet's network layer of its bytes, by the type of the link (LINKTYPE_…)."""
+
+    def raw(packet: bytes) -> Any:  # noqa: ANN401 - see above
+        return (dpkt.ip6.IP6 if packet[:1] >= b"\x60" else dpkt.ip.IP)(packet)
+
+    return {
+        0: lambda packet: dpkt.loopback.Loopback(packet).data,
+        1: lambda packet: dpkt.ethernet.Ethernet(packet).data,
+        12: raw,
+        14: raw,
+        101: raw,
+        108: lambda packet: dpkt.loopback.Loopback(packet).data,
+        113: lambda packet: dpkt.sll.SLL(packet).data,
+        228: raw,
+        229: raw,
+        276: lambda packet: dpkt.sll2.SLL2(packet).data,
+    }.get(link)
+
+
+def _fill(
+    streams: dict[tuple[End, End], Stream],
+    packets: Iterator[bytes],
+    parse: Callable[[bytes], Any],
+    dpkt: Any,  # noqa: ANN401 - see above
+) -> None:
+    """Add the data of all packets to their streams."""
+    for packet in packets:
+        try:
+            network = parse(packet)
+            segment = getattr(network, "data", None)
+        except (dpkt.Error, ValueError, IndexError, AttributeError, TypeError):  # what dpkt makes of damaged packets
+            continue
+        if not isinstance(segment, dpkt.tcp.TCP):
+            continue
+        key = ((bytes(network.src), segment.sport), (bytes(network.dst), segment.dport))
+        stream = streams.get(key)
+        if stream is None:
+            if len(streams) >= MAX_STREAMS:
+                continue
+            stream = streams[key] = Stream()
+        if segment.flags & dpkt.tcp.TH_SYN:
+            stream.begin(segment.seq)
+        else:
+            stream.add(segment.seq, bytes(segment.data))

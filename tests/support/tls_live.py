@@ -1,0 +1,140 @@
+"""A live TLS session between Python's own client and server, recorded: its packets, its key log, and its process.
+
+Run as a program, it is the process: it connects to itself through memory, writes what it sent as JSON, and waits.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+CLIENT, SERVER = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
+PORTS = 40000, 8443
+REQUEST, RESPONSE = (
+    b"GET /secret HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd",
+)
+
+
+@dataclass(frozen=True)
+class Live:
+    """What was recorded of a process.
+
+    Attributes:
+        turns: Who sent what: 0 is the client, 1 the server.
+        keys: The lines of its key log.
+        pid: Of the process.
+    """
+
+    turns: list[tuple[int, bytes]]
+    keys: list[str]
+    pid: int
+
+
+def pcap(turns: list[tuple[int, bytes]], link: int = 1) -> bytes:
+    """Return a capture of a connection in which sides sent this, as pcap. Checksums are zero."""
+    packets, numbers = [], [1000, 5000]
+
+    def add(side: int, flags: int, data: bytes) -> None:
+        ports = PORTS if side == 0 else PORTS[::-1]
+        tcp = struct.pack(">HHIIBBHHH", *ports, numbers[side], numbers[1 - side], 5 << 4, flags, 65535, 0, 0) + data
+        ends = (CLIENT, SERVER) if side == 0 else (SERVER, CLIENT)
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, *ends) + tcp
+        packets.append({1: bytes(12) + b"\x08\0", 101: b""}[link] + ip)
+        numbers[side] = (numbers[side] + len(data) + bool(flags & 2)) & 0xFFFFFFFF
+
+    add(0, 2, b"")
+    add(1, 18, b"")
+    for side, data in turns:
+        for at in range(0, len(data), 1400):
+            add(side, 24, data[at : at + 1400])
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, link)
+    return head + b"".join(
+        struct.pack("<IIII", 1, number, len(each), len(each)) + each for number, each in enumerate(packets)
+    )
+
+
+def start(certificate: Path, version: str, cipher: str) -> tuple[subprocess.Popen[str], Live]:
+    """Start a process with a live session.
+
+    Args:
+        certificate: A PEM file with a certificate and its key.
+        version: `TLSv1_2` or `TLSv1_3`.
+        cipher: A cipher of TLS 1.2 for OpenSSL; empty for the default.
+    """
+    process = subprocess.Popen(
+        [sys.executable, __file__, certificate, version, cipher],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    turns = [(side, bytes.fromhex(data)) for side, data in told["turns"]]
+    return process, Live(turns, told["keys"], process.pid)
+
+
+def memory_of(pid: int) -> list[tuple[int, bytes]]:
+    """Read the writable memory of a process.
+
+    Raises:
+        OSError: The system does not allow it.
+    """
+    found = []
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in lines:
+            span, rights, *_ = line.split()
+            begin, end = (int(each, 16) for each in span.split("-"))
+            if rights.startswith("rw") and "[v" not in line:
+                memory.seek(begin)
+                found.append((begin, memory.read(end - begin)))
+    return found
+
+
+def _main(certificate: str, version: str, cipher: str) -> None:
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server.load_cert_chain(certificate)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    for context in (server, client):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+        if cipher:
+            context.set_ciphers(cipher)
+    with tempfile.NamedTemporaryFile() as log:
+        client.keylog_filename = log.name
+        turns: list[tuple[int, str]] = []
+        incoming, outgoing = [ssl.MemoryBIO(), ssl.MemoryBIO()], [ssl.MemoryBIO(), ssl.MemoryBIO()]
+        ends = [client.wrap_bio(incoming[0], outgoing[0]), server.wrap_bio(incoming[1], outgoing[1], server_side=True)]
+
+        def run(side: int, action: str, *given: object) -> object:
+            try:
+                return getattr(ends[side], action)(*given)
+            except ssl.SSLWantReadError:
+                return None
+            finally:
+                data = outgoing[side].read()
+                if data:
+                    turns.append((side, data.hex()))
+                    incoming[1 - side].write(data)
+
+        for _ in range(4):
+            for side in (0, 1):
+                run(side, "do_handshake")
+        run(0, "write", REQUEST)
+        run(1, "read", 1000)
+        run(1, "write", RESPONSE)
+        run(0, "read", 1000)
+        keys = [line for line in Path(log.name).read_text().splitlines() if not line.startswith("#")]
+    sys.stdout.write(json.dumps({"turns": turns, "keys": keys}) + "\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
