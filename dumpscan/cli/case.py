@@ -187,6 +187,7 @@ def _dump(case: Case, name: str, output_format: Format, *, everything: bool) -> 
         lines = [
             f"{record.path}: {record.status.value}, {record.format or 'no dump'}, {size}",
             f"SHA-256 {record.sha256 or 'not computed'}",
+            *(() if record.captured is None else (f"made {record.captured.isoformat(timespec='seconds')}",)),
             f"read {record.finished.isoformat(timespec='seconds')} by dumpscan {record.tool_version}",
             *record.problems,
             *(

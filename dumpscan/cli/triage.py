@@ -13,6 +13,7 @@ import click
 from dumpscan.case.rules import GateRule
 from dumpscan.cli import options
 from dumpscan.cli.commands import AtLeast, Command, Example, OneOf
+from dumpscan.exceptions import UsageError
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ def triage(
     from dumpscan.cli.messages import complain
     from dumpscan.cli.progress import ProgressBar
 
+    if "-" in names:
+        raise UsageError("a case keeps dumps by their names, and `-` has none: give a file, or use `dumpscan keys -`")
     files = GateFiles(write_allow, sarif, junit)
     files.check(fail_on)
     allowed = frozenset().union(*(read_allowed(each) for each in allow))
@@ -191,8 +194,6 @@ class GateFiles:
             UsageError: There is a file and no rule.
         """
         if not rules and any((self.allow, self.sarif, self.junit)):
-            from dumpscan.exceptions import UsageError
-
             raise UsageError("--write-allow, --sarif and --junit tell what --fail-on finds: give --fail-on too")
 
     def write(

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from dumpscan.cli.app import app
+from dumpscan.exceptions import UsageError
 from support.corpus import SAMPLES
 
 if TYPE_CHECKING:
@@ -78,3 +79,10 @@ def test_a_password_opens_what_it_locks(locked: Path) -> None:
 
     assert done.exit_code == 4
     assert "e.7z!lsass.dmp" in done.stderr
+
+
+def test_standard_input_has_no_name_to_be_kept_by(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["triage", "-", "--case", str(tmp_path / "a.case")])
+    assert isinstance(done.exception, UsageError)
+    assert "give a file" in str(done.exception)
+    assert not (tmp_path / "a.case").exists()
