@@ -26,6 +26,7 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/x509_throughput.py
 	$(BIN)/python benchmarks/symcrypt_search.py
 	$(BIN)/python benchmarks/kernel_x509.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from dumpscan.scan.signature import Signature
 
 _ANY = ".."
@@ -21,6 +23,7 @@ def opening(name: str, pattern: str) -> Signature:
     return Signature(name, b"".join(map(_expression, tokens)), len(tokens))
 
 
+@cache
 def _expression(token: str) -> bytes:
     if token == _ANY:
         return b"."

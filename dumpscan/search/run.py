@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import SUPPORTED
-from dumpscan.search.physical import search_physical
 from dumpscan.search.scanner import Scanner
 from dumpscan.search.zeros import without_zeros
 
@@ -59,6 +58,8 @@ def search(
     if tls is not None:
         scanner = scanner.with_groups(tls.detectors)
     if isinstance(dump, PhysicalDump):
+        from dumpscan.search.physical import search_physical  # noqa: PLC0415 - process dumps do not need it
+
         problems = search_physical(dump, scanner, collector, options=options, order=order, progress=progress)
         memory: Scannable = dump.physical
     else:

@@ -70,6 +70,7 @@ UNNEEDED = (
     *("rich.console", "rich.table", "volatility3", "dumpscan.artifacts.aes"),
     *(
         "dumpscan.search.reference",
+        "dumpscan.search.physical",
         "dumpscan.memory.core",
         "dumpscan.memory.kernel",
         "dumpscan.memory.symbols.store",
@@ -88,6 +89,26 @@ def test_a_small_search_imports_only_what_it_needs() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "shop.contoso.example" in done.stdout
     assert done.stderr == "\n"
+
+
+def test_volatility3_is_imported_for_kernel_images_only(tmp_path: Path) -> None:
+    sample, case = str(SAMPLES / "webserver.dmp"), str(tmp_path / "case.db")
+    commands = [
+        ["info", sample],
+        ["scan", sample],
+        ["find", "E2D5CA908636486D13318BAE77D18D0B079CEA23", sample],
+        ["triage", sample, "-c", case, "--jobs", "1", "-q"],
+        ["case", "show", case],
+        ["report", case, "-o", str(tmp_path / "report.html")],
+    ]
+    program = (
+        f"import sys; from dumpscan.cli.app import app; "
+        f"print([app.main(each, standalone_mode=False) for each in {commands}]); "
+        f"sys.exit('volatility3' if 'volatility3' in sys.modules else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("[0, 0, 0, 0, 0, 0]\n")
 
 
 @pytest.mark.parametrize("arguments", [["minidump", "x509"], ["minidump", "nonsense"], ["--nonsense"]])

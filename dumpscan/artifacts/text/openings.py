@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from dumpscan.scan.opening import opening
@@ -81,6 +82,7 @@ def hex_of(pattern: str, separator: str = "", prefix: str = "") -> Characters:
     return characters
 
 
+@cache
 def _values(token: str) -> frozenset[int]:
     if token == _ANY:
         return frozenset(range(256))
@@ -91,6 +93,7 @@ def _values(token: str) -> frozenset[int]:
     return frozenset(values)
 
 
+@cache
 def _token(characters: str) -> str:
     return "|".join(f"{value:02x}" for value in sorted(characters.encode())) or _ANY
 
