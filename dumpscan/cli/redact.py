@@ -143,6 +143,12 @@ class _Results:
     show_default=True,
     help="Write this over secrets: `REDACTED` over and over, or zeros.",
 )
+@click.option("--keep-unknown", is_flag=True, help="Keep bytes outside all structures of a damaged dump.")
+@click.option(
+    "--only-stacks",
+    is_flag=True,
+    help="Of a minidump, keep only what a stack walk needs: threads, registers, modules, and the pointers in stacks.",
+)
 @click.option("--force", is_flag=True, help="Replace copies and reports that are there already.")
 @click.option(
     "--jobs", "-j", metavar="N", type=AtLeast(1), default=None, help="Redact so many dumps of several at a time."
@@ -166,6 +172,8 @@ def redact(
     expressions: Sequence[str],
     value_file: Sequence[Path],
     fill: Fill,
+    keep_unknown: bool,
+    only_stacks: bool,
     force: bool,
     jobs: int | None,
     archive_password: str | None,
@@ -200,7 +208,9 @@ def redact(
     opening = OpenOptions(
         symbols=symbols, offline=offline, unpacking=UnpackOptions(password=archive_password, scratch=scratch)
     )
-    options = RedactOptions(wanted=wanted, fill=fill, force=force, opening=opening)
+    options = RedactOptions(
+        wanted=wanted, fill=fill, keep_unknown=keep_unknown, only_stacks=only_stacks, force=force, opening=opening
+    )
     results = _Results(output_format, quiet)
     if output is None:
         _examine(places, options, results, verify=verify, progress=not (quiet or no_progress))

@@ -39,7 +39,7 @@ def copy_file(path: Path, data: memoryview, descriptor: int) -> None:
         OSError: It cannot be written.
     """
     if fcntl is None or not _cloned(path, len(data), descriptor):
-        _copy_bytes(data, descriptor)
+        write_bytes(data, descriptor)
 
 
 def _cloned(path: Path, size: int, descriptor: int) -> bool:
@@ -58,8 +58,12 @@ def _cloned(path: Path, size: int, descriptor: int) -> bool:
     return True
 
 
-def _copy_bytes(data: memoryview, descriptor: int) -> None:
-    """Write bytes; zeros become holes."""
+def write_bytes(data: memoryview, descriptor: int) -> None:
+    """Write all of a new file; zeros become holes.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     os.ftruncate(descriptor, len(data))
     zeros = bytes(_PIECE)
     for start in range(0, len(data), _CHUNK):

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 from dumpscan.exceptions import InputError
 from dumpscan.files import staged_file
 from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.open import KINDS, OpenOptions, open_dump
 from dumpscan.redact.collect import Collection, buffer_of, collect
 from dumpscan.redact.copies import Copies, merged
-from dumpscan.redact.copying import copy_file, overwrite, read_chunks
+from dumpscan.redact.copying import copy_file, overwrite, read_chunks, write_bytes
 from dumpscan.redact.filling import Fill
 from dumpscan.redact.report import FileDigest, Kept, Redaction, removed
 from dumpscan.redact.secret import LeftoverError, Place, Secret, Wanted
+from dumpscan.redact.stacks import only_stacks
+from dumpscan.redact.structures import unknown_places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from dumpscan.redact.collect import AnyDump
@@ -80,9 +83,9 @@ def redact(
             copies = Copies()
             found = collect(dump, options.wanted, copies=copies, progress=progress)
             _require_places(source, found)
-            data = buffer_of(dump)
-            copy_file(source, data, staged.descriptor)
-            size = overwrite(staged.descriptor, _all_places(found), options.fill)
+            size = _write_first(dump, source, staged.descriptor, found, options)
+            if unknown := _unknown(dump, options):
+                overwrite(staged.descriptor, () if options.keep_unknown else unknown, options.fill)
             places = {secret: set(its) for secret, its in found.places.items()}
             rounds = 1
             while left := _round(dump, staged.path, options, copies, progress):
@@ -93,7 +96,7 @@ def redact(
                 if rounds > MAX_ROUNDS or left.nowhere:
                     raise LeftoverError(f"{source}: the copy still holds secrets after {rounds} rounds; it is not kept")
             written = _digest_of(target, staged.descriptor)
-            report = _report(dump, found, places, options, output=written, rounds=rounds, size=size)
+            report = _report(dump, found, places, options, output=written, rounds=rounds, size=size, unknown=unknown)
             if before_naming is not None:
                 before_naming(report)
         return report
@@ -108,7 +111,25 @@ def examine(source: Path, options: RedactOptions, *, progress: Callable[[int], N
     with open_dump(source, options=options.opening) as dump:
         found = collect(dump, options.wanted, copies=Copies(), progress=progress)
         size = sum(place.length for place in merged(_all_places(found)))
-        return _report(dump, found, found.places, options, size=size)
+        return _report(dump, found, found.places, options, size=size, unknown=_unknown(dump, options))
+
+
+def _write_first(dump: AnyDump, source: Path, descriptor: int, found: Collection, options: RedactOptions) -> int:
+    """Write the copy with everything overwritten that was found in the dump; return how many bytes these are."""
+    if options.only_stacks:
+        if not isinstance(dump, Minidump):
+            raise InputError(source, f"--only-stacks is for minidumps; this is {dump.format}")
+        data, problems = only_stacks(dump)
+        found.problems += problems
+        write_bytes(memoryview(data), descriptor)
+        return sum(place.length for place in merged(_all_places(found)))
+    copy_file(source, buffer_of(dump), descriptor)
+    return overwrite(descriptor, _all_places(found), options.fill)
+
+
+def _unknown(dump: AnyDump, options: RedactOptions) -> list[Place]:
+    """Return the bytes of a damaged dump that are in no structure; of a sound dump, they are padding."""
+    return unknown_places(dump) if dump.damage and not options.only_stacks else []
 
 
 def _require_plain(dump: AnyDump) -> None:
@@ -151,8 +172,13 @@ def _report(
     output: FileDigest | None = None,
     rounds: int = 0,
     size: int = 0,
+    unknown: Sequence[Place] = (),
 ) -> Redaction:
     data = buffer_of(dump)
+    problems = list(dict.fromkeys((*dump.damage, *found.problems)))
+    if unknown:
+        done = "were kept" if options.keep_unknown else "were overwritten" if output else "would be overwritten"
+        problems.append(f"{sum(place.length for place in unknown)} bytes outside all structures {done}")
     return Redaction(
         source=FileDigest(str(dump.path), len(data), sha256(data).hexdigest()),
         output=output,
@@ -162,7 +188,9 @@ def _report(
         size=size,
         removed=removed(places),
         kept=tuple(Kept(kind, count) for kind, count in sorted(found.kept.items())),
-        problems=(*dump.damage, *dict.fromkeys(found.problems)),
+        unknown=sum(place.length for place in unknown),
+        unknown_removed=bool(unknown) and output is not None and not options.keep_unknown,
+        problems=tuple(problems),
     )
 
 

@@ -318,6 +318,11 @@ class MinidumpReader:
         return self._memory[0]
 
     @property
+    def places_read(self) -> Sequence[tuple[int, int]]:
+        """Where its streams and what they point to were read so far, as (offset, bytes) in the file."""
+        return self._reader.places
+
+    @property
     def captured_bytes(self) -> int:
         """Bytes of the process's memory in the dump."""
         return self.regions.total

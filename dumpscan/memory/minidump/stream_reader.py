@@ -64,12 +64,14 @@ class StreamReader:
         buffer: As given.
         size: Bytes in the file.
         problems: Sentences, by the file offset of the stream that they are about.
+        places: Where bytes were read, beside the records of lists, as (offset, bytes) in the file.
     """
 
     def __init__(self, buffer: memoryview) -> None:
         self.buffer = buffer
         self.size = len(buffer)
         self.problems: dict[int, list[str]] = {}
+        self.places: list[tuple[int, int]] = []
         # The strings of a real dump do not overlap, so together they are no larger than the file. In a forged one, a
         # million names may all be the same long string.
         self._strings_left = self.size + _MAX_NAME_BYTES
@@ -77,7 +79,10 @@ class StreamReader:
 
     def bytes_at(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes at a file offset; fewer where the file ends."""
-        return bytes(self.buffer[offset : offset + size]) if offset >= 0 and size > 0 else b""
+        if offset < 0 or size <= 0:
+            return b""
+        self.places.append((offset, size))
+        return bytes(self.buffer[offset : offset + size])
 
     def integer_at(self, offset: int) -> int | None:
         """Return the 32-bit integer at a file offset, or None if the file ends before."""
