@@ -169,14 +169,14 @@ def _sockets() -> ScratchDirectory:
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
     """Block SIGINT, in processes that are started in this block too: the coordinator, which is interrupted, ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
         yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
