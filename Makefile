@@ -46,6 +46,11 @@ well-known-cas: $(VENV)/bin/python
 	$(BIN)/python -m dumpscan.artifacts.x509.well_known $(VENV)/roots/*/cacert.pem > $(VENV)/roots/list
 	mv $(VENV)/roots/list dumpscan/artifacts/x509/well_known_cas.txt
 
+# Interrupts, kills, full disks, two runs at once, names that steer terminals, secrets in outputs.
+ROUNDS ?= 1
+torture: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m fuzz.torture --rounds $(ROUNDS)
+
 # The wheel must work outside the checkout: installed into a fresh environment and run from another directory.
 wheel: $(VENV)/.wheel
 	rm -rf build dist

@@ -168,7 +168,7 @@ def _sockets() -> ScratchDirectory:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Block SIGINT, in processes that are started in this block too: the coordinator, which is interrupted, ends them."""
+    """Block SIGINT, also in processes that are started in this block: the coordinator is interrupted, and ends them."""
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
