@@ -29,9 +29,13 @@ class ImageCache:
         path: The image.
         system: Name of the operating system; each remembers facts of its own.
         directory: Where to remember them; by default in dumpscan's cache directory.
+
+    Attributes:
+        directory: As given.
     """
 
     def __init__(self, path: Path, system: str, directory: Path | None = None) -> None:
+        self.directory = directory
         path = path.absolute()
         with suppress(OSError):
             path = path.resolve()

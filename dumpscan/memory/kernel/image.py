@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.memory import volatility
 from dumpscan.memory.kernel import systems
 from dumpscan.memory.kernel.budget import TextBudgets
+from dumpscan.memory.kernel.cache import ImageCache
 from dumpscan.memory.kernel.profile import ImageContext
 from dumpscan.memory.kernel.selection import select
 from dumpscan.memory.physical.containers import RAW, open_image
@@ -66,8 +66,8 @@ class KernelImage:
     ) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
-        volatility.load(cache_dir)
-        self.physical = open_image(self.path, self.warnings, scratch)
+        remembered = ImageCache(self.path, "container", cache_dir)
+        self.physical = open_image(self.path, self.warnings, scratch, remembered)
         self._context = ImageContext(
             path=self.path,
             physical=self.physical,

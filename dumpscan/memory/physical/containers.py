@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from dumpscan.memory.kernel.cache import ImageCache
     from dumpscan.memory.volatility import Volatility
 
 _OURS: tuple[tuple[bytes, Callable[[MappedFile, Path | None], PhysicalImage]], ...] = (
@@ -48,6 +49,8 @@ _FORMATS = {
     "VmwareLayer": "VMware snapshot",
 }
 RAW = "raw"
+_KNOWN_AS_RAW: dict[str, object] = {"format": RAW}
+"""What is remembered of files that volatility3 knows no format of: to ask it takes longer than all the rest."""
 
 _WHY_UNREAD = ((b"EMiL", "a LiME image whose headers are damaged"),)
 """Why a file that begins like an image cannot be read when volatility3 does not take it."""
@@ -65,13 +68,16 @@ _MAX_PACKED_BLOCK = 16 << 20
 """Bytes that one compressed block may unpack to."""
 
 
-def open_image(path: Path, heard: list[str], scratch: Path | None = None) -> PhysicalImage:
+def open_image(
+    path: Path, heard: list[str], scratch: Path | None = None, remembered: ImageCache | None = None
+) -> PhysicalImage:
     """Open an image of physical memory.
 
     Args:
         path: The file.
         heard: volatility3's warnings are appended here.
         scratch: Directory to unpack a compressed image into; by default, it is unpacked into memory.
+        remembered: What is known of the file's format; by default nothing, and nothing is remembered.
 
     Raises:
         InputError: It is no regular file, or no image of physical memory.
@@ -79,34 +85,45 @@ def open_image(path: Path, heard: list[str], scratch: Path | None = None) -> Phy
     """
     file = MappedFile(path)
     try:
-        return _recognised(file, heard, scratch)
+        return _recognised(file, heard, scratch, remembered)
     except BaseException:
         file.close()
         raise
 
 
-def _recognised(file: MappedFile, heard: list[str], scratch: Path | None) -> PhysicalImage:
+def _recognised(
+    file: MappedFile, heard: list[str], scratch: Path | None, remembered: ImageCache | None
+) -> PhysicalImage:
     head = bytes(file.buffer[:16])
     for signature, opener in _OURS:
         if head.startswith(signature):
             return opener(file, scratch)
     _require_files_beside(file.path)
-    volatility.load()
+    if file.path.suffix != _VMWARE_MEMORY and remembered is not None and remembered.load() == _KNOWN_AS_RAW:
+        return _raw(file)
+    volatility.load(remembered.directory if remembered is not None else None)
     with volatility.listening(heard), _stack(file) as (context, layer):
         if layer is None:
             for signature, reason in _WHY_UNREAD:
                 if head.startswith(signature):
                     raise InputError(file.path, f"is {reason}", offset=0)
-            image = PhysicalImage(file, [(0, file.size, 0)], image_format=RAW, path=file.path)
-            if file.size % PAGE_SIZE:
-                image.problems.append(f"cut short: its size of {file.size} bytes is no multiple of {PAGE_SIZE}")
-            return image
+            if remembered is not None:
+                remembered.save(_KNOWN_AS_RAW)
+            return _raw(file)
         image_format = _FORMATS.get(type(layer).__name__, type(layer).__name__)
         if isinstance(layer, volatility.module("framework.layers.linear").LinearlyMappedLayer):
             runs = np.array(sorted(_runs(file.path, context, layer.name)), np.uint64).reshape(-1, 3)
             require_memory(file.path, runs)
             return PhysicalImage(file, runs, image_format=image_format, path=file.path)
         return _unpacked(file, layer, image_format, scratch)
+
+
+def _raw(file: MappedFile) -> PhysicalImage:
+    """Open a file whose offsets are physical addresses."""
+    image = PhysicalImage(file, [(0, file.size, 0)], image_format=RAW, path=file.path)
+    if file.size % PAGE_SIZE:
+        image.problems.append(f"cut short: its size of {file.size} bytes is no multiple of {PAGE_SIZE}")
+    return image
 
 
 def _require_files_beside(path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
+from dumpscan.memory.kernel.cache import ImageCache
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.open import KERNEL, open_dump
 from dumpscan.memory.physical.containers import _unpacked, open_image
@@ -315,3 +316,20 @@ class TestUnpacking:
         monkeypatch.setattr("dumpscan.memory.physical.unpacked.UNPACKED_AT_FIRST", 2 * PAGE)
         with pytest.raises(InputError, match="unpacks to more than 64 times its size"):
             self.unpack(tmp_path)
+
+
+def test_a_raw_image_is_remembered_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, bytes(range(256)) * 64)
+    with open_image(path, [], None, ImageCache(path, "container", tmp_path / "cache")) as image:
+        assert image.format == "raw"
+
+    def refuse(*_: object) -> None:
+        pytest.fail("volatility3 was asked again")
+
+    monkeypatch.setattr("dumpscan.memory.physical.containers._stack", refuse)
+    with open_image(path, [], None, ImageCache(path, "container", tmp_path / "cache")) as image:
+        assert image.format == "raw"
+        assert image.read(0, 4) == b"\0\1\2\3"
+    path.write_bytes(bytes(range(256)) * 65)
+    with pytest.raises(pytest.fail.Exception):
+        open_image(path, [], None, ImageCache(path, "container", tmp_path / "cache"))

@@ -69,6 +69,7 @@ class WindowsProfile:
     """
 
     def __init__(self, context: ImageContext, adopted: KernelSession | None = None) -> None:
+        volatility.load(context.cache_dir)
         self._context = context
         self._image = context.physical
         self._adopted = adopted

@@ -122,3 +122,9 @@ def test_without_its_note_the_kernel_is_found_by_its_symbols(image: KernelImage)
     assert found.tables == wanted.tables
     assert (found.release, found.shift, found.phys_base) == (wanted.release, wanted.shift, wanted.phys_base)
     assert (found.root, found.levels) == (wanted.root, wanted.levels)
+
+
+def test_the_time_of_capture_is_the_kernels(image: KernelImage, processes: dict[int, Process]) -> None:
+    started = max(process.created for process in processes.values() if process.created)
+    assert image.captured is not None
+    assert 0 <= (image.captured - started).total_seconds() < 60
