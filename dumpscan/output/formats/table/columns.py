@@ -144,8 +144,22 @@ class Layout:
 
     def lines(self) -> Iterator[str]:
         """Yield it as plain lines without trailing blanks: the header if there is one, then its rows."""
-        for line in self.texts():
-            yield line.plain
+        if self.width is not None:
+            yield from (line.plain for line in self.texts())
+            return
+        headers = [laid.column.header for laid in self.columns]
+        if any(headers):
+            yield self._plain(headers)
+        for row in range(self.rows):
+            yield self._plain([laid.text(row).plain for laid in self.columns])
+
+    def _plain(self, cells: Sequence[str]) -> str:
+        """Return a line of cells without their styles: for pipes, which get tables of any length."""
+        padded = []
+        for laid, cell in zip(self.columns, cells, strict=True):
+            blank = " " * (laid.width - cell_len(cell))
+            padded.append(blank + cell if laid.column.justify == "right" else cell + blank)
+        return (" " * GAP).join(padded).rstrip()
 
     def texts(self) -> Iterator[Text]:
         """Yield it as lines with their styles."""

@@ -158,7 +158,7 @@ class TableRenderer:
                 continue
             most = len(section.records) if self._width is None else MAX_ROWS
             layout = lay_out(section.columns, section.records[:most], self._width)
-            yield from layout.texts()
+            yield from layout.texts() if self._coloured or self._width is not None else map(Text, layout.lines())
             if len(section.records) > most:
                 more = f"... and {len(section.records) - most} more, shown in a pipe and with --format json."
                 yield from self._folded(Text(more, "yellow"))
