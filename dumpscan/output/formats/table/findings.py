@@ -11,7 +11,15 @@ from rich.text import Text
 from dumpscan.artifacts.keys.names import algorithm_label
 from dumpscan.findings import NOT_ENCRYPTED, Validity, validity
 from dumpscan.output.formats.table.columns import Column, at, say
-from dumpscan.output.formats.table.sections import Scope, Section, holder_name, title
+from dumpscan.output.formats.table.places import (
+    address_order,
+    and_more,
+    first_place,
+    holder_columns,
+    partial_note,
+    place_columns,
+)
+from dumpscan.output.formats.table.sections import Scope, Section, title
 from dumpscan.output.labels import container_label, folded_label
 
 if TYPE_CHECKING:
@@ -86,11 +94,11 @@ def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
     columns = (
         Column("Secret", secret, least=20),
         *_opening_columns("Opens", scope),
-        *_place_columns(),
+        *place_columns(),
         *_object_columns(),
         Column("Exported with -o", exported, rank=2),
         Column("Key id", lambda record: say(record.get("key", {}).get("id", record["sha256"])), rank=2, short=_HASH),
-        Column("Problem", _partial, rank=9, below=True),
+        Column("Problem", partial_note, rank=9, below=True),
     )
     ordered = sorted(records, key=lambda record: (_ORDER[record["kind"]], *_urgency(record, scope.now)))
     ordered.sort(key=lambda record: not record.get("certificates"))
@@ -107,11 +115,11 @@ def _columns(kind: str, found: list[Record], scope: Scope) -> tuple[tuple[Column
         case "encrypted_container":
             own = (
                 Column("Container", lambda record: say(_container(record))),
-                *_holder_columns(scope),
+                *holder_columns(scope),
                 Column("Protected by", _protection, least=26),
             )
-            problem = Column("Problem", _partial, rank=9, below=True)
-            return (*own, *_place_columns(), size, sha256, problem), []
+            problem = Column("Problem", partial_note, rank=9, below=True)
+            return (*own, *place_columns(), size, sha256, problem), []
         case "private_key":
             return _key_columns("Opens", scope), [_paired(found)]
         case "public_key":
@@ -123,7 +131,7 @@ def _columns(kind: str, found: list[Record], scope: Scope) -> tuple[tuple[Column
         case _ if kind == UNPROVEN:
             return _key_columns("Opens", scope), ["nothing was found to check them against"]
         case _:
-            return (*_holder_columns(scope), *_place_columns(), size, sha256), []
+            return (*holder_columns(scope), *place_columns(), size, sha256), []
 
 
 # --- TLS secrets -----------------------------------------------------------------------------------------------------
@@ -150,9 +158,9 @@ def _tls_columns(scope: Scope) -> tuple[Column, ...]:
         Column("Suite", at("tls.cipher_suite"), rank=1),
         Column("Client random", random, short=_HASH),
         Column("Random is", placed),
-        *_holder_columns(scope),
-        *_place_columns(),
-        Column("Problem", _partial, rank=9, below=True),
+        *holder_columns(scope),
+        *place_columns(),
+        Column("Problem", partial_note, rank=9, below=True),
         Column("Proof", proof, rank=9, below=True),
     )
 
@@ -170,11 +178,11 @@ def _key_columns(bond: str, scope: Scope) -> tuple[Column, ...]:
     return (
         Column("Key", _key),
         *_opening_columns(bond, scope),
-        *_place_columns(),
+        *place_columns(),
         *_object_columns(),
         Column("Key id", at("key.id"), rank=2, short=_HASH),
         Column("Thumbprint", _thumbprint, rank=4, short=_HASH),
-        Column("Problem", _partial, rank=9, below=True),
+        Column("Problem", partial_note, rank=9, below=True),
         Column("Proof", at("key.proof"), rank=9, below=True),
     )
 
@@ -190,7 +198,7 @@ def _opening_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
             carrier = record["key"].get("well_known")
             return say(f"nothing: test key of {carrier}" if carrier else "no certificate found", "dim")
         name = certificates[0].get("common_name") or certificates[0]["subject"]
-        return _and_more(say(name, "bold"), len(certificates))
+        return and_more(say(name, "bold"), len(certificates))
 
     def until(record: Record) -> Text:
         certificates = record.get("certificates")
@@ -202,7 +210,7 @@ def _opening_columns(heading: str, scope: Scope) -> tuple[Column, ...]:
 
     return (
         Column(heading, bound, least=24),
-        *_holder_columns(scope),
+        *holder_columns(scope),
         Column("Valid until", until, least=10),
         Column(_AT_CAPTURE, then, rank=9, below=True),
     )
@@ -213,7 +221,7 @@ def _object_columns() -> tuple[Column, ...]:
 
     def first(name: str) -> Callable[[Record], Text]:
         def cell(record: Record) -> Text:
-            value = _first_place(record).get("key_object", {}).get(name)
+            value = first_place(record).get("key_object", {}).get(name)
             return say(", ".join(value) if isinstance(value, list) else hex(value) if isinstance(value, int) else value)
 
         return cell
@@ -265,12 +273,12 @@ def _certificate_columns(scope: Scope) -> tuple[Column, ...]:
     return (
         Column("Subject", _subject, least=24),
         Column("Key", lambda record: say("found" if record["private_keys"] else None, "bold red")),
-        *_holder_columns(scope),
+        *holder_columns(scope),
         Column("Valid until", lambda record: _valid_until(record, scope.now), least=10),
         Column(_AT_CAPTURE, lambda record: _at_capture(record, record["locations"], scope), rank=9, below=True),
         Column("Issuer", _issuer, rank=4, least=22),
         Column("Public key", public_key, rank=3),
-        *_place_columns(),
+        *place_columns(),
         Column("Thumbprint", at("thumbprint"), rank=2, short=_HASH),
         Column("Serial number", at("x509.serial_number"), rank=8, least=20),
         Column("Alternative names", at("x509.alternative_names"), rank=6, least=20),
@@ -296,7 +304,7 @@ def _subject(record: Record) -> Text:
 def _problem(record: Record) -> Text:
     """Say what is wrong with a certificate: what a strict parser complained of, and what is missing."""
     complaint = say(f"not parsed: {record['problem']}" if "problem" in record else None, "yellow")
-    partial = _partial(record)
+    partial = partial_note(record)
     return complaint.append("; ").append(partial) if complaint.plain and partial.plain else complaint.append(partial)
 
 
@@ -347,70 +355,6 @@ def _when(record: Record, name: str) -> datetime | None:
     return None if moment is None else datetime.fromisoformat(moment)
 
 
-# --- Places ----------------------------------------------------------------------------------------------------------
-
-
-def _holder_columns(scope: Scope) -> tuple[Column, ...]:
-    """Return the columns that say in which process and which file a finding lies, where there are several."""
-    process = Column("Process", _distinct(holder_name), least=18, comfort=24)
-    file = Column("File", _distinct(lambda place: scope.file(place["file"]), style="bold"), heading=True)
-    return (*((process,) if scope.many_processes else ()), *((file,) if len(scope.files) > 1 else ()))
-
-
-def _place_columns() -> tuple[Column, ...]:
-    """Return the columns that say where a finding lies: its first place, and how many there are besides."""
-    return (
-        Column("Address", _address, rank=1),
-        Column("Encoding", _distinct(lambda place: place["encoding"]), rank=3),
-        Column("File offset", _file_offset, rank=5),
-        Column("Module", lambda record: say(_first_place(record).get("module")), rank=6, least=12),
-    )
-
-
-def _distinct(name: Callable[[Record], str], style: str = "") -> Callable[[Record], Text]:
-    """Return what makes a cell of the first name among a finding's places, and how many others there are."""
-
-    def cell(record: Record) -> Text:
-        found = [text for text in dict.fromkeys(name(place) for place in record["locations"]) if text]
-        return _and_more(say(found[0], style), len(found)) if found else Text()
-
-    return cell
-
-
-def _first_place(record: Record) -> Record:
-    places: list[Record] = record["locations"]
-    return places[0] if places else {}
-
-
-def _address(record: Record) -> Text:
-    match _first_place(record):
-        case {"address": address}:
-            return _and_more(say(address), record["location_count"])
-        case {"physical_address": address}:
-            return _and_more(say(f"physical {address:#x}"), record["location_count"])
-        case {"file": _}:
-            return _and_more(say("unmapped"), record["location_count"])
-        case _:
-            return Text()
-
-
-def _file_offset(record: Record) -> Text:
-    place = _first_place(record)
-    if "file_offset" not in place:
-        return Text()
-    parts = len(place["extents"])
-    return say(f"{place['file_offset']:#x}" + (f" ({parts} parts)" if parts > 1 else ""))
-
-
-def _partial(record: Record) -> Text:
-    missing = _first_place(record).get("missing")
-    return say(f"partial: {missing} of {record['size']} bytes missing" if missing else None, "yellow")
-
-
-def _and_more(text: Text, count: int) -> Text:
-    return text.append(f" +{count - 1}", "dim") if count > 1 else text
-
-
 def _title(name: str, found: list[Record], details: list[str], *, style: str) -> Text:
     return title(f"{name}: {len(found)}", detail=f"({', '.join(details)})" if details else "", style=style)
 
@@ -418,16 +362,10 @@ def _title(name: str, found: list[Record], details: list[str], *, style: str) ->
 def _urgency(record: Record, now: datetime) -> tuple[bool, bool, bool, tuple[str, int]]:
     """Sort what is paired before what is not, authorities behind others, what has expired behind what has not."""
     paired = record.get("certificates") or record.get("private_keys")
-    return (not paired, record.get("x509", {}).get("is_ca") is True, _is_expired(record, now), _address_order(record))
+    return (not paired, record.get("x509", {}).get("is_ca") is True, _is_expired(record, now), address_order(record))
 
 
 def _is_expired(record: Record, now: datetime) -> bool:
     """Say whether a certificate, or the first one of a key, has expired."""
     certificates = record.get("certificates")
     return _validity(certificates[0] if certificates else record, now) is Validity.EXPIRED
-
-
-def _address_order(record: Record) -> tuple[str, int]:
-    place = _first_place(record)
-    address: int = place.get("virtual_address", place.get("physical_address")) or 0
-    return (place.get("file", ""), address)
