@@ -43,7 +43,7 @@ def report(
     from dumpscan.case.store.reader import Case
     from dumpscan.cli.messages import EXIT_DONE, complain
     from dumpscan.output.report.html import write_report
-    from dumpscan.output.report.rows import minute
+    from dumpscan.output.report.texts import minute
 
     with Case.open(case) as opened, _destination(output, force=force) as stream:
         write_report(

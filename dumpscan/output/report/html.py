@@ -18,7 +18,8 @@ from markupsafe import Markup
 from dumpscan._version import __version__
 from dumpscan.case.moments import At
 from dumpscan.output.report.model import build
-from dumpscan.output.report.rows import MAX_COMMAND_LINE, MAX_NAMES, MAX_PROBLEMS, minute, shorten
+from dumpscan.output.report.rows import MAX_COMMAND_LINE, MAX_PROBLEMS
+from dumpscan.output.report.texts import MAX_NAMES, minute, shorten
 from dumpscan.output.text import printable, write_text
 
 if TYPE_CHECKING:

@@ -19,21 +19,20 @@ from dumpscan.findings import (
 )
 from dumpscan.output.labels import file_names
 from dumpscan.output.report.chains import MAX_CERTIFICATES, chain, issuers
+from dumpscan.output.report.judge import Judge
 from dumpscan.output.report.rows import (
     CertificateRow,
-    Judge,
     KeyRow,
     ObjectRow,
     ProcessRow,
     certificate_row,
     container_row,
     key_row,
-    minute,
     other_key_row,
-    shorten,
     tls_row,
 )
 from dumpscan.output.report.severity import Severity
+from dumpscan.output.report.texts import minute, shorten
 from dumpscan.output.report.timeline import Timeline
 from dumpscan.output.report.verdict import verdict
 

@@ -6,7 +6,6 @@ Text from dumps is unescaped here. The environment of the template makes everyth
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.keys.names import algorithm_label
@@ -14,11 +13,14 @@ from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.case.moments import At
 from dumpscan.findings import PrivateKey, Validity
 from dumpscan.output.labels import NOT_LISTED, container_label, page_label
+from dumpscan.output.report.judge import Judge
 from dumpscan.output.report.purposes import filter_classes, purposes, usages
 from dumpscan.output.report.severity import Severity, key_severity
+from dumpscan.output.report.texts import MAX_NAMES, day, in_utc, joined, remaining, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from dumpscan.findings import (
         Certificate,
@@ -37,41 +39,11 @@ MAX_PLACES = 12
 MAX_PROCESSES = 8
 """Processes that are described for one key; the others are counted."""
 
-MAX_NAMES = 6
-"""Alternative names that are listed for one certificate, and notes for one process."""
-
 MAX_PROBLEMS = 12
 """Problems that are listed for one input."""
 
-MAX_TEXT = 400
-"""Characters of a name that are shown."""
-
 MAX_COMMAND_LINE = 2000
 """Characters of a command line that are shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """Judges certificates.
-
-    Attributes:
-        at: By which moments.
-        captured: When each dump was made, by its path, as far as they say.
-    """
-
-    at: At
-    captured: Mapping[str, datetime | None]
-
-    def moments(self, finding: Finding) -> dict[datetime | None, None]:
-        """Return when the dumps were made that a finding lies in."""
-        return {self.captured.get(place.file): None for place in finding.locations}
-
-    def when_captured(self, certificate: Certificate) -> datetime | None:
-        """Return when a dump that it lies in was made and it was valid; None if it was not, or that does not count."""
-        if not self.at.capture:
-            return None
-        times = (time for time in self.moments(certificate) if time is not None)
-        return next((time for time in times if certificate.validity(time) is Validity.VALID), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,29 +214,6 @@ class ObjectRow:
         return (self.kind, self.label, self.identity)
 
 
-def shorten(text: str | None, limit: int = MAX_TEXT) -> str:
-    """Return a text; one that is longer than any honest one is cut, and its length is given."""
-    if text is None:
-        return ""
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters in all)"
-
-
-def joined(texts: Sequence[str], limit: int = MAX_NAMES) -> str:
-    """Return a list in one line; of a long list, the beginning and a count."""
-    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
-    return ", ".join(shorten(text, MAX_TEXT // 2) for text in texts[:limit]) + more
-
-
-def day(moment: datetime | None) -> str:
-    """Return the day of a time in UTC; empty if there is no time."""
-    return "" if moment is None else _utc(moment).date().isoformat()
-
-
-def minute(moment: datetime | None) -> str:
-    """Return a time to the minute, in UTC; empty if there is none (a case has the year 1 instead)."""
-    return "" if moment is None or moment.year == 1 else f"{_utc(moment).isoformat(' ', 'minutes')[:16]} UTC"
-
-
 def process_label(process: Process) -> str:
     """Return `w3wp.exe (5120)`, or what is known of the process."""
     name, pid = process.name, process.pid
@@ -312,11 +261,11 @@ def certificate_row(certificate: Certificate, judge: Judge | datetime, shown: Ca
         name=shorten(name, 160) or ("(empty subject)" if certificate.problem is None else "(not parsed)"),
         subject=shorten(certificate.subject),
         issuer=shorten(certificate.issuer_common_name or certificate.issuer, 160),
-        since=None if since is None else _utc(since),
-        until=None if until is None else _utc(until),
+        since=None if since is None else in_utc(since),
+        until=None if until is None else in_utc(until),
         state=certificate.validity(now),
         then=judge.when_captured(certificate),
-        remaining=_remaining(_utc(until), now) if until else "",
+        remaining=remaining(in_utc(until), now) if until else "",
         key=algorithm_label(shorten(certificate.public_key_algorithm, 80) or None, size),
         key_id=certificate.key_id or "",
         thumbprint=certificate.thumbprint,
@@ -432,24 +381,3 @@ def _object_notes(key: PrivateKey) -> str:
         if held is not None and held.wrong_parts:
             notes[f"does not belong to it: {joined(held.wrong_parts)}"] = None
     return "; ".join(notes)
-
-
-def _remaining(until: datetime, now: datetime) -> str:
-    days = (until - now).days
-    match days:
-        case 0:
-            return "less than a day left"
-        case _ if days > 0:
-            return f"{days:,} day{'s' if days > 1 else ''} left"
-        case _:
-            return f"{-days:,} day{'s' if days < -1 else ''} ago"
-
-
-def _utc(moment: datetime) -> datetime:
-    """Return a time in UTC; one without a time zone is taken as UTC."""
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:  # hours from the year 1 or 9999
-        return moment.replace(tzinfo=UTC)

@@ -157,7 +157,7 @@ def test_more_care_than_before_means_reading_again(tmp_path: Path) -> None:
 
 def test_a_missing_symbol_table_that_is_there_now(tmp_path: Path) -> None:
     lab, case = build_lab(tmp_path), tmp_path / "case.db"
-    assert run(case, lab.image).statuses == {Status.DAMAGED: 1}
+    assert run(case, lab.image).statuses == {Status.NO_SYMBOLS: 1}
     assert run(case, lab.image).read == 0
     assert run(case, lab.image, symbols=(str(lab.symbols),)).statuses == {Status.OK: 1}
     assert run(case, lab.image, symbols=(str(lab.symbols),)).read == 0

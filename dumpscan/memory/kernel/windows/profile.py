@@ -25,10 +25,10 @@ from dumpscan.memory.kernel.windows.finder import (
     top_tables,
 )
 from dumpscan.memory.kernel.windows.info import build_lab, describe_kernel, describe_system, system_time
+from dumpscan.memory.kernel.windows.parameters import describe_process
 from dumpscan.memory.kernel.windows.process_tables import with_tables
 from dumpscan.memory.kernel.windows.processes import (
     count_broken_links,
-    describe_process,
     is_plausible,
     list_processes,
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dumpscan.findings import Process
 from dumpscan.memory.kernel.budget import TextBudgets
 from dumpscan.memory.kernel.profile import ListedProcess
-from dumpscan.memory.kernel.windows.processes import _take, describe_process
+from dumpscan.memory.kernel.windows.parameters import _take, describe_process
 from dumpscan.model.c_process import c_process
 from dumpscan.synth.windows.process_blocks import PLAN32
 from support.corpus import SYMBOLS
@@ -377,7 +377,7 @@ def test_an_image_has_only_so_many_processes(lab: Lab, monkeypatch: pytest.Monke
 
 
 def test_an_environment_without_an_end_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dumpscan.memory.kernel.windows.processes._MAX_ENVIRONMENT_BYTES", 64)
+    monkeypatch.setattr("dumpscan.memory.kernel.windows.parameters._MAX_ENVIRONMENT_BYTES", 64)
     data = block(*(f"N{number}={number}" for number in range(1000)))
     process = process_with(tmp_path, environment=data, recorded=1 << 60)
     assert process.environment == ("N0=0", "N1=1", "N2=2", "N3=3", "N4=4", "N5=5")
