@@ -32,6 +32,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/kernel_x509.py
 	$(BIN)/python benchmarks/core_search.py
 	$(BIN)/python benchmarks/redact.py
+	$(BIN)/python benchmarks/known_keys.py
 
 # Mutated files against every command, for an hour each (SECONDS=60 for a minute); what escapes is kept in escaped/.
 SECONDS ?= 3600

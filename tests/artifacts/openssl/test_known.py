@@ -14,7 +14,7 @@ from dumpscan.artifacts.openssl.known.ec import ORDERS
 from dumpscan.artifacts.openssl.known.effort import Effort
 from dumpscan.artifacts.openssl.known.rsa import MAX_DIVIDED
 from dumpscan.artifacts.openssl.known.search import find_known
-from dumpscan.artifacts.openssl.known.windows import LITTLE, Wanted, finder
+from dumpscan.artifacts.openssl.known.windows import LITTLE, Wanted, finder, looks_random, without_small_factors
 from dumpscan.artifacts.openssl.rsa import Partners
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import CURVES, key_id, raw_key, rsa_key
@@ -169,3 +169,19 @@ def test_every_place_of_a_buffer_is_searched() -> None:
         data = bytes(at) + value
         assert find(memoryview(data), (0,)).starts.tolist() == [at]
         assert at + 3 in find(memoryview(b"abc" + data), tuple(range(8))).starts.tolist()
+
+
+def test_numbers_with_small_factors_are_told_from_primes() -> None:
+    p = rsa_key(1024).private_numbers().p
+    values = [p, *(factor * (p // factor | 1) for factor in (3, 5, 7, 11, 13, 17, 19))]
+    rows = np.array([np.frombuffer(value.to_bytes(72, "little"), "<u8") for value in values])
+    expected = [all(value % factor for factor in (3, 5, 7, 11, 13, 17, 19)) for value in values]
+    assert expected[0]
+    assert without_small_factors(rows).tolist() == expected
+
+
+def test_text_and_code_do_not_look_random_and_numbers_do() -> None:
+    noise = np.frombuffer(np.random.default_rng(2).bytes(32 * 5000), "<u8").reshape(-1, 4)
+    assert looks_random(noise).sum() >= len(noise) - 1
+    dull = b"the quick brown fox jumps over a" + bytes(range(32)) + bytes.fromhex("488b058b4889") * 5 + b"\x48\x8b"
+    assert not looks_random(np.frombuffer(dull, "<u8").reshape(-1, 4)).any()

@@ -13,7 +13,7 @@ import numpy as np
 
 from dumpscan.artifacts.keys.encode import point as write_point
 from dumpscan.artifacts.keys.proof import ec_key
-from dumpscan.artifacts.openssl.ec import CURVES, looks_random
+from dumpscan.artifacts.openssl.ec import CURVES
 from dumpscan.artifacts.openssl.known.found import Names, number_found
 from dumpscan.artifacts.openssl.known.pointers import Marks
 from dumpscan.artifacts.openssl.known.windows import (
@@ -25,6 +25,7 @@ from dumpscan.artifacts.openssl.known.windows import (
     Numbers,
     Wanted,
     as_integers,
+    looks_random,
     matches_of,
 )
 from dumpscan.artifacts.symcrypt.curves import multiple_on_named_curve
@@ -59,8 +60,6 @@ _PASS_PER_MIB = 800
 """Microseconds of both passes over a MiB: for numbers, and for what points to them."""
 _LENGTH = 4
 """Bytes of an array's length in Java."""
-_LOOKING = 8
-"""Microseconds to say whether a number looks random."""
 _MIB = 1 << 20
 _AT_ONCE = 1 << 14
 _PLAIN = Names("ec-scalar", "scalar")
@@ -145,16 +144,11 @@ class Scalars:
         """Return that of some points whose scalar a number is; None if it is none, or costs too much."""
         tried = self._tried[montgomery]
         if number not in tried:
-            if not effort.affords(_LOOKING):
+            if not effort.affords(self.curve.microseconds):
+                effort.skip(f"some numbers as private keys on {self.curve.curve.name}: there are too many")
                 return None
-            computed = None
-            if looks_random(number, self.curve.limbs):
-                if not effort.affords(self.curve.microseconds):
-                    effort.skip(f"some numbers as private keys on {self.curve.curve.name}: there are too many")
-                    return None
-                scalar = number * self._inverse % self._order if montgomery else number
-                computed = multiple_on_named_curve(self.curve.curve, scalar) if scalar < self._order else None
-            tried[number] = computed
+            scalar = number * self._inverse % self._order if montgomery else number
+            tried[number] = multiple_on_named_curve(self.curve.curve, scalar) if scalar < self._order else None
         found = tried[number]
         if found is None or found not in points:
             return None
@@ -178,6 +172,8 @@ def _try(
             if points <= scalars.keys.keys():
                 return
             addresses, values = numbers.at(starts[begin : begin + _AT_ONCE])
+            random = looks_random(values)
+            addresses, values = addresses[random], values[random]
             for address, value in zip(addresses.tolist(), as_integers(values), strict=True):
                 for montgomery in ways:
                     point = scalars.point(value, points, effort, montgomery=montgomery)

@@ -10,7 +10,14 @@ import numpy as np
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import MOST_RSA_BITS, rsa_key
 from dumpscan.artifacts.openssl.known.found import Names, number_found
-from dumpscan.artifacts.openssl.known.windows import FORMS, Numbers, Wanted, as_integers, matches_of
+from dumpscan.artifacts.openssl.known.windows import (
+    FORMS,
+    Numbers,
+    Wanted,
+    as_integers,
+    matches_of,
+    without_small_factors,
+)
 from dumpscan.artifacts.openssl.rsa import LOW_WORD, Partners
 
 if TYPE_CHECKING:
@@ -112,6 +119,8 @@ class _Search:
         if self._joined[wanted.count] and self._count < MAX_JOINED:
             self._count += len(addresses)
             self._kept[wanted.count].append((wanted, addresses, values[:, 0].copy()))
+        prime = without_small_factors(values) if self._divided[wanted.count] else np.zeros(0, np.intp)
+        addresses, values = addresses[prime], values[prime]
         for modulus in self._divided[wanted.count]:
             cost = _DIVISION_2048 * (modulus.bit_length() / 2048) ** 2
             if not self._effort.affords(cost * len(addresses)):

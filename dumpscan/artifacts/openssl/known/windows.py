@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,9 @@ _CHUNK = 32 << 10
 _TOP = np.uint64(48)
 _HALF = np.uint64(32)
 _ENDS = np.uint64(0xFFFE)
+_HIGH = 7
+_SMALL_PRIMES = (3, 5, 7, 11, 13, 17, 19)
+_SMALL_PRODUCT = prod(_SMALL_PRIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,34 @@ class Numbers:
         runs, held = self._read(addresses)
         values = self._form.words(runs.view("<u8"))
         return addresses[held], np.ascontiguousarray(values[:, ::-1] if self._form.top_first else values)
+
+
+def looks_random(values: Words) -> Found:
+    """Say which numbers, shape (n, count), look random: of 100,000 random numbers, one does not.
+
+    Three bytes in four occur once, and one in seven or more has its highest bit set: code and text are not so.
+    """
+    data = values.view(np.uint8)
+    size = data.shape[1]
+    high = np.count_nonzero(data & np.uint8(0x80), axis=1) * _HIGH >= size
+    ordered = np.sort(data, axis=1)
+    distinct = np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1) + 1
+    random: Found = high & (distinct >= size * 3 // 4)
+    return random
+
+
+def without_small_factors(values: Words) -> Found:
+    """Say which odd numbers, shape (n, count), no prime up to 19 divides: two in three have such a factor."""
+    product = np.uint64(_SMALL_PRODUCT)
+    total = np.zeros(len(values), np.uint64)
+    for index in range(values.shape[1]):
+        weight = np.uint64(pow(2, 8 * WORD * index, _SMALL_PRODUCT))
+        total += values[:, index] % product * weight  # 46 bits each, and there are at most 2^14
+    rest = total % product
+    fits: Found = np.ones(len(values), np.bool_)
+    for prime in _SMALL_PRIMES:
+        fits &= rest % np.uint64(prime) != 0
+    return fits
 
 
 def as_integers(values: Words) -> Iterator[int]:
