@@ -18,7 +18,7 @@ from dumpscan._version import __version__
 from dumpscan.exceptions import DumpscanError
 from dumpscan.files import write_whole
 from dumpscan.memory.kernel.cache import ImageCache, load_json
-from dumpscan.memory.kernel.linux.finder import Kernel, is_there
+from dumpscan.memory.kernel.linux.finder import LinuxKernel, is_there
 from dumpscan.memory.kernel.linux.symbols.btf import MAX_BTF
 from dumpscan.memory.kernel.linux.symbols.kallsyms import MAX_NAMES, MAX_SYMBOLS, KallsymsTables
 from dumpscan.memory.user_dirs import cache_directory
@@ -44,7 +44,7 @@ class LinuxCache:
         self._cache = ImageCache(image.path, "linux", directory)
         self._facts: dict[str, Any] = self._cache.load() or {}
 
-    def kernels(self) -> list[Kernel] | None:
+    def kernels(self) -> list[LinuxKernel] | None:
         """Return the kernels that were found before, perhaps none; None if nothing is known that still holds."""
         try:
             kernels = [_kernel(found) for found in self._facts["kernels"]]
@@ -52,7 +52,7 @@ class LinuxCache:
         except (ValueError, KeyError, TypeError, OverflowError):
             return None
 
-    def facts(self, kernel: Kernel) -> dict[str, Any]:
+    def facts(self, kernel: LinuxKernel) -> dict[str, Any]:
         """Return what was asked of a kernel's symbols and types before."""
         known = self._facts.get("types")
         return known if isinstance(known, dict) and self._facts.get("root") == kernel.root else {}
@@ -67,13 +67,13 @@ class LinuxCache:
         """Whether kernels were also looked for without their notes."""
         return self._facts.get("searched_further") is True
 
-    def save_kernels(self, kernels: list[Kernel], remains: list[str], *, further: bool) -> None:
+    def save_kernels(self, kernels: list[LinuxKernel], remains: list[str], *, further: bool) -> None:
         """Remember which kernels were found, which remains of others, and how they were looked for."""
         found = [asdict(each) for each in kernels]
         self._facts = {"kernels": found, "remains": remains, "searched_further": further}
         self._cache.save(self._facts)
 
-    def save_facts(self, kernel: Kernel, facts: dict[str, dict[str, int | None]]) -> None:
+    def save_facts(self, kernel: LinuxKernel, facts: dict[str, dict[str, int | None]]) -> None:
         """Remember what was asked of a kernel's symbols and types."""
         self._facts |= {"root": kernel.root, "types": facts}
         self._cache.save(self._facts)
@@ -88,7 +88,7 @@ class BuildCache:
         directory: Where to remember it; by default in dumpscan's cache directory.
     """
 
-    def __init__(self, kernel: Kernel, memory: KernelMemory, directory: Path | None = None) -> None:
+    def __init__(self, kernel: LinuxKernel, memory: KernelMemory, directory: Path | None = None) -> None:
         self._kernel = kernel
         self._memory = memory
         known = re.fullmatch("[0-9a-f]{8,64}", kernel.build_id or "")
@@ -147,9 +147,9 @@ class BuildCache:
         return found.hexdigest()
 
 
-def _kernel(found: dict[str, Any]) -> Kernel:
+def _kernel(found: dict[str, Any]) -> LinuxKernel:
     tables = found["tables"]
-    return Kernel(
+    return LinuxKernel(
         **{
             **found,
             "known": (str(found["known"][0]), int(found["known"][1])),

@@ -34,7 +34,7 @@ _MAX_INDEX = np.uint64(1 << 51)
 _ALIGNMENT = np.uint64(7)
 
 
-class CachedFiles:
+class PageCache:
     """The files in the page cache (see `dumpscan.memory.dump.CachedFiles`).
 
     Args:

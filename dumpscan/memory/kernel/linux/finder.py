@@ -31,7 +31,7 @@ _MAX_BANNERS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
+class LinuxKernel:
     """A Linux kernel found in an image.
 
     Attributes:
@@ -65,14 +65,14 @@ class Kernel:
         return KernelMemory(image, self.phys_base, self.root, self.levels, self.encryption)
 
 
-def kernel_of(note: VmcoreInfo) -> Kernel | None:
+def kernel_of(note: VmcoreInfo) -> LinuxKernel | None:
     """Return the kernel that a note describes; None if it lacks what is needed, or contradicts itself."""
     top = note.symbols.get("swapper_pg_dir", note.symbols.get("init_top_pgt", 0))
     text, base = note.symbols.get("_stext", 0), note.numbers.get("phys_base")
     inside = all(START_KERNEL_MAP <= address < END_KERNEL_MAP for address in (top, text))
     if base is None or not inside:
         return None
-    return Kernel(
+    return LinuxKernel(
         note.release,
         note.build_id,
         note.shift,
@@ -96,9 +96,9 @@ def describe_remains(note: VmcoreInfo) -> str:
     return f"the note of one ({note.release}) without its page tables, as of an earlier boot or a virtual machine"
 
 
-def find_without_notes(image: PhysicalImage) -> list[Kernel]:
+def find_without_notes(image: PhysicalImage) -> list[LinuxKernel]:
     """Find the kernels whose notes are not in the image, or that never had one, by their tables of symbols."""
-    found: dict[int, Kernel] = {}
+    found: dict[int, LinuxKernel] = {}
     for each in find_unaided(image):
         kernel = _unaided_kernel(image, each)
         if kernel is not None and is_there(image, kernel):
@@ -106,7 +106,7 @@ def find_without_notes(image: PhysicalImage) -> list[Kernel]:
     return list(found.values())
 
 
-def _unaided_kernel(image: PhysicalImage, found: Found) -> Kernel | None:
+def _unaided_kernel(image: PhysicalImage, found: Found) -> LinuxKernel | None:
     address = found.kallsyms.address
     text = address("_text") or 0
     top = address("init_top_pgt") or address("swapper_pg_dir") or address("init_level4_pgt")
@@ -120,7 +120,7 @@ def _unaided_kernel(image: PhysicalImage, found: Found) -> Kernel | None:
 
     banner = address("linux_banner") or 0
     told = image.read((banner - START_KERNEL_MAP + found.phys_base) & _MASK, _MAX_BANNER).split(b" ")
-    return Kernel(
+    return LinuxKernel(
         told[2].decode("ascii", "replace") if told[:2] == [b"Linux", b"version"] and len(told) > 2 else "",  # noqa: PLR2004
         None,
         text - DEFAULT_TEXT,
@@ -135,14 +135,14 @@ def _unaided_kernel(image: PhysicalImage, found: Found) -> Kernel | None:
     )
 
 
-def is_there(image: PhysicalImage, kernel: Kernel) -> bool:
+def is_there(image: PhysicalImage, kernel: LinuxKernel) -> bool:
     """Return whether a kernel's page tables map a symbol of it to where it lies according to `phys_base`."""
     memory = kernel.memory(image)
     _, address = kernel.known
     return memory.walk(address) == memory.physical(address)
 
 
-def find_kernels(image: PhysicalImage) -> tuple[list[Kernel], list[VmcoreInfo]]:
+def find_kernels(image: PhysicalImage) -> tuple[list[LinuxKernel], list[VmcoreInfo]]:
     """Find the kernels that run in an image's memory.
 
     Args:
@@ -151,7 +151,7 @@ def find_kernels(image: PhysicalImage) -> tuple[list[Kernel], list[VmcoreInfo]]:
     Returns:
         Each kernel once, by the addresses of their notes; and the notes that belong to none of them.
     """
-    kernels: dict[int, Kernel] = {}
+    kernels: dict[int, LinuxKernel] = {}
     others: list[VmcoreInfo] = []
     for note in find_notes(image):
         kernel = kernel_of(note)
@@ -162,7 +162,7 @@ def find_kernels(image: PhysicalImage) -> tuple[list[Kernel], list[VmcoreInfo]]:
     return [_with_tables(image, kernel) for kernel in kernels.values()], others
 
 
-def _with_tables(image: PhysicalImage, kernel: Kernel) -> Kernel:
+def _with_tables(image: PhysicalImage, kernel: LinuxKernel) -> LinuxKernel:
     """Look for the table of symbols of a kernel whose note does not say where it is (before Linux 6.0)."""
     if kernel.tables is not None:
         return kernel

@@ -13,7 +13,7 @@ from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import Process
 from dumpscan.memory.kernel.linux.cache import BuildCache, LinuxCache
 from dumpscan.memory.kernel.linux.entries import LinuxEntries, UserMemory, nothing_cached
-from dumpscan.memory.kernel.linux.files import CachedFiles
+from dumpscan.memory.kernel.linux.files import PageCache
 from dumpscan.memory.kernel.linux.finder import describe_remains, find_banners, find_kernels, find_without_notes
 from dumpscan.memory.kernel.linux.pages import PageArray
 from dumpscan.memory.kernel.linux.paths import Paths
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.dump import PageUse
     from dumpscan.memory.kernel.budget import TextBudgets
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
-    from dumpscan.memory.kernel.linux.finder import Kernel
+    from dumpscan.memory.kernel.linux.finder import LinuxKernel
     from dumpscan.memory.kernel.profile import ImageContext, ListedProcess
 
 KERNEL_PROCESS = Process(pid=0, name="kernel", architecture="x64")
@@ -65,7 +65,7 @@ class LinuxProfile:
         return LinuxCache(self._image, self._context.cache_dir)
 
     @cached_property
-    def kernels(self) -> list[Kernel]:
+    def kernels(self) -> list[LinuxKernel]:
         """The kernels in the image; empty if there is none."""
         found = self._cache.kernels()
         if found is not None:
@@ -90,7 +90,7 @@ class LinuxProfile:
         return bool(self.kernels)
 
     @cached_property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> LinuxKernel:
         """The kernel that is used.
 
         Raises:
@@ -272,10 +272,10 @@ class LinuxProfile:
         return PageArray(self.memory, self.types, rules, self.kernel.numbers)
 
     @cached_property
-    def _files(self) -> CachedFiles:
-        return CachedFiles(self.memory, self.types, self._pages, self._paths)
+    def _files(self) -> PageCache:
+        return PageCache(self.memory, self.types, self._pages, self._paths)
 
-    def cached_files(self) -> CachedFiles | None:
+    def cached_files(self) -> PageCache | None:
         """Return the files of the page cache (see `KernelProfile`)."""
         try:
             _ = self._files.page_map

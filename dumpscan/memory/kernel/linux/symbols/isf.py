@@ -19,7 +19,7 @@ _GROUPS = ("user_types", "enums", "symbols")
 
 
 class IsfTypes:
-    """The types and symbols of a table (a `Source`).
+    """The types and symbols of a table (a `TypeSource`).
 
     Args:
         path: The table.
@@ -38,7 +38,7 @@ class IsfTypes:
             raise InputError(path, "is no symbol table (ISF)") from error
 
     def offset(self, structure: str, member: str) -> int | None:
-        """Return the offset of a member, also within anonymous ones (see `Source`)."""
+        """Return the offset of a member, also within anonymous ones (see `TypeSource`)."""
         return self._offset(structure, member, _MAX_DEPTH)
 
     def _offset(self, structure: str, member: str, depth: int) -> int | None:
@@ -62,12 +62,12 @@ class IsfTypes:
         return fields if isinstance(fields, dict) else {}
 
     def size(self, structure: str) -> int | None:
-        """Return the size of a structure (see `Source`)."""
+        """Return the size of a structure (see `TypeSource`)."""
         known = self._types.get(structure)
         return _number(known.get("size")) if isinstance(known, dict) else None
 
     def constant(self, enumeration: str, name: str) -> int | None:
-        """Return the value of a constant (see `Source`)."""
+        """Return the value of a constant (see `TypeSource`)."""
         known = self._enums.get(enumeration)
         constants = known.get("constants") if isinstance(known, dict) else None
         return _number(constants.get(name)) if isinstance(constants, dict) else None

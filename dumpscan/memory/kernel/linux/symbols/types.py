@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
-    from dumpscan.memory.kernel.linux.finder import Kernel
+    from dumpscan.memory.kernel.linux.finder import LinuxKernel
     from dumpscan.memory.kernel.linux.symbols.isf import IsfTypes
 
 
@@ -26,7 +26,7 @@ class MissingTypeError(DumpscanError):
     """A kernel lacks a structure, a member or a symbol that is needed."""
 
 
-class Source(Protocol):
+class TypeSource(Protocol):
     """Where types come from."""
 
     def offset(self, structure: str, member: str) -> int | None:
@@ -40,7 +40,7 @@ class Source(Protocol):
 
 
 class BtfTypes:
-    """Types out of BTF (a `Source`).
+    """Types out of BTF (a `TypeSource`).
 
     Args:
         btf: The BTF.
@@ -50,18 +50,18 @@ class BtfTypes:
         self.btf = btf
 
     def offset(self, structure: str, member: str) -> int | None:
-        """Return the offset of a member (see `Source`)."""
+        """Return the offset of a member (see `TypeSource`)."""
         owner = self.btf.structure(structure)
         found = None if owner is None else self.btf.member(owner, member)
         return None if found is None or found.offset % 8 else found.offset // 8
 
     def size(self, structure: str) -> int | None:
-        """Return the size of a structure (see `Source`)."""
+        """Return the size of a structure (see `TypeSource`)."""
         owner = self.btf.structure(structure)
         return None if owner is None else owner.size
 
     def constant(self, enumeration: str, name: str) -> int | None:
-        """Return the value of a constant (see `Source`)."""
+        """Return the value of a constant (see `TypeSource`)."""
         owner = self.btf.find(enumeration, KIND_ENUM, KIND_ENUM64)
         return None if owner is None else dict(self.btf.values(owner)).get(name)
 
@@ -82,7 +82,7 @@ class KernelTypes:
 
     def __init__(
         self,
-        kernel: Kernel,
+        kernel: LinuxKernel,
         memory: KernelMemory,
         remembered: dict[str, Any] | None = None,
         table: Callable[[], IsfTypes | None] = lambda: None,
@@ -142,7 +142,7 @@ class KernelTypes:
             return error
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> TypeSource:
         """Where the types come from: BTF, or else a symbol table.
 
         Raises:
