@@ -151,6 +151,11 @@ def test_what_is_the_same_below_every_row_is_said_once() -> None:
     lines = list(lay_out(IMPORTANT, [key(proof=proof)] * 3, 60).lines())
     assert [line for line in lines if proof in line] == [f"Proof of each: {proof}"]
     assert len(lines) == 6
+    lines = list(lay_out(IMPORTANT, [key(proof=proof), key(proof="another"), key(proof=proof)], 60).lines())
+    assert [line for line in lines if proof in line] == [f"Proof of all others: {proof}"]
+    assert "    Proof: another" in lines
+    lines = list(lay_out(IMPORTANT, [key(proof=proof), key(), key(proof=proof)], 60).lines())
+    assert lines.count(f"    Proof: {proof}") == 2
 
 
 FILES = (Column("File", lambda row: say(row["file"]), heading=True), *COLUMNS[:2])

@@ -7,6 +7,7 @@ left out. A pipe or a file has no width: it gets every column, each row on one l
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -173,20 +174,23 @@ class Layout:
                 group = name.plain
                 yield from fold(name, self.width or 0)
             yield from self._row(row)
-        for laid, text in self._common:
-            yield from self._note(f"{laid.column.header} of each: ", text, 0)
+        for laid, text, all_rows in self._common:
+            yield from self._note(f"{laid.column.header}{' of each' if all_rows else ' of all others'}: ", text, 0)
 
     @cached_property
-    def _common(self) -> list[tuple[_Laid, Text]]:
-        """The columns below that have the same text in every row: it is said once, below the table."""
-        if self.rows < 2:  # noqa: PLR2004 - a single row has it below itself
-            return []
-        firsts = ((laid, laid.text(0)) for laid in self.below)
-        return [
-            (laid, first)
-            for laid, first in firsts
-            if first.plain and all(laid.text(row).plain == first.plain for row in range(1, self.rows))
-        ]
+    def _common(self) -> list[tuple[_Laid, Text, bool]]:
+        """The columns below that have the same text in most rows, the text, and whether it is that of all rows.
+
+        It is said once, below the table.
+        """
+        found = []
+        for laid in self.below:
+            texts = Counter(laid.text(row).plain for row in range(self.rows))
+            ((most, count),) = texts.most_common(1)
+            if most and count > 1 and "" not in texts and 2 * count > self.rows:
+                row = next(row for row in range(self.rows) if laid.text(row).plain == most)
+                found.append((laid, laid.text(row), count == self.rows))
+        return found
 
     def _note(self, label: str, text: Text, indent: int) -> Iterator[Text]:
         for line in fold(Text(label, "dim").append(text), (self.width or 0) - indent):
@@ -207,10 +211,10 @@ class Layout:
             yield _stripped(self._line([laid.text(row) for laid in self.columns]))
             return
         yield from self._lines([fold(laid.text(row), laid.width) for laid in self.columns])
-        common = [laid for laid, _ in self._common]
+        common = {laid.column.header: text.plain for laid, text, _ in self._common}
         for laid in self.below:
             text = laid.text(row)
-            if text.plain and laid not in common:
+            if text.plain and common.get(laid.column.header) != text.plain:
                 yield from self._note(f"{laid.column.header}: ", text, _INDENT)
 
     def _lines(self, cells: Sequence[Sequence[Text]]) -> Iterator[Text]:
