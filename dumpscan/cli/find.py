@@ -126,12 +126,19 @@ def _in_dumps(request: Request, run: Run, wanted: Sequence[Reference]) -> list[F
     options = SearchOptions(deep=request.deep, public_keys=known)
     what = KEYS.without_aes()
 
-    def work(number: int, _path: Path, dump: AnyDump) -> None:
-        bar = run.searching(dump, what)
-        for problem in search(dump, what, collector, options=options, order=(number,), progress=bar.advance):
+    left_out: list[str] = []
+
+    def work(number: int, path: Path, dump: AnyDump) -> None:
+        def note(text: str) -> None:
+            left_out.append(f"{path}: {text}")
+
+        advance = run.searching(dump, what).advance
+        for problem in search(dump, what, collector, options=options, order=(number,), progress=advance, note=note):
             run.damaged(problem)
 
     request.over(run, work)
+    for text in left_out:
+        run.note(text)
     return with_pairs(collector.findings())
 
 

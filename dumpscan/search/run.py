@@ -62,6 +62,8 @@ def search(
 
         problems = search_physical(dump, scanner, collector, options=options, order=order, progress=progress)
         memory: Scannable = dump.physical
+        if options.deep or options.public_keys:
+            say("numbers in forms that no library's layout tells are looked for in dumps of processes only")
     else:
         if options.filtered:
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
