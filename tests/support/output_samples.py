@@ -23,6 +23,7 @@ from dumpscan.findings import (
     Process,
     PublicKey,
     SymmetricKey,
+    TlsSecret,
 )
 
 if TYPE_CHECKING:
@@ -278,6 +279,25 @@ def symmetric_key(address: int = 0x1D3A4F00000) -> SymmetricKey:
         key=AES_KEY,
         key_id=hashlib.sha256(b"dumpscan symmetric key\0AES\0" + AES_KEY).hexdigest(),
         proof=("the schedule follows from its first round key",),
+    )
+
+
+def tls_secret(address: int = 0x1D3A4F10000) -> TlsSecret:
+    secret = bytes(range(48))
+    return TlsSecret(
+        sha256=hashlib.sha256(secret).hexdigest(),
+        size=len(secret),
+        locations=(place(address, secret, "tls"),),
+        location_count=1,
+        secret_id=hashlib.sha256(b"dumpscan tls secret\0" + secret).hexdigest(),
+        label="CLIENT_RANDOM",
+        version="TLS 1.2",
+        cipher_suite="AES-128-GCM, SHA256",
+        client_random="ab" * 32,
+        server_random="cd" * 32,
+        random_proven=True,
+        proof=("the keys in use follow from it",),
+        secret=secret,
     )
 
 

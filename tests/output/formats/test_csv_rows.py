@@ -65,7 +65,8 @@ def test_every_column_of_findings_is_filled_by_some_finding(monkeypatch: pytest.
         extents=((1, 2), (9, 3)),
         key_object=samples.KEY_OBJECT,
     )
-    records = [finding_record(dataclasses.replace(f, locations=(location,))) for f in samples.findings()]
+    everything = (*samples.findings(), samples.tls_secret())
+    records = [finding_record(dataclasses.replace(f, locations=(location,))) for f in everything]
     found = rows(View.FINDINGS, *records)
     for name in COLUMNS[View.FINDINGS]:
         assert any(row[name] for row in found), name
