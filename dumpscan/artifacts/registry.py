@@ -167,7 +167,7 @@ KEYS = Search(
 EVERYTHING = Search(
     "scan",
     (Certificate, PrivateKey, PublicKey, SymmetricKey, EncryptedContainer),
-    "no certificate and no key found",
+    "no certificate and no key found; secrets of TLS sessions were not searched for (`dumpscan tls` does)",
     symcrypt=True,
     libraries=True,
     aes=AesKeys.AT_WORDS,

@@ -19,7 +19,13 @@ from dumpscan.artifacts.tls.near import PAIR_SIZE, is_dull, looks_random, pairs_
 from dumpscan.artifacts.tls.nss import nss_sessions
 from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
 from dumpscan.memory.space import read_before
-from dumpscan.model.libraries.c_tls import OPENSSL_MASTER, OPENSSL_RANDOMS, OPENSSL_TRANSCRIPT
+from dumpscan.model.c_big_numbers import MAX_POINTER
+from dumpscan.model.libraries.c_tls import (
+    OPENSSL_111_RANDOMS,
+    OPENSSL_MASTER,
+    OPENSSL_RANDOMS,
+    OPENSSL_TRANSCRIPT,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +45,7 @@ MAX_HELLO_PAIRS = 1 << 10
 """ClientHellos with their answers of which the transcript is compared."""
 RANDOM_REACH = 4 << 10
 """Bytes before OpenSSL's secrets in which its randoms are looked for, where no known distance fits."""
+_POINTER = 8
 _NEAR = 1 << 10
 """Bytes around a secret in which its place and those of the others of its session are looked for."""
 
@@ -127,6 +134,26 @@ def _openssl_randoms(memory: Memory, secrets: Sequence[Secret]) -> Randoms | Non
         server, own, behind = data[:RANDOM_SIZE], data[RANDOM_SIZE:PAIR_SIZE], data[PAIR_SIZE:]
         if len(data) > PAIR_SIZE and looks_random(server) and looks_random(own) and is_dull(behind):
             return Randoms(own, server)
+    pointed_to = _state_randoms(memory, client.address)
+    if pointed_to is not None:
+        return pointed_to
     for _, pair in pairs_before(memory, client.address, RANDOM_REACH):
         return Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE])
+    return None
+
+
+def _state_randoms(memory: Memory, address: int) -> Randoms | None:
+    """Return the randoms of OpenSSL 1.1.1: they lie behind unused MAC secrets in an object that `ssl_st` points to."""
+    head = read_before(memory, address, RANDOM_REACH)
+    head = head[(len(head) - address) % _POINTER :]
+    for at in range(0, len(head) // _POINTER * _POINTER, _POINTER):
+        pointer = int.from_bytes(head[at : at + _POINTER], "little")
+        if 0 < pointer < MAX_POINTER and pointer % _POINTER == 0:
+            data = memory.read(pointer, OPENSSL_111_RANDOMS + PAIR_SIZE)
+            pair = data[OPENSSL_111_RANDOMS:]
+            unused = data[_POINTER:OPENSSL_111_RANDOMS]
+            if len(pair) == PAIR_SIZE and not any(unused):
+                server, client = pair[:RANDOM_SIZE], pair[RANDOM_SIZE:]
+                if looks_random(server) and looks_random(client):
+                    return Randoms(client, server)
     return None

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 WORD = 4
 SIZES = (32, 48)
 """Bytes of the secrets: as many as SHA-256 and SHA-384 have; 48 is also the master secret of TLS 1.2."""
-MAX_WINDOWS = 4 << 20
-"""Windows of each promise and size that are remembered of one dump."""
+MAX_WINDOWS = 1 << 20
+"""Windows of each promise and size that are remembered of one dump; of those without promise, see `_LIMITS`."""
 
 EDGE_32, EDGE_48 = (Signature(f"tls-window-{size}-edge", b"", size) for size in SIZES)
 ALIGNED_32, ALIGNED_48 = (Signature(f"tls-window-{size}-aligned", b"", size) for size in SIZES)
@@ -54,6 +54,9 @@ SCHEDULE = ScheduleSearcher.signatures[0]
 WINDOWS = (EDGE_32, EDGE_48, ALIGNED_32, ALIGNED_48, INNER_32, INNER_48)
 """By their promise: windows with an edge, those at multiples of 16, where allocators put objects, and all others."""
 SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, HELLO, SCHEDULE)
+
+_LIMITS = {INNER_32.name: 2, INNER_48.name: 1 / 4}
+"""Any window of 32 bytes may be a key of ChaCha20; those of 48 are tried last, of which few are."""
 
 _AT_ONCE = 1 << 15
 _BYTES_AT_ONCE = 1 << 17
@@ -88,7 +91,7 @@ class TlsSearcher:
     ) -> Iterator[Matches]:
         """Search an address space, twice: schedules have a pass of their own."""
         self.untried = 0
-        left = [MAX_WINDOWS] * len(SIGNATURES)
+        left = [int(MAX_WINDOWS * _LIMITS.get(signature.name, 1)) for signature in SIGNATURES]
         for matches in self._schedules.batches(space, threads=threads):
             yield Matches(matches.signatures + np.uint16(len(SIGNATURES) - 1), matches.starts)
         for matches in self._plain.batches(space, threads=threads, progress=progress):
@@ -104,11 +107,11 @@ class TlsSearcher:
     def _limited(self, matches: Matches, left: list[int]) -> Matches:
         """Leave out what is beyond the limit of each signature, and count it."""
         kept = np.ones(len(matches.starts), np.bool_)
-        for number in np.unique(matches.signatures).tolist():
-            own = np.flatnonzero(matches.signatures == number)
-            kept[own[left[number] :]] = False
-            self.untried += max(len(own) - left[number], 0)
-            left[number] = max(left[number] - len(own), 0)
+        for number, count in enumerate(np.bincount(matches.signatures, minlength=len(SIGNATURES)).tolist()):
+            if count > left[number]:
+                kept[np.flatnonzero(matches.signatures == number)[left[number] :]] = False
+                self.untried += count - left[number]
+            left[number] -= min(count, left[number])
         return Matches(matches.signatures[kept], matches.starts[kept])
 
 
@@ -116,7 +119,7 @@ def _by_alignment(matches: Matches) -> Matches:
     """Tell windows at multiples of 16 from the others without an edge, now that addresses are known."""
     numbers = matches.signatures.copy()
     for aligned, inner in ((ALIGNED_32, INNER_32), (ALIGNED_48, INNER_48)):
-        own = (numbers == SIGNATURES.index(aligned)) & (matches.starts % np.uint64(_ALIGNED) != 0)
+        own = (numbers == SIGNATURES.index(aligned)) & (matches.starts & np.uint64(_ALIGNED - 1) != 0)
         numbers[own] = SIGNATURES.index(inner)
     return Matches(numbers, matches.starts)
 

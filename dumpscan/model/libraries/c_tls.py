@@ -35,6 +35,9 @@ OPENSSL_MASTER = -384
 OPENSSL_TRANSCRIPT = -128
 """Bytes from `client_app_traffic_secret` in `ssl_st` to `master_secret` and to `server_finished_hash`; they lie in
 arrays of EVP_MAX_MD_SIZE, 64 bytes, in a row."""
+OPENSSL_111_RANDOMS = 152
+"""Offset of `server_random`, which `client_random` follows, in `ssl3_state_st` of 1.1.1: behind `flags`, and a
+MAC secret of 64 bytes with its size for each direction. Ciphers of TLS 1.3 leave those zero."""
 OPENSSL_RANDOMS = (-1508, -1500, -1520)
 """Bytes from `client_app_traffic_secret` to `client_random`, which follows `server_random`: 3.0 on Linux, 3.0 on
 Windows, 3.5 on Windows."""

@@ -48,8 +48,11 @@ def key_log_lines(secrets: Iterable[TlsSecret]) -> list[bytes]:
     for number, secret in enumerate(secrets):
         sessions.setdefault(secret.client_random or f"{number}", []).append(secret)
     lines: list[str] = []
+    heading = ""
     for session in sessions.values():
-        lines.append(f"# {_about(session[0])}")
+        before, heading = heading, f"# {_about(session[0])}"
+        if heading != before:
+            lines.append(heading)
         lines += [_line(secret) for secret in session]
     return [line.encode("ascii", "backslashreplace") for line in lines]
 

@@ -29,7 +29,7 @@ CASES = [
     and path.name.split("-")[0]
     in {"boring", "gnutls", "go119", "java17", "mbed", "nginx", "node20", "nss", "pyssl", "rustls"}
     | {"winnode14", "winnode18", "winnode20"}
-    and "master" not in path.name
+    and not {"gcore", "gcore-master"} & set(path.name.split("."))
 ]
 pytestmark = pytest.mark.skipif(not CASES, reason=f"no corpus of real cores at {CORES}")
 

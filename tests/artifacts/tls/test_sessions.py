@@ -57,6 +57,16 @@ def test_openssl_gives_every_secret_of_a_session_with_a_proof(name: str) -> None
     assert found[HANDSHAKE[0]].locations[0].encoding == "tls-secret-source"
 
 
+def test_randoms_of_openssl_1_1_1_are_in_an_object_of_their_own() -> None:
+    session = Session13(SUITES["aes-256"])
+    at = HEAP + 0x8000
+    state = struct.pack("<2Q", 0x5000, at) + bytes(1000) + session.openssl() + bytes(64)
+    randoms = bytes(152) + session.server_random + session.client_random + bytes(64)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state, at: randoms})
+    _agree(found, session, (*APPLICATION, *HANDSHAKE))
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_without_the_key_that_follows_nothing_is_a_secret(name: str) -> None:
     session = Session13(SUITES[name])
