@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ENCODING = "tls-secret"
 SOURCE_ENCODING = "tls-secret-source"
 """Of bytes that are not the secret itself, but what it follows from: a master secret of TLS 1.3, say."""
-MAX_DERIVED_IN_ALL = 10 * MAX_DERIVED
+MAX_DERIVED_IN_ALL = 4 * MAX_DERIVED
 """Keys derived in all processes of an image of physical memory."""
 MAX_SECRETS = 1 << 12
 """Places of traffic secrets in one process that are put together."""
@@ -76,7 +76,6 @@ class TlsDetector:
         places = Places(memory, words, matches)
         plain = PlainKeys(places)
         effort = Effort(min(MAX_DERIVED, self.left))
-        self.left -= effort.left
         found = []
         for each in traffic_secrets(places, plain, effort):
             found.append(each)
@@ -91,7 +90,7 @@ class TlsDetector:
         for session in sessions:
             for secret in session.secrets:
                 yield from _decoded(memory, session, secret, copies.pop(secret.secret, []))
-        self.left += effort.left
+        self.left -= effort.tried
         self.untried += effort.untried
 
 

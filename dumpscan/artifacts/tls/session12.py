@@ -136,7 +136,8 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
     if not pairs:
         return
     likely = {**_openssl(places), **_boringssl(places), **_by_length(places)}
-    for masters, limit in ((likely, MAX_LIKELY), (_with_edge(places), MAX_TRIED)):
+    others = _with_edge(places) if places.aes_keys else {}  # without any, ChaCha20 alone is possible
+    for masters, limit in ((likely, MAX_LIKELY if places.aes_keys else MAX_TRIED), (others, MAX_TRIED)):
         wanted = [master for secret, master in masters.items() if secret not in done]
         count = max(limit // len(pairs), 1)
         effort.untried += len(wanted[count:])

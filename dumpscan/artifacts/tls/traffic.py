@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_DERIVED = 150_000
 """Keys derived in one process: a second of one processor or less."""
+MAX_WITHOUT_AES = 20_000
+"""Keys derived in a process without any AES key."""
 MAX_BORINGSSL = 1 << 12
 """Objects of BoringSSL that are tried."""
 MAX_ALIKE = 64
@@ -56,18 +58,26 @@ class Effort:
 
     Attributes:
         left: Keys.
+        tried: Keys that were derived.
         untried: Windows.
         recorded: Windows that were tried with the sessions of a capture.
     """
 
     left: int = MAX_DERIVED
+    tried: int = 0
     untried: int = 0
     recorded: int = 0
+
+    def part(self, most: int) -> Effort:
+        """Limit what may still be derived to so many keys; return self."""
+        self.left = min(self.left, most)
+        return self
 
     def take(self, wanted: int) -> int:
         """Take as many of so many windows as may still be tried, and count the others."""
         given = min(wanted, max(self.left, 0))
         self.left -= given
+        self.tried += given
         self.untried += wanted - given
         return given
 
@@ -87,13 +97,15 @@ def traffic_secrets(places: Places, plain: PlainKeys, effort: Effort) -> Iterato
     tiers = ((windows.EDGE_32, windows.EDGE_48), (windows.ALIGNED_32, windows.ALIGNED_48))
     everything = (*tiers, (windows.INNER_32, windows.INNER_48))
     yield from _boringssl(places, keys, plain)
-    # A process without any schedule seldom has sessions: most have a random generator that uses AES.
+    if not places.aes_keys:  # such a process seldom has sessions: random generators, too, use AES
+        yield from plain.chacha20(places.of(windows.EDGE_32), effort.part(MAX_WITHOUT_AES))
+        return
     for short, long in everything:
         if keys[16]:
             yield from _aes(places, places.of(short), AES_128, keys[16], effort)
         if keys[32]:
             yield from _aes(places, places.of(long), AES_256, keys[32], effort)
-        if (short, long) in tiers[: 2 if places.aes_keys else 1]:
+        if (short, long) in tiers:
             yield from plain.chacha20(places.of(short), effort)
 
 

@@ -8,6 +8,7 @@ such an edge are few even in memory that is full of random bytes. So they are to
 from __future__ import annotations
 
 import functools
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,8 @@ SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, HELLO, SCHEDULE)
 _LIMITS = {INNER_32.name: 2, INNER_48.name: 1 / 4}
 """Any window of 32 bytes may be a key of ChaCha20; those of 48 are tried last, of which few are."""
 
+MAX_RUN = 1 << 12
+"""Words in a row, none of them dull, within which windows are tried; more are compressed or encrypted data mostly."""
 _AT_ONCE = 1 << 15
 _BYTES_AT_ONCE = 1 << 17
 """Words and bytes looked at in one go: all arrays over them fit in a processor's second cache."""
@@ -84,7 +87,8 @@ class TlsSearcher:
     def __init__(self) -> None:
         self.untried = 0
         self._schedules = ScheduleSearcher()
-        self._plain = AlignedSearcher(SIGNATURES[:-1], _find, WORD)
+        self._plain = AlignedSearcher(SIGNATURES[:-1], self._find, WORD)
+        self._counting = Lock()
 
     def batches(
         self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
@@ -103,6 +107,13 @@ class TlsSearcher:
         plain = _by_alignment(self._plain.scan_buffer(data, threads=threads))
         numbers = np.concatenate((plain.signatures, schedules.signatures + np.uint16(len(SIGNATURES) - 1)))
         return Matches(numbers, np.concatenate((plain.starts, schedules.starts)))
+
+    def _find(self, data: memoryview, phases: tuple[int, ...]) -> Matches:
+        """Search a buffer, in one of several threads (see `dumpscan.scan.passes.aligned_matches`)."""
+        matches, skipped = _find(data, phases)
+        with self._counting:
+            self.untried += skipped
+        return matches
 
     def _limited(self, matches: Matches, left: list[int]) -> Matches:
         """Leave out what is beyond the limit of each signature, and count it."""
@@ -124,14 +135,15 @@ def _by_alignment(matches: Matches) -> Matches:
     return Matches(numbers, matches.starts)
 
 
-def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_]]]:
+def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_], int]]:
     """Find the windows that look random.
 
     A word is dull if its upper 16 bits are all equal, as in small numbers and in halves of pointers. One random word in
     32,768 is. A window has no dull word; a dull word just before it or just behind it is an edge.
 
     Yields:
-        For each size, the indexes of the windows' first words, and whether each window has an edge.
+        For each size, the indexes of the windows' first words, whether each window has an edge, and how many were left
+        out because they are within long runs.
     """
     for begin in range(0, len(words), _AT_ONCE):
         first = max(begin - 1, 0)
@@ -141,13 +153,26 @@ def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_]]]:
             continue
         high = np.bitwise_count(some & _HIGH_BITS)
         around = np.concatenate(([False], lively, [False]))
+        skipped = _hide_long_runs(lively)
         likely = {size: _likely(lively, high, size, begin - first) for size in SIZES}
         different = _DifferentBytes(some, likely)
         for size, found in likely.items():
             kept = found[different.of(size) >= size * 3 // 4]
             # What lies before or behind a buffer is not known; that it is an edge costs little.
             edge = ~around[kept] | ~around[kept + size // WORD + 1]
-            yield size, kept + first, edge
+            yield size, kept + first, edge, skipped if size == SIZES[0] else 0
+
+
+def _hide_long_runs(lively: NDArray[np.bool_]) -> int:
+    """Make the inside of long runs look dull; return how many words that are."""
+    dull = np.flatnonzero(~lively)
+    bounds = np.concatenate(([-1], dull, [len(lively)]))
+    hidden = 0
+    for number in np.flatnonzero(np.diff(bounds) > MAX_RUN).tolist():
+        begin, end = int(bounds[number]) + 1 + 2 * _MOST_WORDS, int(bounds[number + 1]) - 2 * _MOST_WORDS
+        lively[begin:end] = False
+        hidden += end - begin
+    return hidden
 
 
 def _likely(lively: NDArray[np.bool_], high: NDArray[np.uint8], size: int, begin: int) -> Indexes:
@@ -262,8 +287,9 @@ def _anywhere(data: NDArray[np.uint8]) -> Iterator[tuple[Signature, Indexes]]:
         yield HELLO, _with_bytes(data, HELLO_SIZE, {0: kind, **_HELLO})
 
 
-def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
-    """Search a buffer (see `dumpscan.scan.passes.aligned_matches`)."""
+def _find(data: memoryview, phases: tuple[int, ...]) -> tuple[Matches, int]:
+    """Search a buffer; say how many windows were left out."""
+    skipped = 0
     numbers, starts = [np.zeros(0, np.uint16)], [np.zeros(0, np.int64)]
 
     def add(signature: Signature, found: Indexes) -> None:
@@ -273,7 +299,8 @@ def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
     for phase in phases:
         count = max(len(data) - phase, 0) // WORD
         words = np.frombuffer(data, "<u4", count, min(phase, len(data)))
-        for size, found, edge in _windows(words):
+        for size, found, edge, hidden in _windows(words):
+            skipped += hidden
             place = found * WORD + phase
             add(EDGE_32 if size == SIZES[0] else EDGE_48, place[edge])
             add(ALIGNED_32 if size == SIZES[0] else ALIGNED_48, place[~edge])
@@ -283,4 +310,4 @@ def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
         for phase in phases:  # the multiple of four before it announces it
             rounded = np.unique(at - (at - phase) % WORD)
             add(signature, rounded[rounded >= 0])
-    return Matches(np.concatenate(numbers), np.concatenate(starts).astype(np.uint64))
+    return Matches(np.concatenate(numbers), np.concatenate(starts).astype(np.uint64)), skipped
