@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import hyperscan
 import numpy as np
 
+from dumpscan.scan.ahead import in_order
 from dumpscan.scan.anchors import Looser, anchored
 from dumpscan.scan.searcher import Matches, hits
 from dumpscan.scan.stretches import BLOCK, FileStretches, Pieces, Plain, SeamWindows
@@ -140,26 +140,8 @@ class Engine:
         """
         database = self._database(size)
         threads = _threads(threads, size)
-        waiting: deque[tuple[int, Future[Matches]]] = deque()
-
-        def first() -> Matches:
-            size, future = waiting.popleft()
-            matches = future.result()
-            if progress is not None and size:
-                progress(size)
-            return matches
-
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="dumpscan-scan")
-        try:
-            for line in lines:
-                for block in line.blocks():
-                    waiting.append((block.size, pool.submit(self._block, database, line, block)))
-                    if len(waiting) > threads * 2:
-                        yield first()
-            while waiting:
-                yield first()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        tasks = ((block.size, partial(self._block, database, line, block)) for line in lines for block in line.blocks())
+        yield from in_order(tasks, threads=threads, progress=progress)
 
     def _block(self, database: _Database, line: Line, block: Block) -> Matches:
         """Scan one block, in a thread of the pool."""

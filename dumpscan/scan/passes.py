@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.scan.ahead import MAX_SMALL, in_order
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.stretches import FileStretches, Pieces, SeamWindows
 
@@ -97,24 +97,7 @@ def aligned_matches(
         kept = address % np.uint64(alignment) == 0
         return Matches(found.signatures[own[index[kept]]], address[kept])
 
-    waiting: deque[tuple[int, Future[Matches]]] = deque()
-
-    def first() -> Matches:
-        size, future = waiting.popleft()
-        found = future.result()
-        if progress is not None and size:
-            progress(size)
-        return found
-
-    threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="dumpscan-pass")
-    try:
-        for line, phases in lines:
-            for block in line.blocks():
-                waiting.append((block.size, pool.submit(one, line, phases, block)))
-                if len(waiting) > 2 * threads:
-                    yield first()
-        while waiting:
-            yield first()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    tasks = ((block.size, partial(one, line, phases, block)) for line, phases in lines for block in line.blocks())
+    small = int(pieces.sizes.sum()) <= MAX_SMALL
+    threads = 0 if small else threads or min(os.cpu_count() or 1, MAX_THREADS)
+    yield from in_order(tasks, threads=threads, progress=progress)

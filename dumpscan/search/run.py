@@ -129,7 +129,9 @@ _ready = threading.local()
 
 def _scanner(detectors: tuple[Detector, ...], groups: tuple[GroupDetector, ...]) -> Scanner:
     """Return the scanner of these detectors, made once in each thread: it serves one search at a time."""
-    scanners: dict[object, Scanner] = _ready.__dict__.setdefault("scanners", {})
-    if (detectors, groups) not in scanners:
-        scanners[detectors, groups] = Scanner(detectors, groups)
-    return scanners[detectors, groups]
+    # By their identities, as it takes milliseconds to hash them; they are kept with it, so that those stay theirs.
+    scanners: dict[object, tuple[Scanner, object]] = _ready.__dict__.setdefault("scanners", {})
+    key = (*map(id, detectors), None, *map(id, groups))
+    if key not in scanners:
+        scanners[key] = Scanner(detectors, groups), (detectors, groups)
+    return scanners[key][0]

@@ -11,9 +11,8 @@ Programs keep schedules at addresses that are multiples of four; to look at all 
 from __future__ import annotations
 
 import os
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +29,7 @@ from dumpscan.artifacts.aes.cipher import (
     swap,
 )
 from dumpscan.artifacts.aes.relations import starts
+from dumpscan.scan.ahead import MAX_SMALL, in_order
 from dumpscan.scan.stretches import FileStretches, Pieces, SeamWindows
 
 if TYPE_CHECKING:
@@ -155,28 +155,14 @@ def search(
         Schedules, in the order of the file block by block, then those across seams.
     """
     pieces = Pieces.of(space.regions)
-    if threads is None:
-        threads = min(os.cpu_count() or 1, MAX_THREADS)
-    waiting: deque[tuple[int, Future[list[Schedule]]]] = deque()
-
-    def first() -> list[Schedule]:
-        size, future = waiting.popleft()
-        found = future.result()
-        if progress is not None and size:
-            progress(size)
-        return found
-
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="dumpscan-aes")
-    try:
-        for line in (FileStretches(space.buffer, pieces, LONGEST), SeamWindows(space.buffer, pieces, LONGEST)):
-            for block in line.blocks():
-                waiting.append((block.size, pool.submit(_block, line, block, unaligned=unaligned)))
-                if len(waiting) > 2 * threads:
-                    yield from first()
-        while waiting:
-            yield from first()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    lines = (FileStretches(space.buffer, pieces, LONGEST), SeamWindows(space.buffer, pieces, LONGEST))
+    tasks = (
+        (block.size, partial(_block, line, block, unaligned=unaligned)) for line in lines for block in line.blocks()
+    )
+    small = int(pieces.sizes.sum()) <= MAX_SMALL
+    threads = 0 if small else threads or min(os.cpu_count() or 1, MAX_THREADS)
+    for found in in_order(tasks, threads=threads, progress=progress):
+        yield from found
 
 
 def _block(line: Line, block: Block, *, unaligned: bool) -> list[Schedule]:

@@ -18,7 +18,7 @@ from dumpscan.artifacts.symcrypt.curves import NAMED_FIELDS, multiple_on_named_c
 from dumpscan.model.c_big_numbers import EC_KEY_PRIVATE, LIMB, c_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from dumpscan.artifacts.keys.ec.weierstrass import Point
     from dumpscan.artifacts.openssl.near import Surroundings
@@ -65,13 +65,13 @@ class Curve:
         x, y = point
         yield from zip(self.forms(x), self.forms(y), strict=True)
 
-    def points(self, values: Iterable[int]) -> Iterator[tuple[Point, Point]]:
+    def points(self, values: Sequence[int]) -> Iterator[tuple[Point, Point]]:
         """Yield the points whose coordinates are among some values, both in the same form.
 
         Yields:
             A point, and its coordinates as they are written.
         """
-        known = multiple_on_named_curve(self.curve, 1)
+        known = multiple_on_named_curve(self.curve, 1) if values else None
         if known is None:
             return
         b = known[1] ** 2 - known[0] ** 3 - self.a * known[0]

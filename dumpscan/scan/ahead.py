@@ -1,0 +1,57 @@
+"""Work on the blocks of a pass, in threads and in order: a bounded number of blocks ahead of the caller."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+_T = TypeVar("_T")
+
+MAX_SMALL = 1 << 20
+"""Bytes that are searched sooner than a thread starts."""
+
+
+def in_order(
+    tasks: Iterable[tuple[int, Callable[[], _T]]], *, threads: int, progress: Callable[[int], None] | None = None
+) -> Iterator[_T]:
+    """Do tasks and yield their results in order.
+
+    Args:
+        tasks: Each with the number of bytes that it is about.
+        threads: Threads to do them in; 0: the caller's own.
+        progress: Called with that number when a task is done.
+    """
+    if not threads:
+        for size, task in tasks:
+            found = task()
+            _say(progress, size)
+            yield found
+        return
+    waiting: deque[tuple[int, Future[_T]]] = deque()
+
+    def first() -> _T:
+        size, future = waiting.popleft()
+        found = future.result()
+        _say(progress, size)
+        return found
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="dumpscan-scan")
+    try:
+        for size, task in tasks:
+            waiting.append((size, pool.submit(task)))
+            if len(waiting) > 2 * threads:
+                yield first()
+        while waiting:
+            yield first()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _say(progress: Callable[[int], None] | None, size: int) -> None:
+    if progress is not None and size:
+        progress(size)
