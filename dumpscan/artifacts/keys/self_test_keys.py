@@ -1,7 +1,7 @@
 """Test keys: private keys that libraries, programs and kernels carry to test themselves, and that everybody knows.
 
 Whoever finds one has found a program. `self_test_keys.txt` holds their key ids (SHA-256 of the SubjectPublicKeyInfo),
-each with the name of what carries it; `tools/self_test_keys.py` makes it anew from installed packages.
+each with the name of what carries it; `.ci/self_test_keys.py` makes it anew from installed packages.
 """
 
 from __future__ import annotations

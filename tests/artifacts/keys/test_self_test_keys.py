@@ -37,12 +37,13 @@ def test_new_keys_join_the_list_and_known_ones_keep_their_names() -> None:
 
 @pytest.mark.skipif(not OPENSSL.exists(), reason=f"no program at {OPENSSL}")
 def test_the_list_is_made_of_installed_programs() -> None:
-    """Any version of OpenSSL has these keys in its `speed` command, or some of them."""
+    """OpenSSL has keys in its `speed` command; another version may have more than are listed."""
     made = subprocess.run(
-        [sys.executable, ROOT / "tools" / "self_test_keys.py", f"openssl speed={OPENSSL}"],
+        [sys.executable, ROOT / ".ci" / "self_test_keys.py", f"openssl speed={OPENSSL}"],
         capture_output=True,
         text=True,
         check=True,
         env={"PYTHONPATH": str(ROOT)},
     )
-    assert made.stdout.splitlines() == lines()
+    assert set(lines()) <= set(made.stdout.splitlines())
+    assert 0 < sum(line.endswith(" openssl speed") for line in made.stdout.splitlines())

@@ -1,6 +1,6 @@
 """Make the list of test keys anew: private keys that programs and kernels carry to test themselves.
 
-    python tools/self_test_keys.py "openssl speed=/usr/bin/openssl" "kernel testmgr=vmlinux" ... > LIST
+    python .ci/self_test_keys.py "openssl speed=/usr/bin/openssl" "kernel testmgr=vmlinux" ... > LIST
 
 Prints the list (`dumpscan/artifacts/keys/self_test_keys.txt`) with the private keys in files of installed packages
 added to it; what is in it stays. A kernel must be unpacked (`scripts/extract-vmlinux` in its source). Look at a key
