@@ -149,14 +149,9 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
 
 
 def _in_order(pairs: list[tuple[int, bytes]], master: Master) -> list[Randoms]:
-    """Return the randoms that may belong to a master secret, the nearest first; OpenSSL has the server's first."""
-    found = []
-    for _, pair in sorted(pairs, key=lambda place: abs(place[0] - master.address)):
-        one, other = pair[:RANDOM_SIZE], pair[RANDOM_SIZE:]
-        found.append(Randoms(other, one, proven=True))
-        if master.library is None:
-            found.append(Randoms(one, other, proven=True))
-    return found
+    """Return the randoms that may belong to a master secret, the nearest first; the server's is the first of a pair."""
+    nearest = sorted(pairs, key=lambda place: abs(place[0] - master.address))
+    return [Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE], proven=True) for _, pair in nearest]
 
 
 def _pairs(places: Places) -> list[tuple[int, bytes]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.tls.derive import Suite
     from dumpscan.artifacts.tls.places import Addresses, Places
 
-MAX_DERIVED = 150_000
+MAX_DERIVED = 120_000
 """Keys derived in one process: a second of one processor or less."""
 MAX_WITHOUT_AES = 20_000
 """Keys derived in a process without any AES key."""
