@@ -22,7 +22,7 @@ from dumpscan.redact.run import RedactOptions, redact
 
 
 def main() -> None:
-    """Measure, and print what was taken."""
+    """Build, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=512, help="MiB of the dump")
     parser.add_argument("--objects", type=int, default=100)

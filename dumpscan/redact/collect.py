@@ -12,10 +12,10 @@ from dumpscan.artifacts.keys.ssh.shielded import ENCODING as SHIELDED
 from dumpscan.artifacts.keys.ssh.shielded import shield_parts
 from dumpscan.artifacts.registry import EVERYTHING
 from dumpscan.exceptions import DumpscanError
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.redact.credentials import find_credentials
-from dumpscan.redact.key_values import private_key_values, symmetric_key_values
+from dumpscan.redact.key_values import private_key_values, symmetric_key_values, tls_secret_values
 from dumpscan.redact.own_patterns import find_expressions
 from dumpscan.redact.secret import Place, Secret, Value, What
 from dumpscan.redact.texts import argument_secrets, environment_secrets
@@ -126,7 +126,7 @@ def _add_findings(dump: AnyDump, wanted: Wanted, found: Collection, progress: Ca
         if what is None or what not in wanted.kinds:
             found.kept[finding.kind] = found.kept.get(finding.kind, 0) + 1
             continue
-        secret = Secret(what, _label(finding), getattr(finding, "key_id", None), _values(finding))
+        secret = Secret(what, _label(finding), _identity(finding), _values(finding))
         places = [place for location in finding.locations for place in _places(dump, location)]
         found.add(secret, places)
         if not places:
@@ -145,12 +145,18 @@ def _kind(finding: Finding) -> What | None:
     return kinds.get(type(finding), What.SESSIONS)
 
 
+def _identity(finding: Finding) -> str | None:
+    """Return the id that names a key, or a TLS secret, and does not reveal it."""
+    named: str | None = getattr(finding, "key_id", None) or getattr(finding, "secret_id", None)
+    return named
+
+
 def _label(finding: Finding) -> str:
     if isinstance(finding, EncryptedContainer):
         return finding.container
     if isinstance(finding, Certificate):
         return f"certificate {finding.thumbprint}"
-    parts = (getattr(finding, name, None) for name in ("algorithm", "bits"))
+    parts = (getattr(finding, name, None) for name in ("algorithm", "bits", "version", "label"))
     return " ".join(str(part) for part in parts if part is not None) or finding.kind
 
 
@@ -162,6 +168,8 @@ def _values(finding: Finding) -> tuple[Value, ...]:
         return symmetric_key_values(finding)
     if isinstance(finding, EncryptedContainer):
         return _container_values(finding)
+    if isinstance(finding, TlsSecret):
+        return tls_secret_values(finding)
     secret = (getattr(finding, field.name) for field in fields(finding) if not field.repr)
     return tuple(Value(each, finding.kind) for each in secret if isinstance(each, bytes) and each)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from dumpscan.findings import PrivateKey, SymmetricKey
-from dumpscan.redact.key_values import private_key_values, symmetric_key_values
+from dumpscan.findings import PrivateKey, SymmetricKey, TlsSecret
+from dumpscan.redact.key_values import private_key_values, symmetric_key_values, tls_secret_values
 
 if TYPE_CHECKING:
     from dumpscan.redact.secret import Value
@@ -86,3 +87,34 @@ def test_aes_schedules() -> None:
 
     assert found[0] == secret
     assert found[1].endswith(bytes.fromhex("d014f9a8c9ee2589e13f0cc8b6630ca6"))
+
+
+def test_keys_of_tls_1_3() -> None:
+    # RFC 8448, section 3: the client's handshake traffic secret, and its write key.
+    secret = bytes.fromhex("b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21")
+    finding = TlsSecret(sha256="", size=32, secret_id="", label="x", version="TLS 1.3", proof=("",), secret=secret)
+
+    found = {value.data for value in tls_secret_values(finding)}
+
+    assert {secret, bytes.fromhex("dbfaa693d1762c5b666af5d950258d01")} <= found
+
+
+def test_the_key_block_of_tls_1_2() -> None:
+    finding = TlsSecret(
+        sha256="",
+        size=48,
+        secret_id="",
+        label="CLIENT_RANDOM",
+        version="TLS 1.2",
+        client_random="11" * 32,
+        server_random="22" * 32,
+        proof=("",),
+        secret=bytes(range(48)),
+    )
+
+    blocks = [value.data for value in tls_secret_values(finding)[1:]]
+
+    seed = b"key expansion" + b"\x22" * 32 + b"\x11" * 32
+    first = hmac.new(bytes(range(48)), seed, "sha256").digest()
+    assert blocks[0].startswith(hmac.new(bytes(range(48)), first + seed, "sha256").digest())
+    assert [len(block) for block in blocks] == [160, 160]
