@@ -198,6 +198,8 @@ def redact(
 
     if (output is not None) + verify + dry_run != 1:
         raise UsageError("give one of --output PATH, --dry-run and --verify")
+    if report is not None and output is None:
+        raise UsageError("--report goes with --output; `--dry-run --format json` writes the same to standard output")
     wanted = Wanted(
         kinds=(frozenset(kinds) or DEFAULT_KINDS) - frozenset(kept),
         keep_environment=tuple(keep_env),
@@ -220,8 +222,6 @@ def redact(
         if report is not None:
             raise UsageError("--report is for one dump; of several, a report is written beside each copy")
         _redact_many(places, output, options, results, jobs)
-    if report is not None and output is None:
-        raise UsageError("--report goes with --output; `--dry-run --format json` writes the same to standard output")
     results.write()
     return results.code
 
@@ -265,7 +265,7 @@ def _examine(
     from dumpscan.redact.many import jobs_for
     from dumpscan.redact.run import examine
 
-    for job in jobs_for(places, Path()):
+    for job in jobs_for(places, None):
         try:
             with ProgressBar(job.source.name, None, enabled=progress) as bar:
                 redaction = examine(job.source, options, progress=bar.advance)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from binascii import Error as BinasciiError
 from binascii import a2b_base64
+from bisect import bisect_right
 from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.keys.ssh.shielded import ENCODING as SHIELDED
@@ -24,11 +26,11 @@ from dumpscan.search.pairs import with_pairs, without_guesses
 from dumpscan.search.run import search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from dumpscan.findings import Finding, Location
     from dumpscan.memory.dump import ProcessDump
-    from dumpscan.redact.copies import Copies
+    from dumpscan.redact.copies import Copies, merged
     from dumpscan.redact.secret import Wanted
 
     AnyDump = ProcessDump | PhysicalDump
@@ -97,8 +99,10 @@ def collect(
     _add_findings(dump, wanted, found, progress)
     _add_texts(dump, wanted, found)
     if What.CREDENTIALS in wanted.kinds:
+        objects = merged(place for places in found.places.values() for place in places)
         for secret, place in find_credentials(data):
-            found.add(secret, (place,))
+            if not _within(place, objects):
+                found.add(secret, (place,))
     for place in find_expressions(data, wanted.expressions):
         found.add(Secret(None, "regular expression"), (place,))
     for value in wanted.values:
@@ -108,6 +112,12 @@ def collect(
     for secret, place in copies.find(data):
         found.add(secret, (place,))
     return found
+
+
+def _within(place: Place, objects: Sequence[Place]) -> bool:
+    """Return whether a place lies in one of several that are in order and do not overlap."""
+    at = bisect_right(objects, place.offset, key=attrgetter("offset")) - 1
+    return at >= 0 and place.offset + place.length <= objects[at].offset + objects[at].length
 
 
 def buffer_of(dump: AnyDump) -> memoryview:

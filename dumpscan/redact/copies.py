@@ -34,6 +34,8 @@ MAX_PROBES, MAX_PROBES_OF_LARGE = 8_000, 30_000
 """Literals of one engine: more of them take longer to compile, fewer mean more passes over the file."""
 _ESCAPES = [b"\\x%02x" % byte for byte in range(256)]
 _MAX_OWNERS = 4
+_BLOCK = 128 << 20
+"""Bytes that are searched before the matches in them are looked into."""
 _LINE_END = re.compile(rb"(?:\r\n|\n|\\r\\n|\\n|\r\0\n\0|\n\0)[ \t]{0,8}")
 _MAX_LINE_END = 12
 
@@ -82,9 +84,8 @@ class Copies:
             yield from self._found(data, literals, engine)
 
     def _found(self, data: memoryview, literals: list[bytes], engine: Engine) -> Iterator[tuple[Secret, Place]]:
-        found = engine.scan_buffer(data)
         passed: dict[int, int] = {}
-        for number, start in zip(found.signatures.tolist(), found.starts.tolist(), strict=True):
+        for number, start in matches(engine, data):
             for owner in self._probes[literals[number]]:
                 if start < passed.get(id(owner.form), 0):
                     continue
@@ -92,6 +93,15 @@ class Copies:
                 if begin < end:
                     passed[id(owner.form)] = end
                     yield owner.secret, Place(begin, end - begin, owner.form.name, owner.form.wide)
+
+
+def matches(engine: Engine, data: memoryview) -> Iterator[tuple[int, int]]:
+    """Yield the number and place of every match in a file; a few may come twice. The memory that it takes is bounded."""
+    overlap = max(signature.length for signature in engine.signatures) - 1
+    for begin in range(0, len(data), _BLOCK):
+        found = engine.scan_buffer(data[begin : begin + _BLOCK + overlap])
+        for number, start in zip(found.signatures.tolist(), found.starts.tolist(), strict=True):
+            yield number, begin + start
 
 
 def _literal(probe: bytes, number: int) -> Signature:

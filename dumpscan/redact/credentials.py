@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from dumpscan.redact.copies import matches
 from dumpscan.redact.filling import is_filling
 from dumpscan.redact.secret import Place, Secret, Value, What
 from dumpscan.scan.engine import Engine
@@ -87,6 +88,12 @@ RULES = (
     Rule("Hugging Face token", ("hf_",), r"hf_[A-Za-z0-9]{30,60}(?![A-Za-z0-9_])", "Hugging Face Hub, Access tokens"),
     Rule("Vault token", ("hvs.", "hvb."), r"hv[sb]\.[\w-]{24,300}", "HashiCorp Vault, Tokens, Token prefixes"),
     Rule("secret key", ("sk-",), r"sk-(?=[\w-]*\d)(?=[\w-]*[A-Z])[\w-]{32,200}", "prefix of many services' keys"),
+    Rule(
+        "text of a private key",
+        ("PRIVATE KEY-----",),
+        r"PRIVATE KEY-----(?:\s|\\[rn]){0,8}(?P<value>[A-Za-z0-9+/]{16}(?:[A-Za-z0-9+/=\s]|\\[rn])*)",
+        "RFC 7468, 2; a whole key is found by itself, this is one that is cut short",
+    ),
     Rule(
         "authorization header",
         ("authorization:",),
@@ -184,9 +191,8 @@ def _pattern(rule: Rule) -> re.Pattern[bytes]:
 def find_credentials(data: memoryview) -> Iterator[tuple[Secret, Place]]:
     """Yield the credentials in a file by ascending place, with their places."""
     engine, meanings = _engine()
-    found = engine.scan_buffer(data)
     count = 0
-    for number, start in zip(found.signatures.tolist(), found.starts.tolist(), strict=True):
+    for number, start in matches(engine, data):
         rule, wide = meanings[engine.signatures[number].name]
         matched = _match(data, start, rule, wide=wide)
         if matched is None:

@@ -68,20 +68,25 @@ class Outcome:
         return self.redaction is None and self.problem is None
 
 
-def jobs_for(places: Sequence[Path], output: Path) -> Iterator[Job]:
+def jobs_for(places: Sequence[Path], output: Path | None) -> Iterator[Job]:
     """List the dumps in files, directories and cases, with the copies to make of them below a directory.
+
+    What lies below that directory already is no dump to copy.
 
     Raises:
         DumpscanError: A case cannot be read.
     """
     taken: set[Path] = set()
+    made = None if output is None else output.resolve()
     for place in places:
         for source, relative in _dumps(place):
-            target = output / relative
+            if made is not None and source != place and source.resolve().is_relative_to(made):
+                continue  # a copy of an earlier run
+            target = (output or Path()) / relative
             number = 1
             while target in taken:
                 number += 1
-                target = output / relative.with_name(f"{relative.stem}-{number}{relative.suffix}")
+                target = (output or Path()) / relative.with_name(f"{relative.stem}-{number}{relative.suffix}")
             taken.add(target)
             report = target.with_name(target.name + REPORT_SUFFIX)
             yield Job(source, target, report, named=source == place)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import InputError
+from dumpscan.exceptions import InputError, UsageError
 from dumpscan.files import staged_file
 from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.minidump.dump import Minidump
@@ -74,9 +74,12 @@ def redact(
 
     Raises:
         NoDumpError, InputError: As `open_dump`; also if the dump's memory does not lie in its file as it is.
+        UsageError: The copy would be written over the dump.
         ExportError: The copy cannot be written, or is there already.
         LeftoverError: The copy still held secrets after `MAX_ROUNDS`.
     """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{target}: is the dump itself, which is never written over")
     with open_dump(source, options=options.opening) as dump:
         _require_plain(dump)
         with staged_file(target, force=options.force) as staged:

@@ -54,6 +54,12 @@ def test_copies_at_both_ends_of_the_file() -> None:
     ]
 
 
+def test_a_copy_across_two_blocks_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.redact.copies._BLOCK", len(FILLER) + 40)
+
+    assert places(FILLER + SECRET + FILLER, Value(SECRET, "x")) == [(len(FILLER), len(SECRET))]
+
+
 def test_tables_and_zeros_are_no_copies() -> None:
     value = bytes(64) + bytes(range(64)) + b"\xff" * 64
 

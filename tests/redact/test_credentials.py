@@ -27,6 +27,7 @@ def found(text: str, encoding: str = "ascii") -> list[bytes]:
         ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
         (f"token {TOKEN}", TOKEN),
         ("glpat-abcDEF0123456789abcd", "glpat-abcDEF0123456789abcd"),
+        (f"-----BEGIN RSA PRIVATE KEY-----\nMII{'Ab0+' * 20}\n{'xY9/' * 9}", f"MII{'Ab0+' * 20}\n{'xY9/' * 9}"),
         ("Authorization: Basic dXNlcjpwYXNzdzByZA==\r\n", "dXNlcjpwYXNzdzByZA=="),
         ("authorization: Bearer abc.DEF-0123456789\r\n", "abc.DEF-0123456789"),
         ("Cookie: session=a1b2c3d4e5f6\r\n", "session=a1b2c3d4e5f6"),
@@ -45,6 +46,7 @@ def test_it_is_found_in_ascii_and_utf16(text: str, secret: str) -> None:
     "text",
     [
         "password=value",
+        "-----BEGIN PRIVATE KEY-----\0-----END PRIVATE KEY-----",
         "if (password=readline()) {",
         "PASSWORD=%s",
         "TOKEN=${token}",

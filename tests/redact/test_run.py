@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from dumpscan import open_dump, search
-from dumpscan.exceptions import ExportError, InputError
+from dumpscan.exceptions import ExportError, InputError, UsageError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 from dumpscan.model.c_minidump import c_minidump
 from dumpscan.redact.filling import Fill
@@ -190,6 +190,16 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     redact(SAMPLE, target, RedactOptions(force=True))
     assert not examine(target, RedactOptions()).removed
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_dump_itself_is_never_written_over(tmp_path: Path) -> None:
+    source = tmp_path / "a.dmp"
+    source.write_bytes(SAMPLE.read_bytes())
+
+    with pytest.raises(UsageError, match="never written over"):
+        redact(source, tmp_path / "." / "a.dmp", RedactOptions(force=True))
+
+    assert source.read_bytes() == SAMPLE.read_bytes()
 
 
 def test_what_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
