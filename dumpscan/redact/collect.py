@@ -16,6 +16,7 @@ from dumpscan.artifacts.registry import EVERYTHING
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import PhysicalDump
+from dumpscan.redact.copies import merged
 from dumpscan.redact.credentials import find_credentials
 from dumpscan.redact.key_values import private_key_values, symmetric_key_values, tls_secret_values
 from dumpscan.redact.own_patterns import find_expressions
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from dumpscan.findings import Finding, Location
     from dumpscan.memory.dump import ProcessDump
-    from dumpscan.redact.copies import Copies, merged
+    from dumpscan.redact.copies import Copies
     from dumpscan.redact.secret import Wanted
 
     AnyDump = ProcessDump | PhysicalDump

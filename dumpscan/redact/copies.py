@@ -96,7 +96,7 @@ class Copies:
 
 
 def matches(engine: Engine, data: memoryview) -> Iterator[tuple[int, int]]:
-    """Yield the number and place of every match in a file; a few may come twice. The memory that it takes is bounded."""
+    """Yield the number and place of every match in a file; a few come twice. The memory that it takes is bounded."""
     overlap = max(signature.length for signature in engine.signatures) - 1
     for begin in range(0, len(data), _BLOCK):
         found = engine.scan_buffer(data[begin : begin + _BLOCK + overlap])
