@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpscan.artifacts.registry import X509_DETECTORS
+from dumpscan.artifacts.registry import EVERYTHING, X509_DETECTORS
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, PrivateKey, Process
 from dumpscan.memory.minidump.dump import Minidump
@@ -160,7 +160,8 @@ def test_copies_with_damage_are_no_other_keys(kind: str) -> None:
 def test_noise_behind_openings_is_nothing(pieces: list[tuple[int, bytes]]) -> None:
     examples = [_example(signature.expression) for signature, _ in X509_DETECTORS]
     data = b"".join(examples[number] + noise for number, noise in pieces)
-    assert _scan(Space({BASE: data + GAP})) == []
+    # Any 32 bytes are a public key of Curve25519; such keys only help to find others, and are not shown.
+    assert EVERYTHING.shown(_scan(Space({BASE: data + GAP}))) == []
 
 
 def _example(expression: bytes) -> bytes:
