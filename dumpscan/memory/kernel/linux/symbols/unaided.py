@@ -95,7 +95,7 @@ def _places_of_digits(data: bytes) -> list[int]:
     wanted = np.uint32(int.from_bytes(_DIGITS[:4], "little"))
     found: list[int] = []
     for phase in range(4):
-        words = np.frombuffer(data, "<u4", max(len(data) - phase, 0) // 4, phase)
+        words = np.frombuffer(data, "<u4", max(len(data) - phase, 0) // 4, min(phase, len(data)))
         found += (np.flatnonzero(words == wanted) * 4 + phase).tolist()
     return sorted(at for at in found if data[at : at + len(_DIGITS)] == _DIGITS)
 
