@@ -89,11 +89,9 @@ LEAST = {
     "symcrypt-ints": 2_100,
     "symcrypt-moduli": 690,
     "symcrypt-groups": 1_300,
-    "numbers-openssl": 1_200,
     "numbers-rsa": 2_600,
     "numbers-gmp": 1_200,
     "numbers-mbedtls": 1_200,
-    "numbers-go": 900,
     "shielded": 3_200,
     "aes-schedules": 3_800,
 }
