@@ -14,6 +14,10 @@ from dumpscan.exceptions import InputError, reason
 if TYPE_CHECKING:
     from types import TracebackType
 
+_BLOCK = 512
+"""Bytes of a block in which `st_blocks` counts (POSIX, sys/stat.h)."""
+_MAX_HOLES = 1 << 16
+
 _FILE_TYPES = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -30,6 +34,8 @@ class MappedFile:
         path: The file, as it was given.
         size: Bytes in it.
         buffer: All of it; slices of it share the mapping and copy nothing.
+        holes: Parts that were never written, which read as zeros, as offsets of the first byte and past the last; those
+            that the file system tells, in ascending order.
 
     Raises:
         InputError: It is absent, unreadable, empty, or no regular file.
@@ -51,6 +57,7 @@ class MappedFile:
             if status.st_size == 0:
                 raise InputError(self.path, "is empty", offset=0)
             self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            self.holes = _holes(descriptor, status)
         except (OSError, ValueError, OverflowError) as error:
             raise InputError(self.path, f"cannot be mapped into memory: {reason(error)}") from error
         finally:
@@ -77,6 +84,25 @@ class MappedFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _holes(descriptor: int, status: os.stat_result) -> tuple[tuple[int, int], ...]:
+    """List the holes of a file, as long as there are not too many; none where the system does not tell them."""
+    if not hasattr(os, "SEEK_HOLE") or status.st_blocks * _BLOCK >= status.st_size:
+        return ()
+    found: list[tuple[int, int]] = []
+    end = 0
+    with contextlib.suppress(OSError):  # there is no more data, or the file system does not know
+        while len(found) < _MAX_HOLES:
+            begin = os.lseek(descriptor, end, os.SEEK_HOLE)
+            if begin >= status.st_size:
+                break
+            try:
+                end = os.lseek(descriptor, begin, os.SEEK_DATA)
+            except OSError:  # the rest is a hole
+                end = status.st_size
+            found.append((begin, end))
+    return tuple(found)
 
 
 def _require_file(path: Path, mode: int) -> None:

@@ -118,6 +118,32 @@ def columns_of(regions: Sequence[Region]) -> tuple[Addresses, Addresses, Address
     return table[:, 0], table[:, 1], table[:, 2]
 
 
+def without_holes(table: RegionTable, holes: Sequence[tuple[int, int]], margin: int) -> RegionTable:
+    """Return regions less the holes of the file that they lie in; the same table where there are none.
+
+    Args:
+        table: The regions.
+        holes: Offsets of each hole's first byte and past its last, ascending.
+        margin: Bytes that are kept at either end of a hole: what begins or ends with zeros is still whole.
+    """
+    begins = [begin + margin for begin, end in holes if end - begin > 2 * margin]
+    ends = [end - margin for begin, end in holes if end - begin > 2 * margin]
+    if not begins:
+        return table
+    pieces: list[tuple[int, int, int]] = []
+    for region in table:
+        at, stop = region.file_offset, region.file_offset + region.size
+        number = bisect_right(ends, at)
+        while at < stop:
+            until = min(begins[number], stop) if number < len(begins) else stop
+            if until > at:
+                pieces.append((region.start + at - region.file_offset, until - at, at))
+            at = ends[number] if number < len(ends) else stop
+            number += 1
+    columns = np.array(pieces, np.uint64).reshape(-1, 3)
+    return RegionTable(columns[:, 0], columns[:, 1], columns[:, 2])
+
+
 def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Addresses, NDArray[np.int64]]:
     """Sort ranges of addresses and give every address to the range that is listed first.
 

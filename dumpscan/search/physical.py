@@ -18,6 +18,7 @@ from dumpscan.scan.searcher import Matches
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.resolving import Resolver
+from dumpscan.search.zeros import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,8 +98,9 @@ def search_physical(
         if progress is not None:
             progress(size)
 
+    written = _written(dump.physical, scanner, progress)
     for searcher in scanner.searchers:
-        batches = searcher.batches(dump.physical, threads=options.threads, progress=scanned)
+        batches = searcher.batches(written, threads=options.threads, progress=scanned)
         for found in _joined(batches):
             resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
         for each in maps:
@@ -107,11 +109,18 @@ def search_physical(
                 resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
     for searcher, decoder in scanner.groups:
         together = [
-            *searcher.batches(dump.physical, threads=options.threads, progress=scanned),
+            *searcher.batches(written, threads=options.threads, progress=scanned),
             *_seam_matches(dump.physical, page_map, searcher, options.threads),
         ]
         resolver.resolve_together(together, decoder)
     return (*problems, *decoding.problems)
+
+
+def _written(physical: PhysicalImage, scanner: Scanner, progress: Callable[[int], None] | None) -> Part:
+    """Return the part of physical memory to search, and count the holes of its file as searched."""
+    if progress is not None:
+        progress((physical.size - physical.written.total) * scanner.passes)
+    return Part(physical, physical.buffer, physical.written)
 
 
 def _reason(error: DumpscanError) -> str:

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory.records import exact_sum
-from dumpscan.memory.regions import RegionTable, without_overlaps
+from dumpscan.memory.regions import RegionTable, without_holes, without_overlaps
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class PhysicalImage:
         frames: Number of frames that are present whole.
         end: Physical address past the last byte.
         captured: When the image was made, UTC, according to its container; None where that does not say.
+        written: `regions` less the holes of a sparse file, which are zeros: all in which there may be something.
         vmcoreinfo: The text of the container's VMCOREINFO note, which describes a Linux kernel; None without one.
     """
 
@@ -88,6 +89,7 @@ class PhysicalImage:
         self.vmcoreinfo: bytes | None = None
         starts, sizes, offsets = self._clipped(_table(runs))
         self._regions = RegionTable(*(column.astype(np.uint64) for column in (starts, sizes, offsets)))
+        self.written = without_holes(self._regions, file.holes, PAGE_SIZE)
         first = (starts + PAGE_SIZE - 1) >> PAGE_SHIFT
         past = (starts + sizes) >> PAGE_SHIFT
         whole = past > first
@@ -293,7 +295,7 @@ class PhysicalImage:
         return tables
 
     def spans(self, most: int) -> Iterator[tuple[int, NDArray[np.uint64]]]:
-        """Iterate over all frames in order, without copying.
+        """Iterate over all frames in order that were written, without copying.
 
         Args:
             most: Frames in one span, at most.
@@ -301,14 +303,16 @@ class PhysicalImage:
         Yields:
             The number of the first frame and a (n, 512) table of 64-bit numbers, possibly unaligned in memory.
         """
-        for first, past, offset in zip(self._first.tolist(), self._past.tolist(), self._offset.tolist(), strict=True):
+        for region in self.written:
+            first = (region.start + PAGE_SIZE - 1) >> PAGE_SHIFT
+            past = (region.start + region.size) >> PAGE_SHIFT
             for frame in range(first, past, most):
                 count = min(most, past - frame)
-                start = offset + ((frame - first) << PAGE_SHIFT)
+                start = region.file_offset + (frame << PAGE_SHIFT) - region.start
                 yield frame, np.frombuffer(self.buffer, "<u8", count * 512, start).reshape(count, 512)
 
     def chunks(self, overlap: int) -> Iterator[tuple[int, bytes]]:
-        """Iterate over all memory in large chunks, which begin with the last bytes of the one before.
+        """Iterate over all memory that was written in large chunks, which begin with the last bytes of the one before.
 
         Args:
             overlap: Bytes that two chunks of one run share.
@@ -316,7 +320,7 @@ class PhysicalImage:
         Yields:
             The physical address of the first byte, and the bytes.
         """
-        for region in self._regions:
+        for region in self.written:
             for start in range(0, region.size, _CHUNK):
                 size = min(_CHUNK + overlap, region.size - start)
                 first = region.file_offset + start
@@ -326,7 +330,7 @@ class PhysicalImage:
     def contains(self, wanted: bytes) -> bool:
         """Return whether some bytes lie anywhere in physical memory, within one run."""
         mapping = self.buffer.obj
-        for region in self._regions:
+        for region in self.written:
             end = region.file_offset + region.size
             for start in range(region.file_offset, end, _RELEASE_STEP):
                 stop = min(start + _RELEASE_STEP + len(wanted), end)

@@ -36,10 +36,12 @@ class Backing(Protocol):
     Attributes:
         size: Bytes in it.
         buffer: All of it.
+        holes: Parts that are zeros because nothing was written there (see `MappedFile`).
     """
 
     size: int
     buffer: memoryview
+    holes: tuple[tuple[int, int], ...]
 
     def release(self) -> None:
         """Let the system take back pages that it can read again."""
@@ -131,6 +133,8 @@ class Room:
 
 class _Memory:
     """Memory that no file stands for: pages that are not written share the system's page of zeros."""
+
+    holes: tuple[tuple[int, int], ...] = ()
 
     def __init__(self, size: int) -> None:
         flags = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0) | getattr(mmap, "MAP_NORESERVE", 0)

@@ -225,7 +225,7 @@ def scan_records(image: PhysicalImage) -> list[PdbRecord]:
     """Search all of physical memory for PDB records of kernels; used if no page tables are found."""
     found: dict[PdbRecord, None] = {}
     step = 64 << 20
-    for region in image.regions:
+    for region in image.written:
         for first in range(0, region.size, step):
             offset = region.file_offset + first
             end = min(offset + step + _RSDS_LENGTH, region.file_offset + region.size)
