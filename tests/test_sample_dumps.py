@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from dumpscan.artifacts.registry import KEYS
+from dumpscan.artifacts.registry import EVERYTHING, KEYS
 from dumpscan.artifacts.symcrypt.aes import search_aes
 from dumpscan.cli.app import app
 from dumpscan.cli.messages import EXIT_GATE
@@ -35,7 +35,7 @@ def scan(path: Path) -> list[Finding]:
         source = source_of(dump)
         for decoded in search_aes(dump):
             collector.add(decoded, source)
-    return with_pairs(collector.findings())
+    return with_pairs(EVERYTHING.shown(collector.findings()))
 
 
 def places(findings: list[Finding]) -> set[tuple[str, str, int, str, tuple[tuple[int, int], ...]]]:

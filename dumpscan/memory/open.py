@@ -146,9 +146,13 @@ def _open_minidump(path: Path, _options: OpenOptions) -> ProcessDump:
 
 
 def _is_wiped_minidump(path: Path) -> bool:
-    with MappedFile(path) as file:
-        if int.from_bytes(file.buffer[8:12], "little") not in _STREAM_COUNTS:
-            return False  # without the import below, which takes longer than opening an image
+    """Say whether a file is a minidump without its signature; one that cannot be read is not."""
+    try:
+        with MappedFile(path) as file:
+            if int.from_bytes(file.buffer[8:12], "little") not in _STREAM_COUNTS:
+                return False  # without the import below, which takes longer than opening an image
+    except InputError:
+        return False
     from dumpscan.memory.minidump.wiped import is_wiped_minidump  # noqa: PLC0415 - see above
 
     return is_wiped_minidump(path)

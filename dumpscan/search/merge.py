@@ -269,15 +269,19 @@ def _without_parts_of_containers(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _without_halves(entries: list[_Entry]) -> list[_Entry]:
-    """Leave out public keys that no library holds and that a certificate or private key bears: each has one in it."""
+    """Leave out public keys that a certificate or private key bears; of one that a library holds, its other places."""
     borne = {entry.finding.key_id for entry in entries if isinstance(entry.finding, Certificate | PrivateKey)}
-    return [
-        entry
-        for entry in entries
-        if not isinstance(entry.finding, PublicKey)
-        or entry.finding.key_id not in borne
-        or any(place.location.key_object is not None for place in entry.places)
-    ]
+    kept: list[_Entry] = []
+    for entry in entries:
+        if isinstance(entry.finding, PublicKey):
+            held = [place for place in entry.places if place.location.key_object is not None]
+            if not held and entry.finding.key_id in borne:
+                continue
+            if held:
+                entry.count -= len(entry.places) - len(held)
+                entry.places = held
+        kept.append(entry)
+    return kept
 
 
 def _container(entry: _Entry) -> str | None:

@@ -68,9 +68,9 @@ def search(
         if options.filtered:
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
         regions = without_zeros(dump.buffer, dump.regions)
-        if progress is not None:
-            zeros = dump.searchable_bytes - sum(region.size for region in regions)
-            progress(zeros * scanner.passes)
+        if progress is not None and regions is not dump.regions:
+            left = (sum(region.size for region in some) for some in (dump.regions, regions))
+            progress((next(left) - next(left)) * scanner.passes)
         problems = scanner.scan(
             dump, collector, within=regions, order=order, threads=options.threads, progress=progress
         )
