@@ -115,3 +115,21 @@ class TestRefused:
 )
 def test_recognise(head: bytes, name: str | None) -> None:
     assert recognise(head) == name
+
+
+def test_holes_of_a_sparse_file(tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as out:
+        out.write(b"a" * 65536)
+        out.seek(8 << 20)
+        out.write(b"b" * 65536)
+        out.truncate(16 << 20)
+    with MappedFile(path) as file:
+        if not file.holes:
+            pytest.skip("this file system does not tell holes")
+        assert all(not any(file.buffer[begin:end]) for begin, end in file.holes)
+        assert sum(end - begin for begin, end in file.holes) > 15 << 20
+        assert [end for _, end in file.holes][-1] == file.size
+    path.write_bytes(b"a" * 65536)
+    with MappedFile(path) as file:
+        assert file.holes == ()

@@ -1,10 +1,12 @@
-"""Many words at once: the same bytes as one read each gives."""
+"""Many words at once, the same bytes as one read each gives; regions less the holes of their file."""
 
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dumpscan.memory.regions import read_words
+from dumpscan.memory.regions import RegionTable, read_words, without_holes
 from support.artifact_samples import Space
 
 
@@ -27,3 +29,31 @@ def test_a_word_across_two_regions_counts_as_not_held() -> None:
     assert held.tolist() == [False, True]
     assert words[1].tobytes() == b"efghijkl"
     assert not read_words(memory.buffer, ())(np.array([0x1000], np.uint64))[1].any()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40), st.integers(0, 60)), max_size=5),
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 20)), max_size=5),
+    st.integers(0, 3),
+)
+def test_without_holes_every_byte_outside_of_one_is_left(
+    runs: list[tuple[int, int, int]], gaps: list[tuple[int, int]], margin: int
+) -> None:
+    """Compared byte by byte: those of the file that are further than the margin inside a hole are gone."""
+    start, columns = 0, []
+    for gap, size, offset in runs:
+        columns.append((start + gap, size, offset))
+        start += gap + size
+    table = RegionTable(*(np.array([run[n] for run in columns], np.uint64) for n in range(3)))
+    end, holes = 0, []
+    for gap, size in gaps:
+        holes.append((end + gap + 1, end + gap + 1 + size))
+        end += gap + 1 + size
+    empty = {at for first, past in holes for at in range(first + margin, past - margin)}
+
+    def bytes_of(regions: RegionTable) -> list[tuple[int, int]]:
+        return [(each.start + n, each.file_offset + n) for each in regions for n in range(each.size)]
+
+    found = without_holes(table, holes, margin)
+    assert bytes_of(found) == [(address, at) for address, at in bytes_of(table) if at not in empty]
+    assert (found is table) == (not empty)
