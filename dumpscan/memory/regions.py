@@ -126,22 +126,22 @@ def without_holes(table: RegionTable, holes: Sequence[tuple[int, int]], margin: 
         holes: Offsets of each hole's first byte and past its last, ascending.
         margin: Bytes that are kept at either end of a hole: what begins or ends with zeros is still whole.
     """
-    begins = [begin + margin for begin, end in holes if end - begin > 2 * margin]
-    ends = [end - margin for begin, end in holes if end - begin > 2 * margin]
-    if not begins:
+    inner = [(begin + margin, end - margin) for begin, end in holes if end - begin > 2 * margin]
+    if not inner:
         return table
-    pieces: list[tuple[int, int, int]] = []
-    for region in table:
-        at, stop = region.file_offset, region.file_offset + region.size
-        number = bisect_right(ends, at)
-        while at < stop:
-            until = min(begins[number], stop) if number < len(begins) else stop
-            if until > at:
-                pieces.append((region.start + at - region.file_offset, until - at, at))
-            at = ends[number] if number < len(ends) else stop
-            number += 1
-    columns = np.array(pieces, np.uint64).reshape(-1, 3)
-    return RegionTable(columns[:, 0], columns[:, 1], columns[:, 2])
+    starts, sizes, offsets = table.columns
+    ends = offsets + sizes
+    cuts = np.array(inner, np.uint64)
+    # What is left of the file: from the end of each cut to the beginning of the next.
+    left_begins = np.concatenate((np.zeros(1, np.uint64), cuts[:, 1]))
+    left_ends = np.concatenate((cuts[:, 0], np.full(1, np.iinfo(np.uint64).max)))
+    first = np.searchsorted(left_ends, offsets, side="right")
+    counts = np.searchsorted(left_begins, ends, side="left") - first
+    region = np.repeat(np.arange(len(counts)), counts)
+    left = np.arange(len(region)) - np.repeat(np.cumsum(counts) - counts, counts) + first[region]
+    begins = np.maximum(offsets[region], left_begins[left])
+    lengths = np.minimum(ends[region], left_ends[left]) - begins
+    return RegionTable(starts[region] + (begins - offsets[region]), lengths, begins)
 
 
 def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Addresses, NDArray[np.int64]]:

@@ -12,12 +12,13 @@ from dumpscan.search.scanner import Scanner
 from dumpscan.search.zeros import without_zeros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dumpscan.artifacts.detector import Detector, GroupDetector
     from dumpscan.artifacts.registry import Search
     from dumpscan.artifacts.tls.detector import TlsDetector
     from dumpscan.memory.dump import ProcessDump
+    from dumpscan.memory.space import Region
     from dumpscan.scan.searcher import Scannable
     from dumpscan.search.merge import Collector
 
@@ -69,8 +70,7 @@ def search(
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
         regions = without_zeros(dump.buffer, dump.regions)
         if progress is not None and regions is not dump.regions:
-            left = (sum(region.size for region in some) for some in (dump.regions, regions))
-            progress((next(left) - next(left)) * scanner.passes)
+            progress((_total(dump.regions) - _total(regions)) * scanner.passes)
         problems = scanner.scan(
             dump, collector, within=regions, order=order, threads=options.threads, progress=progress
         )
@@ -87,6 +87,10 @@ def search(
     for left_out in tls.left_out if tls is not None else ():
         say(left_out)
     return problems + _prove(collector, order, memory, options)
+
+
+def _total(regions: Sequence[Region]) -> int:
+    return sum(region.size for region in regions)
 
 
 def _say_nothing(_left_out: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.memory.regions import RegionTable, columns_of
+from dumpscan.memory.regions import RegionTable, columns_of, without_holes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,36 +60,21 @@ def without_zeros(buffer: memoryview, regions: Sequence[Region]) -> Sequence[Reg
     """
     starts, sizes, offsets = columns_of(regions)
     large = np.flatnonzero(sizes >= MIN_REGION).tolist()
-    kept = {number: list(_kept(buffer, int(offsets[number]), int(sizes[number]))) for number in large}
-    kept = {number: spans for number, spans in kept.items() if spans != [(0, int(sizes[number]))]}
-    if not kept:
+    runs = sorted(run for number in large for run in _zeros(buffer, int(offsets[number]), int(sizes[number])))
+    if not runs:
         return regions
-    pieces = [
-        (int(starts[number]) + first, end - first, int(offsets[number]) + first)
-        for number, spans in kept.items()
-        for first, end in spans
-    ]
-    others = np.delete(np.stack((starts, sizes, offsets), axis=1), list(kept), axis=0)
-    table = np.concatenate((others, np.array(pieces, np.uint64).reshape(-1, 3)))
-    table = table[np.argsort(table[:, 0], kind="stable")]
-    return RegionTable(table[:, 0], table[:, 1], table[:, 2])
-
-
-def _kept(buffer: memoryview, offset: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield what is kept of a region, as offsets of the first byte and past the last."""
-    begin = 0
-    for first, end in _zeros(buffer, offset, size):
-        if first + MARGIN > begin:
-            yield begin, first + MARGIN
-        begin = end - MARGIN
-    yield begin, size
+    apart = [runs[0]]  # regions that share bytes of the file share their zeros
+    for begin, end in runs[1:]:
+        if begin >= apart[-1][1]:
+            apart.append((begin, end))
+    return without_holes(RegionTable(starts, sizes, offsets), apart, MARGIN)
 
 
 def _zeros(buffer: memoryview, offset: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the runs of steps that are all zeros."""
+    """Yield the runs of steps that are all zeros, as offsets in the file of the first byte and past the last."""
     first = None
-    for at in range(0, size - _STEP + 1, _STEP):
-        words = np.frombuffer(buffer, np.uint64, _STEP // 8, offset + at)
+    for at in range(offset, offset + size - _STEP + 1, _STEP):
+        words = np.frombuffer(buffer, np.uint64, _STEP // 8, at)
         zero = not words[: _SAMPLE // 8].max() and not words.max()
         if zero and first is None:
             first = at
@@ -97,4 +82,4 @@ def _zeros(buffer: memoryview, offset: int, size: int) -> Iterator[tuple[int, in
             yield first, at
             first = None
     if first is not None:
-        yield first, size // _STEP * _STEP
+        yield first, offset + size // _STEP * _STEP
