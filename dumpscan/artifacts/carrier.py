@@ -75,10 +75,6 @@ class Unwrapped(Protocol):
     def is_bundle(self) -> bool:
         """Whether it is worth looking for objects anywhere in it, even if none opens at `opening`."""
 
-    @property
-    def may_continue(self) -> bool:
-        """Whether more objects may follow the one that opens at `opening`."""
-
     def accepts(self, decoded: Decoded) -> bool:
         """Whether an object in the content is what the text says that it is."""
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts.carrier import Carrier
+from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.memory.space import read_before
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dumpscan.artifacts.carrier import Unwrapped
     from dumpscan.memory.space import Memory
 
 
@@ -91,3 +96,24 @@ class Characters:
         for number, index in enumerate(index for index in range(size) if index != self.coding.low):
             high[number :: size - 1] = data[index::size]
         return bytes(high)
+
+
+@dataclass(frozen=True, slots=True)
+class TextCarrier(Carrier):
+    """Unwraps text of characters of one size.
+
+    Attributes:
+        size: Bytes of a character.
+        read: Reads the text whose signature is at an address; raises `RefusedError` if there is none.
+    """
+
+    size: int
+    read: Callable[[Memory, int, Coding], Unwrapped]
+
+    def readings(self, memory: Memory, address: int) -> Iterator[Unwrapped]:
+        """Yield the text at `address`, in either byte order (see `Carrier`)."""
+        for coding in CODINGS[self.size]:
+            try:
+                yield self.read(memory, address, coding)
+            except RefusedError:
+                continue

@@ -7,13 +7,12 @@ the `x5c` of JWKs (base64 of DER), in environment variables, in the registry and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import effort
-from dumpscan.artifacts.carrier import MAX_CHARACTERS, Carrier, Span
-from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.text.characters import CODINGS, Characters
+from dumpscan.artifacts.carrier import MAX_CHARACTERS, Span
+from dumpscan.artifacts.text.characters import Characters, TextCarrier
 from dumpscan.artifacts.text.openings import ascii_pattern, base64_of, hex_of, text_opening
 from dumpscan.artifacts.text.rewriting import MAX_PREFIX, CleanText, Surroundings, surroundings, without_cut_escape
 from dumpscan.artifacts.text.runs import BASE64, HEX, Digits, Run
@@ -100,7 +99,6 @@ class DigitText:
 
     finding = None
     is_covered = True
-    may_continue = True
     pointer_size = 8
 
     def __init__(
@@ -152,30 +150,21 @@ class DigitText:
 
 
 @dataclass(frozen=True, slots=True)
-class DigitCarrier(Carrier):
-    """Unwraps text of digits (see `Carrier`).
+class DigitReader:
+    """Reads text of digits, as a `TextCarrier` asks for it.
 
     Attributes:
         digits: Their notation.
-        size: Bytes of a character.
         skip: As for `Run`, for the first digit that the signature matches.
         before: Bytes before those that the signature matches which may belong to the object.
     """
 
     digits: Digits
-    size: int = 1
     skip: int = 0
     before: int = 0
 
-    def readings(self, memory: Memory, address: int) -> Iterator[DigitText]:
-        """Yield the text at `address`, in either byte order (see `Carrier`)."""
-        for coding in CODINGS[self.size]:
-            try:
-                yield self._read(memory, address, coding)
-            except RefusedError:
-                continue
-
-    def _read(self, memory: Memory, address: int, coding: Coding) -> DigitText:
+    def __call__(self, memory: Memory, address: int, coding: Coding) -> DigitText:
+        """Read the text at whose digits at `address` the signature matches."""
         effort.charge(_MICROSECONDS)
         characters = Characters(memory, address, coding)
         before = characters.before(self.digits.characters(self.before) + MAX_PREFIX)
@@ -189,26 +178,26 @@ class DigitCarrier(Carrier):
         return DigitText(characters, self.digits, around, skip=skip, opening=opening)
 
 
-def _wide(carrier: DigitCarrier, name: str, characters: list[str], sizes: tuple[int, ...] = (1,)) -> Iterator[Detector]:
+def _wide(reader: DigitReader, name: str, characters: list[str], sizes: tuple[int, ...] = (1,)) -> Iterator[Detector]:
     for size in sizes:
-        yield text_opening(f"{carrier.digits.name}-{name}", characters, size), replace(carrier, size=size)
+        yield text_opening(f"{reader.digits.name}-{name}", characters, size), TextCarrier(size, reader)
 
 
 def _detectors() -> Iterator[Detector]:
     for name, (pattern, before, sizes) in _DIGITS_OF.items():
         for skip in range(3):
-            carrier = DigitCarrier(BASE64, skip=skip, before=before)
-            yield from _wide(carrier, f"{name}-{skip}", base64_of(pattern, skip), sizes)
-    yield from _wide(DigitCarrier(BASE64), "pem-0", base64_of(_PEM, 0), (2,))
+            reader = DigitReader(BASE64, skip=skip, before=before)
+            yield from _wide(reader, f"{name}-{skip}", base64_of(pattern, skip), sizes)
+    yield from _wide(DigitReader(BASE64), "pem-0", base64_of(_PEM, 0), (2,))
     for name in ("version", "certificate", "pem"):
         pattern, before, _ = _DIGITS_OF[name]
-        yield from _wide(DigitCarrier(HEX, before=before), name, hex_of(pattern))
+        yield from _wide(DigitReader(HEX, before=before), name, hex_of(pattern))
     for name, pattern in (("der", "30 82 .. .. 30|02|06"), ("der-middle", "30 81 .. 30|02"), ("der-short", _SHORT)):
-        yield from _wide(DigitCarrier(HEX), name, hex_of(pattern), (2, 4))
+        yield from _wide(DigitReader(HEX), name, hex_of(pattern), (2, 4))
     for name, (separator, prefix, sizes) in _APART.items():
-        yield from _wide(DigitCarrier(HEX), name, hex_of(_LONG, separator, prefix), sizes)
+        yield from _wide(DigitReader(HEX), name, hex_of(_LONG, separator, prefix), sizes)
         if name not in _LONG_ONLY:
-            yield from _wide(DigitCarrier(HEX), f"{name}-short", hex_of(_SHORT, separator, prefix), sizes)
+            yield from _wide(DigitReader(HEX), f"{name}-short", hex_of(_SHORT, separator, prefix), sizes)
 
 
 DETECTORS: tuple[Detector, ...] = tuple(_detectors())

@@ -9,21 +9,20 @@ The numbers are put into the DER structures that hold the same ones, and whether
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der, effort
-from dumpscan.artifacts.carrier import Bytes, Carrier, Span
+from dumpscan.artifacts.carrier import Bytes, Span
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.raw import ED448, ED25519, X448, X25519
-from dumpscan.artifacts.text.characters import CODINGS, Characters
+from dumpscan.artifacts.text.characters import Characters, TextCarrier
 from dumpscan.artifacts.text.openings import text_opening
 from dumpscan.artifacts.text.rewriting import CleanText, without_cut_escape
 from dumpscan.artifacts.text.runs import BASE64
 from dumpscan.findings import PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.detector import Detector
@@ -85,7 +84,6 @@ class NumbersText:
     opening = 0
     is_covered = False
     is_bundle = False
-    may_continue = False
 
     def __init__(self, content: bytes, characters: Characters, clean: CleanText, end: int, name: str) -> None:
         self.content = Bytes(content)
@@ -103,27 +101,6 @@ class NumbersText:
         address, length = self._characters.place(0, self._clean.end(self._end))
         encoding = "+".join((*self._clean.notations(self._end), self._name))
         return Span(address, length, encoding + self._characters.coding.suffix)
-
-
-@dataclass(frozen=True, slots=True)
-class NumbersCarrier(Carrier):
-    """Unwraps keys written as named numbers (see `Carrier`).
-
-    Attributes:
-        size: Bytes of a character.
-        read: Reads the text around the place of a signature.
-    """
-
-    size: int
-    read: Callable[[Memory, int, Coding], NumbersText]
-
-    def readings(self, memory: Memory, address: int) -> Iterator[NumbersText]:
-        """Yield the text at `address`, in either byte order (see `Carrier`)."""
-        for coding in CODINGS[self.size]:
-            try:
-                yield self.read(memory, address, coding)
-            except RefusedError:
-                continue
 
 
 def _windows(characters: Characters) -> Iterator[CleanText]:
@@ -267,9 +244,9 @@ def _bytes(numbers: Numbers, name: bytes) -> bytes:
 
 
 DETECTORS: tuple[Detector, ...] = (
-    *((text_opening("jwk", [_QUOTED, *"kty", "\"'\\%&"], size), NumbersCarrier(size, _read_jwk)) for size in (1, 2)),
+    *((text_opening("jwk", [_QUOTED, *"kty", "\"'\\%&"], size), TextCarrier(size, _read_jwk)) for size in (1, 2)),
     *(
-        (text_opening("xml-key", ["DR", *"SAKeyValue", ">&%\\ "], size), NumbersCarrier(size, _read_xml))
+        (text_opening("xml-key", ["DR", *"SAKeyValue", ">&%\\ "], size), TextCarrier(size, _read_xml))
         for size in (1, 2)
     ),
 )

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import effort
-from dumpscan.artifacts.carrier import MAX_CHARACTERS, Bytes, Carrier, Span
+from dumpscan.artifacts.carrier import MAX_CHARACTERS, Bytes, Span
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.text.characters import CODINGS, Characters
+from dumpscan.artifacts.text.characters import Characters, TextCarrier
 from dumpscan.artifacts.text.openings import text_opening
 from dumpscan.artifacts.text.rewriting import MAX_PREFIX, CleanText, surroundings, without_cut_escape
 from dumpscan.artifacts.text.runs import BASE64, Run
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.detector import Detector
+    from dumpscan.artifacts.text.characters import Coding
     from dumpscan.findings import Finding
     from dumpscan.memory.space import Memory
 
@@ -94,7 +92,6 @@ class PemText:
     finding: Finding | None = None
     opening = 0
     is_covered = True
-    may_continue = False
 
     def __init__(self, characters: Characters, clean: CleanText, label: bytes, run: Run, end: int | None) -> None:
         self.content = Bytes(run.data)
@@ -130,26 +127,9 @@ class PemText:
         return Span(address, length, "+".join((*self._clean.notations(last), "pem")) + self._characters.coding.suffix)
 
 
-@dataclass(frozen=True, slots=True)
-class PemCarrier(Carrier):
-    """Unwraps PEM text (see `Carrier`).
-
-    Attributes:
-        size: Bytes of a character.
-    """
-
-    size: int
-
-    def readings(self, memory: Memory, address: int) -> Iterator[PemText]:
-        """Yield the text at `address`, in either byte order (see `Carrier`)."""
-        for coding in CODINGS[self.size]:
-            try:
-                yield _read(Characters(memory, address, coding))
-            except RefusedError:
-                continue
-
-
-def _read(characters: Characters) -> PemText:
+def _read(memory: Memory, address: int, coding: Coding) -> PemText:
+    """Read the text whose first dash is at `address`."""
+    characters = Characters(memory, address, coding)
     head = characters.take(_LONGEST_OPENING)
     plus_is_space = _OPENING_WITH_PLUS.match(head) is not None
     first_line = CleanText(head, plus_is_space=plus_is_space).data
@@ -241,9 +221,9 @@ def _encrypted(label: bytes, headers: re.Match[bytes], content: bytes) -> Encryp
 
 
 DETECTORS: tuple[Detector, ...] = (
-    *((text_opening("pem", list("-----BEGIN"), size), PemCarrier(size)) for size in (1, 2, 4)),
+    *((text_opening("pem", list("-----BEGIN"), size), TextCarrier(size, _read)) for size in (1, 2, 4)),
     *(
-        (text_opening("pem-urlencoded", [*"%2", "Dd"] * 2 + list("BEGIN"), size, lead=9), PemCarrier(size))
+        (text_opening("pem-urlencoded", [*"%2", "Dd"] * 2 + list("BEGIN"), size, lead=9), TextCarrier(size, _read))
         for size in (1, 2, 4)
     ),
 )
