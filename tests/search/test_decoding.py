@@ -10,7 +10,6 @@ import pytest
 
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Decoded, Parsed, Raw, RefusedError
-from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.scan.signature import Hit, Signature
@@ -18,7 +17,7 @@ from dumpscan.search import decoding as decoding_module
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
-from support.artifact_samples import BASE, Space, certificate_der, ec_key, pem, traditional
+from support.artifact_samples import BASE, Space, certificate_der, ec_key, parse_any, pem, traditional
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoder
@@ -57,7 +56,7 @@ def test_what_is_proven_uses_up_no_patience(
 ) -> None:
     """A key that nothing proves does: a dump could be full of them."""
     monkeypatch.setattr(decoding_module, "_FIRST_PATIENCE", 10 * (30 + 100 + 200))
-    key = private_key.parse_any(traditional(ec_key("secp256r1"))).finding
+    key = parse_any(traditional(ec_key("secp256r1"))).finding
     assert isinstance(key, PrivateKey)
 
     def decoder(_: Memory, address: int) -> Decoded:

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.decoded import Decoded, Raw
-from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, Finding, Location, PrivateKey, PublicKey
 from dumpscan.search.merge import Collector, Source
-from support.artifact_samples import certificate_der, pkcs8, rsa_key, traditional
+from support.artifact_samples import certificate_der, parse_any, pkcs8, rsa_key, traditional
 
 DER = certificate_der("rsa2048")
 KEY = rsa_key(1024)
@@ -91,7 +90,7 @@ def test_a_key_is_described_by_its_first_place() -> None:
     outer, inner = pkcs8(KEY), traditional(KEY)
     collector = Collector()
     for address, data in ((0x9000, outer), (0x1000, inner)):
-        parsed = private_key.parse_any(data)
+        parsed = parse_any(data)
         digest = sha256(data).hexdigest()
         collector.add(Decoded(parsed.finding, address, len(data), digest, parsed.encoding), _source(0))
     (found,) = collector.findings()
@@ -101,7 +100,7 @@ def test_a_key_is_described_by_its_first_place() -> None:
 
 @pytest.mark.parametrize("order", [*permutations(range(3))])
 def test_a_place_within_another_is_none(order: tuple[int, ...]) -> None:
-    finding = private_key.parse_any(pkcs8(KEY)).finding
+    finding = parse_any(pkcs8(KEY)).finding
     places = [_decoded(finding, 1000, 500), _decoded(finding, 1026, 474), _decoded(finding, 1000, 300)]
     collector = Collector()
     for number in order:
@@ -115,7 +114,7 @@ def test_a_place_within_another_is_none(order: tuple[int, ...]) -> None:
 
 
 def test_relations_proven_of_any_copy_count() -> None:
-    whole = private_key.parse_any(traditional(KEY)).finding
+    whole = parse_any(traditional(KEY)).finding
     assert isinstance(whole, PrivateKey)
     collector = Collector()
     collector.add(_decoded(replace(whole, proof=("n = p*q", "other")), 0), _source(0))
@@ -127,7 +126,7 @@ def test_relations_proven_of_any_copy_count() -> None:
 
 @pytest.mark.parametrize("order", [*permutations(range(3))])
 def test_wrong_parts_of_any_copy_count(order: tuple[int, ...]) -> None:
-    key = private_key.parse_any(pkcs8(KEY)).finding
+    key = parse_any(pkcs8(KEY)).finding
     assert isinstance(key, PrivateKey)
     copies = [key, replace(key, wrong_parts=("prime 2", "prime 1")), replace(key, wrong_parts=("prime 2",))]
     collector = Collector()
@@ -140,7 +139,7 @@ def test_wrong_parts_of_any_copy_count(order: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("copies", [(True, False), (False, True)])
 def test_a_key_that_any_copy_tells_needs_no_support(copies: tuple[bool, bool]) -> None:
-    key = private_key.parse_any(pkcs8(KEY)).finding
+    key = parse_any(pkcs8(KEY)).finding
     assert isinstance(key, PrivateKey)
     collector = Collector()
     collector.add(_decoded(replace(key, needs_support=copies[0]), 0), _source(0))
@@ -156,7 +155,7 @@ def test_a_key_that_any_copy_tells_needs_no_support(copies: tuple[bool, bool]) -
 
 
 def test_the_order_of_finds_does_not_change_the_proof() -> None:
-    key = private_key.parse_any(pkcs8(KEY)).finding
+    key = parse_any(pkcs8(KEY)).finding
     assert isinstance(key, PrivateKey)
     public = PublicKey(sha256="", size=1, algorithm="RSA", bits=1024, key_id="1", proof=(), public_info=b"")
     for finding in (key, public):

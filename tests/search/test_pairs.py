@@ -8,16 +8,15 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, Finding, Location, PrivateKey, Process
 from dumpscan.search.pairs import with_pairs
-from support.artifact_samples import certificate_der, certificate_of, ec_key, pkcs8, rsa_key
+from support.artifact_samples import certificate_der, certificate_of, ec_key, parse_any, pkcs8, rsa_key
 
 
 def test_pairs() -> None:
-    key = private_key.parse_any(pkcs8(rsa_key(1024))).finding
-    lonely_key = private_key.parse_any(pkcs8(ec_key("secp384r1"))).finding
+    key = parse_any(pkcs8(rsa_key(1024))).finding
+    lonely_key = parse_any(pkcs8(ec_key("secp384r1"))).finding
     own = certificate.parse(certificate_der("rsa1024")).finding
     renewed = certificate.parse(certificate_of(rsa_key(1024), name="new").public_bytes(Encoding.DER)).finding
     lonely = certificate.parse(certificate_der("secp256r1")).finding
@@ -70,7 +69,7 @@ EARLY, LATE = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2025))
 def test_a_pair_in_one_process(
     ours: tuple[str, Process | None], theirs: tuple[str, Process | None], *, same: bool
 ) -> None:
-    key = private_key.parse_any(pkcs8(rsa_key(1024))).finding
+    key = parse_any(pkcs8(rsa_key(1024))).finding
     own = certificate.parse(certificate_der("rsa1024")).finding
     elsewhere = ("c", Process(pid=1))
     (paired, *_) = with_pairs([lying(key, elsewhere, ours), lying(own, theirs)])
@@ -79,7 +78,7 @@ def test_a_pair_in_one_process(
 
 
 def test_certificates_of_the_keys_own_process_come_first() -> None:
-    key = private_key.parse_any(pkcs8(rsa_key(1024))).finding
+    key = parse_any(pkcs8(rsa_key(1024))).finding
     own = certificate.parse(certificate_der("rsa1024")).finding
     later = replace(own, thumbprint="AB" * 20, not_after=LATE.replace(year=9999))  # type: ignore[call-arg]
     here, there = ("a", Process(pid=7)), ("a", Process(pid=8))

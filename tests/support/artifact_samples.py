@@ -23,8 +23,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from dumpscan.artifacts import der
 from dumpscan.artifacts.carrier import Carrier
-from dumpscan.artifacts.decoded import CutShortError
+from dumpscan.artifacts.decoded import CutShortError, Raw, RefusedError
+from dumpscan.artifacts.keys import private_key
+from dumpscan.artifacts.keys.randomness import is_not_constant
 from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.artifacts.x509.certificate import DETECTORS as CERTIFICATE_DETECTORS
 from dumpscan.findings import Certificate
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
         PrivateKeyTypes,
     )
 
-    from dumpscan.artifacts.decoded import Decoded, Decoder
+    from dumpscan.artifacts.decoded import Decoded, Decoder, Parsed
     from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import Process
     from dumpscan.memory.space import Memory
@@ -403,3 +406,34 @@ def openssl(*arguments: str, stdin: bytes = b"") -> bytes:
     if done.returncode:
         pytest.skip(f"this openssl cannot do {arguments[0]}: {done.stderr.decode(errors='replace')[-200:]}")
     return done.stdout
+
+
+def parse_any(data: bytes) -> Parsed:
+    """Prove a private key of any kind that text encodes, by `private_key`'s readers, also one whose end is missing.
+
+    Raises:
+        CutShortError: It is a key, of which too little is there.
+        RefusedError: It is none.
+    """
+    length = der.header(data).total
+    parses: tuple[Callable[[], Parsed], ...] = (
+        lambda: private_key.parse_pkcs8(data, plausible=is_not_constant),
+        lambda: private_key.parse_integers(data),
+        lambda: private_key.parse_sec1(data, plausible=is_not_constant),
+    )
+    if length > len(data):
+        raw = Raw(data, length)
+        parses = (
+            lambda: private_key.parse_pkcs8_head(raw, plausible=is_not_constant),
+            lambda: private_key.parse_integers_head(raw),
+            lambda: private_key.parse_sec1(data, plausible=is_not_constant),
+        )
+    cut_short = None
+    for parse in parses:
+        try:
+            return parse()
+        except CutShortError as error:
+            cut_short = error
+        except RefusedError:
+            continue
+    raise cut_short or RefusedError("no private key of a kind that is known")

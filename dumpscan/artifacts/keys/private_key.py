@@ -150,37 +150,6 @@ def parse_sec1_head(raw: Raw) -> Parsed:
     return parse_sec1(raw.data)
 
 
-def parse_any(data: bytes) -> Parsed:
-    """Prove a private key of any of the kinds above that text encodes, also one whose end is missing.
-
-    Raises:
-        CutShortError: It is a key, of which too little is there.
-        RefusedError: It is none.
-    """
-    length = der.header(data).total
-    parses: tuple[Callable[[], Parsed], ...] = (
-        lambda: parse_pkcs8(data, plausible=is_not_constant),
-        lambda: parse_integers(data),
-        lambda: parse_sec1(data, plausible=is_not_constant),
-    )
-    if length > len(data):
-        raw = Raw(data, length)
-        parses = (
-            lambda: parse_pkcs8_head(raw, plausible=is_not_constant),
-            lambda: parse_integers_head(raw),
-            lambda: parse_sec1(data, plausible=is_not_constant),
-        )
-    cut_short = None
-    for parse in parses:
-        try:
-            return parse()
-        except CutShortError as error:
-            cut_short = error
-        except RefusedError:
-            continue
-    raise cut_short or RefusedError("no private key of a kind that is known")
-
-
 def on_some_curve(value: bytes, points: list[bytes]) -> PrivateKey:
     """Prove a private value that no curve was stored with: the public point tells.
 

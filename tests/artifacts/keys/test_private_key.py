@@ -33,6 +33,7 @@ from support.artifact_samples import (
     ec_key,
     key_id,
     openssl,
+    parse_any,
     parts_of,
     pkcs8,
     raw_key,
@@ -253,7 +254,7 @@ def test_any_damage_is_survived(data: bytes, draw: st.DataObject) -> None:
     size = draw.draw(st.integers(0, 20))
     copy = data[:at] + draw.draw(st.binary(max_size=20)) + data[at + size :]
     detect(DETECTORS, copy)
-    for parse in (private_key.parse_pkcs8, private_key.parse_sec1, private_key.parse_integers, private_key.parse_any):
+    for parse in (private_key.parse_pkcs8, private_key.parse_sec1, private_key.parse_integers, parse_any):
         try:
             parse(copy)
         except RefusedError:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.algorithms import ml_dsa, ml_kem
 from dumpscan.artifacts.keys.algorithms.ml_pkcs8 import PKCS8_ALGORITHMS
-from dumpscan.artifacts.keys.private_key import DETECTORS, parse_any
+from dumpscan.artifacts.keys.private_key import DETECTORS
 from dumpscan.findings import PrivateKey
-from support.artifact_samples import detect, detect_one, tlv
+from support.artifact_samples import detect, detect_one, parse_any, tlv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

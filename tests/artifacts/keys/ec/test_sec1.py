@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import CutShortError, RefusedError
-from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.ec import sec1
 from dumpscan.artifacts.keys.ec.named import all_curves, curve_named, curve_of_oid
 from dumpscan.artifacts.keys.ec.proof import ec_key as proven
@@ -32,6 +31,7 @@ from support.artifact_samples import (
     ec_key,
     key_id,
     openssl,
+    parse_any,
     parts_of,
     pkcs8,
     tlv,
@@ -259,7 +259,7 @@ def test_a_value_that_is_cut_short_is_reported(size: int) -> None:
     assert caught.value.what == "EC private key"
     assert not decode_cut(pkcs8(P256), 8)
     with pytest.raises(CutShortError):
-        private_key.parse_any(pkcs8(P256)[: -len(traditional(P256)) + 12 + size])
+        parse_any(pkcs8(P256)[: -len(traditional(P256)) + 12 + size])
     with pytest.raises(RefusedError) as refused:
         sec1.prove(structure(bytes(32))[:size])
     assert not isinstance(refused.value, CutShortError)

@@ -14,13 +14,23 @@ from hypothesis import strategies as st
 
 from dumpscan.artifacts import der, effort
 from dumpscan.artifacts.decoded import CutShortError, Decoded, RefusedError
-from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.private_key import DETECTORS
 from dumpscan.artifacts.keys.rsa import pkcs1
 from dumpscan.artifacts.keys.rsa.parts import USUAL_EXPONENTS
 from dumpscan.findings import PrivateKey
 from dumpscan.scan.engine import Engine
-from support.artifact_samples import BASE, Space, detect_one, key_id, pkcs8, rsa_key, rsa_numbers, tlv, traditional
+from support.artifact_samples import (
+    BASE,
+    Space,
+    detect_one,
+    key_id,
+    parse_any,
+    pkcs8,
+    rsa_key,
+    rsa_numbers,
+    tlv,
+    traditional,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,7 +115,7 @@ def test_forms(form: str, write: type) -> None:
         assert key_in(data).pkcs8 == pkcs8(KEY)
     assert detect_one(DETECTORS, data).encoding == "pkcs1"
     assert key_in(in_pkcs8(data)).wrong_parts == wrong
-    assert private_key.parse_any(data).finding == key_in(data)
+    assert parse_any(data).finding == key_in(data)
 
 
 @pytest.mark.parametrize("exponent", USUAL_EXPONENTS)
