@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from dumpscan.artifacts import der, effort
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import encode
 from dumpscan.artifacts.keys.proof import ED448, ED25519, LEAST_RSA_BITS, MOST_RSA_BITS, X448, X25519
-from dumpscan.artifacts.keys.ssh.private_keys import CURVES
+from dumpscan.artifacts.keys.ssh.private_keys import CURVES, OPENINGS_OF_PUBLIC_HALVES, read_counted
 from dumpscan.artifacts.keys.ssh.wire import Strings, string_pattern
 from dumpscan.scan.opening import opening
 
@@ -94,17 +95,10 @@ def _extract_info(memory: Memory, address: int) -> Raw:
     return Raw(memory.read(address, head.total), head.total)
 
 
-def _extract_ssh(memory: Memory, address: int) -> Raw:
-    data = memory.read(address, _MAX_BYTES)
-    strings = Strings(data)
-    for _ in range(_STRINGS[strings.string()]):
-        strings.string()
-    return Raw(data[: strings.offset], strings.offset)
-
-
 _STRINGS = {b"ssh-rsa": 2, b"ssh-ed25519": 1, **{b"ecdsa-sha2-" + curve: 2 for curve in CURVES}}
 """Strings behind the name of a type."""
-_INFO, _SSH = BytesDecoder(_extract_info, parse_info), BytesDecoder(_extract_ssh, parse_ssh)
+_INFO = BytesDecoder(_extract_info, parse_info)
+_SSH = BytesDecoder(partial(read_counted, counts=_STRINGS, most=_MAX_BYTES), parse_ssh)
 
 _OPENINGS = {
     "rsa-middle": "30 81 .. 30 0d 06 09 2a 86 48 86 f7 0d 01 01 01 05 00 03",
@@ -117,11 +111,7 @@ _SSH_OPENINGS = {
     # The exponent, then the modulus
     "rsa": f"{string_pattern(b'ssh-rsa')} 00 00 00 03 01 00 01 00 00",
     "rsa-small": f"{string_pattern(b'ssh-rsa')} 00 00 00 01 03-7f 00 00",
-    "ed25519": f"{string_pattern(b'ssh-ed25519')} 00 00 00 20",
-    **{
-        f"ec-{curve.decode()}": f"{string_pattern(b'ecdsa-sha2-' + curve)} {string_pattern(curve)} 00 00 00 .. 02-04"
-        for curve in CURVES
-    },
+    **OPENINGS_OF_PUBLIC_HALVES,
 }
 DETECTORS: tuple[Detector, ...] = (
     *((opening(f"public-{name}", pattern), _INFO) for name, pattern in _OPENINGS.items()),

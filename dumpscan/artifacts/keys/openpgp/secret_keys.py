@@ -135,15 +135,21 @@ _RSA_ALGORITHMS = (1, 2, 3)
 
 def _at_content(memory: Memory, address: int) -> Decoded | None:
     """Decode the packet whose content begins at an address, whichever header is before it."""
-    for size in _HEADER_SIZES:
+    head = _header_before(memory, address, _HEADER_SIZES, (SECRET_KEY, SECRET_SUBKEY))
+    return None if head is None else PACKET(memory, head)
+
+
+def _header_before(memory: Memory, address: int, sizes: tuple[int, ...], tags: tuple[int, ...]) -> int | None:
+    """Return where the header of a packet begins whose content begins at an address; None if there is none."""
+    for size in sizes:
         if address < size:
             continue
         try:
             head = header(memory.read(address - size, HEADER_SIZE))
         except RefusedError:
             continue
-        if head.size == size and head.tag in (SECRET_KEY, SECRET_SUBKEY):
-            return PACKET(memory, address - size)
+        if head.size == size and head.tag in tags:
+            return address - size
     return None
 
 
@@ -177,20 +183,12 @@ def _decode_rsa(memory: Memory, address: int) -> Decoded | None:
 
 def _decode_signed(memory: Memory, address: int) -> Decoded | None:
     """Decode the key before the signature whose content begins at an address, with a user id between them or not."""
-    for size in _HEADER_SIZES[:2]:
-        if address < size:
-            continue
-        try:
-            head = header(memory.read(address - size, HEADER_SIZE))
-        except RefusedError:
-            continue
-        if (head.tag, head.size) != (SIGNATURE, size):
-            continue
-        end = address - size
-        user_id = _packet_before(memory, end, _MAX_USER_ID, (USER_ID,))
-        key = _packet_before(memory, end if user_id is None else user_id, _MAX_SIGNED, (SECRET_KEY, SECRET_SUBKEY))
-        return None if key is None else PACKET(memory, key)
-    return None
+    end = _header_before(memory, address, _HEADER_SIZES[:2], (SIGNATURE,))
+    if end is None:
+        return None
+    user_id = _packet_before(memory, end, _MAX_USER_ID, (USER_ID,))
+    key = _packet_before(memory, end if user_id is None else user_id, _MAX_SIGNED, (SECRET_KEY, SECRET_SUBKEY))
+    return None if key is None else PACKET(memory, key)
 
 
 def _packet_before(memory: Memory, end: int, most: int, tags: tuple[int, ...]) -> int | None:

@@ -9,6 +9,7 @@ Sources: draft-ietf-sshm-ssh-agent, 3.2; `sshkey_private_serialize` in OpenSSH's
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,7 +21,7 @@ from dumpscan.artifacts.keys.ssh.wire import Strings, string_pattern
 from dumpscan.scan.opening import opening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dumpscan.artifacts.detector import Detector
     from dumpscan.findings import PrivateKey
@@ -102,31 +103,42 @@ def parse(data: bytes) -> Parsed:
     return Parsed(read_from(key, data), "ssh")
 
 
-def _extract(memory: Memory, address: int) -> Raw:
-    """Read a key that its type's name opens, up to its last number."""
-    data = memory.read(address, _WINDOW)
+def read_counted(memory: Memory, address: int, counts: Mapping[bytes, int], most: int) -> Raw:
+    """Read a key that its type's name opens, up to its last string.
+
+    Args:
+        memory: Where it lies.
+        address: Of its first byte.
+        counts: Strings behind the name of each type.
+        most: Bytes that hold any key.
+
+    Raises:
+        RefusedError: The memory ends within it.
+    """
+    data = memory.read(address, most)
     strings = Strings(data)
-    kind = strings.string()
-    for _ in range(_STRINGS[kind]):
+    for _ in range(counts[strings.string()]):
         strings.string()
     return Raw(data[: strings.offset], strings.offset)
 
 
 _STRINGS = {b"ssh-rsa": 6, b"ssh-dss": 5, b"ssh-ed25519": 2, **{b"ecdsa-sha2-" + curve: 3 for curve in CURVES}}
-_DECODER = BytesDecoder(_extract, parse)
+_DECODER = BytesDecoder(partial(read_counted, counts=_STRINGS, most=_WINDOW), parse)
 
-
-_OPENINGS = {
-    # n, which a public key has behind e
-    "rsa": f"{string_pattern(b'ssh-rsa')} 00 00 00-08 .. 00",
-    # p
-    "dsa": f"{string_pattern(b'ssh-dss')} 00 00 00-02 .. 00",
-    # the public key; it is alone in a public key
+OPENINGS_OF_PUBLIC_HALVES = {
     "ed25519": f"{string_pattern(b'ssh-ed25519')} 00 00 00 20",
     **{
         f"ec-{curve.decode()}": f"{string_pattern(b'ecdsa-sha2-' + curve)} {string_pattern(curve)} 00 00 00 .. 02-04"
         for curve in CURVES
     },
+}
+"""What a public key opens with and its private key, which begins with the same strings."""
+_OPENINGS = {
+    # n, which a public key has behind e
+    "rsa": f"{string_pattern(b'ssh-rsa')} 00 00 00-08 .. 00",
+    # p
+    "dsa": f"{string_pattern(b'ssh-dss')} 00 00 00-02 .. 00",
+    **OPENINGS_OF_PUBLIC_HALVES,
 }
 DETECTORS: tuple[Detector, ...] = tuple(
     (opening(f"ssh-{name}", pattern), _DECODER) for name, pattern in _OPENINGS.items()
