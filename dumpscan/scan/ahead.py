@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -12,8 +13,21 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+MAX_THREADS = 4
+"""Threads by default, at most: two already come near to what the memory delivers."""
 MAX_SMALL = 1 << 20
 """Bytes that are searched sooner than a thread starts."""
+
+
+def default_threads() -> int:
+    """Return how many threads to work in: as many as there are processors, up to `MAX_THREADS`."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cpus, MAX_THREADS)
+
+
+def threads_for(size: int, wanted: int | None) -> int:
+    """Return how many threads to search so many bytes in, for `in_order`: 0 if they are few."""
+    return 0 if size <= MAX_SMALL else wanted or default_threads()
 
 
 def in_order(

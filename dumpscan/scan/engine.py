@@ -8,7 +8,6 @@ address a match has, is said by `stretches`; what a match means is decided by th
 
 from __future__ import annotations
 
-import os
 import re
 from array import array
 from functools import partial
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import hyperscan
 import numpy as np
 
-from dumpscan.scan.ahead import in_order
+from dumpscan.scan.ahead import default_threads, in_order
 from dumpscan.scan.anchors import Looser, anchored
 from dumpscan.scan.searcher import Matches, hits
 from dumpscan.scan.stretches import BLOCK, FileStretches, Pieces, Plain, SeamWindows
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 MAX_QUICK = 32 << 20
 """Bytes that are scanned with the anchors alone. For more it pays to compile what is around them: that takes as long as
 the anchors alone take longer for so many bytes."""
-MOST_THREADS = 4
-"""Threads by default, at most: two already come near to what the memory delivers."""
 
 _NUMBER_BITS = 16
 """Bits for the number of a candidate or signature."""
@@ -88,7 +85,7 @@ class Engine:
         Args:
             space: The mapped file and its regions.
             threads: Threads to scan with, fewer on small inputs; by default as many as there are processors, up to
-                `MOST_THREADS`.
+                `MAX_THREADS`.
             progress: Called with a number of bytes when so many more have been scanned; the numbers add up to the size
                 of all regions.
 
@@ -251,7 +248,4 @@ def _matcher(expression: bytes) -> Callable[[memoryview], object]:
 
 def _threads(wanted: int | None, size: int) -> int:
     """Decide on threads for an input of `size` bytes: no more than it has blocks."""
-    if wanted is None:
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        wanted = min(cpus, MOST_THREADS)
-    return max(1, min(wanted, size // BLOCK))
+    return max(1, min(default_threads() if wanted is None else wanted, size // BLOCK))

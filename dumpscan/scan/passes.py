@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.scan.ahead import MAX_SMALL, in_order
+from dumpscan.scan.ahead import in_order, threads_for
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.stretches import FileStretches, Pieces, SeamWindows
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     Find = Callable[[memoryview, tuple[int, ...]], Matches]
 
-MAX_THREADS = 4
 ALIGNMENT = 8
 
 
@@ -71,7 +69,7 @@ def aligned_matches(
         find: Searches a buffer at offsets that are `phase` modulo the alignment, for each phase given; the places are
             offsets.
         alignment: What the addresses are multiples of.
-        threads: Threads to search with; by default as many as there are processors, up to `MAX_THREADS`.
+        threads: Threads to search with; by default as many as there are processors, up to four.
         progress: Called with a number of bytes when that many more have been searched.
 
     Yields:
@@ -98,6 +96,5 @@ def aligned_matches(
         return Matches(found.signatures[own[index[kept]]], address[kept])
 
     tasks = ((block.size, partial(one, line, phases, block)) for line, phases in lines for block in line.blocks())
-    small = int(pieces.sizes.sum()) <= MAX_SMALL
-    threads = 0 if small else threads or min(os.cpu_count() or 1, MAX_THREADS)
+    threads = threads_for(int(pieces.sizes.sum()), threads)
     yield from in_order(tasks, threads=threads, progress=progress)

@@ -10,7 +10,6 @@ Programs keep schedules at addresses that are multiples of four; to look at all 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ from dumpscan.artifacts.aes.cipher import (
     swap,
 )
 from dumpscan.artifacts.aes.relations import starts
-from dumpscan.scan.ahead import MAX_SMALL, in_order
+from dumpscan.scan.ahead import in_order, threads_for
 from dumpscan.scan.stretches import FileStretches, Pieces, SeamWindows
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 LONGEST = schedule_size(8)
 """Bytes of the schedule of AES-256."""
-MAX_THREADS = 4
 ALL_PHASES = range(WORD)
 
 
@@ -148,7 +146,7 @@ def search(
     Args:
         space: The mapped file and its regions.
         unaligned: Whether to look at addresses that are no multiples of four too.
-        threads: Threads to search with; by default as many as there are processors, up to `MAX_THREADS`.
+        threads: Threads to search with; by default as many as there are processors, up to four.
         progress: Called with a number of bytes when so many more have been searched.
 
     Yields:
@@ -159,8 +157,7 @@ def search(
     tasks = (
         (block.size, partial(_block, line, block, unaligned=unaligned)) for line in lines for block in line.blocks()
     )
-    small = int(pieces.sizes.sum()) <= MAX_SMALL
-    threads = 0 if small else threads or min(os.cpu_count() or 1, MAX_THREADS)
+    threads = threads_for(int(pieces.sizes.sum()), threads)
     for found in in_order(tasks, threads=threads, progress=progress):
         yield from found
 
