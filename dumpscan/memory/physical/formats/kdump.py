@@ -6,7 +6,6 @@ Layouts and their sources are in `dumpscan.model.c_kdump`. See `docs/memory-layo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,8 +40,6 @@ _LEFT_OUT = (
     (LeftOut.USER, "user memory"),
     (LeftOut.FREE, "free memory"),
 )
-_LAST_SECOND = 1 << 33
-"""Times from here on, in seconds since 1970, are not times: the year 2242."""
 _BLOCK_SIZES = tuple(1 << bits for bits in range(12, 17))
 _MACHINES_OF_32_BITS = (b"i386", b"i486", b"i586", b"i686", b"arm", b"armv6l", b"armv7l", b"ppc", b"mips")
 
@@ -102,8 +99,7 @@ class _Kdump:
         image = PhysicalImage(backing, runs, image_format=self._name(), path=self._file.path, in_file=False)
         image.problems[:0] = self._problems + pages.problems
         image.vmcoreinfo = self._vmcoreinfo()
-        image.captured = self._captured()
-        image.captured = unix_time(int(self._header.timestamp[0]))
+        image.captured = unix_time(int(self._header.timestamp[0]))  # many writers leave it at 0
         self._file.close()
         return image
 
@@ -205,11 +201,6 @@ class _Kdump:
         if self._header.header_version < layout.VERSION_WITH_VMCOREINFO or not size:
             return None
         return bytes(self._content.read(int(self._sub.offset_vmcoreinfo), min(size, MAX_VMCOREINFO))) or None
-
-    def _captured(self) -> datetime | None:
-        """Return the machine's time when the file was made; many writers leave it at 0."""
-        seconds = int(self._header.timestamp[0])
-        return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < _LAST_SECOND else None
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
