@@ -6,7 +6,7 @@ images".
 
 from __future__ import annotations
 
-from dissect.cstruct import cstruct
+from dumpscan.model.structures import structures
 
 BTF_MAGIC = 0xEB9F
 BTF_VERSION = 1
@@ -60,5 +60,4 @@ struct btf_header {
 };
 """
 
-c_btf = cstruct()
-c_btf.load(_DEFINITIONS)
+c_btf = structures(_DEFINITIONS)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from dissect.cstruct import cstruct
+from dumpscan.model.structures import structures
 
 SIGNATURE = b"PAGE"
 VALID_DUMP_64 = b"DU64"
@@ -144,4 +144,4 @@ typedef struct {
 } RANGES_DUMP;                      /* PHYSICAL_MEMORY_RUN64s follow */
 """
 
-c_crash_dump = cstruct().load(crash_dump_def)
+c_crash_dump = structures(crash_dump_def)
