@@ -92,10 +92,6 @@ class KernelSpace:
         """Return the address of a frame in the direct map."""
         return self.direct + (frame << PAGE_SHIFT)
 
-    def page_struct(self, frame: int) -> int:
-        """Return the address of a frame's `struct page`."""
-        return self.pages + frame * PAGE_STRUCT
-
     # --- Allocating --------------------------------------------------------------------------------------------------
 
     def take_frame(self) -> int:
