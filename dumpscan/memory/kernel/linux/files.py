@@ -156,7 +156,7 @@ class PageCache:
 
     @lru_cache(maxsize=4096)  # noqa: B019 - there is one for an image, which lives as long as the search
     def _name(self, mapping: int) -> FileName:
-        return self._paths.of_inode(self._memory.number(mapping + self._types.offset("address_space.host")))
+        return self._paths.of_inode(self._types.field(mapping, "address_space.host"))
 
 
 def _ordered(parts: list[tuple[Words, Words, Frames]]) -> tuple[Words, Words, Frames]:

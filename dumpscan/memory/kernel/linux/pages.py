@@ -84,8 +84,7 @@ class PageArray:
     def _word(self, *names: str) -> int:
         """Return which 64-bit word of a page a member is, by one of the names that it has had."""
         for name in names:
-            structure, _, member = name.partition(".")
-            found = self._types.find(structure, member)
+            found = self._types.find(name)
             if found is not None and found % 8 == 0 and found < self._size:
                 return found // 8
         return -1
@@ -113,8 +112,7 @@ class PageArray:
     def _count(self, words: list[int], *names: str) -> int | None:
         """Return a 32-bit member of a page, by one of the names that it has had; None if there is none."""
         for name in names:
-            structure, _, member = name.partition(".")
-            found = self._types.find(structure, member)
+            found = self._types.find(name)
             if found is not None and found + 4 <= self._size:
                 return words[found // 8] >> 8 * (found % 8) & _NO_MAPCOUNT
         return None

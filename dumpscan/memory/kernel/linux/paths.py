@@ -57,15 +57,12 @@ class Paths:
         self._memory = memory
         self._types = types
 
-    def _pointer(self, address: int, path: str) -> int:
-        return self._memory.number(address + self._types.offset(path))
-
     # --- Files that are open ----------------------------------------------------------------------------------------
 
     def of_file(self, file: int) -> str | None:
         """Return the path of an open file as /proc shows it, from the address of its `struct file`."""
         path = file + self._types.offset("file.f_path")
-        entry, mount = self._pointer(path, "path.dentry"), self._pointer(path, "path.mnt")
+        entry, mount = self._types.field(path, "path.dentry"), self._types.field(path, "path.mnt")
         if not entry or not mount:
             return None
         found = self._path(entry, mount)
@@ -75,14 +72,14 @@ class Paths:
     def _is_removed(self, entry: int) -> bool:
         """Return whether a directory entry is unhashed and not the root of its file system."""
         hashed = self._memory.number(entry + self._types.offset("dentry.d_hash") + 8)
-        return not hashed and self._pointer(entry, "dentry.d_parent") != entry
+        return not hashed and self._types.field(entry, "dentry.d_parent") != entry
 
     def _path(self, entry: int, mount: int | None) -> str | None:
         """Return the path of a directory entry below a mount (address of its `vfsmount`); None if it has no end."""
         names: list[bytes] = []
         for _ in range(MAX_DEPTH):
-            root = 0 if mount is None else self._pointer(mount, "vfsmount.mnt_root")
-            parent = self._pointer(entry, "dentry.d_parent")
+            root = 0 if mount is None else self._types.field(mount, "vfsmount.mnt_root")
+            parent = self._types.field(entry, "dentry.d_parent")
             if entry in {root, parent}:
                 above = None if mount is None or entry != root else self._above(mount)
                 if above is None:
@@ -98,29 +95,29 @@ class Paths:
     def _above(self, mount: int) -> tuple[int, int] | None:
         """Return where a mount is mounted: the directory entry and the mount that it belongs to; None at the top."""
         own = self._types.offset("mount.mnt")
-        parent = self._pointer(mount - own, "mount.mnt_parent")
+        parent = self._types.field(mount - own, "mount.mnt_parent")
         if not parent or parent == mount - own:
             return None
-        return self._pointer(mount - own, "mount.mnt_mountpoint"), parent + own
+        return self._types.field(mount - own, "mount.mnt_mountpoint"), parent + own
 
     def _name(self, entry: int) -> bytes:
         text = entry + self._types.offset("dentry.d_name")
-        size = self._memory.number(text + self._types.offset("qstr.len"), 4)
-        return self._memory.text(self._pointer(text, "qstr.name"), min(size, MAX_NAME))
+        size = self._types.field(text, "qstr.len", 4)
+        return self._memory.text(self._types.field(text, "qstr.name"), min(size, MAX_NAME))
 
     # --- Inodes -----------------------------------------------------------------------------------------------------
 
     def of_inode(self, inode: int) -> FileName:
         """Name the file of an inode, from the inode's address."""
-        block = self._pointer(inode, "inode.i_sb")
+        block = self._types.field(inode, "inode.i_sb")
         entry = next(self._aliases(inode), None)
         path = None if entry is None else self._path(entry, self._mount_of(block))
         return FileName(
             path=path,
-            number=self._pointer(inode, "inode.i_ino"),
+            number=self._types.field(inode, "inode.i_ino"),
             filesystem=decode_utf8(
                 self._memory.text(
-                    self._pointer(self._pointer(block, "super_block.s_type"), "file_system_type.name"), 64
+                    self._types.field(self._types.field(block, "super_block.s_type"), "file_system_type.name"), 64
                 )
             ),
             device=decode_utf8(self._memory.text(block + self._types.offset("super_block.s_id"), 32)),
@@ -129,14 +126,12 @@ class Paths:
 
     def _aliases(self, inode: int) -> Iterator[int]:
         """Yield the directory entries of an inode."""
-        link = self._types.offset("dentry.d_alias") if self._types.find("dentry", "d_alias") is not None else None
+        link = self._types.find("dentry.d_alias")
         if link is None:
             link = self._types.offset("dentry.d_u")
-        at = self._pointer(inode, "inode.i_dentry")
+        at = self._types.field(inode, "inode.i_dentry")
         for _ in range(_MAX_ALIASES):
-            if not at:
-                return
-            if self._pointer(at - link, "dentry.d_inode") != inode:
+            if not at or self._types.field(at - link, "dentry.d_inode") != inode:
                 return
             yield at - link
             at = self._memory.number(at)
@@ -145,20 +140,20 @@ class Paths:
     def _namespace(self) -> int:
         """Address of the mount namespace of the system's first process."""
         tasks = self._types.address("init_task")
-        return self._pointer(self._pointer(tasks, "task_struct.nsproxy"), "nsproxy.mnt_ns")
+        return self._types.field(self._types.field(tasks, "task_struct.nsproxy"), "nsproxy.mnt_ns")
 
     def _mount_of(self, block: int) -> int | None:
         """Return the `vfsmount` of a file system (its `super_block`) that the first process sees; None if none."""
         own = self._types.offset("mount.mnt")
         for mount in self._mounts(block):
-            if self._pointer(mount, "mount.mnt_ns") == self._namespace:
+            if self._types.field(mount, "mount.mnt_ns") == self._namespace:
                 return mount + own
         return None
 
     def _mounts(self, block: int) -> Iterator[int]:
         """Yield the mounts of a file system."""
         head = block + self._types.offset("super_block.s_mounts")
-        chained = self._types.find("mount", "mnt_next_for_sb")
+        chained = self._types.find("mount.mnt_next_for_sb")
         at = self._memory.number(head)
         for _ in range(_MAX_MOUNTS):
             if not at or at == head:

@@ -252,7 +252,7 @@ class LinuxProfile:
         return described
 
     def _with_executable(self, process: Process, space: int) -> Process:
-        file = self.memory.number(space + self.types.offset("mm_struct.exe_file"))
+        file = self.types.field(space, "mm_struct.exe_file")
         return replace(process, executable=self._paths.of_file(file) if file else None)
 
     @cached_property

@@ -147,7 +147,7 @@ class TaskList:
         return Task(ListedProcess(process, self._root(space), 1 if space else 0, address), space)
 
     def _state(self, number: Callable[..., int], data: bytes) -> str:
-        running = self._types.find("task_struct", "__state")
+        running = self._types.find("task_struct.__state")
         if running is None:
             running = self._types.offset("task_struct.state")
         own, ended = int.from_bytes(data[running : running + 4], "little"), number("exit_state", 4)
@@ -161,7 +161,7 @@ class TaskList:
         name = data[at : at + MAX_COMM].split(b"\0", 1)[0]
         flags = number("flags", 4)
         if flags & PF_KTHREAD:
-            found = self._types.find("task_struct", "worker_private")
+            found = self._types.find("task_struct.worker_private")
             thread = number("set_child_tid" if found is None else "worker_private")
             return _known(lambda: self._thread_name(name, thread, flags)) or name
         return name
@@ -171,39 +171,36 @@ class TaskList:
         if not thread:
             return name
         if flags & PF_WQ_WORKER:
-            return self._worker_name(name, self._field(thread, "kthread.data"))
-        whole = self._field(thread, "kthread.full_name")
+            return self._worker_name(name, self._types.field(thread, "kthread.data"))
+        whole = self._types.field(thread, "kthread.full_name")
         return self._memory.text(whole, _MAX_THREAD_NAME) if whole else name
 
     def _worker_name(self, name: bytes, worker: int) -> bytes:
         """Return the name of a thread that works for work queues: with what it works on, or did last."""
-        if name.startswith(_RESCUER) and (queue := self._field(worker, "worker.rescue_wq")):
+        if name.startswith(_RESCUER) and (queue := self._types.field(worker, "worker.rescue_wq")):
             name = _RESCUER + self._memory.text(queue + self._types.offset("workqueue_struct.name"), _MAX_QUEUE_NAME)
         work = self._memory.text(worker + self._types.offset("worker.desc"), _MAX_QUEUE_NAME)
-        if not self._field(worker, "worker.pool") or not work:
+        if not self._types.field(worker, "worker.pool") or not work:
             return name
-        return name + (b"+" if self._field(worker, "worker.current_work") else b"-") + work
-
-    def _field(self, address: int, path: str) -> int:
-        return self._memory.number(address + self._types.offset(path))
+        return name + (b"+" if self._types.field(worker, "worker.current_work") else b"-") + work
 
     def _parent(self, task: int) -> int:
-        return self._memory.number(task + self._types.offset("task_struct.tgid"), 4)
+        return self._types.field(task, "task_struct.tgid", 4)
 
     def _user(self, credentials: int) -> int | None:
-        found = self._memory.number(credentials + self._types.offset("cred.uid"), 4)
+        found = self._types.field(credentials, "cred.uid", 4)
         return None if found == _NO_UID else found
 
     def _threads(self, signal: int) -> int | None:
-        return self._memory.number(signal + self._types.offset("signal_struct.nr_threads"), 4) or None
+        return self._types.field(signal, "signal_struct.nr_threads", 4) or None
 
     def _architecture(self, space: int) -> str:
-        end = self._memory.number(space + self._types.offset("mm_struct.task_size")) if space else 0
+        end = self._types.field(space, "mm_struct.task_size") if space else 0
         return "x86" if 0 < end <= END_OF_32_BITS else "x64"
 
     def _namespace_pids(self, pid: int) -> tuple[int, ...] | None:
         """Return the process id in each namespace that sees it, from the outermost to its own."""
-        level = self._memory.number(pid + self._types.offset("pid.level"), 4) if pid else 0
+        level = self._types.field(pid, "pid.level", 4) if pid else 0
         step = self._types.size("upid") or 0
         if not 0 < level < _MAX_NAMESPACES:
             return None
@@ -214,7 +211,7 @@ class TaskList:
         """Return the frame of the top-level table of four levels, through which a process sees its memory."""
         if not space:
             return None
-        top = self._memory.physical(self._memory.number(space + self._types.offset("mm_struct.pgd")))
+        top = self._memory.physical(self._types.field(space, "mm_struct.pgd"))
         if top is None:
             return None
         if self._memory.levels == 4:  # noqa: PLR2004
@@ -230,10 +227,7 @@ class TaskList:
         keeper = self._timekeeper()
         if keeper is None:
             return None
-        offsets = [
-            _signed(self._memory.number(keeper + self._types.offset(f"timekeeper.{name}")))
-            for name in ("offs_real", "offs_boot")
-        ]
+        offsets = [_signed(self._types.field(keeper, f"timekeeper.{name}")) for name in ("offs_real", "offs_boot")]
         return _moment(offsets[0] - offsets[1])
 
     def _timekeeper(self) -> int | None:
@@ -241,7 +235,7 @@ class TaskList:
         for symbol in ("tk_core", "timekeeper_data"):
             start = self._types.symbol(symbol)
             if start is not None and self._types.size("timekeeper"):
-                inside = self._types.find("tk_data", "timekeeper")
+                inside = self._types.find("tk_data.timekeeper")
                 return start + (8 if inside is None else inside)
         return None
 
@@ -250,7 +244,7 @@ class TaskList:
         keeper = self._timekeeper()
         if keeper is None:
             return None
-        return _moment(self._memory.number(keeper + self._types.offset("timekeeper.xtime_sec")) * _NANOSECOND)
+        return _moment(self._types.field(keeper, "timekeeper.xtime_sec") * _NANOSECOND)
 
     def _time(self, nanoseconds: int) -> datetime | None:
         if self._booted is None:

@@ -192,24 +192,41 @@ class KernelTypes:
             raise MissingTypeError(f"the kernel has no symbol {name}")
         return found
 
-    def find(self, structure: str, member: str) -> int | None:
-        """Return the offset of a member in bytes, or None if there is none."""
-        return self._known("offsets", f"{structure}.{member}", lambda: self.source.offset(structure, member))
+    def find(self, path: str) -> int | None:
+        """Return the offset of a member in bytes, or None if there is none.
+
+        Args:
+            path: `structure.member`.
+        """
+        structure, _, member = path.partition(".")
+        return self._known("offsets", path, lambda: self.source.offset(structure, member))
 
     def offset(self, path: str) -> int:
         """Return the offset of a member in bytes.
 
         Args:
-            path: `structure.member`.
+            path: As for `find`.
 
         Raises:
             MissingTypeError: There is none.
         """
-        structure, _, member = path.partition(".")
-        found = self.find(structure, member)
+        found = self.find(path)
         if found is None:
-            raise MissingTypeError(f"the kernel has no {structure}.{member}")
+            raise MissingTypeError(f"the kernel has no {path}")
         return found
+
+    def field(self, address: int, path: str, size: int = 8) -> int:
+        """Read a member of the structure at an address of the kernel, as an unsigned number.
+
+        Args:
+            address: Of the structure.
+            path: As for `find`.
+            size: Bytes of the member.
+
+        Raises:
+            MissingTypeError: There is no such member.
+        """
+        return self._memory.number(address + self.offset(path), size)
 
     def size(self, structure: str) -> int | None:
         """Return the size of a structure in bytes, or None if there is none."""
