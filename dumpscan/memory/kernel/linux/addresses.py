@@ -19,12 +19,23 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.physical.image import PhysicalImage
 
+FOUR_LEVELS, FIVE_LEVELS = 4, 5
+"""Levels of page tables."""
 _MASK = (1 << 64) - 1
-_FOUR = 4
 _TOP_SHIFT = PAGE_SHIFT + INDEX_BITS * 3
 """Bits of an address below its index in a table of the fourth level."""
 _MAX_READ = 64 << 20
 _MAX_REMEMBERED = 1 << 14
+
+
+def physical_of_image(address: int, phys_base: int) -> int:
+    """Return the physical address of an address in the kernel's own image.
+
+    Args:
+        address: Its virtual address.
+        phys_base: As for `KernelMemory`.
+    """
+    return (address - START_KERNEL_MAP + phys_base) & _MASK
 
 
 class KernelMemory:
@@ -61,7 +72,7 @@ class KernelMemory:
     def physical(self, address: int) -> int | None:
         """Translate an address of the kernel; return None where nothing is mapped."""
         if START_KERNEL_MAP <= address < self.kernel_end:
-            return (address - START_KERNEL_MAP + self.phys_base) & _MASK
+            return physical_of_image(address, self.phys_base)
         if self.direct_map is not None and 0 <= address - self.direct_map < self.image.end:
             return address - self.direct_map
         page = address >> PAGE_SHIFT
@@ -94,7 +105,7 @@ class KernelMemory:
             The table's physical address, None if there is none; and the index.
         """
         index = (address >> _TOP_SHIFT) & ((1 << INDEX_BITS) - 1)
-        if self.levels == _FOUR:
+        if self.levels == FOUR_LEVELS:
             return self.root, index
         at = (address >> (_TOP_SHIFT + INDEX_BITS)) & ((1 << INDEX_BITS) - 1)
         entry = int.from_bytes(self.image.read(self.root + 8 * at, 8), "little")

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dumpscan.memory.kernel.linux.addresses import KernelMemory
+from dumpscan.memory.kernel.linux.addresses import FIVE_LEVELS, FOUR_LEVELS, KernelMemory, physical_of_image
 from dumpscan.memory.kernel.linux.symbols.kallsyms import KallsymsTables
 from dumpscan.memory.kernel.linux.symbols.unaided import find_unaided
 from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import find_notes
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from dumpscan.memory.kernel.linux.symbols.vmcoreinfo import VmcoreInfo
     from dumpscan.memory.physical.image import PhysicalImage
 
-FOUR_LEVELS, FIVE_LEVELS = 4, 5
-_MASK = (1 << 64) - 1
 _MAX_BANNER = 512
 _MAX_BANNERS = 8
 
@@ -77,7 +75,7 @@ def kernel_of(note: VmcoreInfo) -> LinuxKernel | None:
         note.build_id,
         note.shift,
         base,
-        (top - START_KERNEL_MAP + base) & _MASK,
+        physical_of_image(top, base),
         FIVE_LEVELS if note.numbers.get("pgtable_l5_enabled") else FOUR_LEVELS,
         note.numbers.get("sme_mask", 0),
         ("_stext", text),
@@ -115,17 +113,16 @@ def _unaided_kernel(image: PhysicalImage, found: Found) -> LinuxKernel | None:
 
     def number(name: str, size: int) -> int:
         at = address(name)
-        physical = None if at is None else (at - START_KERNEL_MAP + found.phys_base) & _MASK
-        return 0 if physical is None else int.from_bytes(image.read(physical, size), "little")
+        return 0 if at is None else int.from_bytes(image.read(physical_of_image(at, found.phys_base), size), "little")
 
     banner = address("linux_banner") or 0
-    told = image.read((banner - START_KERNEL_MAP + found.phys_base) & _MASK, _MAX_BANNER).split(b" ")
+    told = image.read(physical_of_image(banner, found.phys_base), _MAX_BANNER).split(b" ")
     return LinuxKernel(
         told[2].decode("ascii", "replace") if told[:2] == [b"Linux", b"version"] and len(told) > 2 else "",  # noqa: PLR2004
         None,
         text - DEFAULT_TEXT,
         found.phys_base,
-        (top - START_KERNEL_MAP + found.phys_base) & _MASK,
+        physical_of_image(top, found.phys_base),
         FIVE_LEVELS if number("__pgtable_l5_enabled", 4) else FOUR_LEVELS,
         number("sme_me_mask", 8),
         ("_text", text),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dumpscan.findings import Process
+from dumpscan.memory.kernel.linux.addresses import FOUR_LEVELS
 from dumpscan.memory.physical.page_map import KnownPages, Owner, PageMap
 from dumpscan.model.linux.c_kernel import END_KERNEL_MAP, START_KERNEL_MAP, VMEMMAP_4, VMEMMAP_5
 from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, PAGE_SHIFT, PAGE_SIZE
@@ -67,7 +68,7 @@ class PageArray:
         self._rules = rules
         self._numbers = numbers
         base = types.symbol("vmemmap_base")
-        default = VMEMMAP_4 if memory.levels == 4 else VMEMMAP_5  # noqa: PLR2004
+        default = VMEMMAP_4 if memory.levels == FOUR_LEVELS else VMEMMAP_5
         self.start = default if base is None else memory.number(base)
         size = types.size("page") or _USUAL_SIZE
         self._size = size if size % 8 == 0 and size <= _MAX_SIZE else _USUAL_SIZE

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import Process
+from dumpscan.memory.kernel.linux.addresses import FOUR_LEVELS
 from dumpscan.memory.kernel.linux.cache import BuildCache, LinuxCache
 from dumpscan.memory.kernel.linux.entries import LinuxEntries, UserMemory, nothing_cached
 from dumpscan.memory.kernel.linux.files import PageCache
@@ -122,7 +123,7 @@ class LinuxProfile:
         memory = self.kernel.memory(self._image)
         types = self._types_of(memory)
         base = types.symbol("page_offset_base")
-        default = DIRECT_MAP_4 if memory.levels == 4 else DIRECT_MAP_5  # noqa: PLR2004
+        default = DIRECT_MAP_4 if memory.levels == FOUR_LEVELS else DIRECT_MAP_5
         memory.direct_map = default if base is None else memory.number(base)
         if not memory.direct_map:
             raise InputError(self._context.path, "the data of its Linux kernel is not in the image: is it cut short?")
@@ -317,7 +318,7 @@ class LinuxProfile:
     def _kernel_indices(self) -> list[int]:
         """Return the top-level entries of the kernel's half to follow: all but the direct map and `struct page`."""
         memory = self.memory
-        if memory.levels != 4:  # noqa: PLR2004 - under the same entry of the fifth level, there is neither
+        if memory.levels != FOUR_LEVELS:  # under the same entry of the fifth level, there is neither
             return list(range(KERNEL_HALF, ENTRIES_PER_TABLE))
         start = memory.direct_map or 0
         page = self._pages.start

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from dumpscan.findings import Process
+from dumpscan.memory.kernel.linux.addresses import FOUR_LEVELS
 from dumpscan.memory.kernel.linux.symbols.types import MissingTypeError
 from dumpscan.memory.kernel.profile import ListedProcess
 from dumpscan.memory.records import decode_utf8
@@ -214,7 +215,7 @@ class TaskList:
         top = self._memory.physical(self._types.field(space, "mm_struct.pgd"))
         if top is None:
             return None
-        if self._memory.levels == 4:  # noqa: PLR2004
+        if self._memory.levels == FOUR_LEVELS:
             return top >> PAGE_SHIFT
         # Below 2^47, all user memory lies under the first entry of the fifth level.
         return (int.from_bytes(self._memory.image.read(top, 8), "little") & self._memory.frame_mask) >> PAGE_SHIFT

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.memory.kernel.linux.addresses import KernelMemory
+from dumpscan.memory.kernel.linux.addresses import FOUR_LEVELS, KernelMemory, physical_of_image
 from dumpscan.memory.kernel.linux.symbols.kallsyms import MAX_NAMES, MAX_SYMBOLS, Kallsyms, KallsymsTables
 from dumpscan.model.linux.c_kernel import MARKER_STEP, START_KERNEL_MAP, TOKENS
 
@@ -124,7 +124,7 @@ def _tokens_around(image: PhysicalImage, digits: int) -> _Tokens | None:
 def _kernel_at(image: PhysicalImage, tokens: _Tokens) -> Found | None:
     # Until it is known where the kernel's addresses lead, its image is given addresses of our own.
     guess = (tokens.table - _MIDDLE) // _ALIGNMENT * _ALIGNMENT & _MASK
-    memory = KernelMemory(image, guess, 0, 4)
+    memory = KernelMemory(image, guess, 0, FOUR_LEVELS)
     before: Kallsyms | None = None
     for tables in _tables(image, tokens, guess):
         try:
@@ -138,7 +138,7 @@ def _kernel_at(image: PhysicalImage, tokens: _Tokens) -> Found | None:
         moved = tables.moved(distance)
         own = kallsyms.address("kallsyms_offsets")  # from 6.12 on, the tables are symbols themselves
         if own is None or moved.offsets == (own + (distance if kallsyms.self_relative else 0)) & _MASK:
-            found = Kallsyms(KernelMemory(image, base, 0, 4), moved, None)
+            found = Kallsyms(KernelMemory(image, base, 0, FOUR_LEVELS), moved, None)
             return Found(base, moved, found)
     return None
 
@@ -227,10 +227,10 @@ def _phys_base(memory: KernelMemory, kallsyms: Kallsyms, guess: int) -> int | No
         return None
     if kallsyms.self_relative:  # these addresses are our own, and lead to the variable
         base = memory.number(variable)
-        physical = (variable - START_KERNEL_MAP + guess) & _MASK
+        physical = physical_of_image(variable, guess)
         virtual = (physical - base + START_KERNEL_MAP) & _MASK
         return base if virtual >= START_KERNEL_MAP and not (virtual - variable) % _ALIGNMENT else None
-    table = (kallsyms.tables.token_table - START_KERNEL_MAP + guess) & _MASK
+    table = physical_of_image(kallsyms.tables.token_table, guess)
     lowest = (table - (end - START_KERNEL_MAP)) // _ALIGNMENT * _ALIGNMENT
     for base in range(lowest, table - (text - START_KERNEL_MAP) + _ALIGNMENT, _ALIGNMENT):
         physical = variable - START_KERNEL_MAP + base
