@@ -22,6 +22,7 @@ from dumpscan.memory.physical.page_tables import (
     canonical,
     entry_frame,
     page_number,
+    page_numbers,
 )
 from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, KERNEL_HALF, PAGE_SHIFT, PAGE_SIZE, is_present
 
@@ -210,7 +211,7 @@ class PageMap:
     def _kernel_words(self, address: Entries) -> Entries:
         """Read 64-bit numbers at addresses of the kernel that are multiples of 8; 0 where nothing is mapped."""
         words = np.zeros(len(address), np.uint64)
-        pages = ((address >> np.uint64(PAGE_SHIFT)) & np.uint64(_VPN_MASK)).astype(np.int64)
+        pages = page_numbers(address)
         for number, owner in enumerate(self.owners):
             if not owner.kernel:
                 continue
@@ -334,7 +335,7 @@ class PageMap:
 
     def span_frames(self, owner: int, address: int, size: int) -> tuple[int, ...]:
         """Return the frames of `size` bytes at a virtual address, one for each page, -1 where nothing is mapped."""
-        first = (address >> PAGE_SHIFT) & _VPN_MASK
+        first = page_number(address)
         count = ((address & (PAGE_SIZE - 1)) + max(size, 1) + PAGE_SIZE - 1) >> PAGE_SHIFT
         if count <= _FEW_PAGES:
             return tuple(self.frame(owner, first + number) for number in range(count))

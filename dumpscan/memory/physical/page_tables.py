@@ -67,6 +67,11 @@ def page_number(address: int) -> int:
     return (address >> PAGE_SHIFT) & ((1 << VPN_BITS) - 1)
 
 
+def page_numbers(addresses: Entries) -> Frames:
+    """Return the numbers of the pages that hold many virtual addresses."""
+    return ((addresses >> np.uint64(PAGE_SHIFT)) & np.uint64((1 << VPN_BITS) - 1)).astype(np.int64)
+
+
 def entry_frame(entry: int) -> int:
     """Return the frame that an entry points to."""
     return (entry >> PAGE_SHIFT) & ((1 << _FRAME_BITS) - 1)

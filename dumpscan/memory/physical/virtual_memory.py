@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.memory.physical.page_tables import VPN_BITS
+from dumpscan.memory.physical.page_tables import page_numbers
 from dumpscan.memory.regions import WORD
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.physical.page_map import PageMap
 
-_PAGE_NUMBERS = (1 << VPN_BITS) - 1
 _MAX_READ = 64 << 20
 """Bytes that one read returns, at most."""
 
@@ -55,8 +54,7 @@ class VirtualMemory:
     def words_at(self, addresses: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         """Return the words at many virtual addresses (see `dumpscan.memory.regions.ReadWords`)."""
         within = (addresses & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
-        pages = (addresses >> np.uint64(PAGE_SHIFT)).astype(np.int64) & _PAGE_NUMBERS
-        frames = self._map.frames(self._owner, pages)
+        frames = self._map.frames(self._owner, page_numbers(addresses))
         held = (frames >= 0) & self._image.present(frames) & (within <= PAGE_SIZE - WORD)
         words = np.zeros(len(addresses), np.uint64)
         if held.any():

@@ -13,6 +13,7 @@ import numpy as np
 
 from dumpscan.findings import Process
 from dumpscan.memory.dump import PageUse
+from dumpscan.memory.kernel.linux.entries import nothing_cached
 from dumpscan.memory.physical.page_map import MAX_PAGES, Owner, PageMap
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
@@ -175,7 +176,7 @@ def _ordered(parts: list[tuple[Words, Words, Frames]]) -> tuple[Words, Words, Fr
 
 def _swap_cache(parts: list[tuple[Words, Frames]]) -> SwapCache:
     if not parts:
-        return np.empty(0, np.uint64), np.empty(0, np.int64)
+        return nothing_cached()
     values, frames = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(values, kind="stable")
     return values[order], frames[order]

@@ -14,6 +14,7 @@ import numpy as np
 from dumpscan.findings import Process
 from dumpscan.memory.kernel.linux.addresses import FOUR_LEVELS
 from dumpscan.memory.physical.page_map import KnownPages, Owner, PageMap
+from dumpscan.memory.physical.page_tables import page_number, page_numbers
 from dumpscan.model.linux.c_kernel import END_KERNEL_MAP, START_KERNEL_MAP, VMEMMAP_4, VMEMMAP_5
 from dumpscan.model.windows.c_paging import ENTRIES_PER_TABLE, PAGE_SHIFT, PAGE_SIZE
 
@@ -33,7 +34,6 @@ _FRAMES_AT_ONCE = 1 << 16
 _USUAL_SIZE = 64
 _MAX_SIZE = 256
 _MAX_IMAGE = END_KERNEL_MAP - START_KERNEL_MAP
-_VPN_MASK = (1 << 36) - 1
 _RELEASED_AFTER = 32
 _ANY_TYPE = 0xF0
 """From 6.12 on, a page type is a number from here on in the top byte."""
@@ -144,7 +144,7 @@ class PageArray:
     def words(self, frames: Frames) -> Words:
         """Read the pages of some frames as 64-bit words, shape (n, words); 0 where the image does not hold them."""
         addresses = np.uint64(self.start) + frames.astype(np.uint64) * np.uint64(self._size)
-        places = self._map.frames(0, ((addresses >> np.uint64(PAGE_SHIFT)) & np.uint64(_VPN_MASK)).astype(np.int64))
+        places = self._map.frames(0, page_numbers(addresses))
         found = np.zeros((len(frames), self._size // 8), np.uint64)
         within = (addresses & np.uint64(PAGE_SIZE - 1)).astype(np.int64)
         whole = within + self._size <= PAGE_SIZE  # with sizes that are no power of 2, some lie across a border
@@ -252,7 +252,7 @@ class PageArray:
             return None
         count = (last - first + PAGE_SIZE - 1) >> PAGE_SHIFT
         frames = (start >> PAGE_SHIFT) + np.arange(count, dtype=np.int64)
-        numbers = ((first >> PAGE_SHIFT) & _VPN_MASK) + np.arange(count, dtype=np.int64)
+        numbers = page_number(first) + np.arange(count, dtype=np.int64)
         reserved = self.words(frames)[:, 0] & np.uint64(1 << self.flags.reserved) != 0
         kept = reserved & self._image.present(frames)
         return KnownPages(int(numbers[0]), int(numbers[-1]) + 1, numbers[kept], frames[kept])
