@@ -6,15 +6,16 @@ R = 2^(64*limbs), the coefficient times R. R mod p is the prime itself, as R - p
 
 from __future__ import annotations
 
-import hmac
 import math
-from hashlib import sha384, sha512
+from hashlib import sha512
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.aes.cipher import expand, invert, swap
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.openssl.known.ec import ORDERS
+from dumpscan.artifacts.tls.derive import HASHES, SHA256, SHA384, expand_label, key_block
+from dumpscan.artifacts.tls.sessions import VERSION_13
 from dumpscan.redact.secret import Value
 
 if TYPE_CHECKING:
@@ -27,9 +28,8 @@ MIN_NUMBER = 14
 _WORD = 8
 _SEED = 32
 _AEAD_KEYS = (16, 32)
-_PRF_HASHES = ("sha256", "sha384")
 _KEY_BLOCK = 160
-"""Bytes: two MAC keys of 48, two keys of 32."""
+"""Bytes: two MAC keys of 48, two keys of 32. No cipher suite of TLS 1.2 takes more."""
 _SEQUENCE, _INTEGER, _OCTETS, _SEED_OF_ML = 0x30, 0x02, 0x04, 0x80
 _MAX_DEPTH = 6
 
@@ -53,24 +53,15 @@ def symmetric_key_values(key: SymmetricKey) -> tuple[Value, ...]:
 def tls_secret_values(secret: TlsSecret) -> tuple[Value, ...]:
     """Return a TLS secret and the keys that follow from it: RFC 8446, 7.3, and RFC 5246, 6.3."""
     found = [Value(secret.secret, "secret")]
-    if secret.version == "TLS 1.3":
-        hashed = "sha384" if len(secret.secret) == sha384().digest_size else "sha256"
-        for size in _AEAD_KEYS:
-            label = size.to_bytes(2, "big") + b"\x09tls13 key\x00\x01"
-            found.append(Value(hmac.digest(secret.secret, label, hashed)[:size], "traffic key"))
+    if secret.version == VERSION_13:
+        hash_ = SHA384 if len(secret.secret) == SHA384.size else SHA256
+        keys = (expand_label(secret.secret, hash_, b"key", size) for size in _AEAD_KEYS)
+        found += (Value(key, "traffic key") for key in keys)
     elif secret.client_random and secret.server_random:
-        seed = b"key expansion" + bytes.fromhex(secret.server_random) + bytes.fromhex(secret.client_random)
-        found += (Value(_key_block(secret.secret, seed, each), "key block", derived=True) for each in _PRF_HASHES)
+        client, server = bytes.fromhex(secret.client_random), bytes.fromhex(secret.server_random)
+        blocks = (key_block(secret.secret, client, server, hash_, _KEY_BLOCK) for hash_ in HASHES)
+        found += (Value(block, "key block", derived=True) for block in blocks)
     return tuple(found)
-
-
-def _key_block(secret: bytes, seed: bytes, hashed: str) -> bytes:
-    """Return the first bytes of TLS 1.2's key block (RFC 5246, 5); no cipher suite takes more."""
-    block, chained = b"", seed
-    while len(block) < _KEY_BLOCK:
-        chained = hmac.digest(secret, chained, hashed)
-        block += hmac.digest(secret, chained + seed, hashed)
-    return block[:_KEY_BLOCK]
 
 
 def _number(value: int, part: str, size: int, *, derived: bool = False) -> Value:
