@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dumpscan.redact.forms import forms
 from dumpscan.redact.secret import Place
 from dumpscan.scan.engine import Engine
-from dumpscan.scan.signature import Signature
+from dumpscan.scan.opening import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,6 @@ MAX_LITERAL = 512
 LARGE = 256 << 20
 MAX_PROBES, MAX_PROBES_OF_LARGE = 8_000, 30_000
 """Literals of one engine: more of them take longer to compile, fewer mean more passes over the file."""
-_ESCAPES = [b"\\x%02x" % byte for byte in range(256)]
 _MAX_OWNERS = 4
 _BLOCK = 128 << 20
 """Bytes that are searched before the matches in them are looked into."""
@@ -77,7 +76,7 @@ class Copies:
         most = MAX_PROBES if len(data) < LARGE else MAX_PROBES_OF_LARGE
         for at in range(0, len(self._new), most):
             part = self._new[at : at + most]
-            signatures = [_literal(probe, number) for number, probe in enumerate(part)]
+            signatures = [literal(str(number), probe) for number, probe in enumerate(part)]
             self._engines.append((part, Engine(signatures, literal=True)))
         self._new = []
         for literals, engine in self._engines:
@@ -102,10 +101,6 @@ def matches(engine: Engine, data: memoryview) -> Iterator[tuple[int, int]]:
         found = engine.scan_buffer(data[begin : begin + _BLOCK + overlap])
         for number, start in zip(found.signatures.tolist(), found.starts.tolist(), strict=True):
             yield number, begin + start
-
-
-def _literal(probe: bytes, number: int) -> Signature:
-    return Signature(str(number), b"".join([_ESCAPES[byte] for byte in probe]), len(probe))
 
 
 def _windows(form: Form) -> Iterator[tuple[int, bytes]]:

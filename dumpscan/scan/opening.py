@@ -1,4 +1,4 @@
-"""Signatures written as the bytes that an object opens with, so that nobody counts their length by hand."""
+"""Signatures made of the bytes that an object opens with, so that nobody counts their length by hand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import cache
 from dumpscan.scan.signature import Signature
 
 _ANY = ".."
+_BYTES = [b"\\x%02x" % byte for byte in range(256)]
 
 
 def opening(name: str, pattern: str) -> Signature:
@@ -23,6 +24,11 @@ def opening(name: str, pattern: str) -> Signature:
     return Signature(name, b"".join(map(_expression, tokens)), len(tokens))
 
 
+def literal(name: str, data: bytes) -> Signature:
+    """Make a signature of plain bytes, as an engine of literals takes them."""
+    return Signature(name, b"".join([_BYTES[byte] for byte in data]), len(data))
+
+
 @cache
 def _expression(token: str) -> bytes:
     if token == _ANY:
@@ -34,4 +40,4 @@ def _expression(token: str) -> bytes:
 
 
 def _byte(digits: str) -> bytes:
-    return rb"\x%02x" % int(digits, 16)
+    return _BYTES[int(digits, 16)]

@@ -15,13 +15,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from dumpscan.scan.engine import Engine
-from dumpscan.scan.signature import Signature
+from dumpscan.scan.opening import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dumpscan.findings import PrivateKey
     from dumpscan.scan.searcher import Scannable
+    from dumpscan.scan.signature import Signature
 
 MAX_KEYS = 1024
 """Keys whose public values are looked for in one dump."""
@@ -53,7 +54,7 @@ def supported_keys(
         for value in _public_values(key):
             name = f"public-{len(signatures)}"
             owners[name] = key.key_id
-            signatures.append(Signature(name, b"".join(b"\\x%02x" % byte for byte in value), len(value)))
+            signatures.append(literal(name, value))
     found: set[str] = set()
     if signatures:
         for matches in Engine(signatures, literal=True).batches(space, threads=threads, progress=progress):

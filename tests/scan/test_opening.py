@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dumpscan.scan.opening import opening
+from dumpscan.scan.opening import literal, opening
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,11 @@ def test_tokens(pattern: str, matching: list[bytes], others: list[bytes]) -> Non
     compiled = re.compile(signature.expression, re.DOTALL)
     assert all(compiled.fullmatch(data) for data in matching)
     assert not any(compiled.fullmatch(data) for data in others)
+
+
+@pytest.mark.parametrize("data", [b"-].\\x\n", bytes(range(256))])
+def test_plain_bytes(data: bytes) -> None:
+    signature = literal("some", data)
+    assert (signature.name, signature.length) == ("some", len(data))
+    assert re.compile(signature.expression, re.DOTALL).fullmatch(data)
+    assert signature == opening("some", data.hex(" "))

@@ -30,7 +30,7 @@ from dumpscan.artifacts.openssl.known.windows import (
 )
 from dumpscan.artifacts.symcrypt.curves import multiple_on_named_curve
 from dumpscan.scan.engine import Engine
-from dumpscan.scan.opening import opening
+from dumpscan.scan.opening import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -218,7 +218,7 @@ def _others(space: Searchable, scalars: Scalars, effort: Effort) -> Iterator[Dec
             wanted = Wanted(form, scalars.curve.limbs)
             data = form.written(scalars.montgomery(scalar) if montgomery else scalar, wanted.count)
             kinds.append((key, wanted, _MONTGOMERY if montgomery else _PLAIN))
-            signatures.append(opening(f"scalar-{len(signatures)}", data.hex(" ")))
+            signatures.append(literal(f"scalar-{len(signatures)}", data))
     for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads) if signatures else ():
         for number, address in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
             key, wanted, names = kinds[number]

@@ -16,7 +16,7 @@ from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import ED25519, raw_key
 from dumpscan.artifacts.openssl.known.found import Names, found_at
 from dumpscan.scan.engine import Engine
-from dumpscan.scan.signature import Signature
+from dumpscan.scan.opening import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,10 +40,7 @@ _POINTED_TO = Names("ed25519-seed", "ecx_key_st", "openssl")
 def find_ed25519(space: Searchable, keys: Sequence[ed25519.Ed25519PublicKey], effort: Effort) -> Iterator[Decoded]:
     """Yield the places of seeds."""
     values = [key.public_bytes(Encoding.Raw, PublicFormat.Raw) for key in keys]
-    signatures = [
-        Signature(f"ed25519-{number}", b"".join(b"\\x%02x" % byte for byte in value), len(value))
-        for number, value in enumerate(values)
-    ]
+    signatures = [literal(f"ed25519-{number}", value) for number, value in enumerate(values)]
     counts: dict[int, int] = defaultdict(int)
     for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads) if signatures else ():
         for number, start in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
