@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dumpscan.artifacts import effort
+from dumpscan.artifacts.keys.ec.library import LIBRARY_CURVES, library_multiple
 from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 
 if TYPE_CHECKING:
@@ -18,18 +19,6 @@ P25519 = 2**255 - 19
 NAMED_FIELDS = {256: 2**256 - 2**224 + 2**192 + 2**96 - 1, 384: 2**384 - 2**128 - 2**96 + 2**32 - 1, 521: 2**521 - 1}
 """Field moduli of the NIST curves, by size in bits, for keys whose curve object is gone (FIPS 186-4, D.1.2)."""
 
-_NAMED: tuple[ec.EllipticCurve, ...] = (
-    ec.SECP256R1(),
-    ec.SECP384R1(),
-    ec.SECP521R1(),
-    ec.SECP256K1(),
-    ec.BrainpoolP256R1(),
-    ec.BrainpoolP384R1(),
-    ec.BrainpoolP512R1(),
-    ec.SECP224R1(),
-    ec.SECP192R1(),
-)
-
 _CHECKING = 60
 """Microseconds to see whether a point is on a curve."""
 _FAST = {"secp224r1": 80, "secp256r1": 60, "secp384r1": 300, "secp521r1": 300}
@@ -40,7 +29,7 @@ each squared bit of the field."""
 
 def named_curves(bits: int) -> Iterator[ec.EllipticCurve]:
     """Return the curves of the library with a field of so many bits, the most frequent first."""
-    return (curve for curve in _NAMED if curve.key_size == bits)
+    return (curve for curve in LIBRARY_CURVES.values() if curve.key_size == bits)
 
 
 def on_named_curve(curve: ec.EllipticCurve, point: Point) -> ec.EllipticCurvePublicKey | None:
@@ -55,8 +44,4 @@ def on_named_curve(curve: ec.EllipticCurve, point: Point) -> ec.EllipticCurvePub
 def multiple_on_named_curve(curve: ec.EllipticCurve, scalar: int) -> Point | None:
     """Return scalar * G; None where the scalar is out of the curve's range."""
     effort.charge(_FAST.get(curve.name) or _PER_SQUARED_BIT * curve.key_size**2)
-    try:
-        numbers = ec.derive_private_key(scalar, curve).public_key().public_numbers()
-    except LIBRARY_ERRORS:
-        return None
-    return numbers.x, numbers.y
+    return library_multiple(curve, scalar)

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys import encode
 from dumpscan.artifacts.keys.ec.binary import BinaryCurve
+from dumpscan.artifacts.keys.ec.library import LIBRARY_CURVES, library_multiple
 from dumpscan.artifacts.keys.ec.named import NamedCurve, all_curves, curve_named, curves_of_order_size
-from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.artifacts.keys.randomness import looks_random
 
 if TYPE_CHECKING:
@@ -24,20 +22,6 @@ if TYPE_CHECKING:
     from dumpscan.findings import PrivateKey
 
 PROOF = "Q = d*G"
-_IN_LIBRARY: dict[str, ec.EllipticCurve] = {
-    curve.name: curve
-    for curve in (
-        ec.SECP192R1(),
-        ec.SECP224R1(),
-        ec.SECP256R1(),
-        ec.SECP384R1(),
-        ec.SECP521R1(),
-        ec.SECP256K1(),
-        ec.BrainpoolP256R1(),
-        ec.BrainpoolP384R1(),
-        ec.BrainpoolP512R1(),
-    )
-}
 _FAST = {"secp224r1": 60, "secp256r1": 40, "secp384r1": 250, "secp521r1": 400}
 """Microseconds for a multiple of the generator on curves for which OpenSSL has code of their own."""
 _PER_SQUARED_BIT = 0.008
@@ -194,18 +178,14 @@ def _cost(curve: NamedCurve) -> float:
     multiple = 0.0
     if isinstance(curve.curve, BinaryCurve):
         multiple = _BINARY_283 * (curve.bits / 283) ** 2.5
-    elif curve.name in _IN_LIBRARY:
+    elif curve.name in LIBRARY_CURVES:
         multiple = _FAST.get(curve.name) or _PER_SQUARED_BIT * curve.bits**2
     return _WRITING + multiple
 
 
 def _multiple(curve: NamedCurve, scalar: int) -> Point | None:
     """Return scalar * G, by the library where it has the curve."""
-    library = _IN_LIBRARY.get(curve.name)
+    library = LIBRARY_CURVES.get(curve.name)
     if library is None:
         return curve.curve.multiply(scalar, curve.curve.generator)
-    try:
-        numbers = ec.derive_private_key(scalar, library).public_key().public_numbers()
-    except LIBRARY_ERRORS:
-        return None
-    return numbers.x, numbers.y
+    return library_multiple(library, scalar)
