@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plain_read import GIB, MIB, plain_read
 from planted_dump import build
-from x509_throughput import GIB, MIB, plain_read
 
 from dumpscan.artifacts.registry import X509
 from dumpscan.memory.core.dump import Core

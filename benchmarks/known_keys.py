@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from plain_read import GIB, MIB, plain_read
 from planted_dump import Files
-from x509_throughput import GIB, MIB, plain_read
 
 from dumpscan.artifacts.openssl.known.effort import Effort
 from dumpscan.artifacts.openssl.known.search import find_known

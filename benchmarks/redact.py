@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from plain_read import MIB
 from planted_dump import build
-from x509_throughput import MIB
 
 from dumpscan.redact.run import RedactOptions, redact
 

@@ -13,7 +13,6 @@ other.
 from __future__ import annotations
 
 import argparse
-import mmap
 import shutil
 import statistics
 import subprocess
@@ -23,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from plain_read import MIB, plain_read
 from planted_dump import SLOT, build
 
 from dumpscan.artifacts.aes.cipher import expand
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
     from dumpscan.model.c_symcrypt import Abi
 
-MIB = 1 << 20
 SEED = "benchmark"
 BUILDS = [abi for abi in ABIS if abi.pointer_size == 8]  # the dump's memory begins at 4 GiB
 EVERY = 256
@@ -204,15 +202,6 @@ def whole_scan(scanner: Scanner, path: Path) -> Collector:
     with Minidump(path) as dump:
         scanner.scan(dump, collector)
     return collector
-
-
-def plain_read(path: Path) -> int:
-    """Add up the mapped file as 64-bit numbers: every byte is read once."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        numbers = np.frombuffer(mapped, np.uint64, len(mapped) // 8)
-        total = int(numbers.sum())
-        del numbers
-        return total
 
 
 def aes_scan(path: Path, *, unaligned: bool = False, threads: int | None = None) -> dict[int, str]:

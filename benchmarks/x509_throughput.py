@@ -12,7 +12,6 @@ mapping; all planted objects are found.
 from __future__ import annotations
 
 import argparse
-import mmap
 import os
 import platform
 import statistics
@@ -24,8 +23,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import yara  # type: ignore[import-not-found,unused-ignore]
+from plain_read import GIB, MIB, plain_read
 from planted_dump import build
 
 from dumpscan.artifacts.registry import X509_DETECTORS
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from planted_dump import Planted
 
     from dumpscan.findings import Finding
-
-MIB, GIB = 1 << 20, 1 << 30
 
 YARA_RULES = r"""
 rule certificates_and_keys {
@@ -117,15 +114,6 @@ def run(path: Path, truth: list[Planted], rounds: int) -> int:
     seconds, peak = command(path)
     print(f"\n{'whole command':28}{seconds:8.2f} s, peak memory over the mapping {peak}")
     return found_all(truth, whole_scan(scanner, path))
-
-
-def plain_read(path: Path) -> int:
-    """Add up the mapped file as 64-bit numbers: every byte is read once."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        numbers = np.frombuffer(mapped, np.uint64, len(mapped) // 8)
-        total = int(numbers.sum())
-        del numbers
-        return total
 
 
 def engine_scan(scanner: Scanner, path: Path, *, threads: int | None) -> int:
