@@ -94,6 +94,7 @@ class _Slim:
         self.writer = _Writer(len(_PLAIN) + len(_MADE) + 1)
         self.stacks: dict[tuple[int, int], int] = {}
         self.left_out = 0
+        self._room = MAX_STACKS
         self._kept = _kept_ranges(dump)
 
     def write(self) -> bytes:
@@ -127,13 +128,14 @@ class _Slim:
 
     def stack(self, start: int, size: int) -> tuple[int, int]:
         """Copy what is kept of a stack; return its offset and size."""
-        size = min(size, MAX_STACK, MAX_STACKS - sum(length for _, length in self.stacks))
+        size = min(size, MAX_STACK, self._room)
         data = self.dump.read(start, size) if size > 0 else b""
         if not data:
             self.left_out += size != 0
             return 0, 0
         if (start, len(data)) not in self.stacks:
             self.stacks[start, len(data)] = self.writer.add(self._pointers_of(start, data))
+            self._room -= len(data)
         return self.stacks[start, len(data)], len(data)
 
     def _pointers_of(self, start: int, data: bytes) -> bytes:
