@@ -11,8 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.tls.derive import RANDOM_SIZE
-from dumpscan.artifacts.tls.near import pairs_before
+from dumpscan.artifacts.tls.near import randoms_before
 from dumpscan.artifacts.tls.sessions import (
     BY_ORDER,
     CLIENT_HANDSHAKE,
@@ -74,12 +73,15 @@ def allocated(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) ->
     first: dict[bytes, TrafficSecret] = {}
     for each in sorted(found, key=lambda each: each.address):
         first.setdefault(each.secret, each)
-    java = [each for each in first.values() if _is_java(places.memory, each)]
-    others = [each for each in first.values() if each not in java]
+    java: list[TrafficSecret] = []
+    others: list[TrafficSecret] = []
+    for each in first.values():
+        (java if _is_java(places.memory, each) else others).append(each)
     yield from _behind_hellos(java, hellos)
     for group in _by_suite(others):
         for begin in range(0, len(group), 2):
-            yield _session(group[begin : begin + 2], _ANY, _nearest(places.memory, group[begin]))
+            randoms = randoms_before(places.memory, group[begin].address, RANDOM_REACH)
+            yield _session(group[begin : begin + 2], _ANY, randoms)
 
 
 def _behind_hellos(found: list[TrafficSecret], hellos: Hellos) -> Iterator[Session]:
@@ -111,13 +113,6 @@ def _session(group: list[TrafficSecret], order: _Order, randoms: Randoms | None)
         for label, each in zip(order.labels(len(group)), group, strict=True)
     )
     return Session(VERSION_13, group[0].suite.name, secrets, randoms, order.library, order.structure)
-
-
-def _nearest(memory: Memory, found: TrafficSecret) -> Randoms | None:
-    """Return the nearest two randoms side by side before a secret; the server's is taken to come first."""
-    for _, pair in pairs_before(memory, found.address, RANDOM_REACH):
-        return Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE])
-    return None
 
 
 def _is_java(memory: Memory, found: TrafficSecret) -> bool:

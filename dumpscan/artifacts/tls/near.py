@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE
+from dumpscan.artifacts.tls.sessions import Randoms
 from dumpscan.memory.space import read_before
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dumpscan.memory.space import Memory
 
 PAIR_SIZE = 2 * RANDOM_SIZE
@@ -42,8 +41,11 @@ def windows_near(memory: Memory, address: int, size: int) -> list[tuple[int, byt
     ]
 
 
-def pairs_before(memory: Memory, address: int, reach: int) -> Iterator[tuple[int, bytes]]:
-    """Yield runs of exactly 64 random-looking bytes before an address, the nearest first: two randoms side by side."""
+def randoms_before(memory: Memory, address: int, reach: int) -> Randoms | None:
+    """Return the nearest two randoms side by side before an address: a run of exactly 64 random-looking bytes.
+
+    The server's is taken to come first.
+    """
     data = read_before(memory, address, reach)
     start = address - len(data)
     begin = len(data) - PAIR_SIZE
@@ -55,4 +57,5 @@ def pairs_before(memory: Memory, address: int, reach: int) -> Iterator[tuple[int
             and looks_random(pair[:RANDOM_SIZE])
             and looks_random(pair[RANDOM_SIZE:])
         ):
-            yield start + at, pair
+            return Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE])
+    return None

@@ -46,7 +46,7 @@ def nss_sessions(places: Places, found: Sequence[TrafficSecret]) -> Iterator[Ses
     """
     known = {each.secret: each for each in found}
     values = _values(places)
-    at = {address: each for each in found for address in (each.address,)}
+    at = {each.address: each for each in found}
     if not any(address in at for address in values.values()):
         return
     pairs = places.random_pairs()[:MAX_CONNECTIONS]

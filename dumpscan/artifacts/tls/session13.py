@@ -15,7 +15,7 @@ from dumpscan.artifacts.tls.chain import Known, chain_of
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, derive_secret
 from dumpscan.artifacts.tls.hello import transcript_hash
 from dumpscan.artifacts.tls.layouts import in_layouts
-from dumpscan.artifacts.tls.near import PAIR_SIZE, is_dull, looks_random, pairs_before
+from dumpscan.artifacts.tls.near import PAIR_SIZE, is_dull, looks_random, randoms_before
 from dumpscan.artifacts.tls.nss import nss_sessions
 from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
 from dumpscan.memory.space import read_before
@@ -135,11 +135,7 @@ def _openssl_randoms(memory: Memory, secrets: Sequence[Secret]) -> Randoms | Non
         if len(data) > PAIR_SIZE and looks_random(server) and looks_random(own) and is_dull(behind):
             return Randoms(own, server)
     pointed_to = _state_randoms(memory, client.address)
-    if pointed_to is not None:
-        return pointed_to
-    for _, pair in pairs_before(memory, client.address, RANDOM_REACH):
-        return Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE])
-    return None
+    return pointed_to or randoms_before(memory, client.address, RANDOM_REACH)
 
 
 def _state_randoms(memory: Memory, address: int) -> Randoms | None:
