@@ -59,6 +59,8 @@ class Suite:
 AES_128 = Suite("TLS_AES_128_GCM_SHA256", SHA256, 16)
 AES_256 = Suite("TLS_AES_256_GCM_SHA384", SHA384, 32)
 CHACHA20 = Suite("TLS_CHACHA20_POLY1305_SHA256", SHA256, 32, "ChaCha20-Poly1305")
+SUITES_13 = {0x1301: AES_128, 0x1302: AES_256, 0x1303: CHACHA20}
+"""The suites of TLS 1.3 by their numbers (RFC 8446, B.4)."""
 
 
 def label_info(label: bytes, size: int, context: bytes = b"") -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.tls import windows
-from dumpscan.artifacts.tls.derive import RANDOM_SIZE, SHA256, SHA384
+from dumpscan.artifacts.tls.derive import RANDOM_SIZE, SUITES_13
 from dumpscan.artifacts.tls.near import looks_random
 from dumpscan.model.libraries.c_tls import HELLO_SIZE
 
@@ -25,7 +25,6 @@ _HEAD = 4
 _CLIENT = 1
 _RANDOM = slice(6, 38)
 _SESSION_ID = slice(39, 71)
-_SUITES = {b"\x13\x01": SHA256, b"\x13\x02": SHA384, b"\x13\x03": SHA256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,8 @@ class Hello:
     @property
     def hash(self) -> Hash | None:
         """The hash of the suite that a ServerHello chose; None if it is not one of TLS 1.3."""
-        return _SUITES.get(self.message[HELLO_SIZE : HELLO_SIZE + 2])
+        suite = SUITES_13.get(int.from_bytes(self.message[HELLO_SIZE : HELLO_SIZE + 2], "big"))
+        return None if suite is None else suite.hash
 
 
 class Hellos:

@@ -7,8 +7,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.tls import windows
-from dumpscan.artifacts.tls.derive import MASTER_SIZE
-from dumpscan.artifacts.tls.recorded.proof import PROOF, SUITES_13, decrypts_12, decrypts_13
+from dumpscan.artifacts.tls.derive import MASTER_SIZE, SUITES_13
+from dumpscan.artifacts.tls.recorded.proof import PROOF, decrypts_12, decrypts_13
 from dumpscan.artifacts.tls.sessions import (
     BY_ORDER,
     CLIENT_HANDSHAKE,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from dumpscan.artifacts.tls.derive import AES_128, AES_256, CHACHA20, HASHES, SHA256, key_block, traffic_iv, traffic_key
+from dumpscan.artifacts.tls.derive import CHACHA20, HASHES, SHA256, SUITES_13, key_block, traffic_iv, traffic_key
 from dumpscan.artifacts.tls.sessions import VERSION_12, VERSION_13
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.tls.recorded.capture import Record, RecordedSession
 
 PROOF = "it decrypts a record of the capture"
-SUITES_13 = {0x1301: AES_128, 0x1302: AES_256, 0x1303: CHACHA20}
 _EXPLICIT = 8
 _TAG = 16
 _BLOCK = 16
