@@ -9,9 +9,9 @@ import click
 
 from dumpscan._version import __version__
 from dumpscan.cli import case, symbols, synth
-from dumpscan.cli.commands import Command, Example, Group
+from dumpscan.cli.commands import Example, Group, command
 from dumpscan.cli.dumps import add_commands, group
-from dumpscan.cli.find import FIND
+from dumpscan.cli.find import find
 from dumpscan.cli.messages import (
     EXIT_CODES,
     EXIT_DONE,
@@ -20,9 +20,9 @@ from dumpscan.cli.messages import (
     EXIT_USAGE,
     complain,
 )
-from dumpscan.cli.redact import REDACT
-from dumpscan.cli.report import REPORT
-from dumpscan.cli.triage import TRIAGE
+from dumpscan.cli.redact import redact
+from dumpscan.cli.report import report
+from dumpscan.cli.triage import triage
 from dumpscan.exceptions import DumpscanError, UsageError, reason
 from dumpscan.memory.open import KINDS
 
@@ -63,6 +63,14 @@ def _show_version(ctx: click.Context) -> None:
     ctx.exit()
 
 
+@command(
+    "plugins",
+    Example("dumpscan plugins", "Print the directory."),
+    Example(
+        'vol -p "$(dumpscan plugins)" -f memory.raw dumpscan.x509.X509',
+        "Run one of the plugins in volatility3.",
+    ),
+)
 def plugins() -> int:
     """Print the directory of the plugins for volatility3."""
     from dumpscan.memory.volatility import plugins_directory
@@ -71,6 +79,11 @@ def plugins() -> int:
     return EXIT_DONE
 
 
+@command(
+    "completion",
+    Example('eval "$(dumpscan completion bash)"', "Complete in this shell; in `~/.bashrc`, in every one."),
+    Example("dumpscan completion fish > ~/.config/fish/completions/dumpscan.fish", "Complete in every fish shell."),
+)
 @click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]), help="bash, zsh or fish.")
 def completion(shell: str) -> int:
     """Print the script that completes commands and options in a shell."""
@@ -85,40 +98,15 @@ def completion(shell: str) -> int:
 add_commands(app, None, section="Dumps of any kind")
 for _kind in KINDS:
     app.add(group(_kind), section="Dumps of one kind (the same commands)")
-app.add(FIND, section="Many dumps")
-app.add(TRIAGE, section="Many dumps")
+app.add(find, section="Many dumps")
+app.add(triage, section="Many dumps")
 app.add(case.GROUP, section="Many dumps")
-app.add(REPORT, section="Many dumps")
-app.add(REDACT, section="Many dumps")
+app.add(report, section="Many dumps")
+app.add(redact, section="Many dumps")
 app.add(symbols.GROUP, section="Tools")
 app.add(synth.GROUP, section="Tools")
-app.add(
-    click.command(
-        "plugins",
-        cls=Command,
-        examples=(
-            Example("dumpscan plugins", "Print the directory."),
-            Example(
-                'vol -p "$(dumpscan plugins)" -f memory.raw dumpscan.x509.X509',
-                "Run one of the plugins in volatility3.",
-            ),
-        ),
-    )(plugins),
-    section="Tools",
-)
-app.add(
-    click.command(
-        "completion",
-        cls=Command,
-        examples=(
-            Example('eval "$(dumpscan completion bash)"', "Complete in this shell; in `~/.bashrc`, in every one."),
-            Example(
-                "dumpscan completion fish > ~/.config/fish/completions/dumpscan.fish", "Complete in every fish shell."
-            ),
-        ),
-    )(completion),
-    section="Tools",
-)
+app.add(plugins, section="Tools")
+app.add(completion, section="Tools")
 
 
 def run() -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dumpscan.cli import options
-from dumpscan.cli.commands import AtLeast, Command, Example, Group
-from dumpscan.cli.report import EXPORT
+from dumpscan.cli.commands import AtLeast, Example, Group, command
+from dumpscan.cli.report import export
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from dumpscan.findings import Finding
 
 
+@command(
+    "show",
+    Example("dumpscan case show case.db", "Show the whole case in short."),
+    Example("dumpscan case show case.db --certificate server.cer", "Show a certificate, its keys and places."),
+)
 @options.case_file
 @click.option("--key", metavar="ID", help="Show a key and its certificates. The beginning of the id is enough.")
 @click.option(
@@ -60,6 +65,12 @@ def show(
         return _all(opened, at, output_format)
 
 
+@command(
+    "query",
+    Example("dumpscan case query case.db", "List tables, columns and questions to begin with."),
+    Example('dumpscan case query case.db "SELECT path, status FROM dumps"', "List the dumps."),
+    Example('dumpscan case query case.db "SELECT * FROM pairs" --format csv', "Write keys and certificates as CSV."),
+)
 @options.case_file
 @click.argument(
     "sql",
@@ -218,27 +229,6 @@ def _all(case: Case, at: At | None, output_format: Format) -> int:
 
 
 GROUP = Group("case", help="Show, query and export case files, which hold what triage found.")
-GROUP.add(
-    click.command(
-        "show",
-        cls=Command,
-        examples=(
-            Example("dumpscan case show case.db", "Show the whole case in short."),
-            Example("dumpscan case show case.db --certificate server.cer", "Show a certificate, its keys and places."),
-        ),
-    )(show)
-)
-GROUP.add(
-    click.command(
-        "query",
-        cls=Command,
-        examples=(
-            Example("dumpscan case query case.db", "List tables, columns and questions to begin with."),
-            Example('dumpscan case query case.db "SELECT path, status FROM dumps"', "List the dumps."),
-            Example(
-                'dumpscan case query case.db "SELECT * FROM pairs" --format csv', "Write keys and certificates as CSV."
-            ),
-        ),
-    )(query)
-)
-GROUP.add(EXPORT)
+GROUP.add(show)
+GROUP.add(query)
+GROUP.add(export)

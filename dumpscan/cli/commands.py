@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _INDENT = 2
@@ -77,6 +77,16 @@ class Command(click.Command):
                     formatter.indent()
                     formatter.write_text(example.meaning)
                     formatter.dedent()
+
+
+def command(name: str, *examples: Example) -> Callable[[Callable[..., int]], Command]:
+    """Make a command of a function, which returns the exit code; its docstring is the command's help.
+
+    Args:
+        name: As it is typed.
+        examples: As for `Command`.
+    """
+    return click.command(name, cls=Command, examples=examples)
 
 
 class Group(click.Group):

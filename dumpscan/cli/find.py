@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dumpscan.cli import options
-from dumpscan.cli.commands import Command, Example
+from dumpscan.cli.commands import Example, command
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from dumpscan.search.reference import Reference
 
 
+@command(
+    "find",
+    Example("dumpscan find server.cer dumps/", "Say whether the key of a certificate lies in any dump below `dumps`."),
+    Example(
+        "dumpscan find id_ed25519.pub 3F:A1:07:5C:21:EE:90:44:B7:12:6D:88:0A:4E:5B:91:CC:D3:70:2F case.db",
+        "Look in a case for an SSH key and for the key of a thumbprint.",
+    ),
+)
 @click.argument(
     "asked",
     nargs=-1,
@@ -195,18 +203,3 @@ def _tell(
     if any(each.found for each in answers):
         return EXIT_DONE
     return EXIT_NOT_FOUND if readable else EXIT_UNREADABLE
-
-
-FIND = click.command(
-    "find",
-    cls=Command,
-    examples=(
-        Example(
-            "dumpscan find server.cer dumps/", "Say whether the key of a certificate lies in any dump below `dumps`."
-        ),
-        Example(
-            "dumpscan find id_ed25519.pub 3F:A1:07:5C:21:EE:90:44:B7:12:6D:88:0A:4E:5B:91:CC:D3:70:2F case.db",
-            "Look in a case for an SSH key and for the key of a thumbprint.",
-        ),
-    ),
-)(find)

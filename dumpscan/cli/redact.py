@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dumpscan.cli import options as declared
-from dumpscan.cli.commands import AtLeast, Command, Example, OneOf
+from dumpscan.cli.commands import AtLeast, Example, OneOf, command
 from dumpscan.output.formats.registry import Format
 from dumpscan.redact.filling import Fill
 from dumpscan.redact.secret import DEFAULT_KINDS, What
@@ -94,6 +94,11 @@ class _Results:
         sys.stdout.flush()
 
 
+@command(
+    "redact",
+    Example("dumpscan redact crash.dmp -o crash.redacted.dmp", "Write a copy without secrets."),
+    Example("dumpscan redact --verify crash.redacted.dmp", "Exit with 4 if there is any secret in it."),
+)
 @click.argument(
     "places",
     nargs=-1,
@@ -324,13 +329,3 @@ def _redact_many(
         results.tell(f"{there} copies are there already, and were left as they are (see --force)")
     if others:
         results.tell(f"{others} files are not dumps")
-
-
-REDACT = click.command(
-    "redact",
-    cls=Command,
-    examples=(
-        Example("dumpscan redact crash.dmp -o crash.redacted.dmp", "Write a copy without secrets."),
-        Example("dumpscan redact --verify crash.redacted.dmp", "Exit with 4 if there is any secret in it."),
-    ),
-)(redact)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dumpscan.cli import options
-from dumpscan.cli.commands import Command, Example, OneOf
+from dumpscan.cli.commands import Example, OneOf, command
 from dumpscan.output.exports.registry import Target
 
 if TYPE_CHECKING:
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 _force = click.option("--force", is_flag=True, help="Replace the file if it is there.")
 
 
+@command(
+    "report",
+    Example("dumpscan report case.db -o report.html", "Write the report of a case."),
+    Example(
+        "dumpscan report case.db -o report.html --at 2025-06-01 --force",
+        "Replace it by one that judges certificates by the time of the incident.",
+    ),
+)
 @options.case_file
 @click.option(
     "--output", "-o", metavar="FILE", type=options.FILE, required=True, help="The HTML file; `-` for standard output."
@@ -60,6 +68,11 @@ def report(
     return EXIT_DONE
 
 
+@command(
+    "export",
+    Example("dumpscan case export case.db --to ecs -o events.jsonl", "Write events for Elasticsearch."),
+    Example("dumpscan case export case.db --to timesketch", "Write a timeline to standard output."),
+)
 @options.case_file
 @click.option("--to", type=OneOf(Target), required=True, help="Write for this tool.")
 @click.option(
@@ -96,24 +109,3 @@ def _destination(output: Path, *, force: bool) -> Generator[TextIO]:
 
     with new_file(output, force=force) as stream:
         yield stream
-
-
-REPORT = click.command(
-    "report",
-    cls=Command,
-    examples=(
-        Example("dumpscan report case.db -o report.html", "Write the report of a case."),
-        Example(
-            "dumpscan report case.db -o report.html --at 2025-06-01 --force",
-            "Replace it by one that judges certificates by the time of the incident.",
-        ),
-    ),
-)(report)
-EXPORT = click.command(
-    "export",
-    cls=Command,
-    examples=(
-        Example("dumpscan case export case.db --to ecs -o events.jsonl", "Write events for Elasticsearch."),
-        Example("dumpscan case export case.db --to timesketch", "Write a timeline to standard output."),
-    ),
-)(export)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dumpscan.cli import options
-from dumpscan.cli.commands import Command, Example, Group
+from dumpscan.cli.commands import Example, Group, command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from dumpscan.output.formats.registry import Format
 
 
+@command(
+    "needed",
+    Example("dumpscan symbols needed memory.raw", "Say which table an image needs."),
+    Example("dumpscan symbols needed *.raw --format csv", "Write what several images need as CSV."),
+)
 @options.images
 @options.symbols
 @options.scratch
@@ -53,6 +58,11 @@ def needed(
     return run.finish() or (EXIT_UNREADABLE if "missing" in states else EXIT_DONE)
 
 
+@command(
+    "make",
+    Example("dumpscan symbols make server.raw -o tables", "Make the table of a Linux machine's kernel."),
+    Example("dumpscan symbols make server.raw -o tables --all", "With every type and symbol, for any plugin."),
+)
 @options.images
 @click.option(
     "--output",
@@ -89,6 +99,11 @@ def make(images: Sequence[Path], output: Path, whole: bool, scratch: Path | None
     return run.finish()
 
 
+@command(
+    "add",
+    Example("dumpscan symbols add ntkrnlmp.pdb", "Convert a PDB file and keep the table."),
+    Example("dumpscan symbols add windows.zip", "Keep every table of a pack."),
+)
 @click.argument(
     "sources",
     nargs=-1,
@@ -121,6 +136,11 @@ def add(sources: Sequence[Path], quiet: bool) -> int:
     return code
 
 
+@command(
+    "list",
+    Example("dumpscan symbols list", "List the tables that were added."),
+    Example("dumpscan symbols list --format csv", "List them as CSV."),
+)
 @options.output_format
 def list_tables(output_format: Format) -> int:
     """List the symbol tables that were added or downloaded."""
@@ -135,6 +155,11 @@ def list_tables(output_format: Format) -> int:
     return EXIT_DONE
 
 
+@command(
+    "remove",
+    Example("dumpscan symbols remove 0123456789ABCDEF0123456789ABCDEF", "Remove the tables with a GUID."),
+    Example("dumpscan symbols remove --all", "Remove every table that was added."),
+)
 @click.argument("tables", nargs=-1, metavar="TABLE...", help="GUIDs of tables, or their files, as `list` shows them.")
 @click.option("--all", "everything", is_flag=True, help="Remove every table that was added or downloaded.")
 @options.quiet
@@ -161,53 +186,8 @@ def remove(tables: Sequence[str], everything: bool, quiet: bool) -> int:
 
 
 GROUP = Group("symbols", help="Manage symbol tables of kernels.")
-GROUP.add(
-    click.command(
-        "needed",
-        cls=Command,
-        examples=(
-            Example("dumpscan symbols needed memory.raw", "Say which table an image needs."),
-            Example("dumpscan symbols needed *.raw --format csv", "Write what several images need as CSV."),
-        ),
-    )(needed)
-)
-GROUP.add(
-    click.command(
-        "make",
-        cls=Command,
-        examples=(
-            Example("dumpscan symbols make server.raw -o tables", "Make the table of a Linux machine's kernel."),
-            Example("dumpscan symbols make server.raw -o tables --all", "With every type and symbol, for any plugin."),
-        ),
-    )(make)
-)
-GROUP.add(
-    click.command(
-        "add",
-        cls=Command,
-        examples=(
-            Example("dumpscan symbols add ntkrnlmp.pdb", "Convert a PDB file and keep the table."),
-            Example("dumpscan symbols add windows.zip", "Keep every table of a pack."),
-        ),
-    )(add)
-)
-GROUP.add(
-    click.command(
-        "list",
-        cls=Command,
-        examples=(
-            Example("dumpscan symbols list", "List the tables that were added."),
-            Example("dumpscan symbols list --format csv", "List them as CSV."),
-        ),
-    )(list_tables)
-)
-GROUP.add(
-    click.command(
-        "remove",
-        cls=Command,
-        examples=(
-            Example("dumpscan symbols remove 0123456789ABCDEF0123456789ABCDEF", "Remove the tables with a GUID."),
-            Example("dumpscan symbols remove --all", "Remove every table that was added."),
-        ),
-    )(remove)
-)
+GROUP.add(needed)
+GROUP.add(make)
+GROUP.add(add)
+GROUP.add(list_tables)
+GROUP.add(remove)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dumpscan.cli import options
-from dumpscan.cli.commands import Command, Example, Group, OneOf
+from dumpscan.cli.commands import Example, Group, OneOf, command
 from dumpscan.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +26,15 @@ _directory = click.option(
 )
 
 
+def _examples(name: str, scenario: str) -> tuple[Example, Example]:
+    line = f"dumpscan synth {name} sample_dumps/{scenario}.toml"
+    return (
+        Example(f"{line} -o lab", "Build the dump and its ground truth in the directory `lab`."),
+        Example(f"{line} -q", "Build them in the working directory, and name no files."),
+    )
+
+
+@command("minidump", *_examples("minidump", "webserver"))
 @_scenario
 @_directory
 @options.quiet
@@ -39,6 +48,7 @@ def minidump(scenario: Path, output: Path, quiet: bool) -> int:
     return 0
 
 
+@command("core", *_examples("core", "nginx"))
 @_scenario
 @_directory
 @options.quiet
@@ -63,6 +73,7 @@ class Container(StrEnum):
     KDUMP = "kdump"
 
 
+@command("kernel", *_examples("kernel", "workstation"))
 @_scenario
 @_directory
 @click.option("--symbols", metavar="ISF", type=options.FILE, help="Build from this real symbol table.")
@@ -97,14 +108,6 @@ def kernel(
 
 
 GROUP = Group("synth", help="Build synthetic dumps with known content.")
-for _name, _build, _scenario_name in (
-    ("minidump", minidump, "webserver"),
-    ("core", core, "nginx"),
-    ("kernel", kernel, "workstation"),
-):
-    _line = f"dumpscan synth {_name} sample_dumps/{_scenario_name}.toml"
-    _examples = (
-        Example(f"{_line} -o lab", "Build the dump and its ground truth in the directory `lab`."),
-        Example(f"{_line} -q", "Build them in the working directory, and name no files."),
-    )
-    GROUP.add(click.command(_name, cls=Command, examples=_examples)(_build))
+GROUP.add(minidump)
+GROUP.add(core)
+GROUP.add(kernel)

@@ -12,7 +12,7 @@ import click
 
 from dumpscan.case.rules import GateRule
 from dumpscan.cli import options
-from dumpscan.cli.commands import AtLeast, Command, Example, OneOf
+from dumpscan.cli.commands import AtLeast, Example, OneOf, command
 from dumpscan.exceptions import UsageError
 from dumpscan.output.formats.registry import Format
 
@@ -32,6 +32,14 @@ _ENVIRONMENT_KEPT = (
 )
 
 
+@command(
+    "triage",
+    Example("dumpscan triage dumps/ -c case.db", "Read every dump below `dumps` into a case."),
+    Example(
+        "dumpscan triage build.dmp -c case.db --fail-on private-key --fail-on live-key",
+        "Exit with 4 if a private key lies in the dump.",
+    ),
+)
 @click.argument("names", nargs=-1, required=True, metavar="FILE_OR_DIR...", help="Dumps, directories of them, or URLs.")
 @click.option(
     "--case",
@@ -308,16 +316,3 @@ def _report(
 
 def _state(state: TriageProgress) -> str:
     return f"{state.files_done}/{state.files} files, {state.findings} findings, {state.private_keys} private keys"
-
-
-TRIAGE = click.command(
-    "triage",
-    cls=Command,
-    examples=(
-        Example("dumpscan triage dumps/ -c case.db", "Read every dump below `dumps` into a case."),
-        Example(
-            "dumpscan triage build.dmp -c case.db --fail-on private-key --fail-on live-key",
-            "Exit with 4 if a private key lies in the dump.",
-        ),
-    ),
-)(triage)

@@ -10,11 +10,12 @@ import pytest
 
 from dumpscan.case.moments import At
 from dumpscan.case.store.writer import CaseWriter, DumpResult
-from dumpscan.cli.report import export, report
+from dumpscan.cli import report as commands
 from dumpscan.exceptions import DumpscanError, ExportError, UsageError
 from support import report_samples as cases
 
 AT = datetime(2025, 6, 1, tzinfo=UTC)
+report, export = commands.report.callback, commands.export.callback
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_an_interrupted_triage_says_how_many_files_are_in_the_case(
     monkeypatch.setattr(triage_run, "triage", interrupted)
     case = tmp_path / "case.db"
     with pytest.raises(click.Abort) as caught:
-        triage_command.TRIAGE.main([str(SAMPLE), "-c", str(case)], standalone_mode=False)
+        triage_command.triage.main([str(SAMPLE), "-c", str(case)], standalone_mode=False)
     message = str(caught.value.__cause__)
     assert message == f"interrupted: 12 of 44 files are in {case}; run the same command again to read the others"
 
