@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dumpscan.cli.run import AnyDump, Run
     from dumpscan.memory.open import DumpKind
     from dumpscan.output.formats.render import View
+    from dumpscan.search.merge import Collector
+    from dumpscan.search.options import SearchOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,27 @@ class Request:
         unpacking = UnpackOptions(password=self.archive_password, scratch=self.scratch)
         options = OpenOptions(symbols=self.symbols, offline=self.offline, unpacking=unpacking, sysroot=self.sysroot)
         run.over(self._inputs(unpacking), self.kind, options, work)
+
+    def search(self, run: Run, what: Search, options: SearchOptions) -> Collector:
+        """Search each of the files; in the end, say what was left out."""
+        from dumpscan.search.merge import Collector
+        from dumpscan.search.run import search
+
+        collector = Collector()
+        left_out: list[str] = []
+
+        def work(number: int, path: Path, dump: AnyDump) -> None:
+            def note(text: str) -> None:
+                left_out.append(f"{path}: {text}")
+
+            advance = run.searching(dump, what).advance
+            for problem in search(dump, what, collector, options=options, order=(number,), progress=advance, note=note):
+                run.damaged(problem)
+
+        self.over(run, work)
+        for text in left_out:
+            run.note(text)
+        return collector
 
     def _inputs(self, unpacking: UnpackOptions) -> Iterator[tuple[Path, bool]]:
         """List the files, and whether each was named itself.
@@ -231,10 +254,8 @@ def _search(request: Request, search: Search) -> int:
     """Search the dumps, pair what was found, show and export it."""
     from dumpscan.artifacts.registry import EVERYTHING, KEYS
     from dumpscan.output.formats.render import View
-    from dumpscan.search.merge import Collector
     from dumpscan.search.options import SearchOptions
     from dumpscan.search.pairs import with_certificates, with_pairs, without_guesses
-    from dumpscan.search.run import search as search_dump
 
     password = declared.ask_password(request.password, request.output)
     view = View.SECRETS if search is KEYS else View.EVERYTHING if search is EVERYTHING else View.FINDINGS
@@ -242,23 +263,7 @@ def _search(request: Request, search: Search) -> int:
     what = _with_aes(search, request)
     public_keys = _named_keys(request.certificates)
     options = SearchOptions(pids=request.pids, names=request.names, deep=request.deep, public_keys=public_keys)
-    collector = Collector()
-
-    left_out: list[str] = []
-
-    def work(number: int, path: Path, dump: AnyDump) -> None:
-        def note(text: str) -> None:
-            left_out.append(f"{path}: {text}")
-
-        advance = run.searching(dump, what).advance
-        for problem in search_dump(
-            dump, what, collector, options=options, order=(number,), progress=advance, note=note
-        ):
-            run.damaged(problem)
-
-    request.over(run, work)
-    for text in left_out:
-        run.note(text)
+    collector = request.search(run, what, options)
     found = without_guesses(with_pairs(collector.findings()))
     shown = what.shown(found)
     if not shown and run.readable:

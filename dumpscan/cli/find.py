@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dumpscan.cli.dumps import Request
-    from dumpscan.cli.run import AnyDump, Run
+    from dumpscan.cli.run import Run
     from dumpscan.findings import Finding, InputStatus
     from dumpscan.search.answers import Answer
     from dumpscan.search.reference import Reference
@@ -124,29 +124,12 @@ def _is_case(path: Path) -> bool:
 def _in_dumps(request: Request, run: Run, wanted: Sequence[Reference]) -> list[Finding]:
     """Search dumps for keys, and for those that are asked for in forms that no layout tells."""
     from dumpscan.artifacts.registry import KEYS
-    from dumpscan.search.merge import Collector
     from dumpscan.search.options import SearchOptions
     from dumpscan.search.pairs import with_pairs
-    from dumpscan.search.run import search
 
-    collector = Collector()
     known = tuple(dict.fromkeys(each.public_info for each in wanted if each.public_info is not None))
     options = SearchOptions(deep=request.deep, public_keys=known)
-    what = KEYS.without_aes()
-
-    left_out: list[str] = []
-
-    def work(number: int, path: Path, dump: AnyDump) -> None:
-        def note(text: str) -> None:
-            left_out.append(f"{path}: {text}")
-
-        advance = run.searching(dump, what).advance
-        for problem in search(dump, what, collector, options=options, order=(number,), progress=advance, note=note):
-            run.damaged(problem)
-
-    request.over(run, work)
-    for text in left_out:
-        run.note(text)
+    collector = request.search(run, KEYS.without_aes(), options)
     return with_pairs(collector.findings())
 
 
