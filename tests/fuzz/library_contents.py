@@ -115,23 +115,13 @@ def _symcrypt_tags(rng: Random, size: int, base: int) -> bytes:
     return b"".join(symcrypt.integer(X64, rng.getrandbits(250), X64.digits(256)) for _ in range(size // 64))
 
 
-def _symcrypt_moduli(rng: Random, size: int, base: int) -> bytes:
-    made = bytearray()
-    while len(made) < size:
-        made += symcrypt.modulus(X64, base + len(made), odd(512, rng), X64.digits(512), flags=1)
-        made += bytes(-len(made) % 32)
-    return bytes(made)
+def _modulus(rng: Random, address: int) -> bytes:
+    return symcrypt.modulus(X64, address, odd(512, rng), X64.digits(512), flags=1)
 
 
-def _groups(rng: Random, size: int, base: int) -> bytes:
-    """Groups, and words that point to them: public keys are looked for around each."""
-    made = bytearray()
-    while len(made) < size:
-        made += bytes(-len(made) % 32)
-        address = base + len(made)
-        made += symcrypt.dl_group(X64, address, odd(512, rng), None, 2)
-        made += struct.pack("<Q", address) * 64
-    return bytes(made)
+def _group(rng: Random, address: int) -> bytes:
+    """A group, and words that point to it: public keys are looked for around each."""
+    return symcrypt.dl_group(X64, address, odd(512, rng), None, 2) + struct.pack("<Q", address) * 64
 
 
 def _headers(header: Header, limbs: tuple[int, ...]) -> Whole:
@@ -217,8 +207,8 @@ WHOLE: dict[str, Whole] = {
     "symcrypt-dl-2048": _symcrypt_dl(2048),
     "symcrypt-dl-8192": _symcrypt_dl(8192),
     "symcrypt-ints": _symcrypt_tags,
-    "symcrypt-moduli": _symcrypt_moduli,
-    "symcrypt-groups": _groups,
+    "symcrypt-moduli": _one_after_another(_modulus),
+    "symcrypt-groups": _one_after_another(_group),
     "numbers-openssl": _headers(bignum, (4, 6, 9)),
     "numbers-rsa": _headers(bignum, (8, 16)),
     "numbers-rsa-large": _headers(bignum, (128, 256)),
