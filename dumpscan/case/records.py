@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.findings import Status
+from dumpscan.findings import InputStatus, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,11 @@ class DumpRecord:
     def moment(self) -> datetime:
         """When what it shows was so: when it was made; where it does not say, when the file was changed or read."""
         return self.captured or self.modified or self.started
+
+    @property
+    def input_status(self) -> InputStatus:
+        """What became of it, as an input of a command."""
+        return InputStatus(self.path, self.size, self.status, self.problems, self.captured)
 
     @property
     def is_dump(self) -> bool:

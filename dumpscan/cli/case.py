@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dumpscan.case.moments import At
-    from dumpscan.case.records import DumpRecord
+    from dumpscan.case.records import DumpRecord, ExposedKey
     from dumpscan.case.store.reader import Case
     from dumpscan.findings import Finding
 
@@ -129,7 +129,6 @@ def show_findings(
     everything: bool = False,
 ) -> None:
     """Write findings and what became of the files that they lie in to standard output."""
-    from dumpscan.findings import InputStatus
     from dumpscan.output.formats.registry import make_renderer
     from dumpscan.output.formats.render import View
     from dumpscan.output.records import finding_record
@@ -138,10 +137,20 @@ def show_findings(
         output_format, command=command, view=View.FINDINGS, stream=sys.stdout, everything=everything
     )
     for dump in dumps:
-        renderer.add_input(InputStatus(dump.path, dump.size, dump.status, dump.problems, dump.captured))
+        renderer.add_input(dump.input_status)
     for finding in findings:
         renderer.add(finding_record(finding))
     renderer.close()
+
+
+def show_summary(case: Case, exposed: Sequence[ExposedKey], at: At) -> None:
+    """Write a case in short to standard output; `exposed` is what `Case.exposed_keys` returns for these moments."""
+    from dumpscan.findings import Status
+    from dumpscan.output.case_summary import case_summary
+    from dumpscan.output.terminal import write_lines
+
+    bad = [dump for dump in case.dumps(processes=False) if dump.status in {Status.UNREADABLE, Status.PENDING}]
+    write_lines(sys.stdout, case_summary(case.summary(at), exposed, bad, at))
 
 
 def _of_key(case: Case, given: str) -> list[Finding]:
@@ -212,18 +221,14 @@ def _dump(case: Case, name: str, output_format: Format, *, everything: bool) -> 
 
 
 def _all(case: Case, at: At | None, output_format: Format) -> int:
+    from dumpscan.case.moments import At
     from dumpscan.cli.messages import EXIT_DONE
-    from dumpscan.findings import Status
-    from dumpscan.output.case_summary import case_summary
-    from dumpscan.output.terminal import write_lines
 
-    dumps = case.dumps(processes=False)
     if output_format is Format.TABLE:
-        bad = [dump for dump in dumps if dump.status in {Status.UNREADABLE, Status.PENDING}]
-        lines = case_summary(case.summary(at), case.exposed_keys(at), bad, at)
-        write_lines(sys.stdout, lines)
+        judged = At.of(at)
+        show_summary(case, case.exposed_keys(judged), judged)
     else:
-        show_findings("case show", case.findings(), dumps, output_format)
+        show_findings("case show", case.findings(), case.dumps(processes=False), output_format)
     sys.stdout.flush()
     return EXIT_DONE
 

@@ -15,9 +15,10 @@ from dumpscan.output.formats.registry import Format
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dumpscan.case.records import DumpRecord
     from dumpscan.cli.dumps import Request
     from dumpscan.cli.run import Run
-    from dumpscan.findings import Finding, InputStatus
+    from dumpscan.findings import Finding
     from dumpscan.search.answers import Answer
     from dumpscan.search.reference import Reference
 
@@ -63,11 +64,12 @@ def find(
 
     Exit code 0: at least one is there. 5: none was found. 1: nothing could be read.
     """
+    from dumpscan.case.store.database import is_case_file
     from dumpscan.cli.dumps import Request
     from dumpscan.output.formats.render import View
 
     wanted, places = _sorted(asked)
-    cases = [path for path in places if _is_case(path)]
+    cases = [path for path in places if is_case_file(path)]
     request = Request(
         command="find",
         kind=None,
@@ -84,12 +86,12 @@ def find(
     )
     run = request.run(View.FINDINGS)
     found = _in_dumps(request, run, wanted) if request.files else []
-    inputs: list[InputStatus] = []
+    known: list[DumpRecord] = []
     for case in cases:
         in_case, dumps = _in_case(case, wanted)
         found += in_case
-        inputs += dumps
-    return _tell(run, wanted, found, inputs, output_format)
+        known += dumps
+    return _tell(run, wanted, found, known, output_format)
 
 
 def _sorted(asked: Iterable[str]) -> tuple[list[Reference], list[Path]]:
@@ -115,12 +117,6 @@ def _sorted(asked: Iterable[str]) -> tuple[list[Reference], list[Path]]:
     return wanted, places
 
 
-def _is_case(path: Path) -> bool:
-    from dumpscan.case.store.database import is_case_file
-
-    return is_case_file(path)
-
-
 def _in_dumps(request: Request, run: Run, wanted: Sequence[Reference]) -> list[Finding]:
     """Search dumps for keys, and for those that are asked for in forms that no layout tells."""
     from dumpscan.artifacts.registry import KEYS
@@ -133,10 +129,10 @@ def _in_dumps(request: Request, run: Run, wanted: Sequence[Reference]) -> list[F
     return with_pairs(collector.findings())
 
 
-def _in_case(path: Path, wanted: Sequence[Reference]) -> tuple[list[Finding], list[InputStatus]]:
-    """Return what a case has of what is asked for, its encrypted containers, and what became of its dumps."""
+def _in_case(path: Path, wanted: Sequence[Reference]) -> tuple[list[Finding], list[DumpRecord]]:
+    """Return what a case has of what is asked for, its encrypted containers, and its dumps."""
     from dumpscan.case.store.reader import Case
-    from dumpscan.findings import EncryptedContainer, InputStatus, Status
+    from dumpscan.findings import EncryptedContainer, Status
 
     with Case.open(path) as case:
         found: dict[tuple[str, str], Finding] = {}
@@ -145,22 +141,18 @@ def _in_case(path: Path, wanted: Sequence[Reference]) -> tuple[list[Finding], li
             for look_up, name in names:
                 found |= {each.identity: each for each in (look_up(name) if name else ())}
         containers = list(case.findings(EncryptedContainer.kind))
-        inputs = [
-            InputStatus(dump.path, dump.size, dump.status, dump.problems, dump.captured)
-            for dump in case.dumps(processes=False)
-            if dump.status is not Status.OTHER
-        ]
-    return [*found.values(), *containers], inputs
+        dumps = [dump for dump in case.dumps(processes=False) if dump.status is not Status.OTHER]
+    return [*found.values(), *containers], dumps
 
 
 def _tell(
     run: Run,
     wanted: Sequence[Reference],
     found: Sequence[Finding],
-    inputs: Sequence[InputStatus],
+    dumps: Sequence[DumpRecord],
     output_format: Format,
 ) -> int:
-    """Write the answers; return the exit code."""
+    """Write the answers; `dumps` are those of cases. Return the exit code."""
     from dumpscan.cli.messages import EXIT_DONE, EXIT_NOT_FOUND, EXIT_UNREADABLE
     from dumpscan.findings import Status
     from dumpscan.output.answers import COLUMNS, Searched, answer_lines, answer_record, answer_rows
@@ -169,17 +161,17 @@ def _tell(
     from dumpscan.search.answers import answer, locked
 
     answers: list[Answer] = [answer(reference, found) for reference in wanted]
-    readable = run.readable + sum(each.status in {Status.OK, Status.NO_SYMBOLS, Status.DAMAGED} for each in inputs)
+    readable = run.readable + sum(each.is_dump for each in dumps)
     if output_format is Format.TABLE:
-        incomplete = run.incomplete + sum(each.status not in {Status.OK, Status.NO_SYMBOLS} for each in inputs)
+        incomplete = run.incomplete + sum(each.status not in {Status.OK, Status.NO_SYMBOLS} for each in dumps)
         searched = Searched(dumps=readable, incomplete=incomplete, locked=locked(found))
         write_text(sys.stdout, "".join(f"{line}\n" for line in answer_lines(answers, searched)))
         sys.stdout.flush()
     elif output_format is Format.CSV:
         write_rows(sys.stdout, output_format, COLUMNS, answer_rows(answers))
     else:
-        for each in inputs:
-            run.add_input(each)
+        for each in dumps:
+            run.add_input(each.input_status)
         for each_answer in answers:
             run.add(answer_record(each_answer))
         run.finish()

@@ -264,12 +264,10 @@ def _report(
     from dumpscan.case.gate import reasons
     from dumpscan.case.moments import At
     from dumpscan.case.store.reader import Case
-    from dumpscan.cli.case import show_findings
+    from dumpscan.cli.case import show_findings, show_summary
     from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_GATE, EXIT_UNREADABLE, complain
     from dumpscan.findings import Status
-    from dumpscan.output.case_summary import case_summary
     from dumpscan.output.missing_symbols import MissingTables
-    from dumpscan.output.terminal import write_lines
 
     for name in outcome.named_others:
         complain(f"{name}: no dump")
@@ -288,9 +286,7 @@ def _report(
     with Case.open(path) as case:
         exposed = case.exposed_keys(judged) if rules or output_format is Format.TABLE else []
         if output_format is Format.TABLE:
-            bad = [dump for dump in case.dumps(processes=False) if dump.status in {Status.UNREADABLE, Status.PENDING}]
-            lines = case_summary(case.summary(judged), exposed, bad, judged)
-            write_lines(sys.stdout, lines)
+            show_summary(case, exposed, judged)
         else:
             paths = frozenset(outcome.paths)
             within = case.identities(paths)
