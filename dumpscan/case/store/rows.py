@@ -6,17 +6,13 @@ nothing here, and a new kind of finding needs a line in `KINDS`. Only key materi
 
 from __future__ import annotations
 
-import json
-from dataclasses import MISSING, asdict, dataclass, fields
-from datetime import datetime
-from functools import cache
+from dataclasses import asdict, dataclass, fields
 from itertools import chain
-from types import NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
+from typing import TYPE_CHECKING
 
 from dumpscan.case.records import DumpRecord, MissingSymbols
-from dumpscan.case.store.schema import columns
-from dumpscan.case.store.values import detail, stored, stored_address
+from dumpscan.case.store.fields import details_of, fields_of, read_details, read_fields
+from dumpscan.case.store.values import stored, stored_address
 from dumpscan.findings import (
     Certificate,
     EncryptedContainer,
@@ -33,10 +29,9 @@ from dumpscan.findings import (
 from dumpscan.search.merge import MOST_LOCATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from _typeshed import DataclassInstance
-
+    from dumpscan.case.store.fields import Fields
     from dumpscan.case.store.values import Row
 
 Columns = dict[str, object]
@@ -65,26 +60,7 @@ class Kind:
     def own(self) -> Fields:
         """The fields that its table holds."""
         others = self.derived | self.of_copies | {self.secret} | {field.name for field in fields(Finding)}
-        return _fields_of(self.finding, self.table, others)  # type: ignore[arg-type]  # a class can be hashed
-
-
-class Fields(NamedTuple):
-    """The fields of a dataclass, by how a table holds them.
-
-    Attributes:
-        columns: Those with a column.
-        details: Those without.
-    """
-
-    columns: tuple[str, ...]
-    details: tuple[str, ...]
-
-
-@cache
-def _fields_of(cls: type[DataclassInstance], table: str, without: frozenset[str]) -> Fields:
-    own = [field.name for field in fields(cls) if field.name not in without]
-    there = columns(table)
-    return Fields(tuple(name for name in own if name in there), tuple(name for name in own if name not in there))
+        return fields_of(self.finding, self.table, others)  # type: ignore[arg-type]  # a class can be hashed
 
 
 KINDS: Mapping[str, Kind] = {
@@ -105,84 +81,6 @@ KINDS: Mapping[str, Kind] = {
     )
 }
 """All kinds of finding, in the order in which a case yields them."""
-
-_READERS: Mapping[Any, str] = {
-    str: "text",
-    int: "number",
-    bool: "flag",
-    bytes: "blob",
-    datetime: "time",
-    tuple[str, ...]: "texts",
-    tuple[int, ...]: "numbers",
-    tuple[tuple[str, str], ...]: "pairs",
-}
-"""The method of `Row` that reads a type."""
-_FORMS: Mapping[str, str] = {"key_id": "digest", "secret_id": "digest", "thumbprint": "thumbprint"}
-"""The method of `Row` that reads a column whose values have a form that their type does not tell."""
-
-
-class _Reader(NamedTuple):
-    """How a field is read.
-
-    Attributes:
-        method: The method of `Row` for it.
-        may_be_none: Whether it may be None.
-        required: Whether it has no default.
-    """
-
-    method: str
-    may_be_none: bool
-    required: bool
-
-
-@cache
-def _readers(cls: type[DataclassInstance]) -> Mapping[str, _Reader]:
-    hints = get_type_hints(cls)
-    found = {}
-    for field in fields(cls):
-        hint = hints[field.name]
-        may_be_none = NoneType in get_args(hint)
-        kind = next(each for each in get_args(hint) if each is not NoneType) if may_be_none else hint
-        method = _FORMS.get(field.name) or _READERS.get(kind)
-        required = field.default is MISSING and field.default_factory is MISSING
-        if method is not None:
-            found[field.name] = _Reader(method, may_be_none, required)
-    return found
-
-
-def _read(row: Row, cls: type[DataclassInstance], names: Iterable[str]) -> dict[str, Any]:
-    """Return fields of a dataclass by name.
-
-    Fields without a column are left out if they have a default: the case file may be of an older version.
-    """
-    readers = _readers(cls)
-    values = {}
-    for name in names:
-        reader = readers[name]
-        if name not in row and not reader.required:
-            continue
-        read = getattr(row, reader.method)
-        values[name] = row.optional(read, name) if reader.may_be_none else read(name)
-    return values
-
-
-def _details(source: DataclassInstance, names: Collection[str]) -> str:
-    """Return fields as a JSON object. Fields that have their default value are left out."""
-    if not names:
-        return "{}"
-    defaults = {field.name: field.default for field in fields(source)}
-    values = {name: getattr(source, name) for name in names}
-    kept = {name: detail(value) for name, value in values.items() if value != defaults[name]}
-    return json.dumps(kept, separators=(",", ":"), sort_keys=True)
-
-
-def _read_details(row: Row, cls: type[DataclassInstance], names: Collection[str]) -> dict[str, Any]:
-    """Return the fields that `_details` stored. Case files of version 1 have none."""
-    if not names or "details" not in row:
-        return {}
-    details = row.nested("details")
-    return _read(details, cls, [name for name in names if name in details])
-
 
 # --- Files and processes ---------------------------------------------------------------------------------------------
 
@@ -228,7 +126,7 @@ def dump_row(record: DumpRecord) -> Columns:
 
 def missing_symbols_of(row: Row) -> MissingSymbols:
     """Return a missing symbol table from its row in `missing_symbols`."""
-    return MissingSymbols(**_read(row, MissingSymbols, _SYMBOLS_COLUMNS))
+    return MissingSymbols(**read_fields(row, MissingSymbols, _SYMBOLS_COLUMNS))
 
 
 _SYMBOLS_COLUMNS = tuple(field.name for field in fields(MissingSymbols))
@@ -237,18 +135,18 @@ _APART = frozenset({"environment"})
 
 def process_row(process: Process) -> Columns:
     """Return a process's row in `processes`, without the columns that say which dump it is of."""
-    kept = _fields_of(Process, "processes", _APART)
+    kept = fields_of(Process, "processes", _APART)
     row: Columns = {name: stored(getattr(process, name)) for name in kept.columns}
-    return {**row, "details": _details(process, kept.details)}
+    return {**row, "details": details_of(process, kept.details)}
 
 
 def process_of(row: Row, environment: tuple[str, ...]) -> Process:
     """Return a process from its row in `processes`."""
-    kept = _fields_of(Process, "processes", _APART)
+    kept = fields_of(Process, "processes", _APART)
     return Process(
         environment=environment,
-        **_read(row, Process, kept.columns),
-        **_read_details(row, Process, kept.details),
+        **read_fields(row, Process, kept.columns),
+        **read_details(row, Process, kept.details),
     )
 
 
@@ -273,7 +171,7 @@ def location_row(location: Location) -> Columns:
         "pid": None if process is None else stored(process.pid),
         "process_name": None if process is None else process.name,
         "key_object": None if location.key_object is None else stored(asdict(location.key_object)),
-        "details": _details(location, _other_fields_of_location()),
+        "details": details_of(location, _other_fields_of_location()),
     }
 
 
@@ -302,20 +200,20 @@ def location_of(row: Row, file: str, process: Process | None) -> Location:
         module=row.optional(row.text, "module"),
         process=process,
         key_object=row.optional(lambda column: _key_object_of(row.nested(column)), "key_object"),
-        **_read_details(row, Location, _other_fields_of_location()),
+        **read_details(row, Location, _other_fields_of_location()),
     )
 
 
 def _other_fields_of_location() -> tuple[str, ...]:
     """Return the fields of a place that `details` holds."""
-    return _fields_of(Location, "locations", frozenset({"file", "region", "process"})).details
+    return fields_of(Location, "locations", frozenset({"file", "region", "process"})).details
 
 
 _KEY_OBJECT_FIELDS = tuple(field.name for field in fields(KeyObject))
 
 
 def _key_object_of(row: Row) -> KeyObject:
-    return KeyObject(**_read(row, KeyObject, _KEY_OBJECT_FIELDS))
+    return KeyObject(**read_fields(row, KeyObject, _KEY_OBJECT_FIELDS))
 
 
 # --- Findings --------------------------------------------------------------------------------------------------------
@@ -325,7 +223,7 @@ def finding_row(finding: Finding) -> Columns:
     """Return a finding's row in the table of its kind, without the number of the finding."""
     kind = KINDS[finding.kind]
     row: Columns = {name: stored(getattr(finding, name)) for name in kind.own.columns}
-    row["details"] = _details(finding, kind.own.details)
+    row["details"] = details_of(finding, kind.own.details)
     return {"kind": finding.kind, **row} if kind.table == "keys" else row
 
 
@@ -336,7 +234,7 @@ def sighting_row(finding: Finding) -> Columns:
         "sha256": finding.sha256,
         "size": finding.size,
         "proof": stored(getattr(finding, "proof", ())),
-        "details": _details(finding, KINDS[finding.kind].of_copies - {"proof"}),
+        "details": details_of(finding, KINDS[finding.kind].of_copies - {"proof"}),
     }
 
 
@@ -375,7 +273,7 @@ def sighting_of(row: Row, kind: Kind) -> Sighting:
         sha256=row.digest("sha256"),
         size=row.number("size"),
         location_count=row.number("location_count"),
-        of_copies={**proof, **_read_details(row, kind.finding, kind.of_copies)},
+        of_copies={**proof, **read_details(row, kind.finding, kind.of_copies)},
     )
 
 
@@ -391,7 +289,7 @@ def finding_of(
         places: Its places.
         secret: Its key material; empty if it is not stored.
     """
-    given = {**_read(row, kind.finding, kind.own.columns), **_read_details(row, kind.finding, kind.own.details)}
+    given = {**read_fields(row, kind.finding, kind.own.columns), **read_details(row, kind.finding, kind.own.details)}
     for name in kind.of_copies:
         lists = [sighting.of_copies.get(name, ()) for sighting in seen]
         given[name] = tuple(dict.fromkeys(chain.from_iterable(lists)))
