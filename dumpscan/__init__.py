@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         SymmetricKey,
         TlsSecret,
     )
-    from dumpscan.memory.open import NoDumpError
+    from dumpscan.memory.formats import NoDumpError
 
 __all__ = [
     "Certificate",
@@ -60,7 +60,7 @@ __all__ = [
 
 _HOMES = {
     "dumpscan.exceptions": {"DumpscanError", "InputError", "NoSuchProcessError", "UsageError"},
-    "dumpscan.memory.open": {"NoDumpError"},
+    "dumpscan.memory.formats": {"NoDumpError"},
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import UsageError
-from dumpscan.memory.open import OpenOptions
+from dumpscan.memory.formats import OpenOptions
 from dumpscan.memory.open import open_dump as open_by_content
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from dumpscan.cli.redact import redact
 from dumpscan.cli.report import report
 from dumpscan.cli.triage import triage
 from dumpscan.exceptions import DumpscanError, UsageError, reason
-from dumpscan.memory.open import KINDS
+from dumpscan.memory.formats import KINDS
 
 PROGRAM = "dumpscan"
 

@@ -14,7 +14,8 @@ import click
 
 from dumpscan.cli import options as declared
 from dumpscan.cli.commands import Command, Example, Group
-from dumpscan.memory.open import CORE, KERNEL, MINIDUMP, OpenOptions, dumps_in
+from dumpscan.memory.formats import CORE, KERNEL, MINIDUMP, OpenOptions
+from dumpscan.memory.open import dumps_in
 from dumpscan.memory.packed.unpack import UnpackOptions
 from dumpscan.output.formats.registry import Format
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.registry import Search
     from dumpscan.cli.run import AnyDump, Run
-    from dumpscan.memory.open import DumpKind
+    from dumpscan.memory.formats import DumpKind
     from dumpscan.output.formats.render import View
     from dumpscan.search.merge import Collector
     from dumpscan.search.options import SearchOptions

@@ -195,7 +195,7 @@ def redact(
     the command fails and leaves no file. The dump itself is never changed.
     """
     from dumpscan.exceptions import UsageError
-    from dumpscan.memory.open import OpenOptions
+    from dumpscan.memory.formats import OpenOptions
     from dumpscan.memory.packed.unpack import UnpackOptions
     from dumpscan.redact.own_patterns import compiled
     from dumpscan.redact.run import RedactOptions
@@ -266,7 +266,7 @@ def _examine(
     from dumpscan.cli.messages import EXIT_GATE
     from dumpscan.cli.progress import ProgressBar
     from dumpscan.exceptions import DumpscanError
-    from dumpscan.memory.open import NoDumpError
+    from dumpscan.memory.formats import NoDumpError
     from dumpscan.redact.many import jobs_for
     from dumpscan.redact.run import examine
 
@@ -290,7 +290,7 @@ def _redact_one(
 ) -> None:
     from dumpscan.cli.progress import ProgressBar
     from dumpscan.exceptions import UsageError
-    from dumpscan.memory.open import NoDumpError
+    from dumpscan.memory.formats import NoDumpError
     from dumpscan.output.redaction import write_report
     from dumpscan.redact.run import redact as redact_dump
 

@@ -11,7 +11,8 @@ from dumpscan.cli.progress import ProgressBar
 from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
 from dumpscan.memory.dump import PhysicalDump
-from dumpscan.memory.open import NoDumpError, StillPackedError, open_dump
+from dumpscan.memory.formats import NoDumpError
+from dumpscan.memory.open import StillPackedError, open_dump
 from dumpscan.memory.symbols.errors import SymbolsError
 from dumpscan.output.formats.registry import make_renderer
 from dumpscan.output.formats.render import View
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.registry import Search
     from dumpscan.findings import Finding, Process
     from dumpscan.memory.dump import ProcessDump
-    from dumpscan.memory.open import DumpKind, OpenOptions
+    from dumpscan.memory.formats import DumpKind, OpenOptions
     from dumpscan.output.records import Record
 
     AnyDump = ProcessDump | PhysicalDump

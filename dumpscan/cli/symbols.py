@@ -37,7 +37,7 @@ def needed(
     from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE
     from dumpscan.cli.run import Run
     from dumpscan.memory.dump import PhysicalDump
-    from dumpscan.memory.open import KERNEL, OpenOptions
+    from dumpscan.memory.formats import KERNEL, OpenOptions
     from dumpscan.memory.packed.unpack import UnpackOptions
     from dumpscan.output.formats.render import View
     from dumpscan.output.records import symbols_record
@@ -80,7 +80,7 @@ def make(images: Sequence[Path], output: Path, whole: bool, scratch: Path | None
     from dumpscan.cli.run import Run
     from dumpscan.files import write_whole
     from dumpscan.memory.dump import PhysicalDump
-    from dumpscan.memory.open import KERNEL, OpenOptions
+    from dumpscan.memory.formats import KERNEL, OpenOptions
     from dumpscan.memory.packed.unpack import UnpackOptions
     from dumpscan.output.formats.registry import Format
     from dumpscan.output.formats.render import View

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dumpscan.files import PUBLIC, whole_file
 from dumpscan.findings import KINDS, SCHEMA_VERSION, InputStatus, Process
-from dumpscan.memory.open import KINDS as DUMP_KINDS
+from dumpscan.memory.formats import KINDS as DUMP_KINDS
 from dumpscan.output.answers import AnswerRecord
 from dumpscan.output.fields import element, hints, is_document, required
 from dumpscan.output.records import SymbolsNeed

@@ -14,7 +14,7 @@ from dumpscan.case.store.reader import Case
 from dumpscan.case.triage.inputs import list_inputs
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Status
-from dumpscan.memory.open import NoDumpError
+from dumpscan.memory.formats import NoDumpError
 from dumpscan.redact.run import redact
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from dumpscan.exceptions import InputError, UsageError
 from dumpscan.files import staged_file
 from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.formats import KINDS, OpenOptions
 from dumpscan.memory.minidump.dump import Minidump
-from dumpscan.memory.open import KINDS, OpenOptions, open_dump
+from dumpscan.memory.open import open_dump
 from dumpscan.redact.collect import Collection, buffer_of, collect
 from dumpscan.redact.copies import Copies, merged
 from dumpscan.redact.copying import copy_file, overwrite, read_chunks, write_bytes

@@ -13,7 +13,7 @@ from dumpscan.cli import app as command_line
 from dumpscan.cli import triage as triage_command
 from dumpscan.cli.messages import EXIT_UNREADABLE
 from dumpscan.cli.run import Run
-from dumpscan.memory.open import OpenOptions
+from dumpscan.memory.formats import OpenOptions
 from dumpscan.output.formats.render import View
 from support.corpus import SAMPLES
 

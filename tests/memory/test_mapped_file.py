@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dumpscan.exceptions import InputError
+from dumpscan.memory.formats import recognise
 from dumpscan.memory.mapped_file import MappedFile
-from dumpscan.memory.open import recognise
 
 
 def test_maps_a_file_without_copying_it(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory.dump import PhysicalDump
-from dumpscan.memory.open import KERNEL, MINIDUMP, NoDumpError, OpenOptions, open_dump
+from dumpscan.memory.formats import KERNEL, MINIDUMP, NoDumpError, OpenOptions
+from dumpscan.memory.open import open_dump
 from support.corpus import ROOT
 from support.kernel_images import build_lab
 

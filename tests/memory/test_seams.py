@@ -42,7 +42,7 @@ def importers(folder: str) -> set[str]:
     ("folder", "known_to"),
     [
         # A redaction writes over the structures of a minidump, and must know them.
-        ("memory/minidump", {"memory/open.py", "redact/run.py", "redact/structures.py", "redact/stacks.py"}),
+        ("memory/minidump", {"memory/formats.py", "redact/run.py", "redact/structures.py", "redact/stacks.py"}),
         ("memory/kernel/windows", {"memory/kernel/systems.py"}),
         ("memory/kernel/linux", {"memory/kernel/systems.py"}),
     ],

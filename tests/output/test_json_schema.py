@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dumpscan.findings import KINDS
-from dumpscan.memory.open import KINDS as DUMP_KINDS
+from dumpscan.memory.formats import KINDS as DUMP_KINDS
 from dumpscan.output.formats.registry import make_renderer
 from dumpscan.output.formats.render import View
 from dumpscan.output.json_schema import main, schemas

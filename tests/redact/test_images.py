@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from dumpscan import PrivateKey, open_dump, search
 from dumpscan.exceptions import InputError
-from dumpscan.memory.open import OpenOptions
+from dumpscan.memory.formats import OpenOptions
 from dumpscan.redact.run import RedactOptions, examine, redact
 from dumpscan.redact.secret import What
 from support.kernel_images import Lab, build_lab

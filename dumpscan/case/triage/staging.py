@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.exceptions import DumpscanError, InputError, reason
-from dumpscan.memory.open import HEAD_SIZE, format_of
+from dumpscan.memory.formats import HEAD_SIZE, format_of
 from dumpscan.memory.packed.scratch import ScratchDirectory
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from dumpscan.case.triage.staging import staged
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, Status, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import PhysicalDump
-from dumpscan.memory.open import ONE_IMAGE, NoDumpError, OpenOptions, StillPackedError, open_dump
+from dumpscan.memory.formats import ONE_IMAGE, NoDumpError, OpenOptions
+from dumpscan.memory.open import StillPackedError, open_dump
 from dumpscan.memory.packed.unpack import split
 from dumpscan.memory.symbols.errors import SymbolsError
 from dumpscan.search.merge import Collector

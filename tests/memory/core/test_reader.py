@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory.core.dump import Core
-from dumpscan.memory.open import CORE, KERNEL, MINIDUMP, NoDumpError, open_dump
+from dumpscan.memory.formats import CORE, KERNEL, MINIDUMP, NoDumpError
+from dumpscan.memory.open import open_dump
 from support.core_bytes import PROGRAM, CoreBytes, sample_core
 
 if TYPE_CHECKING:

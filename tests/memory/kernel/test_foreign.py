@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dumpscan.exceptions import InputError
+from dumpscan.memory.formats import NoDumpError
 from dumpscan.memory.kernel.foreign import foreign_system
-from dumpscan.memory.open import NoDumpError, open_dump
+from dumpscan.memory.open import open_dump
 from support.page_table_images import open_bytes
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from minidump.minidumpfile import MinidumpFile
 
 from dumpscan.exceptions import InputError
+from dumpscan.memory.formats import MINIDUMP
 from dumpscan.memory.minidump.dump import Minidump
-from dumpscan.memory.open import MINIDUMP, open_dump
+from dumpscan.memory.open import open_dump
 from dumpscan.memory.space import Region
 from dumpscan.model.c_minidump import c_minidump
 from support.corpus import CORPUS, corpus_dumps

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.exceptions import DumpscanError, InputError
+from dumpscan.memory.formats import KERNEL, MINIDUMP
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.minidump.wiped import has_stream_directory
-from dumpscan.memory.open import KERNEL, MINIDUMP, open_dump
+from dumpscan.memory.open import open_dump
 from support.minidump_bytes import MinidumpBytes
 
 if TYPE_CHECKING:

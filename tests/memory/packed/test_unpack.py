@@ -16,8 +16,9 @@ import pytest
 import zstandard
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.open import KERNEL, NoDumpError, StillPackedError, dumps_in, open_dump
-from dumpscan.memory.open import OpenOptions as Options
+from dumpscan.memory.formats import KERNEL, NoDumpError
+from dumpscan.memory.formats import OpenOptions as Options
+from dumpscan.memory.open import StillPackedError, dumps_in, open_dump
 from dumpscan.memory.packed import unpack
 from dumpscan.memory.packed.unpack import UnpackOptions
 from support.corpus import SAMPLES

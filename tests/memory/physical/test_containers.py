@@ -8,9 +8,10 @@ import pytest
 
 from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
+from dumpscan.memory.formats import KERNEL
 from dumpscan.memory.kernel.cache import ImageCache
 from dumpscan.memory.mapped_file import MappedFile
-from dumpscan.memory.open import KERNEL, open_dump
+from dumpscan.memory.open import open_dump
 from dumpscan.memory.physical.containers import _unpacked, open_image
 from dumpscan.synth.physical.containers import CONTAINERS
 from support.kernel_images import Lab, build_lab

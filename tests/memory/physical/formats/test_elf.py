@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.open import KERNEL, open_dump
+from dumpscan.memory.formats import KERNEL
+from dumpscan.memory.open import open_dump
 from dumpscan.memory.physical.containers import open_image
 from dumpscan.memory.physical.formats.elf import MAX_VMCOREINFO
 from support.page_table_images import PAGE

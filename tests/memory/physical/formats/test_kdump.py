@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.open import KERNEL, format_of, open_dump
+from dumpscan.memory.formats import KERNEL, format_of
+from dumpscan.memory.open import open_dump
 from dumpscan.memory.physical import unpacked
 from dumpscan.memory.physical.containers import open_image
 from support.kdump_bytes import BLOCK, LZO, SNAPPY, ZLIB, ZSTD, Kdump, flattened, stored
