@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dumpscan.exceptions import DumpscanError
 from dumpscan.files import make_private
 from dumpscan.memory.packed.scratch import ScratchDirectory
-from dumpscan.memory.user_dirs import cache_directory
+from dumpscan.memory.symbols.user_dirs import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dumpscan._version import __version__
 from dumpscan.exceptions import DumpscanError
 from dumpscan.files import write_whole
-from dumpscan.memory.user_dirs import cache_directory
+from dumpscan.memory.symbols.user_dirs import cache_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

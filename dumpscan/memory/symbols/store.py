@@ -24,7 +24,7 @@ from dumpscan.memory.symbols.files import (
     identify,
     read_table,
 )
-from dumpscan.memory.user_dirs import cache_directory, data_directory
+from dumpscan.memory.symbols.user_dirs import cache_directory, data_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

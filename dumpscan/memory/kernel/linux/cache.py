@@ -21,7 +21,7 @@ from dumpscan.memory.kernel.cache import ImageCache, load_json
 from dumpscan.memory.kernel.linux.finder import LinuxKernel, is_there
 from dumpscan.memory.kernel.linux.symbols.btf import MAX_BTF
 from dumpscan.memory.kernel.linux.symbols.kallsyms import MAX_NAMES, MAX_SYMBOLS, KallsymsTables
-from dumpscan.memory.user_dirs import cache_directory
+from dumpscan.memory.symbols.user_dirs import cache_directory
 from dumpscan.model.linux.c_kernel import START_OF_IMAGE, TOKENS
 
 if TYPE_CHECKING:

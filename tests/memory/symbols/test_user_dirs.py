@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dumpscan.memory.user_dirs import cache_directory, data_directory
+from dumpscan.memory.symbols.user_dirs import cache_directory, data_directory
 
 
 def test_what_the_user_set_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
