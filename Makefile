@@ -34,7 +34,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/redact.py
 	$(BIN)/python benchmarks/known_keys.py
 
-# Mutated files against every command, for an hour each (SECONDS=60 for a minute); what escapes is kept in escaped/.
+# Mutated files against every command, for an hour each (SECONDS=300 for a million of them); what escapes is kept in escaped/.
 SECONDS ?= 3600
 fuzz: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m fuzz --seconds $(SECONDS) --save ../escaped

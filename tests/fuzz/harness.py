@@ -7,13 +7,14 @@ traceback or an escape sequence, or needs more than its limits. It is then shrun
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import random
 import resource
-import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -29,12 +30,20 @@ if TYPE_CHECKING:
 
     from fuzz.mutate import Mutator
 
+    Command = tuple[str, ...]
+
 EXIT_CODES = frozenset({0, 1, 2, 3, 4, 5})
 MAX_MEMORY = 2 << 30
 """Bytes of address space beyond what the process has when it begins; the given and held-out inputs are judged by it."""
 MAX_SECONDS = 20
 """CPU seconds for one mutant."""
-_MUTANTS_PER_CHILD = 2000
+_LONGEST = 600
+"""Seconds of wall-clock time for one mutant: what waits for ever takes no CPU seconds."""
+_MUTANTS_PER_CHILD = 5000
+_MOST_ESCAPED = 10
+_SELDOM = 40
+"""One mutant of so many is read by a command that takes much longer than the others."""
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of each child's own is made in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +54,18 @@ class Target:
         name: Its name.
         seeds: Files that mutants are made of, by their file names.
         mutators: How.
-        commands: Commands to run on each; `{}` stands for the mutant, `{dir}` for a directory of its own.
+        commands: One of these commands, chosen by the mutant's number, reads it; `{}` stands for the mutant, and
+            `{dir}` for a directory of its own.
+        seldom: Commands that take so long that few mutants are read by them.
         is_database: Whether the mutants are case files, which are changed by SQL.
-        run: Reads a mutant as bytes, beside the commands: that is ten times as fast as a command.
+        run: Reads a mutant as bytes, in place of commands: that is ten times as fast as a command.
     """
 
     name: str
     seeds: dict[str, bytes]
     mutators: tuple[Mutator, ...]
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[Command, ...]
+    seldom: tuple[Command, ...] = ()
     is_database: bool = False
     run: Callable[[bytes], object] | None = None
 
@@ -71,7 +83,7 @@ class Outcome:
     escaped: list[tuple[str, Path]] = field(default_factory=list)
 
 
-def fuzz(target: Target, *, seed: int, seconds: float, directory: Path, mutants: int | None = None) -> Outcome:
+def fuzz(target: Target, *, seed: int | str, seconds: float, directory: Path, mutants: int | None = None) -> Outcome:
     """Fuzz a target until the time is over, or so many mutants have been tried.
 
     Args:
@@ -90,16 +102,26 @@ def fuzz(target: Target, *, seed: int, seconds: float, directory: Path, mutants:
             target.run(content)
     outcome = Outcome()
     ends = time.monotonic() + seconds
-    number = 0
-    while time.monotonic() < ends and (mutants is None or number < mutants) and len(outcome.escaped) < 10:
-        count = min(_MUTANTS_PER_CHILD, (mutants or number + _MUTANTS_PER_CHILD) - number)
-        done, problem = _batch(target, f"{seed}-{number}", count, ends, directory)
-        outcome.mutants += done
-        number += done
-        if problem is not None:
-            path = _make(target, f"{seed}-{number - done}", done - 1, directory / f"escaped-{target.name}-{number}")
-            outcome.escaped.append((problem, _shrunk(target, path, problem)))
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else directory, prefix="dumpscan-fuzz-") as work:
+        while time.monotonic() < ends and len(outcome.escaped) < _MOST_ESCAPED:
+            begun = f"{seed}-{outcome.mutants}"
+            count = min(_MUTANTS_PER_CHILD, (mutants or outcome.mutants + _MUTANTS_PER_CHILD) - outcome.mutants)
+            if count <= 0:
+                break
+            done, problem = _batch(target, begun, count, ends, Path(work))
+            outcome.mutants += done
+            if problem is not None:
+                path = _make(target, begun, done - 1, directory / f"escaped-{target.name}-{begun}-{done}")
+                outcome.escaped.append((problem, _shrunk(target, path, problem, _command(target, begun, done - 1))))
     return outcome
+
+
+def _command(target: Target, seed: str, number: int) -> Command:
+    """Choose the command that reads a mutant; it is empty if the target has none."""
+    rng = random.Random(f"{seed}-{number}-command")  # noqa: S311 - repeatable on purpose
+    if target.seldom and not rng.randrange(_SELDOM):
+        return rng.choice(target.seldom)
+    return rng.choice(target.commands or ((),))
 
 
 def _mutant(target: Target, seed: str, number: int) -> tuple[str, bytes, random.Random]:
@@ -120,19 +142,23 @@ def _make(target: Target, seed: str, number: int, path: Path) -> Path:
     return path
 
 
-def _batch(target: Target, seed: str, count: int, ends: float, directory: Path) -> tuple[int, str | None]:
+def _batch(target: Target, seed: str, count: int, ends: float, work: Path) -> tuple[int, str | None]:
     """Try mutants in one child; return how many were begun, and what went wrong with the last of them."""
     context = get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(target, seed, count, ends, directory, theirs))
+    child = context.Process(target=_child, args=(target, seed, count, ends, work, theirs))
     child.start()
     theirs.close()
     begun, problem = 0, None
-    for message in _messages(ours):
-        if message is None:
-            begun += 1
-        else:
-            problem = message
+    try:
+        for message in _messages(ours):
+            if message is None:
+                begun += 1
+            else:
+                problem = message
+    except TimeoutError:
+        child.kill()
+        problem = f"nothing for {_LONGEST} seconds: it waits"
     child.join()
     if problem is None and child.exitcode:
         problem = f"the process ended with {child.exitcode}: out of CPU seconds, or killed"
@@ -142,27 +168,34 @@ def _batch(target: Target, seed: str, count: int, ends: float, directory: Path) 
 def _messages(connection: Connection) -> Iterator[str | None]:
     with contextlib.suppress(EOFError):
         while True:
+            if not connection.poll(_LONGEST):
+                raise TimeoutError
             yield connection.recv()
 
 
-def _child(target: Target, seed: str, count: int, ends: float, directory: Path, out: Connection) -> None:  # noqa: PLR0917
+def _child(target: Target, seed: str, count: int, ends: float, work: Path, out: Connection) -> None:  # noqa: PLR0917
+    gc.freeze()  # what was imported is not looked through again and again
     _limit()
-    directory = directory / f"work-{os.getpid()}"
-    directory.mkdir()
+    os.environ["XDG_CACHE_HOME"] = str(work / "cache")
     for number in range(count):
         if time.monotonic() > ends:
             break
         out.send(None)
-        if target.commands:
-            problem = _try(target, _make(target, seed, number, directory / "mutant"))
-        else:
-            problem = _try_bytes(target, _mutant(target, seed, number)[1])
+        problem = _problem(target, seed, number, work)
         if problem is not None:
             out.send(problem)
             break
-    shutil.rmtree(directory, ignore_errors=True)
     out.close()
     os._exit(0)
+
+
+def _problem(target: Target, seed: str, number: int, work: Path) -> str | None:
+    """Make a mutant and read it; say what went wrong."""
+    _grant()
+    command = _command(target, seed, number)
+    if not command:
+        return _try_bytes(target, _mutant(target, seed, number)[1])
+    return _try(target, _make(target, seed, number, work / "mutant"), command)
 
 
 def _limit() -> None:
@@ -180,7 +213,6 @@ def _grant() -> None:
 
 def _try_bytes(target: Target, data: bytes) -> str | None:
     """Read a mutant in this process; say what went wrong."""
-    _grant()
     try:
         if target.run is not None:
             target.run(data)
@@ -189,19 +221,14 @@ def _try_bytes(target: Target, data: bytes) -> str | None:
     return None
 
 
-def _try(target: Target, path: Path) -> str | None:
-    """Run the commands on a mutant; say what went wrong."""
-    if not target.commands:
+def _try(target: Target, path: Path, command: Command) -> str | None:
+    """Run a command on a mutant; say what went wrong."""
+    if not command:
         return _try_bytes(target, path.read_bytes())
-    _grant()
-    for command in target.commands:
-        arguments = [each.format(path, dir=path.parent) for each in command]
-        code, problem = run(arguments)
-        if problem is None and code not in EXIT_CODES:
-            problem = f"exit code {code}"
-        if problem is not None:
-            return f"dumpscan {' '.join(command)}: {problem}"
-    return None
+    code, problem = run([each.format(path, dir=path.parent) for each in command])
+    if problem is None and code not in EXIT_CODES:
+        problem = f"exit code {code}"
+    return problem and f"dumpscan {' '.join(command)}: {problem}"
 
 
 def run(arguments: Sequence[str]) -> tuple[int, str | None]:
@@ -231,8 +258,9 @@ def run(arguments: Sequence[str]) -> tuple[int, str | None]:
     return int(code or 0) if isinstance(code, int | None) else 1, None
 
 
-def _shrunk(target: Target, path: Path, problem: str) -> Path:
+def _shrunk(target: Target, path: Path, problem: str, command: Command) -> Path:
     """Cut away of a mutant what is not needed for it to escape, for as long as that is quick."""
+    path.with_name(f"{path.name}.txt").write_text(problem)
     if target.is_database:
         return path
     ends = time.monotonic() + 20
@@ -243,7 +271,7 @@ def _shrunk(target: Target, path: Path, problem: str) -> Path:
         for at in range(0, len(data), size):
             smaller = data[:at] + data[at + size :]
             trial.write_bytes(smaller)
-            if smaller and _escapes(target, trial):
+            if smaller and _escapes(target, trial, command):
                 data = smaller
                 break
             if time.monotonic() > ends:
@@ -252,16 +280,16 @@ def _shrunk(target: Target, path: Path, problem: str) -> Path:
             size //= 2
     trial.unlink(missing_ok=True)
     path.write_bytes(data)
-    path.with_name(f"{path.name}.txt").write_text(problem)
     return path
 
 
-def _escapes(target: Target, path: Path) -> bool:
+def _escapes(target: Target, path: Path, command: Command) -> bool:
     context = get_context("fork")
 
     def check() -> None:
         _limit()
-        os._exit(_try(target, path) is not None)
+        _grant()
+        os._exit(_try(target, path, command) is not None)
 
     child = context.Process(target=check)
     child.start()

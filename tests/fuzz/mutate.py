@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import struct
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ INTERESTING = (
 )
 """Numbers at which readers go wrong: around sizes of integers, pages, and zero."""
 _MOST_EDITS = 6
+_ELEMENT = re.compile(rb"0[\x81\x82]")
+"""The beginning of a SEQUENCE of more than 127 bytes."""
 
 
 def flip(data: bytearray, rng: random.Random) -> bytearray:
@@ -68,7 +71,7 @@ def blank(data: bytearray, rng: random.Random) -> bytearray:
 def insert(data: bytearray, rng: random.Random) -> bytearray:
     """Push in bytes, so that everything behind them is displaced."""
     at = rng.randrange(len(data))
-    data[at:at] = bytes(rng.randrange(256) for _ in range(rng.choice((1, 2, 3, 4, 8, 64))))
+    data[at:at] = rng.randbytes(rng.choice((1, 2, 3, 4, 8, 64)))
     return data
 
 
@@ -119,7 +122,7 @@ def elf(data: bytearray, rng: random.Random) -> bytearray:
 
 def der(data: bytearray, rng: random.Random) -> bytearray:
     """Change a tag or a length of an element of DER that lies somewhere in the file."""
-    places = [at for at in range(len(data) - 4) if data[at] == 0x30 and data[at + 1] in {0x81, 0x82}]
+    places = [found.start() for found in _ELEMENT.finditer(data, 0, max(0, len(data) - 3))]
     if not places:
         return flip(data, rng)
     at = rng.choice(places)

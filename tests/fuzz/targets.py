@@ -27,6 +27,7 @@ from dumpscan.synth.objects.private_keys.writers import WRITERS, write_key
 from fuzz import mutate
 from fuzz.contents import BASE, NAMES, content
 from fuzz.harness import Target
+from support import compact_images
 from support import output_samples as samples
 from support.artifact_samples import Space, all_keys, certificate_der
 from support.case_samples import result, write_case
@@ -46,7 +47,7 @@ _JSON = ("--format", "json", "--no-progress")
 
 def all_targets(directory: Path) -> list[Target]:
     """Build the seeds in a directory, and return everything that is fuzzed."""
-    made = (_minidumps, _cores, _images, _tables, _texts, _objects, _contents, _cases)
+    made = (_minidumps, _cores, _images, _samples, _tables, _texts, _objects, _contents, _cases)
     targets = [make(directory) for make in made]
     return [*targets, *(_read(target, directory) for target in targets[:3])]
 
@@ -74,15 +75,49 @@ def _read(target: Target, directory: Path) -> Target:
     return Target(name=f"read-{target.name}", seeds=target.seeds, mutators=target.mutators, commands=(), run=read)
 
 
+_MINIDUMP = (("info", "{}", *_JSON), ("scan", "{}", "--format", "csv"), ("envars", "{}"), ("cmdline", "{}"))
+_SMALL = """
+format = 1
+name = "small"
+[keys]
+a = "ec-p256"
+b = "rsa-1024"
+[objects]
+certificate = { kind = "certificate", key = "a", subject = "CN=a" }
+key = { kind = "private_key", key = "a", encoding = "symcrypt-x64" }
+pem = { kind = "private_key", key = "b", encoding = "pem" }
+[process]
+pid = 8
+name = "a.exe"
+command_line = "a.exe --listen 443"
+environment = ["TOKEN=abc"]
+threads = [{ id = 12 }]
+regions = [{ name = "heap", size = "12 KiB", splits = ["4 KiB"] }]
+plants = [{ object = "certificate", across_seam = true, seam_at = 1 }, { object = "key" }, { object = "pem" }]
+"""
+
+
 def _minidumps(directory: Path) -> Target:
     from dumpscan.synth.minidump.build import build_minidump  # noqa: PLC0415 - heavy
 
-    built, _ = build_minidump(SAMPLES / "tls-server.toml", directory / "minidump")
+    scenario = _made(directory / "minidump") / "small.toml"
+    scenario.write_text(_SMALL)
+    built, _ = build_minidump(scenario, scenario.parent)
     return Target(
         name="minidump",
-        seeds={"webserver.dmp": (SAMPLES / "webserver.dmp").read_bytes(), "tls-server.dmp": built.read_bytes()},
+        seeds={"small.dmp": built.read_bytes()},
         mutators=(*mutate.BYTES, mutate.minidump, mutate.minidump, mutate.minidump, mutate.der),
-        commands=(("info", "{}", *_JSON), ("scan", "{}", "--format", "csv"), ("envars", "{}"), ("cmdline", "{}")),
+        commands=_MINIDUMP,
+    )
+
+
+def _samples(_directory: Path) -> Target:
+    names = ("webserver.dmp", "tls-server.dmp")
+    return Target(
+        name="sample",
+        seeds={name: (SAMPLES / name).read_bytes() for name in names},
+        mutators=(*mutate.BYTES, mutate.minidump, mutate.minidump, mutate.minidump, mutate.der),
+        commands=_MINIDUMP,
     )
 
 
@@ -96,31 +131,36 @@ def _cores(_directory: Path) -> Target:
 
 
 def _images(directory: Path) -> Target:
-    seeds = {}
-    for container in ("lime", "crash", "elf"):
-        lab = build_lab(_made(directory / container), container=container)
-        seeds[f"{container}{lab.image.suffix}"] = lab.image.read_bytes()
-    pages = {frame: bytes([frame]) * BLOCK for frame in range(64)}
-    seeds["small.kdump"] = Kdump(pages).write()
-    seeds["flat.kdump"] = flattened(Kdump(pages).write())
-    seeds["small.avml"] = framed(0x1000, b"".join(pages.values())) + framed(0x100_0000, bytes(BLOCK))
-    records = (page(frame * BLOCK, content) for frame, content in pages.items())
+    lab = build_lab(_made(directory / "lab"), density=0)
+    crash = build_lab(_made(directory / "crash"), container="crash-bitmap", density=0)
+    pages = compact_images.pages_of(lab.image)
+    seeds = {f"lab.{write.__name__}": write(pages) for write in compact_images.WRITERS}
+    seeds["lab.dmp"] = compact_images.crash(crash.image.read_bytes())
+    few = {frame: bytes([frame]) * BLOCK for frame in range(64)}
+    seeds["small.kdump"] = Kdump(few).write()
+    seeds["flat.kdump"] = flattened(Kdump(few).write())
+    seeds["small.avml"] = framed(0x1000, b"".join(few.values())) + framed(0x100_0000, bytes(BLOCK))
+    records = (page(frame * BLOCK, content) for frame, content in few.items())
     seeds["small.qevm"] = stream(section(1, sizes(pc_ram=1 << 20)), section(3, *records))
+    symbols = ("--symbols", str(lab.symbols))
     return Target(
         name="image",
         seeds=seeds,
         mutators=(*mutate.BYTES, mutate.number, mutate.elf),
         commands=(("info", "{}", *_JSON), ("kernel", "x509", "{}", "--format", "csv")),
+        seldom=(("info", "{}", *symbols, *_JSON), ("kernel", "keys", "{}", *symbols), ("pslist", "{}", *symbols)),
     )
 
 
 def _tables(directory: Path) -> Target:
-    lab = build_lab(_made(directory / "tables"))
+    lab = build_lab(_made(directory / "tables"), density=0)
+    image = lab.image.with_suffix(".lime")
+    image.write_bytes(compact_images.lime(compact_images.pages_of(lab.image)))
     return Target(
         name="table",
         seeds={lab.table.name.removesuffix(".xz"): lzma.decompress(lab.table.read_bytes())},
         mutators=(mutate.json_table, mutate.json_table, mutate.json_table, *mutate.BYTES),
-        commands=(("kernel", "pslist", str(lab.image), "--symbols", "{}", *_JSON),),
+        commands=(("kernel", "pslist", str(image), "--symbols", "{}", *_JSON),),
     )
 
 
@@ -221,6 +261,8 @@ def _cases(directory: Path) -> Target:
             ("case", "show", "{}", "--format", "json"),
             ("case", "export", "{}", "--to", "ecs"),
             ("case", "export", "{}", "--to", "timesketch"),
+        ),
+        seldom=(
             ("report", "{}", "-o", "{dir}/report.html", "--force"),
             ("case", "query", "{}", "SELECT * FROM dumps"),
         ),

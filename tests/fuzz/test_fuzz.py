@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SEED = 20261126
 SECONDS = 8.0
-NAMES = ("minidump", "core", "image", "table", "carrier", "case")
+NAMES = ("minidump", "core", "image", "sample", "table", "carrier", "case")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_mutant_escapes(name: str, targets: dict[str, Target], tmp_path: Path) -> None:
-    outcome = fuzz(targets[name], seed=SEED, seconds=SECONDS, directory=tmp_path, mutants=400)
+    outcome = fuzz(targets[name], seed=SEED, seconds=SECONDS, directory=tmp_path, mutants=1000)
     assert outcome.escaped == []
     assert outcome.mutants > 0
 
