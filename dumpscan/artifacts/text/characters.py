@@ -41,7 +41,7 @@ CODINGS: dict[int, tuple[Coding, ...]] = {
 
 
 class Characters:
-    """Text in memory from one place on. Wide text ends at the first character that one byte cannot hold.
+    """Text in memory from one place on. It ends at the first zero; wide text, at what one byte cannot hold, too.
 
     Args:
         memory: Where it lies.
@@ -64,7 +64,7 @@ class Characters:
         """Return the first `count` characters, one byte each; fewer where the text ends."""
         lacking = count - len(self._text)
         if lacking > 0 and not self._ended:
-            more = self._read(self.address + len(self._text) * self.coding.size, lacking)
+            more = self._read(self.address + len(self._text) * self.coding.size, lacking).partition(b"\0")[0]
             self._ended = len(more) < lacking
             self._text += more
         return self._text[:count]

@@ -32,16 +32,18 @@ MAX_ESCAPE = 32
 
 _ESCAPE = re.compile(
     rb"""
-    (?P<slashes>\\{1,16})(?:
+    \\(?P<slashes>\\{0,15})(?:
         u00(?P<unicode>[0-9A-Fa-f]{2}) | x(?P<hex>[0-9A-Fa-f]{2}) | 0?(?P<octal>1[25])(?![0-9])
         | (?P<letter>[nrt/"'`]) | (?P<fold>\r?\n) )
     | %(?:25){0,8}(?P<percent>[0-9A-Fa-f]{2})
     | &(?:amp;){0,4}(?: \#0{0,4}(?P<decimal>[0-9]{1,3}); | \#[xX]0{0,4}(?P<entity>[0-9A-Fa-f]{1,2});
         | (?P<name>[A-Za-z]{2,7}); )
-    | (?P<br><[bB][rR][ ]{0,2}\\{0,8}/?>)
+    | <(?P<br>[bB][rR][ ]{0,2}\\{0,8}/?>)
     """,
     re.VERBOSE,
 )
+"""Every branch begins with one character and not with a group, because `re` skips to one of those characters only
+then: ten times as fast in text without escapes."""
 _LETTERS = {b"n": ESCAPED_LINE_END, b"r": b"\r", b"t": b"\t"}
 _NAMES = {
     b"quot": b'"', b"apos": b"'", b"lt": b"<", b"gt": b">", b"amp": b"&", b"nbsp": b" ", b"plus": b"+",
@@ -55,8 +57,8 @@ _NUMBER = re.compile(rb"[0-9A-Za-z]{1,24}")
 _DIGIT = re.compile(rb"[0-9]")
 _CUT = re.compile(rb"[\\%&<\r]+[^\\%&<\s]*\Z")
 _SPECIAL = re.compile(rb"[\\%&<]")
-_PLAIN_SLASHES = 2
-"""Backslashes before a line end in JSON within JSON, which make no other encoding of PEM text."""
+_PLAIN_SLASHES = 1
+"""Backslashes before the last one of a line end in JSON within JSON, which make no other encoding of PEM text."""
 
 
 _NOTATIONS = {"unicode": "json", "hex": "json", "percent": "urlencoded", "decimal": "xml", "entity": "xml"}
