@@ -128,12 +128,14 @@ class BytesDecoder:
             `CutShortError` if they are part of a private key. It must depend on the bytes alone.
         parse_head: The same for bytes whose end the memory does not hold; None where nothing sound can be said of them.
         in_text: Takes its place where text stands for the whole object: that such text is there says something, too.
+        in_certificates: Whether every certificate holds such an object, which the certificate's finding names.
     """
 
     extract: Callable[[Memory, int], Raw]
     parse: Callable[[bytes], Parsed]
     parse_head: Callable[[Raw], Parsed] | None = None
     in_text: BytesDecoder | None = None
+    in_certificates: bool = False
 
     def __call__(self, memory: Memory, address: int) -> Decoded | None:
         """Decode the object at `address` (see `Decoder`, also for the errors)."""

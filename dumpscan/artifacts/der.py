@@ -5,9 +5,8 @@ Source: ITU-T X.690 (02/2021), section 8.1. Only tags of one byte occur in the o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.decoded import Raw, RefusedError
 
@@ -48,8 +47,7 @@ _MOST_ELEMENTS = 64
 """No structure taken apart here has more members than this; the lists that may be long are left to libraries."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Tag and length of an element.
 
     Attributes:
@@ -68,8 +66,7 @@ class Header:
         return self.size + self.content
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """An element of definite length.
 
     Attributes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -64,6 +65,10 @@ class RegionTable(Sequence[Region]):
             return [self[i] for i in range(*index.indices(len(self)))]
         return Region(self._starts[index], self._sizes[index], self._file_offsets[index])
 
+    def at(self, address: int) -> Region:
+        """Return the last region that begins at or before an address; the last of all if none does."""
+        return self[bisect_right(self._starts, address) - 1]
+
     @property
     def columns(self) -> tuple[Addresses, Addresses, Addresses]:
         """Starts, sizes and file offsets of all regions, each of shape (n,). Nothing is copied."""
@@ -116,6 +121,13 @@ def columns_of(regions: Sequence[Region]) -> tuple[Addresses, Addresses, Address
     numbers = (number for region in regions for number in (region.start, region.size, region.file_offset))
     table = np.fromiter(numbers, np.uint64, 3 * len(regions)).reshape(-1, 3)
     return table[:, 0], table[:, 1], table[:, 2]
+
+
+def region_at(regions: Sequence[Region], address: int) -> Region:
+    """Return the region that holds an address, given that one does; quickly, if the regions are a `RegionTable`."""
+    if isinstance(regions, RegionTable):
+        return regions.at(address)
+    return regions[bisect_right(regions, address, key=attrgetter("start")) - 1]
 
 
 def without_holes(table: RegionTable, holes: Sequence[tuple[int, int]], margin: int) -> RegionTable:

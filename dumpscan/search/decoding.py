@@ -15,7 +15,7 @@ from dumpscan.artifacts import der
 from dumpscan.artifacts.carrier import MAX_CHARACTERS, Carrier
 from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Decoded, RefusedError
 from dumpscan.artifacts.effort import TooCostlyError, paid_by
-from dumpscan.findings import EncryptedContainer, PrivateKey
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey
 from dumpscan.scan.signature import Hit
 from dumpscan.search.contents import LOOK, LOOK_BEFORE, Contents
 
@@ -64,7 +64,7 @@ _MIN_OBJECT = 32
 _KEYS_ALONE = ("pkcs8", "pem", "openssh")
 """Containers that hold nothing but one encrypted key."""
 _MAX_SEEN = 8
-"""Stretches of text remembered, because they have been looked into: hits come in their order, but for shared pages."""
+"""Texts and certificates remembered of those looked into: hits come in their order, but for shared pages."""
 
 
 class _MeteredMemory:
@@ -161,7 +161,7 @@ class Decoding:
         Args:
             memory: Where the hit is.
             hit: The hit.
-            seen: Text in that memory that has been looked into.
+            seen: What has been looked into in that memory.
             depth: How many texts within one another it is in.
             opens_text: Whether it is where the object of a text should open.
 
@@ -169,7 +169,7 @@ class Decoding:
             CutShortError: It is a private key, of which too much is missing.
         """
         decoder = self._decoders[hit.signature.name]
-        if isinstance(decoder, Carrier) and hit.address in seen:
+        if seen.tells(decoder, hit.address):
             return None
         if opens_text and isinstance(decoder, BytesDecoder):
             decoder = decoder.in_text or decoder
@@ -187,6 +187,7 @@ class Decoding:
                     decoded = self._unwrap(decoder, metered, hit.address, seen, depth)
                 else:
                     decoded = self._decode_object(decoder, metered, hit.address)
+                    seen.note(decoded)
         except CutShortError:
             raise
         except RefusedError:
@@ -259,12 +260,12 @@ class Decoding:
             self._decode_others(inside)
         if not inside.parts:
             if cut is not None and (there := _half_of_structure(text.content, cut[1])):
-                seen.add(text.span(cut[1], cut[1] + there))
+                seen.add_text(text.span(cut[1], cut[1] + there))
                 raise cut[0]
             return None
         first, *others = (_outside(part, text, memory) for part in inside.parts)
         if text.is_covered:
-            seen.add(first, *others)
+            seen.add_text(first, *others)
         return replace(first, others=tuple(others))
 
     def _decode_inside(self, inside: _Inside, hit: Hit, *, wanted: bool = True) -> None:
@@ -321,18 +322,29 @@ class Decoding:
 
 
 class _Seen:
-    """Stretches of text that have been looked into, the last few."""
+    """What has been looked into in a memory: the last few texts, and the last few certificates."""
 
     def __init__(self) -> None:
-        self._stretches: deque[tuple[int, int]] = deque(maxlen=_MAX_SEEN)
+        self._texts: deque[tuple[int, int]] = deque(maxlen=_MAX_SEEN)
+        self._certificates: deque[tuple[int, int]] = deque(maxlen=_MAX_SEEN)
 
-    def add(self, *objects: Decoded | Span) -> None:
-        """Add the stretch from the first to the last of objects or texts."""
+    def add_text(self, *objects: Decoded | Span) -> None:
+        """Add the stretch of text from the first to the last of objects or texts."""
         begin = min(each.address for each in objects)
-        self._stretches.append((begin, max(each.address + each.length for each in objects)))
+        self._texts.append((begin, max(each.address + each.length for each in objects)))
 
-    def __contains__(self, address: int) -> bool:
-        return any(begin <= address < end for begin, end in self._stretches)
+    def note(self, decoded: Decoded | None) -> None:
+        """Add an object, if it is a certificate that tells its public key."""
+        if decoded is not None and isinstance(decoded.finding, Certificate) and decoded.finding.key_id is not None:
+            self._certificates.append((decoded.address, decoded.address + decoded.length))
+
+    def tells(self, decoder: Decoder | Carrier, address: int) -> bool:
+        """Whether what lies around an address has told already what a decoder would find there."""
+        if isinstance(decoder, Carrier):
+            return any(begin <= address < end for begin, end in self._texts)
+        if isinstance(decoder, BytesDecoder) and decoder.in_certificates:
+            return any(begin < address < end for begin, end in self._certificates)
+        return False
 
 
 @dataclass(slots=True)
@@ -344,7 +356,7 @@ class _Inside:
         depth: How many texts within one another it is, itself included.
         parts: The objects found.
         looked: Places that have been looked into.
-        seen: As for `Decoding._decode`, of text within.
+        seen: As for `Decoding._decode`, of what is within.
     """
 
     text: Unwrapped

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from copy import copy
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from dumpscan.findings import Location
-from dumpscan.memory.regions import read_words
+from dumpscan.memory.regions import read_words, region_at
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.searcher import by_place, hits
 from dumpscan.scan.signature import Signature
@@ -120,8 +118,8 @@ def source_of(space: AddressSpace, order: tuple[int, ...] = (0,)) -> Source:
 
 def location_of(space: AddressSpace, decoded: Decoded) -> Location:
     """Return the evidence for an object: where it lies in the file, in which region, whose it is."""
-    regions, address = space.regions, decoded.address
-    region = regions[bisect_right(regions, address, key=attrgetter("start")) - 1]
+    address = decoded.address
+    region = region_at(space.regions, address)
     return Location(
         file=str(space.path),
         virtual_address=address,

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.memory.regions import RegionTable, read_words, without_holes
+from dumpscan.memory.regions import RegionTable, read_words, region_at, without_holes
 from support.artifact_samples import Space
 
 
@@ -21,6 +21,14 @@ def test_words_are_what_single_reads_give_or_not_held() -> None:
         int.from_bytes(data, "little") for data in expected if len(data) == 8
     ]
     assert not read(np.zeros(0, np.uint64))[0].size
+
+
+def test_the_region_of_an_address_is_the_same_from_a_table_and_from_a_list() -> None:
+    starts = np.array([0x1000, 0x2000, 0x8000], np.uint64)
+    table = RegionTable(starts, np.array([0x1000, 8, 8], np.uint64), np.array([0, 0x1000, 0x1008], np.uint64))
+    for address, start in ((0x1000, 0x1000), (0x1FFF, 0x1000), (0x2000, 0x2000), (0x8007, 0x8000)):
+        assert region_at(table, address) == region_at(list(table), address)
+        assert region_at(table, address).start == start
 
 
 def test_a_word_across_two_regions_counts_as_not_held() -> None:

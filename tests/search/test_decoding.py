@@ -7,21 +7,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import BytesDecoder, CutShortError, Decoded, Parsed, Raw, RefusedError
+from dumpscan.artifacts.keys import public_keys
 from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import Certificate, PrivateKey
 from dumpscan.scan.signature import Hit, Signature
 from dumpscan.search import decoding as decoding_module
+from dumpscan.search.contents import Contents
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
-from support.artifact_samples import BASE, Space, certificate_der, ec_key, parse_any, pem, traditional
+from support.artifact_samples import BASE, Space, all_keys, certificate_der, ec_key, parse_any, pem, pkcs8, traditional
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.decoded import Decoder
     from dumpscan.memory.space import Memory
+
+
+OF_PUBLIC_KEYS = [
+    decoder
+    for _, decoder in public_keys.DETECTORS
+    if isinstance(decoder, BytesDecoder) and decoder.parse is public_keys.parse_info
+]
 
 
 def _space_of_a_hit(decoder: Decoder) -> tuple[Decoding, Space, Hit]:
@@ -111,3 +121,32 @@ def test_a_value_cut_short_in_text_is_reported_at_the_place_of_its_text() -> Non
     space = Space({BASE: b"\0" * 5 + base64.b64encode(data)})
     problems = Scanner(X509_DETECTORS).scan(space, Collector())
     assert not [problem for problem in problems if "0x7ff600001235" not in problem]
+
+
+def test_a_public_key_within_a_certificate_is_not_read_again() -> None:
+    read: list[bytes] = []
+
+    def parse(data: bytes) -> Parsed:
+        read.append(data)
+        return public_keys.parse_info(data)
+
+    detectors = [
+        (finder, replace(decoder, parse=parse) if decoder in OF_PUBLIC_KEYS else decoder)
+        for finder, decoder in X509_DETECTORS
+    ]
+    info = ec_key("secp256r1").public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    certificate = certificate_der("secp256r1")
+    other = certificate[: certificate.index(info)]  # its public key is cut off, and lies behind it by itself
+    collector = Collector()
+    Scanner(detectors).scan(Space({BASE: bytes(64) + certificate + bytes(64) + info + bytes(64) + other}), collector)
+    assert read == [info]
+
+
+@pytest.mark.parametrize("name", list(all_keys()))
+def test_what_opens_near_a_place_is_what_the_engine_finds_there(name: str) -> None:
+    engine = Scanner(X509_DETECTORS).engine
+    assert engine is not None
+    data = b"\x30\x82" + pkcs8(all_keys()[name])[:300]
+    found = Contents(engine).near(data)
+    assert found
+    assert set(found) == set(Contents(engine).anywhere(data))

@@ -97,7 +97,7 @@ def _extract_info(memory: Memory, address: int) -> Raw:
 
 _STRINGS = {b"ssh-rsa": 2, b"ssh-ed25519": 1, **{b"ecdsa-sha2-" + curve: 2 for curve in CURVES}}
 """Strings behind the name of a type."""
-_INFO = BytesDecoder(_extract_info, parse_info)
+_INFO = BytesDecoder(_extract_info, parse_info, in_certificates=True)
 _SSH = BytesDecoder(partial(read_counted, counts=_STRINGS, most=_MAX_BYTES), parse_ssh)
 
 _OPENINGS = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dumpscan.artifacts import ber, der, effort
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.x509 import tls_records
-from dumpscan.artifacts.x509.fields import is_strict, read_fields, read_fields_of_head
+from dumpscan.artifacts.x509.fields import read_fields_of_head, read_part_by_part, read_whole
 from dumpscan.artifacts.x509.parts import has_its_parts, take_apart_head
 from dumpscan.findings import Certificate
 from dumpscan.memory.space import read_before
@@ -34,25 +34,23 @@ _MICROSECONDS, _PER_BYTE = 15, 0.3
 def parse(data: bytes) -> Parsed:
     """Read the certificate that fills `data`. One in BER is written as DER, which is what its issuer signed."""
     effort.charge(_MICROSECONDS + _PER_BYTE * len(data))
-    written, encoding = _in_der(data)
-    return Parsed(_certificate(written), encoding)
+    written, encoding = _without_records(data)
+    found = read_whole(written)
+    if found is None and encoding == "der":
+        written = ber.to_der(data)
+        if written != data:
+            encoding = "ber"
+            found = read_whole(written)
+    return Parsed(_finding(written, *(found or read_part_by_part(written))), encoding)
 
 
-def _in_der(data: bytes) -> tuple[bytes, str]:
-    """Return the certificate's DER, and how it was encoded."""
+def _without_records(data: bytes) -> tuple[bytes, str]:
+    """Return the certificate's own bytes, and how they lay in memory."""
     if data[1:2] != ber.INDEFINITE_LENGTH:
         size = der.header(data).total
         if size < len(data):
             return tls_records.without_headers(data, size), "tls+der"
-    if is_strict(data):
-        return data, "der"
-    written = ber.to_der(data)
-    return written, "ber" if written != data else "der"
-
-
-def parse_first(data: bytes) -> Certificate:
-    """Read the certificate that `data` begins with; more may follow, as in OpenSSL's trusted certificates."""
-    return _certificate(data[: der.header(data).total])
+    return data, "der"
 
 
 def parse_head(raw: Raw) -> Parsed:
@@ -60,10 +58,6 @@ def parse_head(raw: Raw) -> Parsed:
     fields, complaint = read_fields_of_head(raw.data)
     gap = f"the last {raw.missing} of {raw.length} bytes are missing"
     return Parsed(_finding(raw.data, fields, f"{gap}; {complaint}" if complaint else gap), "der")
-
-
-def _certificate(data: bytes) -> Certificate:
-    return _finding(data, *read_fields(data))
 
 
 def _finding(data: bytes, fields: dict[str, Any], problem: str | None) -> Certificate:

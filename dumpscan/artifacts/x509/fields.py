@@ -25,34 +25,33 @@ if TYPE_CHECKING:
 _MOST_COMPLAINT = 400
 
 
-def is_strict(data: bytes) -> bool:
-    """Whether the parser takes `data` as a certificate."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            x509.load_der_x509_certificate(data)
-        except ERRORS:
-            return False
-    return True
-
-
-def read_fields(data: bytes) -> tuple[Fields, str | None]:
-    """Read what the certificate that fills `data` says.
+def read_whole(data: bytes) -> tuple[Fields, str | None] | None:
+    """Read what the certificate that fills `data` says; None if the parser refuses it as a whole.
 
     Returns:
         Fields of `Certificate`, as many as could be read, and the complaints of the parser, if any.
+    """
+    with _gathered_complaints() as complaints:
+        try:
+            whole = x509.load_der_x509_certificate(data)
+        except ERRORS:
+            return None
+        fields = _read_whole(whole, data, complaints)
+    return fields, complaints.said
+
+
+def read_part_by_part(data: bytes) -> tuple[Fields, str | None]:
+    """As `read_whole`, for a certificate that the parser refuses.
 
     Raises:
         RefusedError: If it is not exactly one certificate.
     """
     with _gathered_complaints() as complaints:
         try:
-            whole = x509.load_der_x509_certificate(data)
+            x509.load_der_x509_certificate(data)
         except ERRORS as error:
             complaints.add(str(error))
-            fields = _read_parts(take_apart(data), complaints)
-        else:
-            fields = _read_whole(whole, data, complaints)
+        fields = _read_parts(take_apart(data), complaints)
     return fields, complaints.said
 
 
