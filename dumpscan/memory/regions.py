@@ -156,6 +156,19 @@ def without_holes(table: RegionTable, holes: Sequence[tuple[int, int]], margin: 
     return RegionTable(starts[region] + (begins - offsets[region]), lengths, begins)
 
 
+def within_spans(regions: Sequence[Region], spans: Sequence[tuple[int, int]]) -> RegionTable:
+    """Return those parts of regions that lie in spans of the file.
+
+    Args:
+        regions: The regions, by ascending address.
+        spans: Offsets of the first byte and past the last of each span; ascending, and no two touch.
+    """
+    begins = (0, *(end for _, end in spans))
+    ends = (*(begin for begin, _ in spans), np.iinfo(np.int64).max)
+    between = [(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]
+    return without_holes(RegionTable(*columns_of(regions)), between, 0)
+
+
 def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Addresses, NDArray[np.int64]]:
     """Sort ranges of addresses and give every address to the range that is listed first.
 

@@ -8,7 +8,7 @@ from binascii import a2b_base64
 from bisect import bisect_right
 from dataclasses import fields
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.keys.ssh.shielded import ENCODING as SHIELDED
 from dumpscan.artifacts.keys.ssh.shielded import shield_parts
@@ -23,6 +23,7 @@ from dumpscan.redact.own_patterns import find_expressions
 from dumpscan.redact.secret import Place, Secret, Value, What
 from dumpscan.redact.texts import argument_secrets, environment_secrets
 from dumpscan.search.merge import Collector
+from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import with_pairs, without_guesses
 from dumpscan.search.run import search
 
@@ -45,6 +46,18 @@ _ONE_KEY = frozenset({"pkcs8", "pem", "openssh", "pvk"})
 _PEM_BODY = re.compile(rb"-----BEGIN [^-]+-----\s(?:[^\n]*:[^\n]*\n|\s)*([A-Za-z0-9+/=\s]+)-----END")
 
 
+class Changed(NamedTuple):
+    """What a copy has that the dump, which was searched, has not.
+
+    Attributes:
+        spans: The bytes that were written over, with a margin, as (offset, end); ascending and apart.
+        public: The dump's certificates and public keys: what proves a key may lie far from it.
+    """
+
+    spans: Sequence[tuple[int, int]]
+    public: Sequence[Finding]
+
+
 class Collection:
     """What is to go from one dump.
 
@@ -52,14 +65,20 @@ class Collection:
         places: Where each secret lies.
         nowhere: Secrets that were found at no place in the file, so that they cannot be overwritten.
         kept: How many findings of each kind were left alone.
+        public: The certificates and public keys among the findings.
         problems: What could not be searched, a sentence each.
+        left_out: What was not searched for on purpose, a sentence each.
+        complete: Whether everything that the search looks for was found and is listed with all of its places.
     """
 
     def __init__(self) -> None:
         self.places: dict[Secret, set[Place]] = {}
         self.nowhere: set[Secret] = set()
         self.kept: dict[str, int] = {}
+        self.public: list[Finding] = []
         self.problems: list[str] = []
+        self.left_out: list[str] = []
+        self.complete = True
         self._texts: dict[bytes, Secret] = {}
 
     @property
@@ -85,6 +104,8 @@ def collect(
     wanted: Wanted,
     *,
     copies: Copies,
+    changed: Changed | None = None,
+    deep: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Collection:
     """Find everything in a dump that is to go, in its findings, its processes and by its shape, and every copy of it.
@@ -92,16 +113,19 @@ def collect(
     Args:
         dump: The dump.
         wanted: What is to go.
-        copies: Looks for copies; the secrets found here are added to those that it knows already.
+        copies: Looks for copies, everywhere; the secrets found here are added to those that it knows already.
+        changed: What is new in this dump, if it is a copy of one that was searched before: all else is not searched
+            anew for what nobody knows yet.
+        deep: As `SearchOptions.deep`.
         progress: As for `dumpscan.search.run.search`.
     """
     found = Collection()
     data = buffer_of(dump)
-    _add_findings(dump, wanted, found, progress)
+    _add_findings(dump, wanted, found, changed, deep, progress)
     _add_texts(dump, wanted, found)
     if What.CREDENTIALS in wanted.kinds:
         objects = merged(place for places in found.places.values() for place in places)
-        for secret, place in find_credentials(data):
+        for secret, place in find_credentials(data, changed.spans if changed else None):
             if not _within(place, objects):
                 found.add(secret, (place,))
     for place in find_expressions(data, wanted.expressions):
@@ -126,13 +150,25 @@ def buffer_of(dump: AnyDump) -> memoryview:
     return dump.physical.buffer if isinstance(dump, PhysicalDump) else dump.buffer
 
 
-def _add_findings(dump: AnyDump, wanted: Wanted, found: Collection, progress: Callable[[int], None] | None) -> None:
+def _add_findings(
+    dump: AnyDump,
+    wanted: Wanted,
+    found: Collection,
+    changed: Changed | None,
+    deep: bool,  # noqa: FBT001 - passed on
+    progress: Callable[[int], None] | None,
+) -> None:
     collector = Collector(most_locations=MOST_LOCATIONS)
     searched = EVERYTHING.with_tls() if What.SESSIONS in wanted.kinds else EVERYTHING
-    found.problems += search(dump, searched, collector, progress=progress)
+    options = SearchOptions(deep=deep, spans=changed.spans if changed else None)
+    found.problems += search(dump, searched, collector, options=options, progress=progress, note=found.left_out.append)
     if collector.dropped:
         found.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
-    for finding in without_guesses(with_pairs(collector.findings())):
+    findings = collector.findings()
+    found.public = [finding for finding in findings if isinstance(finding, Certificate | PublicKey)]
+    found.complete = _is_complete(findings, found)
+    known = changed.public if changed else ()
+    for finding in without_guesses(with_pairs((*known, *findings)))[len(known) :]:
         what = _kind(finding)
         if what is None or what not in wanted.kinds:
             found.kept[finding.kind] = found.kept.get(finding.kind, 0) + 1
@@ -142,6 +178,16 @@ def _add_findings(dump: AnyDump, wanted: Wanted, found: Collection, progress: Ca
         found.add(secret, places)
         if not places:
             found.nowhere.add(secret)
+
+
+def _is_complete(findings: Sequence[Finding], found: Collection) -> bool:
+    """Return whether a search has found all there is: no limit was met that a search of the redacted copy may not meet.
+
+    With the secrets of TLS sessions gone, a search that has left out places that promise less may try these.
+    """
+    sessions = found.left_out and any(isinstance(finding, TlsSecret) for finding in findings)
+    unlisted = any(finding.location_count > len(finding.locations) for finding in findings)
+    return not (found.problems or sessions or unlisted)
 
 
 def _kind(finding: Finding) -> What | None:

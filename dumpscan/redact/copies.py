@@ -16,7 +16,7 @@ from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dumpscan.redact.forms import Form
     from dumpscan.redact.secret import Secret
@@ -94,13 +94,22 @@ class Copies:
                     yield owner.secret, Place(begin, end - begin, owner.form.name, owner.form.wide)
 
 
-def matches(engine: Engine, data: memoryview) -> Iterator[tuple[int, int]]:
-    """Yield the number and place of every match in a file; a few come twice. The memory that it takes is bounded."""
+def matches(
+    engine: Engine, data: memoryview, spans: Sequence[tuple[int, int]] | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield the number and place of every match in a file; a few come twice. The memory that it takes is bounded.
+
+    Args:
+        engine: What to look for.
+        data: The file.
+        spans: Where matches begin, as (offset, end); by default anywhere.
+    """
     overlap = max(signature.length for signature in engine.signatures) - 1
-    for begin in range(0, len(data), _BLOCK):
-        found = engine.scan_buffer(data[begin : begin + _BLOCK + overlap])
-        for number, start in zip(found.signatures.tolist(), found.starts.tolist(), strict=True):
-            yield number, begin + start
+    for first, end in ((0, len(data)),) if spans is None else spans:
+        for begin in range(first, end, _BLOCK):
+            found = engine.scan_buffer(data[begin : min(begin + _BLOCK, end) + overlap])
+            for number, start in zip(found.signatures.tolist(), found.starts.tolist(), strict=True):
+                yield number, begin + start
 
 
 def _windows(form: Form) -> Iterator[tuple[int, bytes]]:

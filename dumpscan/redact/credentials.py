@@ -18,7 +18,7 @@ from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 MAX_CREDENTIAL = 4096
 """Characters that are looked at behind an opening."""
@@ -188,11 +188,13 @@ def _pattern(rule: Rule) -> re.Pattern[bytes]:
     return re.compile(rule.expression.encode(), re.IGNORECASE if rule.any_case else 0)
 
 
-def find_credentials(data: memoryview) -> Iterator[tuple[Secret, Place]]:
-    """Yield the credentials in a file by ascending place, with their places."""
+def find_credentials(
+    data: memoryview, spans: Sequence[tuple[int, int]] | None = None
+) -> Iterator[tuple[Secret, Place]]:
+    """Yield the credentials in a file by ascending place, with their places; with `spans`, those that begin there."""
     engine, meanings = _engine()
     count = 0
-    for number, start in matches(engine, data):
+    for number, start in matches(engine, data, spans):
         rule, wide = meanings[engine.signatures[number].name]
         matched = _match(data, start, rule, wide=wide)
         if matched is None:

@@ -1,5 +1,8 @@
 """The redaction of one dump: find, overwrite, search the copy again, until nothing is found.
 
+The copy is searched with everything around what was written over, and everywhere for copies of what is known. Its
+other bytes are the dump's, which were searched already; if that search met a limit, all of the copy is searched anew.
+
 A round that finds something is no failure: an object that was counted but not listed, or lay below another, shows when
 what hid it is gone. The copy gets its name only after a round that found nothing.
 """
@@ -16,7 +19,7 @@ from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.formats import KINDS, OpenOptions
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.open import open_dump
-from dumpscan.redact.collect import Collection, buffer_of, collect
+from dumpscan.redact.collect import Changed, Collection, buffer_of, collect
 from dumpscan.redact.copies import Copies, merged
 from dumpscan.redact.copying import copy_file, overwrite, read_chunks, write_bytes
 from dumpscan.redact.filling import Fill
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
     from dumpscan.redact.collect import AnyDump
 
+MARGIN = 64 << 10
+"""Bytes before and behind what was written over in which the copy is searched with everything again."""
 MAX_ROUNDS = 8
 """Searches of a copy before it is given up."""
 
@@ -44,6 +49,7 @@ class RedactOptions:
         fill: What is written over it.
         keep_unknown: Whether bytes outside all structures of a damaged dump stay.
         only_stacks: Whether to write only what a stack walk needs; minidumps only.
+        deep: Whether to look for the private keys of all public keys found, whatever that takes.
         force: Whether an existing file is replaced.
         opening: How dumps are opened.
     """
@@ -52,6 +58,7 @@ class RedactOptions:
     fill: Fill = Fill.PATTERN
     keep_unknown: bool = False
     only_stacks: bool = False
+    deep: bool = False
     force: bool = False
     opening: OpenOptions = field(default_factory=OpenOptions)
 
@@ -85,14 +92,16 @@ def redact(
         _require_plain(dump)
         with staged_file(target, force=options.force) as staged:
             copies = Copies()
-            found = collect(dump, options.wanted, copies=copies, progress=progress)
+            found = collect(dump, options.wanted, copies=copies, deep=options.deep, progress=progress)
             _require_places(source, found)
             size = _write_first(dump, source, staged.descriptor, found, options)
             if unknown := _unknown(dump, options):
                 overwrite(staged.descriptor, () if options.keep_unknown else unknown, options.fill)
             places = {secret: set(its) for secret, its in found.places.items()}
+            new = [*_all_places(found), *unknown]
             rounds = 1
-            while left := _round(dump, staged.path, options, copies, progress):
+            while left := _round(dump, staged.path, options, copies, _changed(found, new, options), progress):
+                new += _all_places(left)
                 size += overwrite(staged.descriptor, _all_places(left), options.fill)
                 for secret, its in left.places.items():
                     places.setdefault(secret, set()).update(its)
@@ -113,7 +122,7 @@ def examine(source: Path, options: RedactOptions, *, progress: Callable[[int], N
         NoDumpError, InputError: As `open_dump`.
     """
     with open_dump(source, options=options.opening) as dump:
-        found = collect(dump, options.wanted, copies=Copies(), progress=progress)
+        found = collect(dump, options.wanted, copies=Copies(), deep=options.deep, progress=progress)
         size = sum(place.length for place in merged(_all_places(found)))
         return _report(dump, found, found.places, options, size=size, unknown=_unknown(dump, options))
 
@@ -158,13 +167,29 @@ def _all_places(found: Collection) -> list[Place]:
 
 
 def _round(
-    dump: AnyDump, path: Path, options: RedactOptions, copies: Copies, progress: Callable[[int], None] | None
+    dump: AnyDump,
+    path: Path,
+    options: RedactOptions,
+    copies: Copies,
+    changed: Changed | None,
+    progress: Callable[[int], None] | None,
 ) -> Collection | None:
     """Search the copy; return what is left, None if nothing is."""
     kind = next(kind for kind in KINDS if kind.name == dump.kind)
     with open_dump(path, kind=kind, options=options.opening) as copy:
-        left = collect(copy, options.wanted, copies=copies, progress=progress)
+        left = collect(copy, options.wanted, copies=copies, changed=changed, deep=options.deep, progress=progress)
     return None if left.empty else left
+
+
+def _changed(found: Collection, places: Sequence[Place], options: RedactOptions) -> Changed | None:
+    """Return what a copy has that the dump has not; None if all of it is to be searched with everything again.
+
+    All other bytes are those of the dump, of which the search has told already what is in them, unless it met a limit.
+    """
+    if options.only_stacks or not found.complete:
+        return None
+    around = merged(Place(max(place.offset - MARGIN, 0), place.length + 2 * MARGIN, place.form) for place in places)
+    return Changed([(place.offset, place.offset + place.length) for place in around], found.public)
 
 
 def _report(

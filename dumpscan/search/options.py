@@ -20,6 +20,8 @@ class SearchOptions:
         deep: Whether to look for the private keys of all public keys found, whatever that takes.
         public_keys: Public keys (SubjectPublicKeyInfo, DER) whose private ones are looked for as if they had been found
             in the dump, in a dump of any size.
+        spans: Parts of the file, as (offset, end), ascending and apart: only what begins in one of them is found, and
+            no private keys of public ones are looked for. None: everything is searched.
     """
 
     pids: Sequence[int] = ()
@@ -27,6 +29,7 @@ class SearchOptions:
     threads: int | None = None
     deep: bool = False
     public_keys: Sequence[bytes] = ()
+    spans: Sequence[tuple[int, int]] | None = None
 
     @property
     def filtered(self) -> bool:

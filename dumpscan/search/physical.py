@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.exceptions import DumpscanError
+from dumpscan.memory.regions import within_spans
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.scan.searcher import Matches
 from dumpscan.search.decoding import Decoding
@@ -98,29 +99,44 @@ def search_physical(
         if progress is not None:
             progress(size)
 
-    written = _written(dump.physical, scanner, progress)
+    written = _written(dump.physical, scanner, options, progress)
+    frames = _frames(written) if options.spans is not None else None
     for searcher in scanner.searchers:
         batches = searcher.batches(written, threads=options.threads, progress=scanned)
         for found in _joined(batches):
             resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
         for each in maps:
-            for found in _seam_matches(dump.physical, each, searcher, options.threads):
+            for found in _seam_matches(dump.physical, each, searcher, options.threads, frames):
                 decoding.scanned(PAGE_SIZE * len(found.starts))
                 resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
     for searcher, decoder in scanner.groups:
         together = [
             *searcher.batches(written, threads=options.threads, progress=scanned),
-            *_seam_matches(dump.physical, page_map, searcher, options.threads),
+            *_seam_matches(dump.physical, page_map, searcher, options.threads, frames),
         ]
         resolver.resolve_together(together, decoder)
     return (*problems, *decoding.problems)
 
 
-def _written(physical: PhysicalImage, scanner: Scanner, progress: Callable[[int], None] | None) -> Part:
-    """Return the part of physical memory to search, and count the holes of its file as searched."""
+def _written(
+    physical: PhysicalImage, scanner: Scanner, options: SearchOptions, progress: Callable[[int], None] | None
+) -> Part:
+    """Return the part of physical memory to search, and count the others as searched."""
+    regions = physical.written
+    if options.spans is not None:
+        regions = within_spans(regions, options.spans)
     if progress is not None:
-        progress((physical.size - physical.written.total) * scanner.passes)
-    return Part(physical, physical.buffer, physical.written)
+        progress((physical.size - regions.total) * scanner.passes)
+    return Part(physical, physical.buffer, regions)
+
+
+def _frames(part: Part) -> Addresses:
+    """Return the frames of which there is any byte in a part of physical memory, ascending."""
+    first = [region.start >> PAGE_SHIFT for region in part.regions]
+    last = [(region.end - 1) >> PAGE_SHIFT for region in part.regions]
+    return np.unique(
+        np.concatenate([np.arange(begin, end + 1) for begin, end in zip(first, last, strict=True)] or [[]])
+    )
 
 
 def _reason(error: DumpscanError) -> str:
@@ -142,9 +158,20 @@ def _joined(batches: Iterator[Matches]) -> Iterator[Matches]:
 
 
 def _seam_matches(
-    physical: PhysicalImage, page_map: PageMap | None, searcher: Searcher, threads: int | None
+    physical: PhysicalImage,
+    page_map: PageMap | None,
+    searcher: Searcher,
+    threads: int | None,
+    frames: Addresses | None = None,
 ) -> Iterator[Matches]:
     """Find matches that lie across a border of pages which follow one another in virtual memory only.
+
+    Args:
+        physical: Physical memory.
+        page_map: Which pages follow one another.
+        searcher: What to look for.
+        threads: As for the searcher.
+        frames: Frames of which one is on either side of the border; by default all.
 
     Yields:
         Matches whose starts are physical addresses, in the page before the border; each once.
@@ -154,6 +181,11 @@ def _seam_matches(
     if not edge or page_map is None:
         return
     for tails, heads in page_map.seams(_SEAM_BYTES // (2 * edge)):
+        if frames is not None:
+            wanted = np.isin(tails, frames) | np.isin(heads, frames)
+            tails, heads = tails[wanted], heads[wanted]
+        if not len(tails):
+            continue
         joined = physical.gather_edges(tails, heads, edge)
         matches = searcher.scan_buffer(joined.reshape(-1).data, threads=threads)
         pair, start = np.divmod(matches.starts.astype(np.int64), 2 * edge)

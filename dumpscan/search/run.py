@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.regions import within_spans
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import SUPPORTED
 from dumpscan.search.scanner import Scanner
@@ -68,18 +69,19 @@ def search(
     else:
         if options.filtered:
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
-        regions = without_zeros(dump.buffer, dump.regions)
+        regions = _searched(dump.buffer, dump.regions, options)
         if progress is not None and regions is not dump.regions:
             progress((_total(dump.regions) - _total(regions)) * scanner.passes)
         problems = scanner.scan(
             dump, collector, within=regions, order=order, threads=options.threads, progress=progress
         )
         for view in dump.overlays:
+            within = _searched(view.buffer, view.contradicting, options)
             problems += scanner.scan(
-                view, collector, within=view.contradicting, order=order, threads=options.threads, progress=progress
+                view, collector, within=within, order=order, threads=options.threads, progress=progress
             )
         memory = dump
-        if what.libraries:
+        if what.libraries and options.spans is None:
             from dumpscan.search.known_keys import search_known_keys  # noqa: PLC0415 - heavy
 
             for left_out in search_known_keys(dump, regions, collector, order, options):
@@ -87,6 +89,13 @@ def search(
     for left_out in tls.left_out if tls is not None else ():
         say(left_out)
     return problems + _prove(collector, order, memory, options)
+
+
+def _searched(buffer: memoryview, regions: Sequence[Region], options: SearchOptions) -> Sequence[Region]:
+    """Return those parts of regions in which there may be something that is wanted."""
+    if options.spans is not None:
+        return within_spans(regions, options.spans)
+    return without_zeros(buffer, regions)
 
 
 def _total(regions: Sequence[Region]) -> int:
