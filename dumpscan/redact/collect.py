@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.keys.ssh.shielded import ENCODING as SHIELDED
 from dumpscan.artifacts.keys.ssh.shielded import shield_parts
-from dumpscan.artifacts.registry import EVERYTHING
+from dumpscan.artifacts.registry import EVERYTHING, TLS
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import PhysicalDump
@@ -30,6 +30,7 @@ from dumpscan.search.run import search
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from dumpscan.artifacts.registry import Search
     from dumpscan.findings import Finding, Location
     from dumpscan.memory.dump import ProcessDump
     from dumpscan.redact.copies import Copies
@@ -52,10 +53,12 @@ class Changed(NamedTuple):
     Attributes:
         spans: The bytes that were written over, with a margin, as (offset, end); ascending and apart.
         public: The dump's certificates and public keys: what proves a key may lie far from it.
+        all_sessions: Whether secrets of TLS sessions are to be searched for everywhere.
     """
 
     spans: Sequence[tuple[int, int]]
     public: Sequence[Finding]
+    all_sessions: bool
 
 
 class Collection:
@@ -66,6 +69,7 @@ class Collection:
         nowhere: Secrets that were found at no place in the file, so that they cannot be overwritten.
         kept: How many findings of each kind were left alone.
         public: The certificates and public keys among the findings.
+        sessions: Whether there are secrets of TLS sessions among the findings.
         problems: What could not be searched, a sentence each.
         left_out: What was not searched for on purpose, a sentence each.
         complete: Whether everything that the search looks for was found and is listed with all of its places.
@@ -76,6 +80,7 @@ class Collection:
         self.nowhere: set[Secret] = set()
         self.kept: dict[str, int] = {}
         self.public: list[Finding] = []
+        self.sessions = False
         self.problems: list[str] = []
         self.left_out: list[str] = []
         self.complete = True
@@ -121,7 +126,7 @@ def collect(
     """
     found = Collection()
     data = buffer_of(dump)
-    _add_findings(dump, wanted, found, changed, deep, progress)
+    _add_findings(dump, wanted, found, changed=changed, deep=deep, progress=progress)
     _add_texts(dump, wanted, found)
     if What.CREDENTIALS in wanted.kinds:
         objects = merged(place for places in found.places.values() for place in places)
@@ -154,19 +159,22 @@ def _add_findings(
     dump: AnyDump,
     wanted: Wanted,
     found: Collection,
+    *,
     changed: Changed | None,
-    deep: bool,  # noqa: FBT001 - passed on
+    deep: bool,
     progress: Callable[[int], None] | None,
 ) -> None:
     collector = Collector(most_locations=MOST_LOCATIONS)
-    searched = EVERYTHING.with_tls() if What.SESSIONS in wanted.kinds else EVERYTHING
-    options = SearchOptions(deep=deep, spans=changed.spans if changed else None)
-    found.problems += search(dump, searched, collector, options=options, progress=progress, note=found.left_out.append)
+    for searched, options in _searches(wanted, changed, deep=deep):
+        found.problems += search(
+            dump, searched, collector, options=options, progress=progress, note=found.left_out.append
+        )
     if collector.dropped:
         found.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
     findings = collector.findings()
     found.public = [finding for finding in findings if isinstance(finding, Certificate | PublicKey)]
-    found.complete = _is_complete(findings, found)
+    found.sessions = any(isinstance(finding, TlsSecret) for finding in findings)
+    found.complete = not found.problems and not any(each.location_count > len(each.locations) for each in findings)
     known = changed.public if changed else ()
     for finding in without_guesses(with_pairs((*known, *findings)))[len(known) :]:
         what = _kind(finding)
@@ -180,14 +188,14 @@ def _add_findings(
             found.nowhere.add(secret)
 
 
-def _is_complete(findings: Sequence[Finding], found: Collection) -> bool:
-    """Return whether a search has found all there is: no limit was met that a search of the redacted copy may not meet.
-
-    With the secrets of TLS sessions gone, a search that has left out places that promise less may try these.
-    """
-    sessions = found.left_out and any(isinstance(finding, TlsSecret) for finding in findings)
-    unlisted = any(finding.location_count > len(finding.locations) for finding in findings)
-    return not (found.problems or sessions or unlisted)
+def _searches(wanted: Wanted, changed: Changed | None, *, deep: bool) -> list[tuple[Search, SearchOptions]]:
+    """Return what is to be searched for, and where."""
+    options = SearchOptions(deep=deep, spans=changed.spans if changed else None)
+    if What.SESSIONS not in wanted.kinds:
+        return [(EVERYTHING, options)]
+    if changed and changed.all_sessions:
+        return [(EVERYTHING, options), (TLS, SearchOptions())]
+    return [(EVERYTHING.with_tls(), options)]
 
 
 def _kind(finding: Finding) -> What | None:

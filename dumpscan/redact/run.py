@@ -100,7 +100,9 @@ def redact(
             places = {secret: set(its) for secret, its in found.places.items()}
             new = [*_all_places(found), *unknown]
             rounds = 1
-            while left := _round(dump, staged.path, options, copies, _changed(found, new, options), progress):
+            while left := _round(
+                dump, staged.path, options, copies, changed=_changed(found, new, options), progress=progress
+            ):
                 new += _all_places(left)
                 size += overwrite(staged.descriptor, _all_places(left), options.fill)
                 for secret, its in left.places.items():
@@ -171,6 +173,7 @@ def _round(
     path: Path,
     options: RedactOptions,
     copies: Copies,
+    *,
     changed: Changed | None,
     progress: Callable[[int], None] | None,
 ) -> Collection | None:
@@ -185,11 +188,13 @@ def _changed(found: Collection, places: Sequence[Place], options: RedactOptions)
     """Return what a copy has that the dump has not; None if all of it is to be searched with everything again.
 
     All other bytes are those of the dump, of which the search has told already what is in them, unless it met a limit.
+    Of TLS sessions, those that promise least are not tried, if there are many: with others gone, a search may try them.
     """
     if options.only_stacks or not found.complete:
         return None
+    all_sessions = found.sessions and bool(found.left_out)
     around = merged(Place(max(place.offset - MARGIN, 0), place.length + 2 * MARGIN, place.form) for place in places)
-    return Changed([(place.offset, place.offset + place.length) for place in around], found.public)
+    return Changed([(place.offset, place.offset + place.length) for place in around], found.public, all_sessions)
 
 
 def _report(

@@ -132,11 +132,9 @@ def _written(
 
 def _frames(part: Part) -> Addresses:
     """Return the frames of which there is any byte in a part of physical memory, ascending."""
-    first = [region.start >> PAGE_SHIFT for region in part.regions]
-    last = [(region.end - 1) >> PAGE_SHIFT for region in part.regions]
-    return np.unique(
-        np.concatenate([np.arange(begin, end + 1) for begin, end in zip(first, last, strict=True)] or [[]])
-    )
+    none = np.zeros(0, np.int64)
+    frames = (np.arange(each.start >> PAGE_SHIFT, ((each.end - 1) >> PAGE_SHIFT) + 1) for each in part.regions)
+    return np.unique(np.concatenate([none, *frames]))
 
 
 def _reason(error: DumpscanError) -> str:
@@ -180,10 +178,9 @@ def _seam_matches(
     edge = int(lengths.max()) - 1
     if not edge or page_map is None:
         return
-    for tails, heads in page_map.seams(_SEAM_BYTES // (2 * edge)):
-        if frames is not None:
-            wanted = np.isin(tails, frames) | np.isin(heads, frames)
-            tails, heads = tails[wanted], heads[wanted]
+    for all_tails, all_heads in page_map.seams(_SEAM_BYTES // (2 * edge)):
+        wanted = slice(None) if frames is None else np.isin(all_tails, frames) | np.isin(all_heads, frames)
+        tails, heads = all_tails[wanted], all_heads[wanted]
         if not len(tails):
             continue
         joined = physical.gather_edges(tails, heads, edge)
