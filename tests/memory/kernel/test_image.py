@@ -11,6 +11,7 @@ import pytest
 from dumpscan.exceptions import InputError, UsageError
 from dumpscan.memory import volatility
 from dumpscan.memory.kernel.image import KernelImage
+from dumpscan.memory.symbols.errors import SymbolsError
 from dumpscan.memory.symbols.store import SymbolsMissingError
 from support.kernel_images import KERNEL_PID, Lab, build_lab, planted
 from support.page_table_images import PAGE
@@ -121,6 +122,17 @@ def test_tables_that_do_not_fit_are_named(lab: Lab, tmp_path: Path) -> None:
         with lab.open(symbols=[directory]) as image, pytest.raises(SymbolsMissingError) as caught:
             image.processes()
         assert f"{directory / name}: {problem}" in str(caught.value)
+
+
+@pytest.mark.parametrize("structure", ["_KTHREAD", "_KPROCESS", "_EPROCESS"])
+def test_a_type_that_makes_no_sense_is_told_when_it_is_needed(structure: str, lab: Lab, tmp_path: Path) -> None:
+    table = json.loads(lzma.decompress(lab.table.read_bytes()))
+    for field in table["user_types"][structure]["fields"].values():
+        field["type"] = {"kind": "base", "name": 1 << 70}
+    path = tmp_path / lab.table.name
+    path.write_bytes(lzma.compress(json.dumps(table).encode()))
+    with lab.open(symbols=[path]) as image, pytest.raises(SymbolsError, match="cannot be used"):
+        image.best_page_map()  # lists the processes, and those that the kernel's list leaves out
 
 
 def _with_guid(table: dict[str, dict[str, dict[str, dict[str, str]]]], guid: str) -> bytes:

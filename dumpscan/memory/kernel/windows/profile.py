@@ -6,6 +6,7 @@ volatility3's plugins.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ from dumpscan.memory.symbols.store import SymbolsMissingError, SymbolsState, Sym
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -150,6 +151,7 @@ class WindowsProfile:
         try:
             with volatility.listening(self._context.warnings):
                 session = KernelSession.build(self._image, kernel, table)
+                session.has_processes()  # a table with symbols that make no sense fails here
         except Exception as error:  # noqa: BLE001 - a file that is not a table makes volatility3 raise anything
             self._store.problems.append(f"{table}: cannot be used: {volatility.words(error)}")
             self._missing.append(MissingTable(kernel.pdb, table))
@@ -226,8 +228,9 @@ class WindowsProfile:
             symbols = {"state": "missing", "server_path": kernel.pdb.server_path}
         else:
             symbols = {"state": "present", "table": session.table}
-            if lab := build_lab(session):
-                system["build"] = lab
+            with self._using_table():
+                if lab := build_lab(session):
+                    system["build"] = lab
         return {"kernel": describe_kernel(kernel), "system": system, "symbols": symbols}
 
     # --- Processes ---------------------------------------------------------------------------------------------------
@@ -236,20 +239,9 @@ class WindowsProfile:
         """List the processes in volatility3's order (see `KernelProfile`)."""
         session = self.session
         damage = self._context.damage
-        try:
-            with volatility.listening(self._context.warnings):
-                found = tuple(list_processes(session, self._image.size, damage))
-        except DumpscanError:
-            raise
-        except Exception as error:  # a table without some fields makes volatility3 raise anything
-            pdb = self.kernel.pdb
-            refused = [MissingTable(pdb, self._tables[pdb])] if pdb in self._tables else []
-            self._context.missing_tables[:] = refused
-            raise SymbolsError(
-                self._context.path,
-                f"its symbol table {session.table} cannot be used: {volatility.words(error)}",
-                refused,
-            ) from error
+        with self._using_table():
+            found = tuple(list_processes(session, self._image.size, damage))
+            broken = count_broken_links(session, found)
         if not found:
             damage.append("the list of processes is empty: does the symbol table belong to this kernel?")
         odd = sum(not is_plausible(entry.process) for entry in found)
@@ -257,7 +249,7 @@ class WindowsProfile:
             damage.append(
                 f"{odd} of {len(found)} processes make no sense: does the symbol table belong to this kernel?"
             )
-        if broken := count_broken_links(session, found):
+        if broken:
             damage.append(f"the list of processes is broken at {broken} of {len(found)}: some may be missing")
         lost = [entry.process for entry in found if entry.root is not None and not entry.ended and not self._has(entry)]
         if lost:
@@ -271,8 +263,27 @@ class WindowsProfile:
         kernel = self.kernel
         if kernel.layer != X64_LAYER or kernel.self_index is None:
             return ()
-        finder = UnlistedProcesses(self._image, kernel, self.session, self._context.cache_dir)
-        return finder.find(listed)
+        session = self.session
+        with self._using_table():
+            return UnlistedProcesses(self._image, kernel, session, self._context.cache_dir).find(listed)
+
+    @contextmanager
+    def _using_table(self) -> Iterator[None]:
+        """Raise SymbolsError for whatever volatility3 raises, and pass its warnings on."""
+        try:
+            with volatility.listening(self._context.warnings):
+                yield
+        except DumpscanError:
+            raise
+        except Exception as error:  # types are read when they are needed, and broken ones make it raise anything
+            pdb = self.kernel.pdb
+            refused = [MissingTable(pdb, self._tables[pdb])] if pdb in self._tables else []
+            self._context.missing_tables[:] = refused
+            raise SymbolsError(
+                self._context.path,
+                f"its symbol table {self.session.table} cannot be used: {volatility.words(error)}",
+                refused,
+            ) from error
 
     def _has(self, entry: ListedProcess) -> bool:
         return bool(self._image.present(np.array([entry.root], np.int64))[0])
