@@ -1,40 +1,46 @@
 """Makes expressions easy for hyperscan, without a change in what is found.
 
-Hyperscan looks for one literal of each expression with vector instructions, and for the rest of it only where that
-literal is. Which one it takes cannot be told it, and of many expressions that begin and end alike it takes many, some
-of them common in memory: the signatures of certificates and keys as they stand are scanned at two thirds of the speed
-that is possible. As measured with hyperscan 0.9.1 (Vectorscan 5.4.12), speed depends on how many different literals
-there are and on how common their last bytes are, because the matcher looks closer at every vector of 16 bytes that
-begins with such a byte.
+Hyperscan looks for literals, and for the rest of an expression only where its literal is. Which one it takes cannot
+be told it, and those that it takes out of a few hundred expressions are short and common in memory. So it is given
+nothing but literals, one or a few for each expression, its anchor; where one of them is, the engine tries the
+expression itself.
 
-So every expression gets one short literal, its anchor, out of a few rare ones for all expressions together. Of the
-bytes around it some are kept, each widened to a block of 32 values: too many for literals to be made of them, and still
-enough to tell nearly every place where the expression does not match. The few others are for the engine to drop.
-
-To compile what is around the anchors takes 140 milliseconds, to compile the anchors alone takes one. A small dump is
-scanned sooner with the anchors alone, though they match at ten times as many places.
+How fast hyperscan 0.9.1 is (Vectorscan 5.4.12, `fdr_compile.cpp` and `fdr_engine_description.cpp`) with more than two
+dozen literals depends on the shortest: if all have four bytes or more, it reads memory in steps of four bytes, and
+looks up two neighbouring bytes a step among the last eight of all literals. With one literal of three bytes or two it
+takes steps of two. How often it looks closer in vain depends on how common those two bytes are at any of the four
+offsets that a literal may have to the steps. As measured, literals of four to eight bytes, chosen by that, are scanned
+a third faster than the best anchors of two to four bytes, and zeros twice as fast.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import accumulate, product
 from math import prod
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from collections.abc import Set as AbstractSet
 
 ByteSets = list[frozenset[int]]
 """The byte values that an expression of fixed length takes at each of its positions."""
 
 _ANY = frozenset(range(256))
-_BLOCK = 32
-_LENGTHS = (2, 3, 4)
-"""Lengths of an anchor in bytes. At first the matcher looks at three."""
-_BEFORE, _BEHIND = 4, 6
-"""Bytes kept around an anchor. More take long to compile and tell hardly more."""
+_STEP = 4
+"""Bytes of a step, and of the shortest literal with which hyperscan takes such steps."""
+_MAX_LENGTH = 8
+"""Bytes of a literal that tell where to look closer; more tell nothing."""
+_MIN_LENGTH = 2
+"""Bytes of the shortest literal that is better than none."""
+_FEW, _MANY = 12, 128
+"""Literals that stand for one expression, if there are no sure bytes enough in it; many only if few are too short."""
+_ONE_MORE = 2**-12
+"""What one more literal costs, beside the share of memory in which the matcher looks closer."""
+_CALLED = 1000
+"""What a place costs where a literal is, beside one where the matcher looks closer."""
 
 COMMON_BYTES = (
     "1666777879899877799999aa89aaaaa879aa7aaa9aaaaa9a889aaaaa99aaaa99"
@@ -45,9 +51,12 @@ COMMON_BYTES = (
 """How common each byte value is in memory: -log2 of its share, one hexadecimal digit a value; the mean of the dump of a
 Windows process and of program files."""
 _SHARES = [2.0 ** -int(digit, 16) for digit in COMMON_BYTES]
-_ONE_MORE = 2**-12
-_REAL = 1000
-"""What one more anchor costs, and a place where an anchor really is, beside a place where only its last byte is."""
+_ZEROS = 2.0**-3
+"""How common two zeros in a row are in memory, as above."""
+_TWICE = 2.0**-7
+"""How common it is that another byte comes twice: padding, and rulers in text."""
+_BESIDE_ZERO = 4
+"""How many times more often a byte is beside a zero than chance has it: small numbers and UTF-16."""
 
 _ATOM = rb"\\x[0-9a-fA-F]{2}|\\[^0-9A-Za-z]|[^\\^$*+?{}\[\]()|.]"
 _IN_SET = re.compile(
@@ -97,146 +106,78 @@ def most_telling(expression: bytes) -> tuple[int, frozenset[int]]:
     return at, positions[at]
 
 
-class Looser(NamedTuple):
-    """An expression that matches wherever another one does, and at a few places more.
+class Anchor(NamedTuple):
+    """Literals for an expression.
 
     Attributes:
-        expression: It begins and ends within the other one.
-        before: Bytes of the other one before it.
-        after: Bytes of the other one behind it.
+        literals: One of them is in every match, always at the same place.
+        after: Bytes of a match behind it.
     """
 
-    expression: bytes
-    before: int = 0
-    after: int = 0
+    literals: tuple[bytes, ...]
+    after: int
 
 
-def anchored(expressions: Sequence[bytes], *, alone: bool = False) -> list[Looser]:
-    """Find an expression that is quick to look for in place of each one given.
+def choose_anchors(expressions: Sequence[bytes]) -> list[Anchor | None]:
+    """Choose literals for expressions: rare ones, that serve several expressions if it can be.
 
-    What has no two bytes in a row that are sure, or syntax that `parse` does not know, comes back as it is.
-
-    Args:
-        expressions: The expressions.
-        alone: Whether to keep nothing of an expression but its own rarest anchor: compiled at once, and scanned more
-            slowly.
+    Returns:
+        An anchor for each expression; None for one that `parse` does not know, or that has no two bytes in a row that
+        are nearly sure.
     """
-    before, behind = (0, 0) if alone else (_BEFORE, _BEHIND)
     parsed = [parse(expression) for expression in expressions]
-    possible = [_literals(positions) if positions else {} for positions in parsed]
-    anchors = [] if alone else _choose(possible)
-    result = []
-    for expression, positions, literals in zip(expressions, parsed, possible, strict=True):
-        if positions is None or not literals:
-            result.append(Looser(expression))
-            continue
-        anchor = min(literals, key=_cost) if alone else next(anchor for anchor in anchors if anchor in literals)
-        result.append(_around(positions, literals[anchor], len(anchor), before, behind))
-    return result
+    possible = [_windows(positions) if positions else [] for positions in parsed]
+    chosen: dict[int, Anchor] = {}
+    taken: set[bytes] = set()
+    for number in sorted(range(len(expressions)), key=lambda number: len(possible[number])):
+        if possible[number]:
+            chosen[number] = min(possible[number], key=lambda anchor: _cost(anchor, taken))
+            taken.update(chosen[number].literals)
+    return [chosen.get(number) for number in range(len(expressions))]
 
 
-def _around(positions: ByteSets, begin: int, length: int, before: int, behind: int) -> Looser:
-    """Write an expression of an anchor and so many bytes around it."""
-    end = begin + length
-    first, last = max(0, begin - before), min(len(positions), end + behind)
-    parts = (*map(_widened, positions[first:begin]), *positions[begin:end], *map(_widened, positions[end:last]))
-    return Looser(b"".join(map(_written, parts)), first, len(positions) - last)
+def _windows(positions: ByteSets) -> list[Anchor]:
+    """List the anchors that an expression could have: the longest from each place; short ones only without others."""
+    sizes = [len(values) for values in positions]
+    for most in (_FEW, _MANY):
+        places = [(begin, begin + _run(sizes[begin : begin + _MAX_LENGTH], most)) for begin in range(len(sizes))]
+        longest = max((end - begin for begin, end in places), default=0)
+        if longest >= _STEP:
+            break
+    least = max(_MIN_LENGTH, min(longest, _STEP))
+    return [
+        Anchor(tuple(map(bytes, product(*map(sorted, positions[begin:end])))), len(positions) - end)
+        for begin, end in places
+        if end - begin >= least
+    ]
 
 
-def _literals(positions: ByteSets) -> dict[bytes, int]:
-    """List every run of bytes that could be an anchor, and where in the expression it first is."""
-    found: dict[bytes, int] = {}
-    sure = [next(iter(values)) if len(values) == 1 else None for values in positions]
-    for length in _LENGTHS:
-        for begin in range(len(positions) - length + 1):
-            run = [value for value in sure[begin : begin + length] if value is not None]
-            # One byte over and over (and zeros) is what rulers and padding look like: there, it is at every place.
-            if len(run) == length and len({*run} - {0}) > 1:
-                found.setdefault(bytes(run), begin)
-    return found or dict(_long_runs(sure))
+def _run(sizes: Sequence[int], most: int) -> int:
+    """Return how many sets there are from the first on that together take no more than so many values."""
+    return sum(count <= most for count in accumulate(sizes, mul))
 
 
-def _long_runs(sure: Sequence[int | None]) -> Iterator[tuple[bytes, int]]:
-    """Yield what must do where nothing better is there: four equal bytes, or five with two that differ."""
-    for begin in range(len(sure)):
-        for size, different in ((4, 1), (5, 2)):
-            run = [value for value in sure[begin : begin + size] if value is not None]
-            enough = len({*run} - {0}) >= different and (different > 1 or 0 not in run)
-            if len(run) == size and enough:
-                yield bytes(run), begin
+def _cost(anchor: Anchor, taken: set[bytes]) -> float:
+    """Return what an anchor costs beside the literals that are taken already."""
+    more = [literal for literal in anchor.literals if literal not in taken]
+    return len(more) * (_ONE_MORE + _CALLED * _found(more[0])) + _in_vain(more[0]) if more else 0
 
 
-def _choose(possible: Sequence[dict[bytes, int]]) -> list[bytes]:
-    """Choose anchors until each expression has one, and none could be replaced by a cheaper one."""
-    takers: dict[bytes, set[int]] = {}
-    for number, literals in enumerate(possible):
-        for literal in literals:
-            takers.setdefault(literal, set()).add(number)
-    costs = {literal: _cost(literal) for literal in takers}
-    chosen = _greedy(_best_of_equals(takers, costs), costs)
-    anchors_of = [sum(anchor in literals for anchor in chosen) for literals in possible]
-    settled = 0
-    while settled < len(chosen):  # until a whole round has changed nothing
-        anchor, *chosen = chosen
-        orphans = [number for number in takers[anchor] if anchors_of[number] == 1]
-        for number in takers[anchor]:
-            anchors_of[number] -= 1
-        if not orphans:
-            settled = 0
-            continue
-        shared = set.intersection(*(set(possible[number]) for number in orphans))
-        last = {other[-1] for other in chosen}
-        best = min(shared, key=lambda literal: (_beside(literal, costs[literal], last), literal != anchor, literal))
-        chosen.append(best)
-        settled = settled + 1 if best == anchor else 0
-        for number in takers[best]:
-            anchors_of[number] += 1
-    return chosen
-
-
-def _greedy(takers: dict[bytes, set[int]], costs: dict[bytes, float]) -> list[bytes]:
-    """Choose literals until every expression has one, each time the one that costs least for each that takes it."""
-    chosen: list[bytes] = []
-    last: set[int] = set()
-    while takers:
-        best = min(takers, key=lambda literal: (_beside(literal, costs[literal], last) / len(takers[literal]), literal))
-        chosen.append(best)
-        last.add(best[-1])
-        served = takers[best]
-        takers = {literal: left for literal, numbers in takers.items() if (left := numbers - served)}
-    return chosen
-
-
-def _best_of_equals(takers: dict[bytes, set[int]], costs: dict[bytes, float]) -> dict[bytes, set[int]]:
-    """Leave out literals that the same expressions have as a cheaper one with the same last byte."""
-    best: dict[tuple[int, frozenset[int]], bytes] = {}
-    for literal in sorted(takers, key=lambda literal: (costs[literal], literal)):
-        best.setdefault((literal[-1], frozenset(takers[literal])), literal)
-    return {literal: takers[literal] for literal in best.values()}
-
-
-def _cost(anchor: bytes) -> float:
-    """Return what one more anchor costs, apart from what its last byte does."""
-    return _ONE_MORE + _REAL * prod(_SHARES[value] for value in anchor)
-
-
-def _beside(anchor: bytes, cost: float, last: AbstractSet[int]) -> float:
-    """Return what one more anchor costs, beside others that end with the bytes `last`."""
-    return cost if anchor[-1] in last else cost + _SHARES[anchor[-1]]
+def _found(literal: bytes) -> float:
+    """Return in how much of memory a literal is."""
+    return prod(map(_share, literal[::2], literal[1::2]))
 
 
 @cache
-def _widened(values: frozenset[int]) -> frozenset[int]:
-    blocks = {value // _BLOCK for value in values}
-    return frozenset(value for value in _ANY if value // _BLOCK in blocks)
+def _in_vain(literal: bytes) -> float:
+    """Return in how much of memory the matcher looks closer because of a literal, for all four offsets."""
+    pairs = list(map(_share, literal, literal[1:]))
+    half = _SHARES[literal[-1]] * max(_STEP - len(pairs), 0)  # where only its last byte is looked at
+    return half + sum(prod(pairs[last::-_STEP]) for last in range(max(len(pairs) - _STEP, 0), len(pairs)))
 
 
-@cache
-def _written(values: frozenset[int]) -> bytes:
-    if values == _ANY:
-        return b"."
-    if len(values) == 1:
-        return b"\\x%02x" % min(values)
-    firsts = sorted(value for value in values if value - 1 not in values)
-    lasts = sorted(value for value in values if value + 1 not in values)
-    return b"[%s]" % b"".join(b"\\x%02x-\\x%02x" % bounds for bounds in zip(firsts, lasts, strict=True))
+def _share(first: int, second: int) -> float:
+    """Return how common two bytes in a row are."""
+    if first == second:
+        return _TWICE if first else _ZEROS
+    return _SHARES[first] * _SHARES[second] * (1 if first and second else _BESIDE_ZERO)

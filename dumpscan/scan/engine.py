@@ -1,9 +1,9 @@
 """The one hot loop: every signature at once over every byte of an address space, each byte once.
 
-All signatures are compiled into one hyperscan database, each as a looser expression that hyperscan is quick with
-(`anchors`); where that matches, the signature itself is tried. Hyperscan takes the mapped bytes as they are, without a
-copy, and gives up the interpreter's lock while it scans, so that threads run side by side. What is scanned, and which
-address a match has, is said by `stretches`; what a match means is decided by the decoders.
+All signatures are compiled into one hyperscan database, each as literals that hyperscan is quick with (`anchors`);
+where one of those is, the signature itself is tried. Hyperscan takes the mapped bytes as they are, without a copy, and
+gives up the interpreter's lock while it scans, so that threads run side by side. What is scanned, and which address a
+match has, is said by `stretches`; what a match means is decided by the decoders.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import hyperscan
 import numpy as np
 
 from dumpscan.scan.ahead import default_threads, in_order
-from dumpscan.scan.anchors import Looser, anchored
+from dumpscan.scan.anchors import choose_anchors
+from dumpscan.scan.opening import escaped
 from dumpscan.scan.searcher import Matches, hits
 from dumpscan.scan.stretches import BLOCK, FileStretches, Pieces, Plain, SeamWindows
 
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from dumpscan.scan.searcher import Scannable
     from dumpscan.scan.signature import Hit, Signature
     from dumpscan.scan.stretches import Block, Line
-
-MAX_QUICK = 32 << 20
-"""Bytes that are scanned with the anchors alone. For more it pays to compile what is around them: that takes as long as
-the anchors alone take longer for so many bytes."""
 
 _NUMBER_BITS = 16
 """Bits for the number of a candidate or signature."""
@@ -65,9 +62,7 @@ class Engine:
         self._lengths = np.array([signature.length for signature in self.signatures], np.int64)
         self._overlap = int(self._lengths.max()) - 1
         self._literal = literal
-        self._quick: _Database | None = None
-        self._thorough: _Database | None = None
-        self._to_scan = 0
+        self._compiled: _Database | None = None
 
     def scan(
         self,
@@ -114,19 +109,12 @@ class Engine:
         batches = list(self._run([Plain(view, self._overlap)], len(view), threads, None))
         return Matches(*map(np.concatenate, zip(_NO_MATCHES, *batches, strict=True)))
 
-    def _database(self, size: int) -> _Database:
-        """Return what is best to scan `size` bytes with, after all that has been scanned so far."""
-        self._to_scan += size
-        if self._thorough is None and (self._literal or self._to_scan > MAX_QUICK):
-            expressions = [signature.expression for signature in self.signatures]
-            loose = [Looser(expression) for expression in expressions] if self._literal else anchored(expressions)
-            self._thorough = _Database(self.signatures, loose)
-        if self._thorough is not None:
-            return self._thorough
-        if self._quick is None:
-            loose = anchored([signature.expression for signature in self.signatures], alone=True)
-            self._quick = _Database(self.signatures, loose)
-        return self._quick
+    @property
+    def _database(self) -> _Database:
+        """The signatures, compiled when they are first looked for."""
+        if self._compiled is None:
+            self._compiled = _Database(self.signatures, literal=self._literal)
+        return self._compiled
 
     def _run(
         self, lines: Iterable[Line], size: int, threads: int | None, progress: Callable[[int], None] | None
@@ -135,7 +123,7 @@ class Engine:
 
         Even a single thread is not the caller's own: an interrupt that arrived in hyperscan's callback would be lost.
         """
-        database = self._database(size)
+        database = self._database
         threads = _threads(threads, size)
         tasks = ((block.size, partial(self._block, database, line, block)) for line in lines for block in line.blocks())
         yield from in_order(tasks, threads=threads, progress=progress)
@@ -159,7 +147,7 @@ class _Exact(NamedTuple):
         number: Index into `Engine.signatures`.
         length: Of the signature, in bytes.
         after: Bytes of the signature behind the candidate's match.
-        matches: Tells whether bytes match the signature; None if nothing else can be where the candidate matches.
+        matches: Tells whether bytes match the signature; None if the candidate is the signature.
     """
 
     number: int
@@ -173,20 +161,24 @@ class _Database:
 
     Args:
         signatures: What to look for.
-        loose: What hyperscan looks for instead of each: an expression that matches within every match of it, and
-            perhaps elsewhere. Several may have one in common.
+        literal: Whether to give hyperscan the expressions as they are.
 
     Raises:
         hyperscan.error: An expression is none that hyperscan takes.
     """
 
-    def __init__(self, signatures: Sequence[Signature], loose: Sequence[Looser]) -> None:
+    def __init__(self, signatures: Sequence[Signature], *, literal: bool) -> None:
+        expressions = [signature.expression for signature in signatures]
+        anchors = [None] * len(expressions) if literal else choose_anchors(expressions)
         candidates: dict[bytes, list[_Exact]] = {}
-        for number, (signature, looser) in enumerate(zip(signatures, loose, strict=True)):
-            same = looser.expression == signature.expression
-            matches = None if same else _matcher(signature.expression)
-            exact = _Exact(number, signature.length, looser.after, matches)
-            candidates.setdefault(looser.expression, []).append(exact)
+        for number, (signature, anchor) in enumerate(zip(signatures, anchors, strict=True)):
+            if anchor is None:
+                exact = _Exact(number, signature.length, 0, None)
+                candidates.setdefault(signature.expression, []).append(exact)
+                continue
+            exact = _Exact(number, signature.length, anchor.after, _matcher(signature.expression))
+            for text in anchor.literals:
+                candidates.setdefault(escaped(text), []).append(exact)
         self._exact = list(candidates.values())
         self._compiled = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._compiled.compile(

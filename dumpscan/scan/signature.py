@@ -17,12 +17,15 @@ class Signature:
         expression: Regular expression over bytes (PCRE syntax that hyperscan takes; `.` matches any byte).
         length: Length in bytes of everything that it matches.
         lead: Offset in bytes of the match within the object: the object opens `lead` bytes before the match.
+        only_in_text: Whether it is looked for only in the few bytes that a text opens with. In memory another signature
+            finds the same objects; this one has too few sure bytes for a quick search (see `dumpscan.scan.anchors`).
     """
 
     name: str
     expression: bytes
     length: int
     lead: int = 0
+    only_in_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from dumpscan.scan.searcher import hits
 from dumpscan.scan.signature import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from dumpscan.scan.engine import Engine
+    from dumpscan.scan.signature import Signature
 
 LOOK_BEFORE = 40
 """Bytes before a place at which text is known to stand for part of an object, in which that may begin."""
@@ -31,12 +32,13 @@ class Contents:
     """Looks for signatures in bytes.
 
     Args:
-        engine: Its signatures, and it looks for them where there are many bytes; without one there is nothing to find.
+        engine: Looks for signatures where there are many bytes; without one there is nothing to find.
+        only_in_text: What is looked for in few bytes, besides the signatures of the engine.
     """
 
-    def __init__(self, engine: Engine | None) -> None:
+    def __init__(self, engine: Engine | None, only_in_text: Sequence[Signature] = ()) -> None:
         self._engine = engine
-        self._signatures = engine.signatures if engine else ()
+        self._signatures = (*engine.signatures, *only_in_text) if engine else ()
 
     @cached_property
     def _by_pair(self) -> dict[bytes, list[tuple[int, int]]]:

@@ -43,9 +43,10 @@ class Scanner:
 
     def __init__(self, detectors: Sequence[Detector], groups: Sequence[GroupDetector] = ()) -> None:
         signatures = [finder for finder, _ in detectors if isinstance(finder, Signature)]
-        self.engine = Engine(signatures) if signatures else None
+        in_memory = [signature for signature in signatures if not signature.only_in_text]
+        self.engine = Engine(in_memory) if in_memory else None
         others = [finder for finder, _ in detectors if not isinstance(finder, Signature)]
-        self.contents = Contents(self.engine)
+        self.contents = Contents(self.engine, [signature for signature in signatures if signature.only_in_text])
         self.searchers: tuple[Searcher, ...] = (*((self.engine,) if self.engine else ()), *others)
         self.decoders: dict[str, Decoder | Carrier] = {
             signature.name: decoder

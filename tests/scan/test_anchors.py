@@ -1,19 +1,18 @@
-"""Expressions made easy for hyperscan: looser ones, but never in the wrong direction."""
+"""Expressions made easy for hyperscan: by literals, of which one is in every match."""
 
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.registry import EVERYTHING, X509_DETECTORS
-from dumpscan.scan.anchors import Looser, anchored, parse
+from dumpscan.scan.anchors import choose_anchors, parse
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Signature
-
-EXPRESSIONS = [signature.expression for signature, _ in X509_DETECTORS]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +32,7 @@ def test_parse(expression: bytes, positions: list[object]) -> None:
 @pytest.mark.parametrize("expression", [rb"a+", rb"(ab)", rb"a|b", rb"\d", rb"a{2,3}", rb"^a", rb"[a", rb"\x4"])
 def test_parse_of_other_syntax(expression: bytes) -> None:
     assert parse(expression) is None
-    assert anchored([expression]) == [Looser(expression)]
+    assert choose_anchors([expression]) == [None]
 
 
 TOKENS = st.sampled_from(
@@ -42,15 +41,16 @@ TOKENS = st.sampled_from(
 
 
 @given(st.lists(st.lists(TOKENS, min_size=1, max_size=16).map(b"".join), min_size=1, max_size=12))
-def test_a_looser_expression_takes_all_that_the_other_takes(expressions: list[bytes]) -> None:
-    for expression, looser in zip(expressions, anchored(expressions), strict=True):
-        wanted, loose = parse(expression), parse(looser.expression)
-        assert wanted is not None
-        assert loose is not None
-        assert len(wanted) == looser.before + len(loose) + looser.after
-        assert all(
-            values <= looser_values for values, looser_values in zip(wanted[looser.before :], loose, strict=False)
-        )
+def test_one_of_the_literals_is_in_every_match(expressions: list[bytes]) -> None:
+    for expression, anchor in zip(expressions, choose_anchors(expressions), strict=True):
+        positions = parse(expression)
+        assert positions is not None
+        if anchor is None:
+            continue
+        (size,) = {len(text) for text in anchor.literals}
+        end = len(positions) - anchor.after
+        window = [sorted(values) for values in positions[end - size : end]]
+        assert sorted(anchor.literals) == [bytes(values) for values in product(*window)]
 
 
 @given(
@@ -69,30 +69,34 @@ def test_nothing_is_lost_or_added(expressions: list[bytes], data: bytes) -> None
     )
 
 
-def test_the_real_signatures_have_few_anchors_and_the_lengths_they_say() -> None:
+def test_the_real_signatures_have_the_lengths_they_say() -> None:
     for signature, _ in X509_DETECTORS:
         positions = parse(signature.expression)
         assert positions is not None, signature.name
         assert len(positions) == signature.length, signature.name
-    loose = anchored(EXPRESSIONS)
-    sure = [[min(values) for values in parse(looser.expression) or () if len(values) == 1] for looser in loose]
-    assert all(2 <= len(anchor) <= 5 for anchor in sure)
-    assert len(set(map(tuple, sure))) <= len(EXPRESSIONS) / 2
-    assert len({looser.expression for looser in loose}) < len(EXPRESSIONS)
 
 
 def test_an_anchor_is_no_ruler() -> None:
-    (looser,) = anchored([rb"\x2d\x2d\x2d\x2dBEGIN"])
-    assert rb"\x2d\x2d\x2d" not in looser.expression
+    (anchor,) = choose_anchors([rb"-{12}BEG"])
+    assert anchor is not None
+    assert anchor.literals[0].endswith(b"BEG")
 
 
-def test_every_real_signature_has_bytes_that_the_engine_is_quick_with() -> None:
+def test_signatures_share_literals() -> None:
+    one, other = choose_anchors([b"abcdefghij", b"..abcdefghi"])
+    assert one is not None
+    assert other is not None
+    assert one.literals == other.literals
+
+
+def test_every_real_signature_has_literals_that_the_engine_is_quick_with() -> None:
     signatures = [finder for finder, _ in EVERYTHING.detectors if isinstance(finder, Signature)]
-    loose = anchored([signature.expression for signature in signatures])
+    in_memory = [signature for signature in signatures if not signature.only_in_text]
+    anchors = choose_anchors([signature.expression for signature in in_memory])
     slow = [
         signature.name
-        for signature, looser in zip(signatures, loose, strict=True)
-        if not any(len(values) == 1 for values in parse(looser.expression) or ())
-        or looser.expression == signature.expression
+        for signature, anchor in zip(in_memory, anchors, strict=True)
+        if anchor is None or min(map(len, anchor.literals)) < 4
     ]
     assert slow == []
+    assert len({text for anchor in anchors if anchor for text in anchor.literals}) < 800  # more are slower

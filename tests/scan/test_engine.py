@@ -21,7 +21,6 @@ from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.space import Region
 from dumpscan.scan import engine as engine_module
 from dumpscan.scan import stretches
-from dumpscan.scan.anchors import Looser
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Hit, Signature
 
@@ -86,15 +85,11 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stretches, "GAP", 8)
 
 
-def test_real_dump(wine_dump: Path, wine_truth: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_dump(wine_dump: Path, wine_truth: dict[str, Any]) -> None:
     signatures = [signature for signature, _ in X509_DETECTORS]
     with Minidump(wine_dump) as dump:
         hits = list(Engine(signatures).scan(dump))
-        with monkeypatch.context() as patched:
-            patched.setattr(engine_module, "MAX_QUICK", dump.searchable_bytes)
-            assert hits == list(Engine(signatures).scan(dump))  # with the anchors alone
-        monkeypatch.setattr(engine_module, "anchored", lambda expressions, **_: list(map(Looser, expressions)))
-        assert hits == list(Engine(signatures).scan(dump, threads=1))  # without anchors
+        assert hits == list(Engine(signatures, literal=True).scan(dump, threads=1))  # without anchors
     names = {(hit.address, hit.signature.name) for hit in hits}
     assert (wine_truth["rsa.cer"]["va"] + 8, "x509-version") in names
     assert (wine_truth["rsa.p8"]["va"], "pkcs8-rsa") in names
@@ -112,24 +107,6 @@ def test_every_offset_around_the_seams_of_blocks(engine: Engine, threads: int) -
         hits = list(engine.scan(source, threads=threads))
         assert found(hits) == expected(source, SIGNATURES)
         assert (BASE + offset, "literal") in found(hits)
-
-
-def test_little_is_scanned_with_anchors_alone_and_much_with_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "MAX_QUICK", 1000)
-    compiled = []
-    anchored = engine_module.anchored
-
-    def noted(expressions: Sequence[bytes], *, alone: bool = False) -> list[Looser]:
-        compiled.append(alone)
-        return anchored(expressions, alone=alone)
-
-    monkeypatch.setattr(engine_module, "anchored", noted)
-    engine = Engine([Signature("wide", rb"[a-c]ab.{6}[a-c]", 10), LITERAL])
-    data = b"..bab123456c.abcd..bab123456d" + bytes(371)
-    matches = [engine.scan_buffer(data) for _ in range(4)]
-    assert compiled == [True, False]  # the anchors at once, the rest at the third scan
-    for each in matches:
-        assert list(zip(each.signatures.tolist(), each.starts.tolist(), strict=True)) == [(0, 2), (1, 13)]
 
 
 def test_thousands_of_literals() -> None:
@@ -326,7 +303,7 @@ def test_a_scan_left_half_way_lets_go_of_everything(tmp_path: Path, engine: Engi
 def test_the_mapping_is_not_copied(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(b"." * 1000)
     lent = []
-    database = engine._database(0)
+    database = engine._database
     scan = database._scan
 
     def noted(view: memoryview, **arguments: object) -> None:

@@ -337,7 +337,7 @@ def rewritten(certificate: bytes, **parts: bytes) -> bytes:
     return tlv(0x30, tlv(0x30, *members.values()), tlv(*algorithm), tlv(*signature))
 
 
-_FIRST_BYTES = 64
+_FIRST_BYTES = 400
 """Bytes in which every signature of an object matches."""
 
 
@@ -363,7 +363,7 @@ def detect(detectors: Iterable[Detector], data: bytes) -> list[Decoded]:
     found = []
     for signature, decoder in detectors:
         for match in re.finditer(signature.expression, data[:_FIRST_BYTES], re.DOTALL):
-            if not signature.lead:
+            if not signature.lead and not signature.only_in_text:
                 try:
                     found.append(decode(decoder, memory, BASE + match.start()))
                 except CutShortError:

@@ -1,13 +1,16 @@
 """X.509 certificates in DER, in BER, and in DER with TLS record headers between.
 
-A certificate of version 1 is found by its first bytes. All others have their version behind the headers of certificate
-and TBSCertificate: its bytes are looked for, and the headers, in whatever form their lengths have, are read backwards
-from there.
+A certificate of version 1 does not name its version, and there are not bytes enough at its beginning that are sure. It
+is found by its validity, and its beginning is looked for before that. All others have their version behind the headers
+of certificate and TBSCertificate: its bytes are looked for, and the headers, in whatever form their lengths have, are
+read backwards from there.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from functools import cache
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 20
 _MICROSECONDS, _PER_BYTE = 15, 0.3
 """What reading a certificate takes."""
+_MOST_BEFORE_VALIDITY = 4 << 10
+"""Bytes of a certificate before its validity: serial number, algorithm and the issuer's name."""
+_SEQUENCE = bytes((der.SEQUENCE,))
 
 
 def parse(data: bytes) -> Parsed:
@@ -143,7 +149,43 @@ def _headers_before(data: bytes, end: int) -> Iterator[int]:
             yield begin
 
 
+def _extract_by_validity(memory: Memory, address: int) -> Raw:
+    """Read the certificate of version 1 whose validity is at `address`."""
+    effort.charge(_MICROSECONDS)
+    before = read_before(memory, address, _MOST_BEFORE_VALIDITY)
+    ahead = len(before) - _opening_before(before)
+    return replace(_extract(memory, address - ahead), ahead=ahead)
+
+
+def _opening_before(before: bytes) -> int:
+    """Return where a certificate of version 1 opens whose validity follows on `before`.
+
+    Raises:
+        RefusedError: If there is none.
+    """
+    for opened in _opening_of_version_1().finditer(before):
+        at = opened.end(1) + before[opened.end(1) - 1]  # behind the serial number
+        for _ in ("algorithm", "issuer"):
+            header = before[at : at + der.HEADER_SIZE]
+            if header[:1] != _SEQUENCE:
+                break
+            at += der.header(header).total
+        else:
+            if at == len(before):
+                return opened.start()
+    raise RefusedError("no certificate opens before")
+
+
+@cache
+def _opening_of_version_1() -> re.Pattern[bytes]:
+    """Return what finds where one may open; places may overlap. Group 1 ends with the length of the serial number."""
+    tag = re.escape(_SEQUENCE)
+    behind = b"|".join(opening(name, pattern.removeprefix("30 ")).expression for name, pattern in _OPENINGS.items())
+    return re.compile(tag + b"(?=(%s))" % behind, re.DOTALL)
+
+
 _DECODER = BytesDecoder(_extract, parse, parse_head)
+_BY_VALIDITY = BytesDecoder(_extract_by_validity, parse, parse_head)
 _BY_VERSION = BytesDecoder(_extract_by_version, parse, parse_head)
 
 _VERSIONS = {
@@ -155,19 +197,32 @@ _VERSIONS = {
 _NO_VERSION = "02 01-28"
 """Version 1 does not say so: tag and length of the serial number."""
 _OPENINGS = {
-    # Without a version there is little to go by; that no such certificate has 4 KiB makes the scan a tenth faster.
     "v1-82-82": f"30 82 01-0f .. 30 82 .. .. {_NO_VERSION}",
     "v1-82-81": f"30 82 01-0f .. 30 81 .. {_NO_VERSION}",
     "v1-82-short": f"30 82 01-0f .. 30 40-7f {_NO_VERSION}",
     "v1-81-81": f"30 81 .. 30 81 .. {_NO_VERSION}",
     "v1-81-short": f"30 81 .. 30 40-7f {_NO_VERSION}",
     "v1-83-82": f"30 83 00 01-0f .. 30 82 .. .. {_NO_VERSION}",
+}
+"""By the forms of the lengths of the certificate and of the part that is signed."""
+_BER_OPENINGS = {
     "v1-ber-82": f"30 80 30 82 .. .. {_NO_VERSION}",
     "v1-ber-ber": f"30 80 30 80 {_NO_VERSION}",
 }
-"""By the forms of the lengths of the certificate and of the part that is signed."""
+_VALIDITIES = {
+    "validity-utc": "30 1e|20 17 0d 30-39",
+    "validity-generalized": "30 20|22 18 0f 30-39",
+    "validity-short": "30 1a|1c 17 0b 30-39",
+    "validity-offset": "30 22|24|26 17 11 30-39",
+    "validity-ber": "30 80 17|18 0b|0d|0f|11|13 30-39",
+    "validity-long": "30 81 1a|1e|20|22|26 17|18 0b|0d|0f|11|13 30-39",
+}
+"""The validity of a certificate, by its first time (RFC 5280, 4.1.2.5; X.690, 11.7 and 11.8): with seconds, without
+(0b), or with an offset from UTC (11, 13)."""
 
 DETECTORS: tuple[Detector, ...] = (
     *((opening(f"x509-{form}", pattern), _BY_VERSION) for form, pattern in _VERSIONS.items()),
-    *((opening(f"x509-{form}", pattern), _DECODER) for form, pattern in _OPENINGS.items()),
+    *((opening(f"x509-{form}", pattern), _DECODER) for form, pattern in _BER_OPENINGS.items()),
+    *((opening(f"x509-{form}", pattern), _BY_VALIDITY) for form, pattern in _VALIDITIES.items()),
+    *((opening(f"x509-{form}", pattern, only_in_text=True), _DECODER) for form, pattern in _OPENINGS.items()),
 )
