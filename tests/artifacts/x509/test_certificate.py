@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from support.artifact_samples import (
     certificate_in,
     certificate_of,
     damaged,
+    decode,
     detect,
     detect_one,
     key_id,
@@ -59,6 +61,38 @@ def test_every_form_of_lengths() -> None:
             if version or extra < 70_000:
                 assert certificate_in(data).version == (3 if version else 1)
     assert forms == {0x81, 0x82, 0x83}
+
+
+@pytest.mark.parametrize(
+    ("validity", "expected"),
+    [
+        ("170d3234303130323033303430355a170d3334303130323033303430355a", "2024-01-02 03:04:05+00:00"),
+        ("170d3234303130323033303430355a180f32303630303130323033303430355a", "2024-01-02 03:04:05+00:00"),
+        ("180f32303234303130323033303430355a180f39393939303130323033303430355a", "2024-01-02 03:04:05+00:00"),
+        ("170b323430313032303330345a170b333430313032303330345a", "2024-01-02 03:04:00+00:00"),
+        (
+            "17113234303130323033303430352b3030303017113334303130323033303430352b30303030",
+            "2024-01-02 03:04:05+00:00",
+        ),
+    ],
+)
+@pytest.mark.parametrize("issuer", [0, 100, 3000])
+def test_version_1_is_found_by_its_validity(validity: str, expected: str, issuer: int) -> None:
+    name = tlv(0x30, tlv(0x31, tlv(0x30, bytes.fromhex("0603550403"), tlv(0x0C, b"x" * issuer)))) if issuer else b"0\0"
+    data = rewritten(
+        certificate_der(), version=b"", issuer=name, validity=tlv(0x30, bytes.fromhex(validity)), extensions=b""
+    )
+    before = b"\x30\x82\x03\x00\x30\x82\x02\x00\x02" * 3  # looks as if one opened there
+    memory = memory_of(before + data)
+    (decoded,) = (
+        decoded
+        for signature, decoder in DETECTORS
+        for match in re.finditer(signature.expression, before + data, re.DOTALL)
+        if not signature.only_in_text and (decoded := decode(decoder, memory, BASE + match.start())) is not None
+    )
+    assert (decoded.address, decoded.length, decoded.missing) == (BASE + len(before), len(data), 0)
+    assert isinstance(decoded.finding, Certificate)
+    assert str(decoded.finding.not_before) == expected
 
 
 def test_version_1_of_openssl(tmp_path: Path) -> None:
