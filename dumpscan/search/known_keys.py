@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,69 +16,84 @@ from dumpscan.artifacts.openssl.known.search import find_known
 from dumpscan.artifacts.x509.readers import ERRORS
 from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import Certificate, PublicKey
-from dumpscan.search.scanner import source_of
-from dumpscan.search.zeros import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-    from dumpscan.memory.dump import ProcessDump
-    from dumpscan.memory.space import Region
-    from dumpscan.search.merge import Collector
+    from dumpscan.memory.space import Searchable
+    from dumpscan.search.merge import Collector, Source
     from dumpscan.search.options import SearchOptions
 
 MAX_SIZE = 512 << 20
-"""Bytes of the largest dump that is searched so unless the search is deep."""
+"""Bytes of the largest process that is searched so unless the search is deep."""
 MAX_KEYS = 32
 """Public keys whose private ones are looked for, unless the search is deep or the user names them."""
 MAX_SIGNERS = 1
 """Certificates of authorities that are taken for a program's own; where there are more, they are whom it trusts."""
 
 
-def search_known_keys(
-    dump: ProcessDump,
-    regions: Sequence[Region],
-    collector: Collector,
-    order: tuple[int, ...],
-    options: SearchOptions,
-) -> tuple[str, ...]:
-    """Look for the private keys of a process dump's certificates in forms that no library's layout tells.
+class KnownKeys:
+    """The search for the private keys of one dump's certificates in forms that no library's layout tells.
 
     Keys of well-known authorities, which come with every browser by the hundred, count only if the search is deep.
 
     Args:
-        dump: The dump, which was scanned already.
-        regions: Where to look in it.
         collector: Has what the scan found; takes what is found.
-        order: The place of this dump among those that the collector gathers from.
+        order: The place of the dump among those that the collector gathers from.
         options: How to search.
-
-    Returns:
-        What was not tried, a sentence each.
+        size: Bytes of the dump that the scan read, by which the effort is measured.
     """
-    there = collector.without_private(order, live=options.deep)
-    found = list({each.key_id: each for each in there if not is_well_known(each.key_id)}.values())
-    found.sort(key=lambda each: isinstance(each, PublicKey))  # certificates first
-    authorities = [each for each in there if is_well_known(each.key_id)] if options.deep else []
-    if not options.deep and sum(map(_is_authority, found)) > MAX_SIGNERS:
-        found = [each for each in found if not _is_authority(each)]
-    skipped: list[str] = []
-    most = len(found) if options.deep else MAX_KEYS if sum(region.size for region in regions) <= MAX_SIZE else 0
-    if len(found) > most:
-        skipped.append(f"the private keys of {len(found) - most} of {len(found)} public keys found without them")
-    named = [key for key in map(load_public_key, options.public_keys) if key is not None]
-    keys = [*named, *_public_keys(found[:most])]
-    others = _public_keys(authorities)
-    if keys or others:
-        effort = Effort(deep=options.deep, threads=options.threads, patience=PATIENCE_FOR_NAMED if named else 1)
-        source = source_of(dump, order)
-        private = _private_keys(collector, found) if options.deep else []
-        for decoded in find_known(Part(dump, dump.buffer, regions), keys, effort, authorities=others, private=private):
-            collector.add(decoded, source)
-        skipped += effort.skipped
-    return tuple(f"not searched for without --deep: {what}" for what in skipped)
+
+    def __init__(self, collector: Collector, order: tuple[int, ...], options: SearchOptions, size: int) -> None:
+        self._collector = collector
+        self._order = order
+        self._options = options
+        patience = PATIENCE_FOR_NAMED if options.public_keys else 1
+        self._effort = Effort(size, deep=options.deep, threads=options.threads, patience=patience)
+        self._keys_left_out = self._keys_in_all = 0
+
+    def search(self, space: Searchable, source: Source) -> None:
+        """Look in the memory of one process for the keys whose public halves were found there, and those named.
+
+        Args:
+            space: The memory, which was scanned already.
+            source: Whose findings those of the scan are, and these will be.
+        """
+        deep = self._options.deep
+        there = self._collector.without_private(source.order, live=deep)
+        found = list({each.key_id: each for each in there if not is_well_known(each.key_id)}.values())
+        found.sort(key=lambda each: isinstance(each, PublicKey))  # certificates first
+        authorities = [each for each in there if is_well_known(each.key_id)] if deep else []
+        if not deep and sum(map(_is_authority, found)) > MAX_SIGNERS:
+            found = [each for each in found if not _is_authority(each)]
+        small = sum(region.size for region in space.regions) <= MAX_SIZE
+        most = len(found) if deep else MAX_KEYS if small else 0
+        self._keys_in_all += len(found)
+        self._keys_left_out += max(len(found) - most, 0)
+        keys = [*self._named, *_public_keys(found[:most])]
+        others = _public_keys(authorities)
+        if keys or others:
+            private = _private_keys(self._collector, found) if deep else []
+            for decoded in find_known(space, keys, self._effort, authorities=others, private=private):
+                self._collector.add(decoded, source)
+
+    @cached_property
+    def _named(self) -> list[PublicKeyTypes]:
+        """The keys that the user named, less those that the scan found in the dump, unless the search is deep."""
+        found = frozenset() if self._options.deep else self._collector.private_ids(self._order)
+        wanted = [info for info in self._options.public_keys if sha256(info).hexdigest() not in found]
+        return [key for key in map(load_public_key, wanted) if key is not None]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What was not tried, a sentence each."""
+        skipped = self._effort.skipped
+        if self._keys_left_out:
+            keys = f"the private keys of {self._keys_left_out} of {self._keys_in_all} public keys found without them"
+            skipped = [keys, *skipped]
+        return tuple(f"not searched for without --deep: {what}" for what in skipped)
 
 
 def _is_authority(finding: Certificate | PublicKey) -> bool:

@@ -134,13 +134,7 @@ class Collector:
             order: The dump's place among others.
             live: Whether a private key counts only if a library's object holds it in some place.
         """
-        private = {
-            entry.finding.key_id
-            for entry in self._entries.values()
-            if isinstance(entry.finding, PrivateKey)
-            and any(entry.proofs)
-            and not (live and all(place.location.key_object is None for place in entry.places))
-        }
+        private = self.private_ids(live=live)
         found: dict[str, Certificate | PublicKey] = {}
         for entry in self._entries.values():
             finding = entry.finding
@@ -149,6 +143,24 @@ class Collector:
             if any(place.order[: len(order)] == order for place in entry.places):
                 found.setdefault(finding.key_id, finding)
         return list(found.values())
+
+    def private_ids(self, order: tuple[int, ...] = (), *, live: bool = False) -> frozenset[str]:
+        """Return the ids of the private keys that were found and proved in one dump, or in any.
+
+        Args:
+            order: The dump's place among others.
+            live: Whether a key counts only if a library's object holds it in some place there.
+        """
+        return frozenset(
+            entry.finding.key_id
+            for entry in self._entries.values()
+            if isinstance(entry.finding, PrivateKey)
+            and any(entry.proofs)
+            and any(
+                place.order[: len(order)] == order and (place.location.key_object is not None or not live)
+                for place in entry.places
+            )
+        )
 
     def private_key(self, key_id: str) -> PrivateKey | None:
         """Return the private key with this key id, if it was found and proved."""

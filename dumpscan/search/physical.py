@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from dumpscan.memory.dump import PhysicalDump
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
+    from dumpscan.memory.space import Searchable
     from dumpscan.scan.searcher import Searcher
-    from dumpscan.search.merge import Collector
+    from dumpscan.search.merge import Collector, Source
     from dumpscan.search.scanner import Scanner
 
     Addresses = NDArray[np.int64]
@@ -48,6 +49,7 @@ def search_physical(
     options: SearchOptions | None = None,
     order: tuple[int, ...] = (0,),
     progress: Callable[[int], None] | None = None,
+    afterwards: Callable[[Searchable, Source], None] | None = None,
 ) -> tuple[str, ...]:
     """Find everything in an image of physical memory.
 
@@ -61,6 +63,8 @@ def search_physical(
         options: How to search.
         order: The place of this image among those that the collector gathers from.
         progress: Called with numbers of bytes that add up to the image's `physical.size`, once for each searcher.
+        afterwards: Called with each process's own memory and the source of what is found there, once everything else
+            has been found; if keys are named or the search is deep, also with what nobody maps.
 
     Returns:
         What could not be done, a sentence each.
@@ -70,15 +74,7 @@ def search_physical(
         InputError: A filter is given, and processes are not known.
     """
     options = options or SearchOptions()
-    problems: list[str] = []
-    page_map: PageMap | None = None
-    if options.filtered:
-        page_map = dump.page_map(pids=options.pids, names=options.names)
-    else:
-        try:
-            page_map = dump.best_page_map()
-        except DumpscanError as error:
-            problems.append(f"physical memory alone is searched, and no process is known: {_reason(error)}")
+    page_map, problems = _page_map(dump, options)
     files = dump.cached_files() if page_map is not None and not options.filtered else None
     maps = [each for each in (page_map, files.page_map if files else None) if each is not None]
     decoding = Decoding(scanner.decoders, scanner.contents)
@@ -115,7 +111,20 @@ def search_physical(
             *_seam_matches(dump.physical, page_map, searcher, options.threads, frames),
         ]
         resolver.resolve_together(together, decoder)
+    if afterwards is not None:
+        for memory, source in resolver.own_memories(free=options.deep or bool(options.public_keys)):
+            afterwards(memory, source)
     return (*problems, *decoding.problems)
+
+
+def _page_map(dump: PhysicalDump, options: SearchOptions) -> tuple[PageMap | None, tuple[str, ...]]:
+    """Return who maps what, as far as it is wanted and known, and why it is not known."""
+    if options.filtered:
+        return dump.page_map(pids=options.pids, names=options.names), ()
+    try:
+        return dump.best_page_map(), ()
+    except DumpscanError as error:
+        return None, (f"physical memory alone is searched, and no process is known: {_reason(error)}",)
 
 
 def _written(

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dumpscan.findings import Location
+from dumpscan.memory.physical.own_memory import OwnMemory, unmapped
 from dumpscan.memory.physical.virtual_memory import VirtualMemory
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Hit
 from dumpscan.search.merge import Source
+from dumpscan.search.zeros import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.dump import CachedFiles, PageUse
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
+    from dumpscan.memory.space import Searchable
     from dumpscan.scan.signature import Signature
     from dumpscan.search.decoding import Decoding
     from dumpscan.search.merge import Collector
@@ -220,6 +223,19 @@ class Resolver:
             memory = self._memories[number]
             for decoded in self._decoding.decode_together(memory, memory.words_at, decoder, found):
                 self._collector.add(decoded, self._sources[number])
+
+    def own_memories(self, *, free: bool) -> Iterator[tuple[Searchable, Source]]:
+        """Yield each process's own memory, with the source of what is found there.
+
+        Args:
+            free: Whether to yield what nobody maps as well, at the end.
+        """
+        for number, owner in enumerate(self._map.owners if self._map is not None else ()):
+            if self._map is not None and not owner.kernel:
+                yield OwnMemory(self._map, number, MAX_SHARERS), self._sources[number]
+        if free and self._report_all:
+            regions = self._physical.written if self._map is None else unmapped(self._map)
+            yield Part(self._free, self._physical.buffer, regions), self._free_source
 
     def _resolve_mapped(self, signature: Signature, places: list[tuple[int, int]]) -> bool:
         """Decode an object for each owner who sees its signature; the same frames give the same answer.

@@ -9,8 +9,8 @@ from dumpscan.memory.dump import PhysicalDump
 from dumpscan.memory.regions import within_spans
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import SUPPORTED
-from dumpscan.search.scanner import Scanner
-from dumpscan.search.zeros import without_zeros
+from dumpscan.search.scanner import Scanner, source_of
+from dumpscan.search.zeros import Part, without_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.dump import ProcessDump
     from dumpscan.memory.space import Region
     from dumpscan.scan.searcher import Scannable
+    from dumpscan.search.known_keys import KnownKeys
     from dumpscan.search.merge import Collector
 
 _EVERY_WAY = SearchOptions()
@@ -62,10 +63,17 @@ def search(
     if isinstance(dump, PhysicalDump):
         from dumpscan.search.physical import search_physical  # noqa: PLC0415 - process dumps do not need it
 
-        problems = search_physical(dump, scanner, collector, options=options, order=order, progress=progress)
         memory: Scannable = dump.physical
-        if options.deep or options.public_keys:
-            say("numbers in forms that no library's layout tells are looked for in dumps of processes only")
+        known = _known_keys(what, collector, order, options, dump.physical.size)
+        problems = search_physical(
+            dump,
+            scanner,
+            collector,
+            options=options,
+            order=order,
+            progress=progress,
+            afterwards=known.search if known is not None else None,
+        )
     else:
         if options.filtered:
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
@@ -81,13 +89,12 @@ def search(
                 view, collector, within=within, order=order, threads=options.threads, progress=progress
             )
         memory = dump
-        if what.libraries and options.spans is None:
-            from dumpscan.search.known_keys import search_known_keys  # noqa: PLC0415 - heavy
-
-            for left_out in search_known_keys(dump, regions, collector, order, options):
-                say(left_out)
-    for left_out in tls.left_out if tls is not None else ():
-        say(left_out)
+        known = _known_keys(what, collector, order, options, _total(regions))
+        if known is not None:
+            known.search(Part(dump, dump.buffer, regions), source_of(dump, order))
+    for part in (known, tls):
+        for left_out in part.left_out if part is not None else ():
+            say(left_out)
     return problems + _prove(collector, order, memory, options)
 
 
@@ -96,6 +103,17 @@ def _searched(buffer: memoryview, regions: Sequence[Region], options: SearchOpti
     if options.spans is not None:
         return within_spans(regions, options.spans)
     return without_zeros(buffer, regions)
+
+
+def _known_keys(
+    what: Search, collector: Collector, order: tuple[int, ...], options: SearchOptions, size: int
+) -> KnownKeys | None:
+    """Return what looks for the private keys of known public ones; None if keys of libraries are not looked for."""
+    if not what.libraries or options.spans is not None:
+        return None
+    from dumpscan.search.known_keys import KnownKeys  # noqa: PLC0415 - heavy
+
+    return KnownKeys(collector, order, options, size)
 
 
 def _total(regions: Sequence[Region]) -> int:

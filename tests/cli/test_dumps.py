@@ -164,7 +164,7 @@ def test_a_certificate_that_is_named_is_read_or_refused(command: str, tmp_path: 
     image = tmp_path / "zeros.lime"
     image.write_bytes(struct.pack("<IIQQ8x", 0x4C694D45, 1, 0, 0x7FFF) + bytes(0x8000))
     told = run(command, "--certificate", certificate, image).stderr
-    assert "are looked for in dumps of processes only" in told
+    assert "physical memory alone is searched" in told
     thumbprint = tmp_path / "thumbprint.txt"
     thumbprint.write_text("0a" * 20)
     refused = run(command, "--certificate", thumbprint, SAMPLE)

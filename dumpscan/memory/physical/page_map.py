@@ -300,11 +300,32 @@ class PageMap:
 
     def mapped(self, frames: Frames) -> NDArray[np.bool_]:
         """Return which frames some owner maps."""
-        found = np.zeros(len(frames), np.bool_)
+        return self.mappers(frames) > 0
+
+    def mappers(self, frames: Frames) -> Frames:
+        """Return how many places there are where each of some frames is mapped."""
+        count = np.zeros(len(frames), np.int64)
         for span, (known, _) in zip(SPANS, self._orders, strict=True):
             base = (frames >> span << span).astype(np.uint32)
-            found |= np.searchsorted(known, base, "right") > np.searchsorted(known, base, "left")
-        return found
+            count += np.searchsorted(known, base, "right") - np.searchsorted(known, base, "left")
+        return count
+
+    def pages_of(self, owner: int, most: int) -> tuple[Frames, Frames]:
+        """Return the pages of 4 KiB that an owner maps and the image holds: the first `most` of them.
+
+        Returns:
+            Virtual page numbers in ascending order, and their frames.
+        """
+        first, past = np.searchsorted(self._key, [owner << ROOT_SHIFT, (owner + 1) << ROOT_SHIFT]).tolist()
+        past = min(past, first + most)
+        sizes = 1 << self._span[first:past].astype(np.int64)
+        ends = np.minimum(np.cumsum(sizes), most)
+        sizes = np.diff(ends, prepend=0)
+        inside = np.arange(int(sizes.sum())) - np.repeat(ends - sizes, sizes)
+        pages = np.repeat(self._key[first:past] & _VPN_MASK, sizes) + inside
+        frames = np.repeat(self._frame[first:past].astype(np.int64), sizes) + inside
+        there = self.image.present(frames)
+        return pages[there], frames[there]
 
     def frames(self, owner: int, pages: Frames) -> Frames:
         """Translate virtual page numbers to frames.

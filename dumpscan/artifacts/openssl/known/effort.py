@@ -19,27 +19,26 @@ class Effort:
     """How far a search goes.
 
     Attributes:
+        size: Bytes of memory that the search goes over.
         deep: Whether all candidates are tried, whatever that takes.
         threads: As for `dumpscan.scan.searcher.Searcher`.
         patience: How many times longer than usual it may take.
         skipped: What was not tried, a sentence each.
     """
 
+    size: int = 0
     deep: bool = False
     threads: int | None = None
     patience: float = 1
     skipped: list[str] = field(default_factory=list)
     _left: float = 0
 
-    def begin(self, size: int) -> None:
-        """Set out to search so many bytes."""
-        self._left = self.patience * (_FREE + _PER_MIB * size / _MIB)
+    def __post_init__(self) -> None:
+        self._left = self.patience * (_FREE + _PER_MIB * self.size / _MIB)
 
     def limited(self, size: int) -> Effort:
         """Return an effort for what is hardly there: it is not deep, whatever this one is."""
-        limited = Effort(threads=self.threads, patience=_PATIENCE_FOR_UNLIKELY, skipped=self.skipped)
-        limited.begin(size)
-        return limited
+        return Effort(size, threads=self.threads, patience=_PATIENCE_FOR_UNLIKELY, skipped=self.skipped)
 
     def affords(self, microseconds: float) -> bool:
         """Say whether a step of some microseconds of one processor core of 2020 may be taken, and take note of it."""

@@ -43,7 +43,6 @@ def find_known(
     Yields:
         Each place of a private number of theirs.
     """
-    effort.begin(sum(region.size for region in space.regions))
     yield from find_rsa(space, _moduli(keys), _moduli(authorities), effort)
     yield from find_ed25519(space, [key for key in keys if isinstance(key, ed25519.Ed25519PublicKey)], effort)
     told: set[tuple[int, str]] = set()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dumpscan.memory.space import Searchable
     from dumpscan.scan.searcher import Scannable
 
     Words = NDArray[np.uint64]
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     Found = NDArray[np.bool_]
 
 WORD = 8
+MAX_ACROSS = 1024
+"""Numbers that are read at once across the borders of regions: each takes some microseconds."""
 _CHUNK = 32 << 10
 """Words taken at a time: all arrays over them fit in a processor's second cache."""
 _TOP = np.uint64(48)
@@ -180,19 +183,30 @@ class Numbers:
         wanted: What they were looked for as.
     """
 
-    def __init__(self, space: Scannable, wanted: Wanted) -> None:
+    def __init__(self, space: Searchable, wanted: Wanted) -> None:
+        self._space = space
         self._form = wanted.form
-        self._read = read_runs(space.buffer, space.regions, wanted.count * WORD)
+        self._size = wanted.count * WORD
+        self._read = read_runs(space.buffer, space.regions, self._size)
 
     def at(self, addresses: Words) -> tuple[Words, Words]:
-        """Read the numbers at some addresses, shape (n,), as far as they are held in one region.
+        """Read the numbers at some addresses, shape (n,), as far as they are held.
 
         Returns:
             The addresses of those, shape (m,), and their words, the lowest first, shape (m, count).
         """
         runs, held = self._read(addresses)
-        values = self._form.words(runs.view("<u8"))
-        return addresses[held], np.ascontiguousarray(values[:, ::-1] if self._form.top_first else values)
+        across, others = self._across(addresses[~held])
+        values = self._form.words(np.concatenate((runs, others)).view("<u8"))
+        kept = np.concatenate((addresses[held], across))
+        return kept, np.ascontiguousarray(values[:, ::-1] if self._form.top_first else values)
+
+    def _across(self, addresses: Words) -> tuple[Words, NDArray[np.uint8]]:
+        """Read numbers that lie in several regions: in memory of a kernel image, pages that follow one another."""
+        data = [(address, self._space.read(address, self._size)) for address in addresses[:MAX_ACROSS].tolist()]
+        whole = [each for each in data if len(each[1]) == self._size]
+        kept = np.array([address for address, _ in whole], np.uint64)
+        return kept, np.frombuffer(b"".join(read for _, read in whole), np.uint8).reshape(-1, self._size)
 
 
 def looks_random(values: Words) -> Found:
