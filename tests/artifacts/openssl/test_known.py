@@ -12,12 +12,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts.openssl.known.ec import ORDERS
 from dumpscan.artifacts.openssl.known.effort import Effort
+from dumpscan.artifacts.openssl.known.pointers import Marks
 from dumpscan.artifacts.openssl.known.rsa import MAX_DIVIDED
 from dumpscan.artifacts.openssl.known.search import find_known
-from dumpscan.artifacts.openssl.known.windows import LITTLE, Wanted, finder, looks_random, without_small_factors
+from dumpscan.artifacts.openssl.known.windows import (
+    BIG,
+    JAVA,
+    LITTLE,
+    Wanted,
+    finder,
+    looks_random,
+    without_small_factors,
+)
 from dumpscan.artifacts.openssl.rsa import Partners
 from dumpscan.findings import PrivateKey
-from support.artifact_samples import CURVES, key_id, raw_key, rsa_key
+from support.artifact_samples import CURVES, Space, key_id, raw_key, rsa_key
 from support.number_samples import Heap, limbs
 
 
@@ -169,6 +178,33 @@ def test_every_place_of_a_buffer_is_searched() -> None:
         data = bytes(at) + value
         assert find(memoryview(data), (0,)).starts.tolist() == [at]
         assert at + 3 in find(memoryview(b"abc" + data), tuple(range(8))).starts.tolist()
+
+
+def test_text_is_no_place_for_numbers() -> None:
+    """Every word of it may be one of a number, as far as its upper bits tell; ten bytes of UTF-8 stay alone."""
+    find = finder(tuple(Wanted(form, 4) for form in (LITTLE, BIG, JAVA)))
+    text = b'{"user": "Jane", "id": 4711}, ' * 400
+    assert not len(find(memoryview(text), (0,)).starts)
+    value = b"Stra\xc3\x9fe in M\xc3\xbcnchen, x"[:32].ljust(32, b"y")
+    found = find(memoryview(text[:4000] + value + text[:4000]), (0,))
+    assert 4000 in found.starts
+    assert len(found.starts) < 30
+
+
+@pytest.mark.parametrize("regions", [1, 40])
+def test_marks_are_the_same_in_any_order(regions: int) -> None:
+    """Of many ascending addresses in few regions only the borders are looked up."""
+    step = 1 << 16
+    words = (step + 8 * np.arange(512, dtype="<u8")).tobytes()  # of the first region, and none beyond
+    space = Space({step * (number + 1): words for number in range(regions)})
+    addresses = np.arange(0, step * (regions + 3), 24, np.uint64)
+    pointed = []
+    for order in (addresses, addresses[::-1], addresses[:5]):
+        marks = Marks(space)
+        marks.add(order)
+        pointed.append(marks.pointed_to().tolist())
+    expected = [address for address in addresses.tolist() if step <= address < step + 4096]
+    assert pointed == [expected, expected, []]
 
 
 def test_numbers_with_small_factors_are_told_from_primes() -> None:

@@ -184,14 +184,14 @@ def _try(
 
 def _pointed_to(space: Searchable, curve: Curve, effort: Effort) -> Iterator[_Candidates]:
     """Yield the contents of arrays, then numbers that something points to."""
-    plain = tuple(Wanted(form, curve.limbs) for form in FORMS)
+    plain = Wanted(LITTLE, curve.limbs)  # what fits another form fits this one too
     lengths = (LITTLE, curve.limbs * WORD), (BIG, curve.limbs * WORD), (JAVA, curve.limbs * WORD // 4)
     arrays = tuple(Wanted(form, curve.limbs, array=length) for form, length in lengths)
     marks = Marks(space)
     starts: list[list[Words]] = [[np.zeros(0, np.uint64)] for _ in arrays]
-    for matches in matches_of(space, (*plain, *arrays), threads=effort.threads):
-        marks.add(matches.starts[matches.signatures < len(plain)])
-        for number, found in enumerate(starts, len(plain)):
+    for matches in matches_of(space, (plain, *arrays), threads=effort.threads):
+        marks.add(matches.starts[matches.signatures == 0])
+        for number, found in enumerate(starts, 1):
             found.append(matches.starts[matches.signatures == number])
     for each, found in zip(arrays, starts, strict=True):
         yield _Candidates(each, np.concatenate(found), (False,))

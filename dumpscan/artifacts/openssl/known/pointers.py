@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _CHUNK = 32 << 10
 _POINTER = Signature("pointer", b"", WORD)
 _ALIGNMENT = np.uint64(WORD - 1)
+_MANY = 16
+"""Addresses in a region for which it pays to look up its borders instead of them."""
 
 
 class Marks:
@@ -70,10 +72,23 @@ class Marks:
 
     def _slots(self, addresses: Words) -> NDArray[np.uint64]:
         """Return the numbers of the words at addresses; others are left out."""
-        region = np.searchsorted(self._starts, addresses, "right") - 1
+        region = self._regions_of(addresses)
         held = (
             (region >= 0) & (addresses < self._ends[region]) if len(self._starts) else np.zeros(len(region), np.bool_)
         )
         region, addresses = region[held], addresses[held]
         slots: NDArray[np.uint64] = self._first[region] + (addresses - self._starts[region]) // np.uint64(WORD)
         return slots
+
+    def _regions_of(self, addresses: Words) -> NDArray[np.intp]:
+        """Return the number of the region that begins last before each address; -1 before all of them.
+
+        Of many addresses in ascending order in few regions, as numbers are found, only the borders are looked up.
+        """
+        ascending = len(addresses) > 0 and bool(np.all(addresses[1:] >= addresses[:-1]))
+        first, last = np.searchsorted(self._starts, addresses[[0, -1]], "right") - 1 if ascending else (0, 0)
+        if not ascending or last - first >= len(addresses) // _MANY:
+            return np.searchsorted(self._starts, addresses, "right") - 1
+        borders = np.searchsorted(addresses, self._starts[first + 1 : last + 1])
+        counts = np.diff(borders, prepend=0, append=len(addresses))
+        return np.repeat(np.arange(first, last + 1), counts)

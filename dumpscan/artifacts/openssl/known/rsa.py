@@ -106,16 +106,16 @@ class _Search:
             for index, wanted in enumerate(self.wanted):
                 starts = matches.starts[matches.signatures == index]
                 for begin in range(0, len(starts), _AT_ONCE):
-                    found = numbers[index].at(starts[begin : begin + _AT_ONCE])
-                    yield from self._divide(wanted, *found)
+                    some = starts[begin : begin + _AT_ONCE]
+                    if self._effort.affords(_READING * len(some)):
+                        yield from self._divide(wanted, *numbers[index].at(some))
+                    else:
+                        self._effort.skip(_TOO_MANY)
         for count, moduli in self._joined.items():
             yield from self._join(count, moduli)
 
     def _divide(self, wanted: Wanted, addresses: Words, values: Words) -> Iterator[tuple[int, Wanted, int, int]]:
         """Divide by some numbers, and keep their lowest words for the moduli that are not divided."""
-        if not self._effort.affords(_READING * len(addresses)):
-            self._effort.skip(_TOO_MANY)
-            return
         if self._joined[wanted.count] and self._count < MAX_JOINED:
             self._count += len(addresses)
             self._kept[wanted.count].append((wanted, addresses, values[:, 0].copy()))

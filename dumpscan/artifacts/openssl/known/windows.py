@@ -39,6 +39,9 @@ _TOP = np.uint64(48)
 _HALF = np.uint64(32)
 _ENDS = np.uint64(0xFFFE)
 _HIGH = 7
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_NOISE = 0.9
+"""Where more than this share of numbers passes a test, memory is as random as they are."""
 _SMALL_PRIMES = (3, 5, 7, 11, 13, 17, 19)
 _SMALL_PRODUCT = prod(_SMALL_PRIMES)
 
@@ -124,9 +127,9 @@ def finder(wanted: tuple[Wanted, ...]) -> Callable[[memoryview, tuple[int, ...]]
         numbers, starts = [np.zeros(0, np.uint16)], [np.zeros(0, np.uint64)]
         for phase in phases:
             words = np.frombuffer(data, "<u8", max(len(data) - phase, 0) // WORD, min(phase, len(data)))
-            mixed = _mixed_words(words)
+            mixed, above = _mixed_words(words)
             for count, group in sizes.items():
-                runs = _runs(mixed, count)
+                runs = np.flatnonzero(_in_a_row(np.logical_and, mixed, count) & _in_a_row(np.logical_or, above, count))
                 for number, each in group:
                     found = _fitting(words, runs, each)
                     numbers.append(np.full(len(found), number, np.uint16))
@@ -136,27 +139,31 @@ def finder(wanted: tuple[Wanted, ...]) -> Callable[[memoryview, tuple[int, ...]]
     return find
 
 
-def _mixed_words(words: Words) -> Found:
-    """Say which words have bits of both kinds among their upper 16.
+def _mixed_words(words: Words) -> tuple[Found, Found]:
+    """Say which words have bits of both kinds among their upper 16, and which have a byte above 0x7f.
 
-    In a number that is random all do, but one in 32,768, whatever the order of its words; in other memory few do.
+    In a number that is random all words do the former, but one in 32,768, whatever their order; in other memory few do.
+    Text does, but has no byte above 0x7f; of 2^32 random numbers of four words, one has none.
     """
-    mixed = np.empty(len(words), np.bool_)
+    mixed, above = np.empty(len(words), np.bool_), np.empty(len(words), np.bool_)
     for begin in range(0, len(words), _CHUNK):
-        part = words[begin : begin + _CHUNK] >> _TOP
+        chunk = slice(begin, begin + _CHUNK)
+        part = words[chunk] >> _TOP
         part -= np.uint64(1)
-        np.less(part, _ENDS, out=mixed[begin : begin + _CHUNK])
-    return mixed
+        np.less(part, _ENDS, out=mixed[chunk])
+        np.bitwise_and(words[chunk], _HIGH_BITS, out=part)
+        np.not_equal(part, 0, out=above[chunk])
+    return mixed, above
 
 
-def _runs(mixed: Found, count: int) -> Indexes:
-    """Return where `count` words in a row are mixed."""
+def _in_a_row(combine: np.ufunc, found: Found, count: int) -> Found:
+    """Combine what was found of each word with that of the `count` - 1 words behind it."""
     length = 1
-    while len(mixed) and length < count:
+    while len(found) and length < count:
         step = min(length, count - length)
-        mixed = mixed[:-step] & mixed[step:]
+        found = combine(found[:-step], found[step:])
         length += step
-    return np.flatnonzero(mixed)
+    return found
 
 
 def _fitting(words: Words, found: Indexes, wanted: Wanted) -> Indexes:
@@ -171,7 +178,10 @@ def _fitting(words: Words, found: Indexes, wanted: Wanted) -> Indexes:
     if wanted.odd:
         found = found[wanted.form.words(words[found + lowest]) & np.uint64(1) == 1]
     for index in range(wanted.count) if wanted.form is not LITTLE else ():  # at the other ends of the words
-        found = found[(wanted.form.words(words[found + index]) >> _TOP) - np.uint64(1) < _ENDS]
+        fits = (wanted.form.words(words[found + index]) >> _TOP) - np.uint64(1) < _ENDS
+        found = found[fits]
+        if len(found) > _NOISE * len(fits):  # the other words would tell as little
+            break
     return found
 
 
