@@ -141,19 +141,24 @@ def without_holes(table: RegionTable, holes: Sequence[tuple[int, int]], margin: 
     inner = [(begin + margin, end - margin) for begin, end in holes if end - begin > 2 * margin]
     if not inner:
         return table
-    starts, sizes, offsets = table.columns
-    ends = offsets + sizes
     cuts = np.array(inner, np.uint64)
     # What is left of the file: from the end of each cut to the beginning of the next.
     left_begins = np.concatenate((np.zeros(1, np.uint64), cuts[:, 1]))
     left_ends = np.concatenate((cuts[:, 0], np.full(1, np.iinfo(np.uint64).max)))
-    first = np.searchsorted(left_ends, offsets, side="right")
-    counts = np.searchsorted(left_begins, ends, side="left") - first
-    region = np.repeat(np.arange(len(counts)), counts)
-    left = np.arange(len(region)) - np.repeat(np.cumsum(counts) - counts, counts) + first[region]
-    begins = np.maximum(offsets[region], left_begins[left])
-    lengths = np.minimum(ends[region], left_ends[left]) - begins
-    return RegionTable(starts[region] + (begins - offsets[region]), lengths, begins)
+    return _within_file(table, left_begins, left_ends)
+
+
+def within(table: RegionTable, begins: Addresses, ends: Addresses) -> RegionTable:
+    """Return what of some regions lies in ranges of addresses.
+
+    Args:
+        table: The regions.
+        begins: First address of each range, ascending.
+        ends: The address past each; no range overlaps another.
+    """
+    starts, sizes, offsets = table.columns
+    region, first, lengths = _common((starts, starts + sizes), (begins, ends))
+    return RegionTable(first, lengths, offsets[region] + (first - starts[region]))
 
 
 def within_spans(regions: Sequence[Region], spans: Sequence[tuple[int, int]]) -> RegionTable:
@@ -163,10 +168,35 @@ def within_spans(regions: Sequence[Region], spans: Sequence[tuple[int, int]]) ->
         regions: The regions, by ascending address.
         spans: Offsets of the first byte and past the last of each span; ascending, and no two touch.
     """
-    begins = (0, *(end for _, end in spans))
-    ends = (*(begin for begin, _ in spans), np.iinfo(np.int64).max)
-    between = [(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]
-    return without_holes(RegionTable(*columns_of(regions)), between, 0)
+    table = RegionTable(*columns_of(regions))
+    bounds = np.array(spans, np.uint64).reshape(-1, 2)
+    return _within_file(table, bounds[:, 0], bounds[:, 1])
+
+
+def _within_file(table: RegionTable, begins: Addresses, ends: Addresses) -> RegionTable:
+    starts, sizes, offsets = table.columns
+    region, first, lengths = _common((offsets, offsets + sizes), (begins, ends))
+    return RegionTable(starts[region] + (first - offsets[region]), lengths, first)
+
+
+def _common(
+    some: tuple[Addresses, Addresses], others: tuple[Addresses, Addresses]
+) -> tuple[NDArray[np.int64], Addresses, Addresses]:
+    """Return what ranges have in common with others, which are in ascending order and apart.
+
+    Args:
+        some: Where ranges begin, and where they end.
+        others: Likewise.
+
+    Returns:
+        The number of the range among `some`, where each common part begins, and its length.
+    """
+    first = np.searchsorted(others[1], some[0], side="right")
+    counts = np.maximum(np.searchsorted(others[0], some[1], side="left") - first, 0)
+    number = np.repeat(np.arange(len(counts)), counts)
+    other = np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts) + first[number]
+    begins = np.maximum(some[0][number], others[0][other])
+    return number, begins, np.minimum(some[1][number], others[1][other]) - begins
 
 
 def without_overlaps(starts: Addresses, sizes: Addresses) -> tuple[Addresses, Addresses, NDArray[np.int64]]:

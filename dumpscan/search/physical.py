@@ -8,17 +8,18 @@ border of pages is looked for in the joined edges of pages that follow one anoth
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dumpscan.exceptions import DumpscanError
-from dumpscan.memory.regions import within_spans
+from dumpscan.memory.regions import RegionTable, within, within_spans
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.scan.searcher import Matches
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.options import SearchOptions
-from dumpscan.search.resolving import Resolver
+from dumpscan.search.resolving import MAX_SHARERS, Resolver
 from dumpscan.search.zeros import Part
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dumpscan.memory.dump import PhysicalDump
+    from dumpscan.memory.dump import CachedFiles, PhysicalDump
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
     from dumpscan.memory.space import Searchable
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
 _SEAM_BYTES = 64 << 20
 """Joined edges of pages that are searched at once."""
 _MATCHES_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _PartOfImage(Part):
+    """Part of physical memory."""
+
+    regions: RegionTable
 
 
 def search_physical(
@@ -105,10 +113,12 @@ def search_physical(
             for found in _seam_matches(dump.physical, each, searcher, options.threads, frames):
                 decoding.scanned(PAGE_SIZE * len(found.starts))
                 resolver.resolve(searcher.signatures, found.signatures, found.starts.astype(np.int64))
+    private = _private(written, page_map, files) if scanner.groups else written
     for searcher, decoder in scanner.groups:
+        scanned(written.regions.total - private.regions.total)
         together = [
-            *searcher.batches(written, threads=options.threads, progress=scanned),
-            *_seam_matches(dump.physical, page_map, searcher, options.threads, frames),
+            *searcher.batches(private, threads=options.threads, progress=scanned),
+            *_seam_matches(dump.physical, page_map, searcher, options.threads, _frames(private)),
         ]
         resolver.resolve_together(together, decoder)
     if afterwards is not None:
@@ -129,17 +139,28 @@ def _page_map(dump: PhysicalDump, options: SearchOptions) -> tuple[PageMap | Non
 
 def _written(
     physical: PhysicalImage, scanner: Scanner, options: SearchOptions, progress: Callable[[int], None] | None
-) -> Part:
+) -> _PartOfImage:
     """Return the part of physical memory to search, and count the others as searched."""
     regions = physical.written
     if options.spans is not None:
         regions = within_spans(regions, options.spans)
     if progress is not None:
         progress((physical.size - regions.total) * scanner.passes)
-    return Part(physical, physical.buffer, regions)
+    return _PartOfImage(physical, physical.buffer, regions)
 
 
-def _frames(part: Part) -> Addresses:
+def _private(written: _PartOfImage, page_map: PageMap | None, files: CachedFiles | None) -> _PartOfImage:
+    """Return the memory that few processes map, and that holds no file."""
+    begins, ends = np.zeros((2, 0), np.int64)
+    if page_map is not None:
+        of_files = files.page_map.columns[0] if files is not None else begins
+        begins, ends = page_map.private(MAX_SHARERS, of_files.astype(np.int64))
+    shift = np.uint64(PAGE_SHIFT)
+    regions = within(written.regions, begins.astype(np.uint64) << shift, ends.astype(np.uint64) << shift)
+    return replace(written, regions=regions)
+
+
+def _frames(part: _PartOfImage) -> Addresses:
     """Return the frames of which there is any byte in a part of physical memory, ascending."""
     none = np.zeros(0, np.int64)
     frames = (np.arange(each.start >> PAGE_SHIFT, ((each.end - 1) >> PAGE_SHIFT) + 1) for each in part.regions)

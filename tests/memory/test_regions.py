@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.memory.regions import RegionTable, read_words, region_at, without_holes
+from dumpscan.memory.regions import RegionTable, read_words, region_at, within, without_holes
 from support.artifact_samples import Space
 
 
@@ -65,3 +65,29 @@ def test_without_holes_every_byte_outside_of_one_is_left(
     found = without_holes(table, holes, margin)
     assert bytes_of(found) == [(address, at) for address, at in bytes_of(table) if at not in empty]
     assert (found is table) == (not empty)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40), st.integers(0, 60)), max_size=5),
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 20)), max_size=5),
+)
+def test_within_ranges_every_byte_of_a_region_is_left(
+    runs: list[tuple[int, int, int]], gaps: list[tuple[int, int]]
+) -> None:
+    """Compared byte by byte; a range may touch the next."""
+    start, columns = 0, []
+    for gap, size, offset in runs:
+        columns.append((start + gap, size, offset))
+        start += gap + size
+    table = RegionTable(*(np.array([run[n] for run in columns], np.uint64) for n in range(3)))
+    end, ranges = 0, []
+    for gap, size in gaps:
+        ranges.append((end + gap, end + gap + size))
+        end += gap + size
+
+    def bytes_of(regions: RegionTable) -> list[tuple[int, int]]:
+        return [(each.start + n, each.file_offset + n) for each in regions for n in range(each.size)]
+
+    found = within(table, *np.array(ranges, np.uint64).reshape(-1, 2).T)
+    wanted = {at for begin, past in ranges for at in range(begin, past)}
+    assert bytes_of(found) == [place for place in bytes_of(table) if place[0] in wanted]

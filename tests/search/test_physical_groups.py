@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
 from dumpscan.artifacts.x509.certificate import DETECTORS
@@ -27,15 +30,16 @@ FIRST = 16
 class _Dump:
     """As much of a dump as the search needs."""
 
-    def __init__(self, page_map: PageMap) -> None:
+    def __init__(self, page_map: PageMap, files: PageMap | None = None) -> None:
         self.physical = page_map.image
         self._map = page_map
+        self._files = files
 
     def best_page_map(self) -> PageMap:
         return self._map
 
-    def cached_files(self) -> None:
-        """Nothing is known of files."""
+    def cached_files(self) -> SimpleNamespace | None:
+        return SimpleNamespace(page_map=self._files) if self._files is not None else None
 
     def page_use(self, physical: int) -> None:
         """Nothing is known of what pages are used for."""
@@ -58,7 +62,7 @@ def _heap() -> tuple[Heap, int]:
     return heap, heap.put(struct.pack("<8Q", *pointers), 8)
 
 
-def _found(directory: Path, owners: int) -> list[PrivateKey]:
+def _found(directory: Path, owners: int, *, in_file: bool = False) -> list[PrivateKey]:
     heap, _ = _heap()
     image = TableImage()
     frames = [FIRST + 2 * (PAGES - page) for page in range(PAGES)]
@@ -68,10 +72,16 @@ def _found(directory: Path, owners: int) -> list[PrivateKey]:
     for root in roots:
         for page, frame in enumerate(frames):
             image.map(root, heap.base + page * PAGE, frame)
+    scanner = Scanner(DETECTORS, GROUP_DETECTORS)
     with image.open(directory) as physical:
         page_map = PageMap(physical, [owner(root, 8 + 4 * number) for number, root in enumerate(roots)])
+        files = None
+        if in_file:
+            files = PageMap.of_pages(physical, owner(0), np.arange(PAGES), np.array(frames))
         collector = Collector()
-        search_physical(cast("Any", _Dump(page_map)), Scanner(DETECTORS, GROUP_DETECTORS), collector)
+        passed: list[int] = []
+        search_physical(cast("Any", _Dump(page_map, files)), scanner, collector, progress=passed.append)
+        assert sum(passed) == physical.size * scanner.passes
     return [finding for finding in collector.findings() if isinstance(finding, PrivateKey)]
 
 
@@ -87,3 +97,7 @@ def test_a_key_over_scattered_frames_is_found_in_each_process(tmp_path: Path) ->
 
 def test_memory_that_nobody_maps_holds_no_such_key(tmp_path: Path) -> None:
     assert not _found(tmp_path, 0)
+
+
+def test_pages_of_files_hold_no_such_key(tmp_path: Path) -> None:
+    assert not _found(tmp_path, 1, in_file=True)

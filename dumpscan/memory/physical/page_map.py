@@ -298,6 +298,29 @@ class PageMap:
         _, owner, address = self.seen(np.array([physical], np.int64))
         return [Mapping(*pair) for pair in zip(owner.tolist(), address.tolist(), strict=True)]
 
+    def private(self, most: int, without: Frames) -> tuple[Frames, Frames]:
+        """Find the frames that processes map, but no more than a few times, as runs in ascending order.
+
+        Args:
+            most: Mappings of a frame by processes, at most.
+            without: Frames that are not wanted.
+
+        Returns:
+            The first frame of each run, and the frame past its last.
+        """
+        users = np.array([not owner.kernel for owner in self.owners], np.bool_)
+        own = users[self._key >> ROOT_SHIFT]
+        begins = self._frame[own].astype(np.int64)
+        bounds = np.concatenate((begins, begins + (1 << self._span[own].astype(np.int64)), without, without + 1))
+        weights = np.repeat((1, -1, most + 1, -most - 1), (len(begins), len(begins), len(without), len(without)))
+        order = np.argsort(bounds, kind="stable")
+        bounds = bounds[order]
+        last = np.flatnonzero(np.diff(bounds, append=-1))  # all that begins and ends at one frame is counted together
+        bounds, mappings = bounds[last], np.cumsum(weights[order])[last]
+        wanted = (mappings > 0) & (mappings <= most)
+        edges = np.diff(wanted.astype(np.int8), prepend=0)
+        return bounds[edges == 1], bounds[edges == -1]
+
     def mapped(self, frames: Frames) -> NDArray[np.bool_]:
         """Return which frames some owner maps."""
         return self.mappers(frames) > 0

@@ -175,6 +175,28 @@ def test_mappings_of_one_frame_are_bounded(tmp_path: Path) -> None:
     assert len(page_map.seen(np.array([0x10000]))[0]) == 40
 
 
+def test_private_frames_are_those_that_few_processes_map(tmp_path: Path) -> None:
+    image = TableImage(0x500)
+    roots = [image.root() for _ in range(3)]
+    for root in roots:
+        image.map(root, 0x10000, 5)  # of all
+    for root in roots[:2]:
+        image.map(root, 0x20000, 6)
+    image.map(roots[0], 0x30000, 7)
+    image.map(roots[0], 0x31000, 9)  # not wanted
+    image.map(roots[1], 0x200000, 512, level=2)
+    image.map(roots[1], 0x400000, 600)  # again, within the large page
+    kernel = image.root()
+    image.map(kernel, 0xFFFF_8000_0000_0000, 8)
+    with image.open(tmp_path) as physical:
+        owners = [*(owner(root, pid) for pid, root in enumerate(roots)), owner(kernel, 0, kernel=True)]
+        begins, ends = PageMap(physical, owners).private(1, np.array([9]))
+        assert list(zip(begins.tolist(), ends.tolist(), strict=True)) == [(7, 8), (512, 600), (601, 1024)]
+        begins, ends = PageMap(physical, owners).private(2, np.array([9]))
+        assert list(zip(begins.tolist(), ends.tolist(), strict=True)) == [(6, 8), (512, 1024)]
+        assert not PageMap(physical, []).private(1, np.zeros(0, np.int64))[0].size
+
+
 def test_a_map_that_is_cut_off_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dumpscan.memory.physical.page_tables._TABLES_AT_ONCE", 1)
     memory = TableImage()
