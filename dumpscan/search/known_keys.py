@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
+    from dumpscan.artifacts.decoded import Decoded
     from dumpscan.memory.space import Searchable
     from dumpscan.search.merge import Collector, Source
     from dumpscan.search.options import SearchOptions
@@ -72,12 +73,20 @@ class KnownKeys:
         most = len(found) if deep else MAX_KEYS if small else 0
         self._keys_in_all += len(found)
         self._keys_left_out += max(len(found) - most, 0)
-        keys = [*self._named, *_public_keys(found[:most])]
+        bare = [each for each in found[:most] if isinstance(each, PublicKey)]
+        keys = [*self._named, *_public_keys(each for each in found[:most] if not isinstance(each, PublicKey))]
         others = _public_keys(authorities)
+        private = _private_keys(self._collector, found) if deep else []
+        if deep:
+            keys += _public_keys(bare)
         if keys or others:
-            private = _private_keys(self._collector, found) if deep else []
-            for decoded in find_known(space, keys, self._effort, authorities=others, private=private):
-                self._collector.add(decoded, source)
+            self._add(source, find_known(space, keys, self._effort, authorities=others, private=private))
+        if bare and not deep:  # with the effort that is left
+            self._add(source, find_known(space, _public_keys(bare), self._effort))
+
+    def _add(self, source: Source, found: Iterable[Decoded]) -> None:
+        for decoded in found:
+            self._collector.add(decoded, source)
 
     @cached_property
     def _named(self) -> list[PublicKeyTypes]:

@@ -14,6 +14,7 @@ from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.openssl import headers
 from dumpscan.artifacts.openssl.ec import ec_keys
 from dumpscan.artifacts.openssl.near import FAR, Surroundings
+from dumpscan.artifacts.openssl.nonces import without_nonces
 from dumpscan.artifacts.openssl.numbers import read_numbers
 from dumpscan.artifacts.openssl.rsa import rsa_keys
 from dumpscan.artifacts.openssl.structures import rsa_structures, scalar_structures
@@ -72,7 +73,7 @@ def decode_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Iterat
     far = Surroundings(memory, FAR)
     for rsa in rsa_keys(numbers):
         yield from _placed(memory, rsa.key, rsa_structures(numbers, far, rsa), rsa.missing_parts)
-    for ec in ec_keys(numbers, Surroundings(memory), far):
+    for ec in without_nonces(list(ec_keys(numbers, Surroundings(memory), far)), numbers):
         yield from _placed(memory, ec.key, scalar_structures(numbers, far, ec), ())
 
 

@@ -46,6 +46,7 @@ class Curve:
         curve: The curve.
         field: Modulus of its field.
         a: Coefficient of its equation, y^2 = x^3 + a*x + b.
+        order: Of the generator.
         limbs: Of a scalar, and of a coordinate.
         microseconds: What a multiplication of its generator takes.
     """
@@ -53,6 +54,7 @@ class Curve:
     curve: ec.EllipticCurve
     field: int
     a: int
+    order: int
     limbs: int
     microseconds: int
 
@@ -96,11 +98,19 @@ class Curve:
 
 
 CURVES = (
-    Curve(ec.SECP256R1(), NAMED_FIELDS[256], -3, 4, 80),
-    Curve(ec.SECP384R1(), NAMED_FIELDS[384], -3, 6, 300),
-    Curve(ec.SECP521R1(), NAMED_FIELDS[521], -3, 9, 700),
-    Curve(ec.SECP256K1(), 2**256 - 2**32 - 977, 0, 4, 400),
+    Curve(ec.SECP256R1(), NAMED_FIELDS[256], -3, 2**256 - 2**224 + 2**192 - 0x4319055258E8617B0C46353D039CDAAF, 4, 80),
+    Curve(ec.SECP384R1(), NAMED_FIELDS[384], -3, 2**384 - 0x389CB27E0BC8D220A7E5F24DB74F58851313E695333AD68D, 6, 300),
+    Curve(
+        ec.SECP521R1(),
+        NAMED_FIELDS[521],
+        -3,
+        2**521 - 0x5AE79787C40D069948033FEB708F65A2FC44A36477663B851449048E16EC79BF7,
+        9,
+        700,
+    ),
+    Curve(ec.SECP256K1(), 2**256 - 2**32 - 977, 0, 2**256 - 0x14551231950B75FC4402DA1732FC9BEBF, 4, 400),
 )
+"""Orders: SEC 2, 2.4.2, 2.5.1, 2.6.1 and 2.4.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +119,16 @@ class EcKey:
 
     Attributes:
         key: The proven key.
+        curve: Its curve.
         scalar: d.
+        point: d*G.
         x: The public point's first coordinate as it lies in memory.
     """
 
     key: PrivateKey
+    curve: Curve
     scalar: int = field(repr=False)
+    point: Point
     x: int
 
 
@@ -236,4 +250,4 @@ def looks_random(value: int, limbs: int) -> bool:
 
 def _key(curve: Curve, scalar: int, public: Point, x: int) -> EcKey:
     written = write_point(public, (curve.field.bit_length() + 7) // 8)
-    return EcKey(ec_key(curve.curve, scalar, written), scalar, x)
+    return EcKey(ec_key(curve.curve, scalar, written), curve, scalar, public, x)

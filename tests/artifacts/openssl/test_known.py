@@ -76,7 +76,7 @@ def test_many_moduli_are_joined_by_their_low_words() -> None:
 
 def _ec(curve: str) -> ec.EllipticCurvePrivateKey:
     size = CURVES[curve].key_size
-    scalar = int.from_bytes(sha512(curve.encode() * 3).digest(), "big") >> (513 - size)
+    scalar = int.from_bytes(sha512(curve.encode() * 3).digest() + b"12", "big") >> (529 - size)
     return ec.derive_private_key(scalar, CURVES[curve])
 
 
@@ -98,6 +98,64 @@ def test_a_scalar_in_any_form_gives_the_key_of_its_point(form: str, curve: str, 
         assert isinstance(each.finding, PrivateKey)
         assert (each.finding.key_id, each.finding.proof) == (key_id(key), ("Q = d*G",))
         assert (each.address, each.encoding) == (address, f"ec-scalar-{form}")
+
+
+def _words(value: int, unit: int) -> bytes:
+    """Return a number of 521 bits as words of so many bytes, the lowest word first."""
+    return value.to_bytes(-(-521 // (8 * unit)) * unit, "little")
+
+
+@pytest.mark.parametrize(("form", "unit", "array"), [("le", 8, 66), ("be", 1, 66), ("be32", 4, 17)])
+def test_a_scalar_that_does_not_fill_its_words_is_found(form: str, unit: int, array: int) -> None:
+    key = _ec("secp521r1")
+    data = _words(key.private_numbers().private_value, unit)
+    if form != "le":
+        data = b"".join(data[at : at + unit] for at in range(len(data) - unit, -1, -unit))
+    heap = Heap()
+    heap.put(b"\xa5" * 7)
+    address = heap.put(data, 8)
+    memory = heap.memory()
+    assert not list(find_known(memory, [key.public_key()], Effort()))
+    (deep,) = find_known(memory, [key.public_key()], Effort(deep=True))
+    heap.put(struct.pack("<Q", address), 8)
+    (found,) = find_known(heap.memory(), [key.public_key()], Effort())
+    java = Heap()
+    inside = java.put(struct.pack("<QII", 1, 0xC000A00, array) + data, 8) + 16
+    (counted,) = find_known(java.memory(), [key.public_key()], Effort())
+    for each, place in ((deep, address), (found, address), (counted, inside)):
+        assert isinstance(each.finding, PrivateKey)
+        assert (each.finding.key_id, each.finding.proof) == (key_id(key), ("Q = d*G",))
+        assert (each.address, each.length, each.encoding) == (place, len(data), f"ec-scalar-{form}")
+
+
+def test_a_number_of_too_many_bits_is_no_scalar() -> None:
+    key = _ec("secp521r1")
+    value = key.private_numbers().private_value | 1 << 522
+    heap = Heap()
+    address = heap.put(limbs(value))
+    heap.put(struct.pack("<Q", address), 8)
+    assert not list(find_known(heap.memory(), [key.public_key()], Effort(deep=True)))
+
+
+@pytest.mark.parametrize("array", [False, True])
+def test_a_seed_far_from_its_public_key_is_found_by_what_leads_to_it(array: bool) -> None:  # noqa: FBT001
+    key = raw_key("ed25519")
+    seed = key.private_bytes_raw()
+    heap = Heap()
+    address = heap.put((struct.pack("<QII", 1, 0xC000A00, 32) if array else b"") + seed)
+    other = heap.put(sha512(b"other").digest()[:32])
+    if array:
+        address += 16
+    else:
+        assert not list(find_known(heap.memory(), [key.public_key()], Effort()))
+        (deep,) = find_known(heap.memory(), [key.public_key()], Effort(deep=True))
+        assert deep.address == address
+        heap.put(struct.pack("<2Q", other, address), 8)
+    (found,) = find_known(heap.memory(), [key.public_key()], Effort())
+    assert isinstance(found.finding, PrivateKey)
+    assert (found.finding.key_id, found.address, found.encoding) == (key_id(key), address, "ed25519-seed")
+    assert found.key_object is not None
+    assert found.key_object.library == ("java" if array else None)
 
 
 def test_the_seed_before_a_public_key_is_the_key() -> None:

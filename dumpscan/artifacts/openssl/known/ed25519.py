@@ -1,20 +1,26 @@
-"""Ed25519 by public key: libraries keep the seed right before it, or a pointer to the seed soon behind it.
+"""Ed25519 by public key: libraries keep the seed right before it, a pointer to it soon behind it, or it elsewhere.
 
 Go, OpenSSH and others keep seed and public key side by side. OpenSSL's `ecx_key_st` has the public key in an array of
 57 bytes, then a pointer to the private one: 63 bytes from its beginning since 3.0, where the array begins at an odd
-address, and 64 in 1.1.1.
+address, and 64 in 1.1.1. GnuTLS and Java keep it in memory of its own, to which something points, or before which the
+length of an array stands.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import ED25519, raw_key
+from dumpscan.artifacts.openssl.known.candidates import MAX_MARKED, PASS_PER_MIB, all_numbers, pointed_to
 from dumpscan.artifacts.openssl.known.found import Names, found_at
+from dumpscan.artifacts.openssl.known.windows import LITTLE, WORD, Numbers, Wanted, looks_random
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 
@@ -33,21 +39,63 @@ MAX_PLACES = 1024
 _POINTERS = range(56, 73)
 """Bytes from a public key's beginning to a pointer to its private one."""
 _POINTER = 8
+_SEED = Wanted(LITTLE, ED25519.size // WORD)
+_ARRAY = replace(_SEED, array=ED25519.size)
+_AT_ONCE = 1 << 14
+_DERIVING = 60
+"""Microseconds to calculate a public key."""
+_MIB = 1 << 20
+_ALONE = Names("ed25519-seed", "seed")
+_ARRAY_OF_JAVA = Names("ed25519-seed", "seed", "java")
 _BESIDE = Names("ed25519-seed", "seed and public key")
 _POINTED_TO = Names("ed25519-seed", "ecx_key_st", "openssl")
 
 
 def find_ed25519(space: Searchable, keys: Sequence[ed25519.Ed25519PublicKey], effort: Effort) -> Iterator[Decoded]:
-    """Yield the places of seeds."""
+    """Yield the places of seeds: those beside the public keys, and for keys of which there is none, any others."""
     values = [key.public_bytes(Encoding.Raw, PublicFormat.Raw) for key in keys]
     signatures = [literal(f"ed25519-{number}", value) for number, value in enumerate(values)]
     counts: dict[int, int] = defaultdict(int)
+    left = set(values)
     for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads) if signatures else ():
         for number, start in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
             counts[number] += 1
             if counts[number] <= MAX_PLACES:
-                yield from _beside(space, start, values[number])
-                yield from _pointed_to(space, start, values[number])
+                for found in (*_beside(space, start, values[number]), *_pointed_to(space, start, values[number])):
+                    left.discard(values[number])
+                    yield found
+    if left:
+        yield from _elsewhere(space, left, effort)
+
+
+def _elsewhere(space: Searchable, left: set[bytes], effort: Effort) -> Iterator[Decoded]:
+    """Yield the places of seeds that something points to, or before which an array's length stands; or all."""
+    size = sum(region.size for region in space.regions)
+    if size > MAX_MARKED or not effort.affords(PASS_PER_MIB * size / _MIB):
+        effort.skip("private keys of Ed25519: the dump is too large")
+        return
+    likely = pointed_to(space, (_SEED,), (_ARRAY,), effort.threads)
+    tried: set[bytes] = set()
+    for wanted, starts in chain(likely, all_numbers(space, (_SEED,), effort.threads) if effort.deep else ()):
+        numbers = Numbers(space, wanted)
+        for begin in range(0, len(starts), _AT_ONCE):
+            addresses, values = numbers.at(starts[begin : begin + _AT_ONCE])
+            random = looks_random(values)
+            for address, row in zip(addresses[random].tolist(), values[random], strict=True):
+                seed = row.tobytes()
+                if not left:
+                    return
+                if seed in tried:
+                    continue
+                if not effort.affords(_DERIVING):
+                    effort.skip("some numbers as private keys of Ed25519: there are too many")
+                    return
+                tried.add(seed)
+                public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+                if public in left:
+                    left.discard(public)
+                    names = _ARRAY_OF_JAVA if wanted.array else _ALONE
+                    yield found_at(space, raw_key(ED25519, seed, public), address, ED25519.size, names)
 
 
 def _beside(memory: Memory, start: int, public: bytes) -> Iterator[Decoded]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dumpscan.artifacts.decoded import Decoded
 from dumpscan.artifacts.keys.finding import read_from
-from dumpscan.artifacts.openssl.known.windows import JAVA, WORD
+from dumpscan.artifacts.openssl.known.windows import JAVA
 from dumpscan.findings import KeyObject
 
 if TYPE_CHECKING:
@@ -48,4 +48,4 @@ def number_found(memory: Memory, key: PrivateKey, address: int, wanted: Wanted, 
     """Make the object of one of a key's numbers; only Java has words of 32 bits, and lengths of arrays before them."""
     library = names.library or ("java" if wanted.form is JAVA or wanted.array else None)
     named = Names(f"{names.encoding}-{wanted.form.name}", names.structure, library)
-    return found_at(memory, key, address, wanted.count * WORD, named)
+    return found_at(memory, key, address, wanted.size, named)

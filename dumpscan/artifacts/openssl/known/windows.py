@@ -54,21 +54,37 @@ class Form:
         name: As in `Location.encoding`, behind the kind of number.
         words: Turns words of memory into those of the number.
         top_first: Whether the word of the highest bits comes first.
+        step: Bytes of the units that a number's length is a multiple of.
     """
 
     name: str
     words: Callable[[Words], Words]
     top_first: bool
+    step: int = WORD
 
-    def written(self, number: int, count: int) -> bytes:
-        """Return a number of so many words as it lies in memory."""
-        words = np.frombuffer(number.to_bytes(count * WORD, "little"), "<u8")
-        return self.words(words[::-1] if self.top_first else words).astype("<u8").tobytes()
+    def size(self, bits: int) -> int:
+        """Return the bytes that a number of so many bits takes."""
+        return -(-bits // (8 * self.step)) * self.step
+
+    def written(self, number: int, bits: int) -> bytes:
+        """Return a number of so many bits as it lies in memory."""
+        data = number.to_bytes(self.size(bits), "little")
+        if not self.top_first:
+            return data
+        return np.frombuffer(data, f"<u{self.step}")[::-1].tobytes()
+
+    def numbers(self, data: NDArray[np.uint8]) -> Words:
+        """Return the numbers that lie in bytes, shape (n, size): their words, the lowest first, shape (n, count)."""
+        if self.top_first:
+            data = np.ascontiguousarray(data).view(f"<u{self.step}")[:, ::-1].copy().view(np.uint8)
+        padded = np.zeros((len(data), -(-data.shape[1] // WORD) * WORD), np.uint8)
+        padded[:, : data.shape[1]] = data
+        return padded.view("<u8")
 
 
 LITTLE = Form("le", lambda words: words, top_first=False)
-BIG = Form("be", lambda words: words.byteswap(), top_first=True)
-JAVA = Form("be32", lambda words: words << _HALF | words >> _HALF, top_first=True)
+BIG = Form("be", lambda words: words.byteswap(), top_first=True, step=1)
+JAVA = Form("be32", lambda words: words << _HALF | words >> _HALF, top_first=True, step=4)
 """Java's BigInteger: an array of the machine's 32-bit numbers, the highest first."""
 FORMS = (LITTLE, BIG, JAVA)
 
@@ -79,7 +95,8 @@ class Wanted:
 
     Attributes:
         form: The order of their words.
-        count: Words of each.
+        count: Whole words of each.
+        extra: Bits of the highest word beyond those; 0 if all words are whole.
         least_top: Least value of the highest word; 0 if any is possible.
         odd: Whether the number is odd.
         array: Length that Java's header before it tells, if it is the content of an array; 0 for other numbers.
@@ -90,6 +107,17 @@ class Wanted:
     least_top: int = 0
     odd: bool = False
     array: int = 0
+    extra: int = 0
+
+    @property
+    def bits(self) -> int:
+        """Bits of each."""
+        return self.count * WORD * 8 + self.extra
+
+    @property
+    def size(self) -> int:
+        """Bytes that each takes."""
+        return self.form.size(self.bits)
 
     @property
     def lead(self) -> int:
@@ -99,8 +127,8 @@ class Wanted:
     @property
     def signature(self) -> Signature:
         """What matches announce."""
-        name = f"number-{self.form.name}-{self.count}-{self.array}"
-        return Signature(name, b"", self.lead + self.count * WORD)
+        name = f"number-{self.form.name}-{self.bits}-{self.array}"
+        return Signature(name, b"", self.lead + self.size)
 
 
 def matches_of(space: Scannable, wanted: tuple[Wanted, ...], *, threads: int | None = None) -> Iterator[Matches]:
@@ -173,6 +201,8 @@ def _fitting(words: Words, found: Indexes, wanted: Wanted) -> Indexes:
     if wanted.array:
         found = found[found > 0]
         found = found[words[found - 1] >> _HALF == np.uint64(wanted.array)]
+    if wanted.extra:
+        return _with_extra(words, found, wanted)
     if wanted.least_top:
         found = found[wanted.form.words(words[found + top]) >= np.uint64(wanted.least_top)]
     if wanted.odd:
@@ -183,6 +213,21 @@ def _fitting(words: Words, found: Indexes, wanted: Wanted) -> Indexes:
         if len(found) > _NOISE * len(fits):  # the other words would tell as little
             break
     return found
+
+
+def _with_extra(words: Words, found: Indexes, wanted: Wanted) -> Indexes:
+    """Keep those that have no more than the extra bits above their whole words.
+
+    Those are in a part of a word at the beginning, or in a word of their own at the end.
+    """
+    if wanted.form.top_first:
+        part = 8 * (wanted.size - wanted.count * WORD)
+        highest = wanted.form.words(words[found]) >> np.uint64(64 - part)
+    else:
+        found = found[found + wanted.count < len(words)]
+        highest = words[found + wanted.count]
+    fits: Found = highest >> np.uint64(wanted.extra) == 0
+    return found[fits]
 
 
 class Numbers:
@@ -196,7 +241,7 @@ class Numbers:
     def __init__(self, space: Searchable, wanted: Wanted) -> None:
         self._space = space
         self._form = wanted.form
-        self._size = wanted.count * WORD
+        self._size = wanted.size
         self._read = read_runs(space.buffer, space.regions, self._size)
 
     def at(self, addresses: Words) -> tuple[Words, Words]:
@@ -207,9 +252,7 @@ class Numbers:
         """
         runs, held = self._read(addresses)
         across, others = self._across(addresses[~held])
-        values = self._form.words(np.concatenate((runs, others)).view("<u8"))
-        kept = np.concatenate((addresses[held], across))
-        return kept, np.ascontiguousarray(values[:, ::-1] if self._form.top_first else values)
+        return np.concatenate((addresses[held], across)), self._form.numbers(np.concatenate((runs, others)))
 
     def _across(self, addresses: Words) -> tuple[Words, NDArray[np.uint8]]:
         """Read numbers that lie in several regions: in memory of a kernel image, pages that follow one another."""

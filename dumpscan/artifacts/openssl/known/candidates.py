@@ -1,0 +1,62 @@
+"""Places where a number of some length may lie, the likeliest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from dumpscan.artifacts.openssl.known.pointers import Marks
+from dumpscan.artifacts.openssl.known.windows import matches_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from dumpscan.artifacts.openssl.known.windows import Wanted
+    from dumpscan.memory.space import Searchable
+
+    Words = NDArray[np.uint64]
+
+MAX_MARKED = 1 << 30
+"""Bytes of the largest memory in which it is looked for what points to numbers."""
+PASS_PER_MIB = 800
+"""Microseconds of both passes over a MiB: for numbers, and for what points to them."""
+
+
+class Candidates(NamedTuple):
+    """Places where numbers may lie.
+
+    Attributes:
+        wanted: What they are.
+        addresses: Shape (n,).
+    """
+
+    wanted: Wanted
+    addresses: Words
+
+
+def pointed_to(
+    space: Searchable, plain: tuple[Wanted, ...], arrays: tuple[Wanted, ...], threads: int | None
+) -> Iterator[Candidates]:
+    """Yield the contents of arrays, then numbers that something points to, for each kind all that may be it."""
+    marks = Marks(space)
+    marked = plain if plain[0].extra else plain[:1]  # of whole words, what fits another form fits the first one too
+    starts: list[list[Words]] = [[np.zeros(0, np.uint64)] for _ in arrays]
+    for matches in matches_of(space, (*marked, *arrays), threads=threads):
+        marks.add(matches.starts[matches.signatures < len(marked)])
+        for number, found in enumerate(starts, len(marked)):
+            found.append(matches.starts[matches.signatures == number])
+    for each, found in zip(arrays, starts, strict=True):
+        yield Candidates(each, np.concatenate(found))
+    pointed = marks.pointed_to(threads=threads)
+    for each in plain:
+        yield Candidates(each, pointed)
+
+
+def all_numbers(space: Searchable, plain: tuple[Wanted, ...], threads: int | None) -> Iterator[Candidates]:
+    """Yield all numbers that look as if they could be it, block by block."""
+    for matches in matches_of(space, plain, threads=threads):
+        for number, each in enumerate(plain):
+            yield Candidates(each, matches.starts[matches.signatures == number])
