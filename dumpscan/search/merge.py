@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import itemgetter
@@ -175,7 +176,7 @@ class Collector:
     def findings(self) -> list[Finding]:
         """Return the findings with their locations, in the order of their first ones."""
         entries = list(self._entries.values())
-        entries = _without_halves(_without_parts_of_containers(_with_heads_joined(entries)))
+        entries = _without_halves(_without_other_names(_without_parts_of_containers(_with_heads_joined(entries))))
         entries.sort(key=lambda entry: _POSITION(entry.places[0]))
         return [_finished(entry) for entry in entries]
 
@@ -294,6 +295,32 @@ def _without_halves(entries: list[_Entry]) -> list[_Entry]:
                 entry.places = held
         kept.append(entry)
     return kept
+
+
+def _without_other_names(entries: list[_Entry]) -> list[_Entry]:
+    """Leave out readings of a key on a curve with two names, where what the key lies in tells which one is meant.
+
+    The structure of SEC 1 within PKCS#8 need not name its curve; by itself it is read as a key on the curve's first
+    name, e.g. sect113r1, which WAP-261-WTLS calls wap-wsg-idm-ecid-wtls4, too.
+    """
+    by_point: defaultdict[bytes, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        if isinstance(entry.finding, PrivateKey) and entry.finding.curve is not None:
+            size = (entry.finding.bits + 7) // 8
+            by_point[entry.finding.pkcs8[-2 * size :]].append(entry)  # the public point stands at its end
+    left_out = {
+        id(entry)
+        for same in by_point.values()
+        for entry in same
+        if all(any(other is not entry and _is_part(place, other) for other in same) for place in entry.places)
+    }
+    return [entry for entry in entries if id(entry) not in left_out]
+
+
+def _is_part(place: _Place, entry: _Entry) -> bool:
+    """Whether a place lies within a larger one of an entry."""
+    at = bisect_left(entry.places, _POSITION(place), key=_POSITION)
+    return bool(at) and entry.places[at - 1].holds(place.order, place.address, -place.negative_end)
 
 
 def _container(entry: _Entry) -> str | None:

@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dumpscan.artifacts import der
+from dumpscan.artifacts.keys.ec.named import NamedCurve, all_curves
+from dumpscan.artifacts.keys.ec.proof import ec_key
 from dumpscan.artifacts.registry import EVERYTHING, X509_DETECTORS
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, PrivateKey, Process
@@ -315,3 +318,22 @@ def test_a_real_process(wine_dump: Path, wine_truth: dict[str, Any]) -> None:
     assert certificate.private_keys == (keys["RSA"].key_id,)
     assert keys["EC"].location_count == 2
     assert json.dumps(sorted(keys)) == '["EC", "RSA"]'
+
+
+_BY_NUMBERS = {curve.curve: curve for curve in reversed(all_curves())}
+_SECOND_NAMES = [curve for curve in all_curves() if _BY_NUMBERS[curve.curve] is not curve]
+
+
+@pytest.mark.parametrize("curve", _SECOND_NAMES, ids=lambda curve: curve.name)
+def test_a_key_on_a_curve_with_two_names_is_one_finding(curve: NamedCurve) -> None:
+    """The structure of SEC 1 within PKCS#8 does not name the curve; where it lies alone it is of the first name."""
+    key = ec_key(curve, 0xC0FFEE << 80 | 0x1234567, plausible=lambda _: True)
+    (found,) = _scan(Space({BASE: GAP + key.pkcs8 + GAP}))
+    assert isinstance(found, PrivateKey)
+    assert (found.curve, found.key_id, found.proof) == (curve.name, key.key_id, ("Q = d*G",))
+    *_, private = der.members(key.pkcs8)
+    both = _scan(Space({BASE: GAP + key.pkcs8 + GAP + private.content + GAP}))
+    assert {each.curve for each in both if isinstance(each, PrivateKey)} == {
+        curve.name,
+        _BY_NUMBERS[curve.curve].name,
+    }
