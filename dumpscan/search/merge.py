@@ -282,8 +282,15 @@ def _without_parts_of_containers(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _without_halves(entries: list[_Entry]) -> list[_Entry]:
-    """Leave out public keys that a certificate or private key bears; of one that a library holds, its other places."""
-    borne = {entry.finding.key_id for entry in entries if isinstance(entry.finding, Certificate | PrivateKey)}
+    """Leave out public keys that a certificate or private key bears; of one that a library holds, its other places.
+
+    A public key stays beside a private key that nothing has proved yet: it is what proves it.
+    """
+    borne = {
+        entry.finding.key_id
+        for entry in entries
+        if isinstance(entry.finding, Certificate) or (isinstance(entry.finding, PrivateKey) and any(entry.proofs))
+    }
     kept: list[_Entry] = []
     for entry in entries:
         if isinstance(entry.finding, PublicKey):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.search import decoding as decoding_module
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
-from dumpscan.search.pairs import with_pairs
+from dumpscan.search.pairs import SUPPORTED, with_pairs
 from dumpscan.search.scanner import Scanner
 from support.artifact_samples import (
     BASE,
@@ -337,3 +337,17 @@ def test_a_key_on_a_curve_with_two_names_is_one_finding(curve: NamedCurve) -> No
         curve.name,
         _BY_NUMBERS[curve.curve].name,
     }
+
+
+@pytest.mark.parametrize("name", ["secp256r1", "ed25519"])
+def test_a_public_key_in_text_proves_a_private_key_that_tells_none(name: str) -> None:
+    key = all_keys()[name]
+    data = pkcs8(key)
+    if name == "secp256r1":
+        value = key.private_numbers().private_value.to_bytes(32, "big")  # type: ignore[union-attr]
+        data = tlv(0x30, b"\x02\x01\x01", tlv(0x04, value))
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    found = [
+        finding for finding in _scan(Space({BASE: GAP + data + GAP + public + GAP})) if isinstance(finding, PrivateKey)
+    ]
+    assert [(finding.key_id, finding.proof) for finding in found if finding.proof] == [(key_id(key), (SUPPORTED,))]

@@ -62,6 +62,7 @@ _DIGITS_OF = {
     "base64-der": ("4d 49 49 41-7a", 2 * MAX_PREFIX, (1,)),
     "jwk": (ascii_pattern('"kty"'), 4 << 10, (1,)),
     "xml": (ascii_pattern("SAKeyValue>"), MAX_PREFIX, (1,)),
+    "java": ("fe|ce ed|ce fe|ce ed|ce 00 00 00 01|02 00 00", 0, (1,)),
     "putty": (ascii_pattern("PuTTY-User-Key"), MAX_PREFIX, (1,)),
 }
 """What the digits stand for that are looked for: bytes, how many before them may belong to the object, and the sizes of
@@ -70,7 +71,7 @@ _LONG, _SHORT = "30 81|82 .. ..", "30 20-7f 02 01 00|01 30|04"
 """What a structure of more than 127 bytes opens with, and a key in a shorter one."""
 _APART = {
     "spaces": (" ", "", (1,)),
-    "colons": (":", "", (1,)),
+    "colons": (":", "", (1, 2)),
     "dashes": ("-", "", (1, 2)),
     "registry": (",", "", (1,)),
     "list": (",", "0x", (1,)),
@@ -79,8 +80,6 @@ _APART = {
 }
 """How bytes are written one by one: what stands between them, what before each, and the sizes of characters. Dashes are
 what .NET's `BitConverter.ToString` writes, whose strings are UTF-16."""
-_LONG_ONLY = ("colons",)
-"""Where short numbers look like times."""
 
 
 class DigitText:
@@ -196,8 +195,7 @@ def _detectors() -> Iterator[Detector]:
         yield from _wide(DigitReader(HEX), name, hex_of(pattern), (2, 4))
     for name, (separator, prefix, sizes) in _APART.items():
         yield from _wide(DigitReader(HEX), name, hex_of(_LONG, separator, prefix), sizes)
-        if name not in _LONG_ONLY:
-            yield from _wide(DigitReader(HEX), f"{name}-short", hex_of(_SHORT, separator, prefix), sizes)
+        yield from _wide(DigitReader(HEX), f"{name}-short", hex_of(_SHORT, separator, prefix), sizes)
 
 
 DETECTORS: tuple[Detector, ...] = tuple(_detectors())

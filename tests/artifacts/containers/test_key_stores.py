@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import struct
 import subprocess
@@ -16,9 +17,13 @@ from hypothesis import strategies as st
 
 from dumpscan.artifacts.containers import bouncycastle, java, pvk
 from dumpscan.artifacts.keys.windows import capi
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import NOT_ENCRYPTED, EncryptedContainer
+from dumpscan.search.merge import Collector
+from dumpscan.search.scanner import Scanner
 from support.artifact_samples import (
     BASE,
+    Space,
     capi_rsa,
     certificate_der,
     certificate_of,
@@ -109,6 +114,16 @@ def _found(data: bytes) -> EncryptedContainer:
     assert (decoded.finding.data, decoded.finding.sha256, decoded.finding.size) == (data, decoded.sha256, len(data))
     assert decoded.encoding == decoded.finding.container
     return decoded.finding
+
+
+@pytest.mark.parametrize("name", ["jks", "jceks"])
+def test_in_base64(name: str) -> None:
+    """As Kubernetes secrets hold a key store."""
+    collector = Collector()
+    space = Space({BASE: b"  keystore: " + base64.b64encode(SAMPLES[name]) + b"\n"})
+    Scanner(X509_DETECTORS).scan(space, collector)
+    (store,) = (finding for finding in collector.findings() if isinstance(finding, EncryptedContainer))
+    assert (store.container, store.data) == (name, SAMPLES[name])
 
 
 @pytest.mark.parametrize(
