@@ -161,7 +161,7 @@ def _envars(request: Request) -> int:
 
 
 def _processes(request: Request, view: View) -> int:
-    from dumpscan.memory.dump import PhysicalDump
+    from dumpscan.memory.dump import is_physical
     from dumpscan.output.formats.render import View
 
     run = request.run(view)
@@ -170,7 +170,7 @@ def _processes(request: Request, view: View) -> int:
     def work(_number: int, path: Path, dump: AnyDump) -> None:
         for process in dump.processes(pids=request.pids, names=request.names, environment=environment):
             held = process.environment if environment else process.command_line is not None
-            if held or view is View.PSLIST or isinstance(dump, PhysicalDump):
+            if held or view is View.PSLIST or is_physical(dump):
                 run.add_process(process, path, environment=environment)
             else:
                 what = "environment" if environment else "command line"

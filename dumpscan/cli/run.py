@@ -10,7 +10,7 @@ from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_UNREADABLE, comp
 from dumpscan.cli.progress import ProgressBar
 from dumpscan.exceptions import DumpscanError, NoSuchProcessError
 from dumpscan.findings import InputStatus, Status
-from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.dump import is_physical
 from dumpscan.memory.formats import NoDumpError
 from dumpscan.memory.open import StillPackedError, open_dump
 from dumpscan.memory.symbols.errors import SymbolsError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.registry import Search
     from dumpscan.findings import Finding, Process
-    from dumpscan.memory.dump import ProcessDump
+    from dumpscan.memory.dump import PhysicalDump, ProcessDump
     from dumpscan.memory.formats import DumpKind, OpenOptions
     from dumpscan.output.records import Record
 
@@ -141,7 +141,7 @@ class Run:
             finally:
                 warnings = list(dump.warnings) if judge else []
                 captured = dump.captured if judge else None
-                missing = dump.missing_tables if judge and isinstance(dump, PhysicalDump) else ()
+                missing = dump.missing_tables if judge and is_physical(dump) else ()
             problems = (*(dump.damage if judge else ()), *self._damage)
         self.readable += 1
         self._missing.add(str(path), missing)

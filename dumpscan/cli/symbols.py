@@ -36,7 +36,7 @@ def needed(
     """
     from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE
     from dumpscan.cli.run import Run
-    from dumpscan.memory.dump import PhysicalDump
+    from dumpscan.memory.dump import is_physical
     from dumpscan.memory.formats import KERNEL, OpenOptions
     from dumpscan.memory.packed.unpack import UnpackOptions
     from dumpscan.output.formats.render import View
@@ -46,7 +46,7 @@ def needed(
     run = Run("symbols needed", View.SYMBOLS, output_format, quiet=quiet, progress=False)
 
     def work(_number: int, path: Path, image: AnyDump) -> None:
-        needs = image.symbols_states() if isinstance(image, PhysicalDump) else []
+        needs = image.symbols_states() if is_physical(image) else []
         for found in needs:
             states.append(found.state)
             run.add(symbols_record(str(path), found))
@@ -79,7 +79,7 @@ def make(images: Sequence[Path], output: Path, whole: bool, scratch: Path | None
     """Make a symbol table for volatility3 out of the image of a Linux machine, whose memory has types and symbols."""
     from dumpscan.cli.run import Run
     from dumpscan.files import write_whole
-    from dumpscan.memory.dump import PhysicalDump
+    from dumpscan.memory.dump import is_physical
     from dumpscan.memory.formats import KERNEL, OpenOptions
     from dumpscan.memory.packed.unpack import UnpackOptions
     from dumpscan.output.formats.registry import Format
@@ -88,7 +88,7 @@ def make(images: Sequence[Path], output: Path, whole: bool, scratch: Path | None
     run = Run("symbols make", View.SYMBOLS, Format.TABLE, quiet=quiet, progress=False)
 
     def work(_number: int, _path: Path, image: AnyDump) -> None:
-        if isinstance(image, PhysicalDump):
+        if is_physical(image):
             name, table = image.make_table(whole=whole)
             write_whole(output / name, table)
             if not quiet:

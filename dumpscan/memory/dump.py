@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 from dumpscan.exceptions import NoSuchProcessError
 from dumpscan.memory.space import AddressSpace
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from typing import Self
+
+    from typing_extensions import TypeIs  # with mypy; nothing needs it at run time
 
     from dumpscan.findings import Process
     from dumpscan.memory.physical.image import PhysicalImage
@@ -132,7 +134,6 @@ class Overlay(AddressSpace, Protocol):
         """Those ranges, by ascending address; they are what is to be searched of it."""
 
 
-@runtime_checkable
 class PhysicalDump(Dump, Protocol):
     """A dump of physical memory, with the page tables that say who sees what of it."""
 
@@ -172,6 +173,11 @@ class PhysicalDump(Dump, Protocol):
 
     def page_use(self, physical: int) -> PageUse | None:
         """Return what the page at a physical address is used for; None where that is not known."""
+
+
+def is_physical(dump: object) -> TypeIs[PhysicalDump]:
+    """Say whether a dump is one of physical memory."""
+    return hasattr(dump, "physical")
 
 
 def name_matches(name: str, pattern: str) -> bool:

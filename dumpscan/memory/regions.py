@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, overload
 
@@ -69,7 +70,7 @@ class RegionTable(Sequence[Region]):
         """Return the last region that begins at or before an address; the last of all if none does."""
         return self[bisect_right(self._starts, address) - 1]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Addresses, Addresses, Addresses]:
         """Starts, sizes and file offsets of all regions, each of shape (n,). Nothing is copied."""
         starts, sizes, offsets = (

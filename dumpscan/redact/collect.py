@@ -15,7 +15,7 @@ from dumpscan.artifacts.keys.ssh.shielded import shield_parts
 from dumpscan.artifacts.registry import EVERYTHING, TLS
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, TlsSecret
-from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.dump import is_physical
 from dumpscan.redact.copies import merged
 from dumpscan.redact.credentials import find_credentials
 from dumpscan.redact.key_values import private_key_values, symmetric_key_values, tls_secret_values
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.registry import Search
     from dumpscan.findings import Finding, Location
-    from dumpscan.memory.dump import ProcessDump
+    from dumpscan.memory.dump import PhysicalDump, ProcessDump
     from dumpscan.redact.copies import Copies
     from dumpscan.redact.secret import Wanted
 
@@ -152,7 +152,7 @@ def _within(place: Place, objects: Sequence[Place]) -> bool:
 
 def buffer_of(dump: AnyDump) -> memoryview:
     """Return the whole file of a dump."""
-    return dump.physical.buffer if isinstance(dump, PhysicalDump) else dump.buffer
+    return dump.physical.buffer if is_physical(dump) else dump.buffer
 
 
 def _add_findings(
@@ -258,7 +258,7 @@ def _container_values(finding: EncryptedContainer) -> tuple[Value, ...]:
 def _places(dump: AnyDump, location: Location) -> list[Place]:
     """Return the bytes that an object takes, and those that it points to and that are secret."""
     extents = list(location.extents)
-    if location.encoding == SHIELDED and not isinstance(dump, PhysicalDump) and location.virtual_address is not None:
+    if location.encoding == SHIELDED and not is_physical(dump) and location.virtual_address is not None:
         for address, size in shield_parts(dump, location.virtual_address):
             extents += dump.extents(address, size)
     wide = "utf16" in location.encoding or "utf-16" in location.encoding

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import InputError, UsageError
 from dumpscan.files import staged_file
-from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.dump import is_physical
 from dumpscan.memory.formats import KINDS, OpenOptions
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.open import open_dump
@@ -153,7 +153,7 @@ def _require_plain(dump: AnyDump) -> None:
     Raises:
         InputError: It is compressed.
     """
-    if isinstance(dump, PhysicalDump) and not dump.physical.in_file:
+    if is_physical(dump) and not dump.physical.in_file:
         raise InputError(
             dump.path, f"its pages are compressed ({dump.format}), and cannot be overwritten: convert it to a raw image"
         )

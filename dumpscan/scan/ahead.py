@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ _T = TypeVar("_T")
 
 MAX_THREADS = 4
 """Threads by default, at most: two already come near to what the memory delivers."""
+_NAME = "dumpscan-scan"
 MAX_SMALL = 1 << 20
 """Bytes that are searched sooner than a thread starts."""
 
@@ -54,7 +56,8 @@ def in_order(
         _say(progress, size)
         return found
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="dumpscan-scan")
+    kept = _kept.pool if threads == 1 else None
+    pool = kept or ThreadPoolExecutor(threads, thread_name_prefix=_NAME)
     try:
         for size, task in tasks:
             waiting.append((size, pool.submit(task)))
@@ -63,7 +66,28 @@ def in_order(
         while waiting:
             yield first()
     finally:
-        pool.shutdown(cancel_futures=True)
+        under_way = [future for _, future in waiting if not future.cancel()]
+        wait(under_way)
+        if pool is not kept:
+            pool.shutdown()
+
+
+class _Kept(threading.local):
+    """The pool of one thread that a thread keeps."""
+
+    pool: ThreadPoolExecutor | None = None
+
+
+_kept = _Kept()
+
+
+def keep_a_thread() -> None:
+    """Have what the calling thread does in one other thread done in the same one from now on.
+
+    It is for processes that search thousands of small dumps, each of which would start and end a thread. The thread
+    ends with the calling one. A process that is forked must not use it.
+    """
+    _kept.pool = ThreadPoolExecutor(1, thread_name_prefix=_NAME)
 
 
 def _say(progress: Callable[[int], None] | None, size: int) -> None:

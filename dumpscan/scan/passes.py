@@ -89,6 +89,8 @@ def aligned_matches(
         every = tuple(range(alignment))
         phases = every if shifts is None else tuple(set((-(block.first + shifts) % alignment).tolist()))
         found = find(line.data(block), phases)
+        if not len(found.starts):
+            return found
         starts = found.starts.astype(np.int64) + block.first
         ends = starts + lengths[found.signatures]
         own = np.flatnonzero(ends > block.begin)  # the others ended in the block before

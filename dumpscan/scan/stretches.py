@@ -11,12 +11,14 @@ dump may have hundreds of thousands of regions, so no loop goes over them one by
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import heappush, heapreplace
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from dumpscan.memory.regions import columns_of
+from dumpscan.memory.regions import RegionTable, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,7 +90,7 @@ class Line(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pieces:
     """Regions by ascending address; those that are contiguous in the address space and in the file are joined."""
 
@@ -99,6 +101,14 @@ class Pieces:
     @classmethod
     def of(cls, regions: Sequence[Region]) -> Pieces:
         """Make the table from regions in ascending order of address that do not overlap."""
+        if not isinstance(regions, RegionTable):
+            return cls._of(regions)
+        if regions not in _pieces:
+            _pieces[regions] = cls._of(regions)
+        return _pieces[regions]
+
+    @classmethod
+    def _of(cls, regions: Sequence[Region]) -> Pieces:
         starts, unsigned_sizes, unsigned_offsets = columns_of(regions)
         sizes, offsets = unsigned_sizes.astype(np.int64), unsigned_offsets.astype(np.int64)
         present = sizes > 0
@@ -110,6 +120,15 @@ class Pieces:
         new[1:] |= offsets[1:] != offsets[:-1] + sizes[:-1]
         first = np.flatnonzero(new)
         return cls(starts[first], np.add.reduceat(sizes, first), offsets[first])
+
+    @cached_property
+    def in_file(self) -> _InFile:
+        """The same in the order of the file."""
+        return _InFile(self)
+
+
+_pieces: WeakKeyDictionary[RegionTable, Pieces] = WeakKeyDictionary()
+"""Those of the tables that are in use: every pass over the same memory needs them."""
 
 
 def cut(begins: NDArray[np.int64], ends: NDArray[np.int64], length: int, overlap: int) -> NDArray[np.int64]:
@@ -128,9 +147,8 @@ def cut(begins: NDArray[np.int64], ends: NDArray[np.int64], length: int, overlap
     )
 
 
-def _cut_one(end: int, length: int, overlap: int) -> list[list[int]]:
-    blocks: list[list[int]] = cut(np.array([0]), np.array([end]), length, overlap).tolist()
-    return blocks
+def _cut_one(end: int, length: int, overlap: int) -> list[tuple[int, int, int]]:
+    return [(max(begin - overlap, 0), begin, min(begin + length, end)) for begin in range(0, end, length)]
 
 
 def _layers(offsets: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
@@ -150,6 +168,50 @@ def _layers(offsets: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[NDA
         yield np.flatnonzero(layers == layer)
 
 
+class _InFile:
+    """Where pieces lie in the file, computed once for all passes over them.
+
+    Attributes:
+        layers: Addresses, offsets and ends of pieces that do not overlap in the file, by ascending offset.
+    """
+
+    def __init__(self, pieces: Pieces) -> None:
+        order = np.argsort(pieces.offsets, kind="stable")
+        offsets = pieces.offsets[order]
+        ends = offsets + pieces.sizes[order]
+        self._offsets = offsets
+        self._reach = np.maximum.accumulate(ends)  # the furthest end of this piece and all before it
+        layers = _layers(offsets, ends) if (offsets[1:] < self._reach[:-1]).any() else [np.arange(len(offsets))]
+        self.layers = [(pieces.starts[order[layer]], offsets[layer], ends[layer]) for layer in layers]
+        # The bytes of pieces before x are the sum of (x - offset) over those that have begun before x, less the sum of
+        # (x - end) over those that have ended.
+        by_end = np.sort(ends)
+        self._begun = offsets, np.concatenate(([0], np.cumsum(offsets)))
+        self._ended = by_end, np.concatenate(([0], np.cumsum(by_end)))
+
+    @cached_property
+    def blocks(self) -> NDArray[np.int64]:
+        """Every stretch of pieces without a hole larger than `GAP`, cut into blocks.
+
+        The columns are: beginning of the stretch, beginning of the block, its end, bytes of pieces in it.
+        """
+        if not len(self._offsets):
+            return np.zeros((0, 4), np.int64)
+        new = np.flatnonzero(self._offsets[1:] > self._reach[:-1] + GAP) + 1
+        begins = self._offsets[np.concatenate(([0], new))]
+        ends = self._reach[np.concatenate((new, [len(self._reach)])) - 1]
+        blocks = cut(begins, ends, BLOCK, overlap=int(ends[-1]))  # as far back as the stretch goes
+        sizes = self._before(blocks[:, 2]) - self._before(blocks[:, 1])
+        return np.column_stack((blocks, sizes))
+
+    def _before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count the bytes of pieces before each position; shared bytes count for each piece."""
+        (offsets, offset_sums), (ends, end_sums) = self._begun, self._ended
+        begun, ended = np.searchsorted(offsets, positions), np.searchsorted(ends, positions)
+        before: NDArray[np.int64] = (begun - ended) * positions - offset_sums[begun] + end_sums[ended]
+        return before
+
+
 class FileStretches:
     """The mapped file, where regions lie in it. A position is an offset in the file.
 
@@ -157,32 +219,15 @@ class FileStretches:
     """
 
     def __init__(self, buffer: memoryview, pieces: Pieces, overlap: int) -> None:
-        order = np.argsort(pieces.offsets, kind="stable")
-        offsets = pieces.offsets[order]
-        ends = offsets + pieces.sizes[order]
         self._buffer = buffer
         self._overlap = overlap
-        self._offsets = offsets
-        self._reach = np.maximum.accumulate(ends)  # the furthest end of this piece and all before it
-        layers = _layers(offsets, ends) if (offsets[1:] < self._reach[:-1]).any() else [np.arange(len(offsets))]
-        self._layers = [(pieces.starts[order[layer]], offsets[layer], ends[layer]) for layer in layers]
-        # The bytes of pieces before x are the sum of (x - offset) over those that have begun before x, less the sum of
-        # (x - end) over those that have ended.
-        by_end = np.sort(ends)
-        self._begun = offsets, np.concatenate(([0], np.cumsum(offsets)))
-        self._ended = by_end, np.concatenate(([0], np.cumsum(by_end)))
+        self._in_file = pieces.in_file
+        self._layers = self._in_file.layers
 
     def blocks(self) -> Iterator[Block]:
         """Cut every stretch of regions without a hole larger than `GAP` into blocks."""
-        if not len(self._offsets):
-            return
-        new = np.flatnonzero(self._offsets[1:] > self._reach[:-1] + GAP) + 1
-        begins = self._offsets[np.concatenate(([0], new))]
-        ends = self._reach[np.concatenate((new, [len(self._reach)])) - 1]
-        blocks = cut(begins, ends, BLOCK, self._overlap)
-        sizes = self._before(blocks[:, 2]) - self._before(blocks[:, 1])
-        for (first, begin, end), size in zip(blocks.tolist(), sizes.tolist(), strict=True):
-            yield Block(first, begin, end, size)
+        for stretch, begin, end, size in self._in_file.blocks.tolist():
+            yield Block(max(begin - self._overlap, stretch), begin, end, size)
 
     def data(self, block: Block) -> memoryview:
         """Return the bytes as they are mapped; nothing is copied."""
@@ -206,13 +251,6 @@ class FileStretches:
             found.append(_phases(offsets[part] - block.first, addresses[part], size))
         return [int(phase) for phase in np.unique(np.concatenate(found))]
 
-    def _before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Count the bytes of regions before each position; shared bytes count for each region."""
-        (offsets, offset_sums), (ends, end_sums) = self._begun, self._ended
-        begun, ended = np.searchsorted(offsets, positions), np.searchsorted(ends, positions)
-        before: NDArray[np.int64] = (begun - ended) * positions - offset_sums[begun] + end_sums[ended]
-        return before
-
 
 class SeamWindows:
     """The edges of regions that are neighbours in the address space but not in the file.
@@ -225,6 +263,10 @@ class SeamWindows:
         ends = pieces.starts + pieces.sizes.astype(np.uint64)
         seam = np.zeros(len(pieces.starts) + 1, np.bool_)  # before each piece, and after the last
         seam[1:-1] = pieces.starts[1:] == ends[:-1]
+        self._overlap = overlap
+        self._positions = np.zeros(1, np.int64)
+        if not seam.any():
+            return  # there are no blocks, so that the rest is not asked for
         edge = np.minimum(pieces.sizes, overlap)
         head = np.where(seam[:-1], edge, 0)
         tail = np.where(seam[1:], np.minimum(edge, pieces.sizes - head), 0)
@@ -233,7 +275,6 @@ class SeamWindows:
         used = np.flatnonzero(sizes)
         piece = used // 2
         self._mapped = np.frombuffer(buffer, np.uint8)
-        self._overlap = overlap
         self._piece = piece
         self._starts = pieces.starts[piece] + skipped[used].astype(np.uint64)
         self._offsets = pieces.offsets[piece] + skipped[used]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.dump import is_physical
 from dumpscan.memory.regions import within_spans
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import SUPPORTED
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.detector import Detector, GroupDetector
     from dumpscan.artifacts.registry import Search
     from dumpscan.artifacts.tls.detector import TlsDetector
-    from dumpscan.memory.dump import ProcessDump
+    from dumpscan.memory.dump import PhysicalDump, ProcessDump
     from dumpscan.memory.space import Region
     from dumpscan.scan.searcher import Scannable
     from dumpscan.search.known_keys import KnownKeys
@@ -60,7 +60,7 @@ def search(
     tls = _tls_detector(what)
     if tls is not None:
         scanner = scanner.with_groups(tls.detectors)
-    if isinstance(dump, PhysicalDump):
+    if is_physical(dump):
         from dumpscan.search.physical import search_physical  # noqa: PLC0415 - process dumps do not need it
 
         memory: Scannable = dump.physical

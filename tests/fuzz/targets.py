@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from dumpscan.artifacts.registry import EVERYTHING
 from dumpscan.exceptions import DumpscanError, ScenarioError
-from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.dump import is_physical
 from dumpscan.memory.open import open_dump
 from dumpscan.scan.searcher import hits
 from dumpscan.scan.signature import Hit
@@ -64,7 +64,7 @@ def _read(target: Target, directory: Path) -> Target:
                 found = [dump.describe()]
                 with suppress(DumpscanError):
                     dump.processes(environment=True)
-                if not isinstance(dump, PhysicalDump):
+                if not is_physical(dump):
                     for region in dump.regions[:64]:
                         dump.read(region.start, 256)
                         dump.module_at(region.start)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dumpscan.exceptions import InputError
-from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.dump import is_physical
 from dumpscan.memory.formats import KERNEL, MINIDUMP, NoDumpError, OpenOptions
 from dumpscan.memory.open import open_dump
 from support.corpus import ROOT
@@ -29,7 +29,7 @@ def test_a_minidump_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "holiday.jpg"
     path.write_bytes(SAMPLE.read_bytes())
     opened = open_dump(path)
-    assert not isinstance(opened, PhysicalDump)
+    assert not is_physical(opened)
     assert opened.process is not None
     assert opened.process.pid == 5120
     opened.close()
@@ -37,7 +37,7 @@ def test_a_minidump_by_its_content(tmp_path: Path) -> None:
 
 def test_a_raw_image_by_its_kernel(lab: Lab) -> None:
     opened = open_dump(lab.image, options=OpenOptions(symbols=[lab.symbols]))
-    assert isinstance(opened, PhysicalDump)
+    assert is_physical(opened)
     assert opened.physical.format == "raw"
     opened.close()
 
@@ -45,7 +45,7 @@ def test_a_raw_image_by_its_kernel(lab: Lab) -> None:
 @pytest.mark.parametrize("container", ["lime", "crash"])
 def test_an_image_in_a_container(tmp_path: Path, container: str) -> None:
     opened = open_dump(build_lab(tmp_path, container=container).image)
-    assert isinstance(opened, PhysicalDump)
+    assert is_physical(opened)
     assert opened.physical.format != "raw"
     opened.close()
 
@@ -54,7 +54,7 @@ def test_a_raw_image_that_is_cut_short(lab: Lab, tmp_path: Path) -> None:
     whole = lab.image.stat().st_size
     cut = lab.changed(tmp_path, {}, size=whole - whole // 4 - 123)
     opened = open_dump(cut.image)
-    assert isinstance(opened, PhysicalDump)
+    assert is_physical(opened)
     assert "cut short" in " ".join(opened.damage)
     opened.close()
 

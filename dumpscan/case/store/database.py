@@ -11,7 +11,7 @@ import os
 import sqlite3
 import stat
 import sys
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -241,10 +241,16 @@ def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]
 
     The names of the table and of the columns must be constants.
     """
-    values = {name: stored_text(value) for name, value in row.items()}
-    places = ", ".join("CAST(? AS TEXT)" if value is not row[name] else "?" for name, value in values.items())
-    sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})"  # noqa: S608 - see above
-    return connection.execute(sql, tuple(values.values())).lastrowid or 0
+    values = tuple(map(stored_text, row.values()))
+    as_bytes = tuple(value is not before for value, before in zip(values, row.values(), strict=True))
+    return connection.execute(_insertion(table, tuple(row), as_bytes), values).lastrowid or 0
+
+
+@lru_cache(maxsize=256)
+def _insertion(table: str, columns: tuple[str, ...], as_bytes: tuple[bool, ...]) -> str:
+    """Return the statement that inserts a row, of which some values are text that is passed as bytes."""
+    places = ", ".join("CAST(? AS TEXT)" if each else "?" for each in as_bytes)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - see `insert`
 
 
 def stored_text(value: object) -> object:

@@ -19,7 +19,7 @@ from dumpscan.case.records import MissingSymbols
 from dumpscan.case.triage.staging import staged
 from dumpscan.exceptions import DumpscanError, InputError
 from dumpscan.findings import EncryptedContainer, Finding, PrivateKey, Status, SymmetricKey, TlsSecret
-from dumpscan.memory.dump import PhysicalDump
+from dumpscan.memory.dump import is_physical
 from dumpscan.memory.formats import ONE_IMAGE, NoDumpError, OpenOptions
 from dumpscan.memory.open import StillPackedError, open_dump
 from dumpscan.memory.packed.unpack import split
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dumpscan.case.store.writer import DumpResult
     from dumpscan.case.triage.task import Task
     from dumpscan.findings import Process
-    from dumpscan.memory.dump import ProcessDump
+    from dumpscan.memory.dump import PhysicalDump, ProcessDump
     from dumpscan.memory.symbols.errors import MissingTable
 
 _HASHED_BESIDE = 64 << 20
@@ -131,7 +131,7 @@ def _read(path: Path, task: Task, reading: _Reading, advance: Callable[[int], No
         if beside:
             hashing.start()
         try:
-            with ONE_IMAGE if isinstance(dump, PhysicalDump) else nullcontext():
+            with ONE_IMAGE if is_physical(dump) else nullcontext():
                 _search(dump, task, reading, advance)
         finally:
             if beside:

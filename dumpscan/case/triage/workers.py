@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import chain, islice, takewhile
 from multiprocessing.connection import wait as wait_for_any
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,7 +37,11 @@ _UNIT = "dumpscan.case.triage.unit"
 _MAX_SOCKET_DIRECTORY = 80
 """Characters. Some systems limit the path of a socket to 104, of which `multiprocessing` needs up to 24."""
 _AHEAD = 2
-"""Files handed to each process: the one that it reads, and the next."""
+"""Batches of files handed to each process: the one that it reads, and the next."""
+_BATCH = 16
+"""Small files that are handed over together: each takes a few milliseconds, and to hand one over takes a half."""
+_SMALL = 256 << 10
+"""Bytes of the largest small file."""
 
 
 class Workers(Protocol):
@@ -81,39 +86,49 @@ class Pool:
         suspects: deque[Task] = deque()
         while waiting or suspects:
             with _processes(1 if suspects else min(self._jobs, len(waiting)), advance) as (executor, poll):
-                running: dict[Future[DumpResult], Task] = {}
+                running: dict[Future[list[DumpResult]], list[Task]] = {}
                 try:
                     if suspects:
                         while suspects:
-                            running[_submitted(executor, suspects[0])] = suspects[0]
+                            running[_submitted(executor, [suspects[0]])] = [suspects[0]]
                             yield from _finished(running, poll)
                             suspects.popleft()
                         continue
                     while waiting or running:
                         while waiting and len(running) < self._jobs * _AHEAD:
-                            running[_submitted(executor, waiting[0])] = waiting[0]
-                            waiting.popleft()
+                            batch = self._batch(waiting)
+                            running[_submitted(executor, batch)] = batch
+                            for _ in batch:
+                                waiting.popleft()
                         yield from _finished(running, poll)
                 except BrokenProcessPool:
                     if suspects:
                         yield suspects.popleft().failed("the process that read it died: killed, or out of memory")
                     else:
-                        suspects.extend(running.values())
+                        suspects.extend(chain.from_iterable(running.values()))
+
+    def _batch(self, waiting: deque[Task]) -> list[Task]:
+        """Return the next files to hand over: one, or several small ones if there are enough for all processes."""
+        most = min(_BATCH, len(waiting) // (self._jobs * _AHEAD)) or 1
+        small = takewhile(lambda task: task.size is not None and task.size <= _SMALL, islice(waiting, most))
+        return list(small) or [waiting[0]]
 
 
-def _submitted(executor: ProcessPoolExecutor, task: Task) -> Future[DumpResult]:
-    """Have a file read. An interrupt comes behind it: a process that is half started is one that nobody ends."""
+def _submitted(executor: ProcessPoolExecutor, tasks: list[Task]) -> Future[list[DumpResult]]:
+    """Have files read. An interrupt comes behind it: a process that is half started is one that nobody ends."""
     with _without_interrupts():
-        return executor.submit(_work, task)
+        return executor.submit(_each, _work, tasks)
 
 
-def _finished(running: dict[Future[DumpResult], Task], poll: Callable[[], None]) -> Iterator[DumpResult | None]:
-    """Wait until a file has been read, and yield its result.
+def _finished(
+    running: dict[Future[list[DumpResult]], list[Task]], poll: Callable[[], None]
+) -> Iterator[DumpResult | None]:
+    """Wait until files have been read, and yield their results.
 
     Raises:
         BrokenProcessPool: A process died; the files that were being read are still in `running`.
     """
-    done: set[Future[DumpResult]] = set()
+    done: set[Future[list[DumpResult]]] = set()
     while not done:
         done, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
         poll()
@@ -122,12 +137,12 @@ def _finished(running: dict[Future[DumpResult], Task], poll: Callable[[], None])
     broken: BrokenProcessPool | None = None
     for future in done:
         try:
-            result = future.result()
+            results = future.result()
         except BrokenProcessPool as error:
             broken = error
             continue
         del running[future]
-        yield result
+        yield from results
     if broken is not None:
         raise broken
 
@@ -210,8 +225,11 @@ _counter: Any = None
 
 def _begin(counter: Any, watched: Connection) -> None:  # noqa: ANN401 - a shared ctypes value
     """Prepare a process of the pool."""
+    from dumpscan.scan.ahead import keep_a_thread  # noqa: PLC0415 - as for `read_dump`
+
     global _counter  # noqa: PLW0603 - how a process keeps what its initializer was given
     _counter = counter
+    keep_a_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator is interrupted, and ends this process
 
     def watch() -> None:
@@ -219,6 +237,10 @@ def _begin(counter: Any, watched: Connection) -> None:  # noqa: ANN401 - a share
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _each(work: Callable[[Task], DumpResult], tasks: list[Task]) -> list[DumpResult]:
+    return [work(task) for task in tasks]
 
 
 def _work(task: Task) -> DumpResult:
