@@ -1,20 +1,23 @@
-"""Layouts of the big numbers of libraries, and of the key structures that hold them, for 64-bit programs.
+"""Layouts of the big numbers of libraries, and of the key structures that hold them.
 
-Every number is a small header that points to its limbs: 64-bit words, the least significant first.
+Every number is a small header that points to its limbs, the least significant first: words as large as a pointer.
 
 Sources: OpenSSL 1.1.1 to 3.5 `crypto/bn/bn_local.h` (bignum_st), `crypto/rsa/rsa_local.h` (rsa_st),
 `crypto/ec/ec_local.h` (ec_key_st, ec_point_st); BoringSSL
-`include/openssl/bn.h`, `crypto/fipsmodule/ec/internal.h` (EC_POINT, EC_FELEM); mbedTLS 2.28 `bignum.h`, `rsa.h`,
-`ecp.h`; GMP `gmp.h` (__mpz_struct); Go `reflect.SliceHeader`, `math/big`. Compared with real processes: see
+`include/openssl/bn.h`, `crypto/fipsmodule/ec/internal.h` (EC_POINT, EC_FELEM); mbedTLS 2.28 and 3.6 `bignum.h`,
+`rsa.h`, `ecp.h`; GMP `gmp.h` (__mpz_struct); Go `reflect.SliceHeader`, `math/big`. Compared with real processes: see
 `docs/memory-layouts.md`, "Big numbers of libraries".
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from dumpscan.model.structures import structures
 
 LIMB = 8
-"""Bytes of a limb, and of a pointer."""
+LIMB_32 = 4
+"""Bytes of a limb, and of a pointer, in 64-bit and in 32-bit programs."""
 MIN_LIMBS = 4
 """Limbs of the smallest private number that is looked for: the scalar of a curve over 256 bits."""
 MAX_LIMBS = 256
@@ -70,6 +73,12 @@ struct mbedtls_mpi {            /* mbedTLS 2.28 */
     uint64  n;
     uint64  p;
 };
+struct mbedtls_mpi_3_5 {        /* mbedTLS since 3.5 */
+    uint64  p;
+    int16   s;
+    uint16  n;
+    int32   pad;
+};
 struct mpz_struct {             /* GMP */
     int32   alloc;
     int32   size;
@@ -83,6 +92,10 @@ struct go_slice {
 """
 
 c_numbers = structures(_DEFINITIONS)
+c_numbers_32 = structures(_DEFINITIONS.replace("uint64", "uint32").replace("    int32   pad;\n", ""))
+"""The same of 32-bit programs, in which nothing has to be padded; BoringSSL's points are not known there."""
 
-EC_KEY_PRIVATE = 16
-"""Offset of the pointer to the scalar in `ec_key_st_numbers`."""
+
+def layouts(pointer_size: int) -> Any:  # noqa: ANN401 - as `structures`
+    """Return the layouts in a program with pointers of so many bytes."""
+    return c_numbers if pointer_size == LIMB else c_numbers_32

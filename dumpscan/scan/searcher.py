@@ -31,6 +31,10 @@ class Scannable(Protocol):
     def regions(self) -> Sequence[Region]:
         """Regions by ascending address, not overlapping there."""
 
+    @property
+    def pointer_size(self) -> int:
+        """Size of a pointer in bytes: 4 or 8."""
+
 
 class Matches(NamedTuple):
     """Places that a searcher found, as arrays of equal length, by ascending place.

@@ -37,6 +37,10 @@ def mpi(pointer: int, count: int) -> bytes:
     return struct.pack("<iIQQ", 1, 0, count, pointer)
 
 
+def mpi_3_5(pointer: int, count: int) -> bytes:
+    return struct.pack("<QhHi", pointer, 1, count, 0)
+
+
 def go_slice(pointer: int, count: int) -> bytes:
     return struct.pack("<QQQ", pointer, count, count + 4)
 

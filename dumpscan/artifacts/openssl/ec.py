@@ -15,7 +15,7 @@ from dumpscan.artifacts.keys.proof import ec_key
 from dumpscan.artifacts.openssl.headers import OPENSSL
 from dumpscan.artifacts.openssl.numbers import read_bignum
 from dumpscan.artifacts.symcrypt.curves import NAMED_FIELDS, multiple_on_named_curve
-from dumpscan.model.c_big_numbers import EC_KEY_PRIVATE, LIMB, c_numbers
+from dumpscan.model.c_big_numbers import LIMB, LIMB_32, c_numbers, layouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,9 +58,15 @@ class Curve:
     limbs: int
     microseconds: int
 
-    def forms(self, coordinate: int) -> tuple[int, int]:
-        """Return a coordinate as libraries may hold it: plain, and in Montgomery form with R = 2^(64 * limbs)."""
-        return coordinate, (coordinate << 8 * LIMB * self.limbs) % self.field
+    def forms(self, coordinate: int) -> tuple[int, ...]:
+        """Return a coordinate as libraries may hold it: plain, and in Montgomery form."""
+        return coordinate, *(coordinate * factor % self.field for factor in self._montgomery_factors)
+
+    @property
+    def _montgomery_factors(self) -> tuple[int, ...]:
+        """R as 64-bit and as 32-bit programs have it: 2 to the bits of all limbs."""
+        bits = self.curve.key_size
+        return tuple({1 << -(-bits // unit) * unit: None for unit in (8 * LIMB, 8 * LIMB_32)})
 
     def written(self, point: Point) -> Iterator[tuple[int, int]]:
         """Yield the coordinates of a point in each form."""
@@ -77,7 +83,7 @@ class Curve:
         if known is None:
             return
         b = known[1] ** 2 - known[0] ** 3 - self.a * known[0]
-        for factor in (1, self.out_of_montgomery):
+        for factor in (1, *self._out_of_montgomery):
             plain = [(value * factor % self.field, value) for value in values if value < self.field]
             squares: dict[int, list[tuple[int, int]]] = defaultdict(list)
             for y, written in plain:
@@ -87,14 +93,14 @@ class Curve:
                     yield (x, y), (written, other)
 
     @property
-    def out_of_montgomery(self) -> int:
-        """The factor that turns a number in Montgomery form into the plain one."""
-        return pow(1 << 8 * LIMB * self.limbs, -1, self.field)
+    def _out_of_montgomery(self) -> tuple[int, ...]:
+        """The factors that turn a number in Montgomery form into the plain one."""
+        return tuple(pow(factor, -1, self.field) for factor in self._montgomery_factors)
 
-    def affine(self, x: int, y: int, z: int) -> Point | None:
+    def affine(self, x: int, y: int, z: int) -> Iterator[Point | None]:
         """Turn Jacobian coordinates, all in Montgomery form, into plain ones; None for the point at infinity."""
-        x, y, z = (value * self.out_of_montgomery % self.field for value in (x, y, z))
-        return to_affine(x, y, z, self.field)
+        for factor in self._out_of_montgomery:
+            yield to_affine(x * factor % self.field, y * factor % self.field, z * factor % self.field, self.field)
 
 
 CURVES = (
@@ -197,23 +203,25 @@ def _points_beside(curve: Curve, scalar: int, surroundings: Surroundings) -> Ite
     A key that was generated here has its point in Jacobian coordinates, as they were computed.
     """
     memory = surroundings.memory
-    form = c_numbers.ec_key_st_numbers
+    form = layouts(memory.pointer_size).ec_key_st_numbers
     for place in surroundings.places(scalar, scalar):
-        key = memory.read(place - EC_KEY_PRIVATE, len(form))
+        start = place + surroundings.word - len(form)  # the pointer to the scalar is the last
+        key = memory.read(start, len(form)) if start >= 0 else b""
         if len(key) < len(form):
             continue
         public = int(form(key).pub_key)
         for x, y, z in (*_openssl_point(memory, public), *_boringssl_point(memory, public, curve.limbs)):
-            for point in (curve.affine(x, y, z), to_affine(x, y, z, curve.field)):
+            for point in (*curve.affine(x, y, z), to_affine(x, y, z, curve.field)):
                 if point is not None:
                     yield point, x
 
 
 def _openssl_point(memory: Memory, address: int) -> Iterator[tuple[int, int, int]]:
     """Yield the coordinates of OpenSSL's point at an address, if there is one."""
-    data = memory.read(address, len(c_numbers.ec_point_st))
-    if len(data) == len(c_numbers.ec_point_st):
-        fields = c_numbers.ec_point_st(data)
+    form = layouts(memory.pointer_size).ec_point_st
+    data = memory.read(address, len(form))
+    if len(data) == len(form):
+        fields = form(data)
         x, y, z = (read_bignum(memory, int(pointer)) for pointer in (fields.X, fields.Y, fields.Z))
         if x and y and z:
             yield x, y, z
@@ -222,7 +230,7 @@ def _openssl_point(memory: Memory, address: int) -> Iterator[tuple[int, int, int
 def _boringssl_point(memory: Memory, address: int, limbs: int) -> Iterator[tuple[int, int, int]]:
     """Yield the coordinates of BoringSSL's point at an address, if there may be one."""
     data = memory.read(address, len(c_numbers.boringssl_ec_point))
-    if len(data) == len(c_numbers.boringssl_ec_point):
+    if len(data) == len(c_numbers.boringssl_ec_point) and memory.pointer_size == LIMB:
         fields = c_numbers.boringssl_ec_point(data)
         x, y, z = (_number(coordinate[:limbs]) for coordinate in (fields.X, fields.Y, fields.Z))
         if x and y and z:

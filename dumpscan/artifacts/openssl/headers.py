@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.artifacts.openssl import headers32
 from dumpscan.model.c_big_numbers import LIMB, MAX_DMAX, MAX_FLAGS, MAX_LIMBS, MAX_POINTER, MIN_LIMBS
 from dumpscan.scan.passes import AlignedSearcher
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
+
+    from dumpscan.scan.searcher import Scannable
 
     Words = NDArray[np.uint64]
     Indexes = NDArray[np.int64]
@@ -24,14 +29,17 @@ if TYPE_CHECKING:
 OPENSSL = Signature("bignum_st", b"", 24)
 GMP = Signature("mpz_struct", b"", 16)
 MBEDTLS = Signature("mbedtls_mpi", b"", 24)
+MBEDTLS_3_5 = Signature("mbedtls_mpi", b"", 16)
 GO = Signature("go_slice", b"", 24)
 
 _CHUNK = 32 << 10
 """Words taken at a time: all arrays over them fit in a processor's second cache."""
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-_COUNTS = np.uint64(0xFFFFFC00FFFFFFFF)
-"""Clears ten bits of a word's upper half, where the second of two counts may lie."""
+_COUNTS = np.uint64(0xFFFFFC00FE00FC00)
+"""Clears ten bits of either half of a word, where two counts may lie, and nine more for the count of mbedTLS 3.5."""
+_COUNT_OF_16 = np.uint64(0xFFFF)
+_SIXTEEN = np.uint64(16)
 _LEAST_POINTER = np.uint64(0x10000)
 _MAX_SPARE = 64
 """Limbs that a slice of Go may have room for beyond twice its length."""
@@ -54,24 +62,31 @@ def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
 def _in_words(words: Words) -> tuple[Indexes, Indexes]:
     """Find headers among words: which kind, and the index of the first word of each.
 
-    Every header has a word whose lower half is a count of limbs and whose upper half is another one or zero. Three
-    words in a hundred are such; the rest is tested on those alone.
+    Every header has a word whose lower half is a count of limbs, or a sign and a count in 16 bits each, and whose upper
+    half is another count or zero. Few words are such; the rest is tested on those alone.
     """
     at = np.concatenate([_counts(words[begin : begin + _CHUNK]) + begin for begin in range(0, len(words), _CHUNK)])
     at = at[at < len(words) - 1]
     value = words[at]
-    alone = value <= np.uint64(MAX_LIMBS)
-    alone &= at > 0
-    kinds = (*_pairs(words, at[value > _LOW]), *_single(words, at[alone], value[alone]))
+    low = value & _LOW
+    count = (low >= np.uint64(MIN_LIMBS)) & (low <= np.uint64(MAX_DMAX))
+    alone = count & (value <= np.uint64(MAX_LIMBS)) & (at > 0)
+    short = (value & ~(_COUNT_OF_16 << _SIXTEEN) == 1) & (value >> _SIXTEEN >= np.uint64(MIN_LIMBS)) & (at > 0)
+    short &= value >> _SIXTEEN <= np.uint64(MAX_LIMBS)
+    kinds = (
+        *_pairs(words, at[count & (value > _LOW)]),
+        *_single(words, at[alone], value[alone]),
+        _short(words, at[short]),
+    )
     numbers = [np.full(len(starts), number) for number, starts in enumerate(kinds)]
     return np.concatenate(numbers), np.concatenate(kinds)
 
 
 def _counts(words: Words) -> Indexes:
-    """Find words whose lower half is a count and whose upper half is one or zero."""
-    counts = words & _COUNTS
-    counts -= np.uint64(MIN_LIMBS)
-    return np.flatnonzero(counts < np.uint64(MAX_DMAX - MIN_LIMBS + 1))
+    """Find words, not zero, that may be counts."""
+    counts = words - np.uint64(1)
+    counts &= _COUNTS
+    return np.flatnonzero(counts == 0)
 
 
 def _pairs(words: Words, at: Indexes) -> tuple[Indexes, Indexes]:
@@ -96,11 +111,32 @@ def _single(words: Words, at: Indexes, count: Words) -> tuple[Indexes, Indexes]:
     return mbedtls - 1, go[_is_pointer(words[go - 1])] - 1
 
 
+def _short(words: Words, at: Indexes) -> Indexes:
+    """Find headers of mbedTLS since 3.5, which has sign and count in 16 bits each."""
+    return at[_is_pointer(words[at - 1])] - 1  # p | s, n
+
+
 def _is_pointer(words: Words) -> Found:
     """Say which words may be addresses of limbs."""
     fits: Found = (words >= _LEAST_POINTER) & (words < np.uint64(MAX_POINTER)) & (words & np.uint64(LIMB - 1) == 0)
     return fits
 
 
-SEARCHER = AlignedSearcher((OPENSSL, GMP, MBEDTLS, GO), _find)
+class _Searcher(AlignedSearcher):
+    """Finds where headers of big numbers may begin, by the size of a program's pointers."""
+
+    def batches(
+        self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> Iterator[Matches]:
+        """Search an address space at addresses that are multiples of a pointer's size."""
+        if space.pointer_size == LIMB:
+            yield from super().batches(space, threads=threads, progress=progress)
+            return
+        for found in headers32.SEARCHER.batches(space, threads=threads, progress=progress):
+            yield found._replace(signatures=found.signatures + np.uint16(_KINDS))
+
+
+_OF_64_BITS = (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5)
+_KINDS = len(_OF_64_BITS)
+SEARCHER = _Searcher((*_OF_64_BITS, *headers32.SEARCHER.signatures), _find)
 """Finds where headers of big numbers may begin."""

@@ -36,41 +36,46 @@ class Surroundings:
     Args:
         memory: The memory.
         reach: Bytes before and after an address that are searched, at least.
+
+    Attributes:
+        memory: As given.
+        word: Bytes of a word: of a pointer.
     """
 
     def __init__(self, memory: Memory, reach: int = NEAR) -> None:
         self.memory = memory
         self._reach = reach
-        self._windows: dict[int, tuple[int, NDArray[np.uint64]]] = {}
+        self.word = memory.pointer_size
+        self._windows: dict[int, tuple[int, NDArray[np.unsignedinteger]]] = {}
 
     def places(self, word: int, near: int) -> list[int]:
-        """Return the addresses, multiples of 8, where a word lies near an address; at most `MAX_PLACES`."""
+        """Return the addresses, multiples of a word's size, where one lies near an address; at most `MAX_PLACES`."""
         start, words = self._window(near)
         effort.charge(_SEARCHING * words.nbytes / _MIB)
-        found = np.flatnonzero(words == np.uint64(word))[:MAX_PLACES]
-        return [start + LIMB * index for index in found.tolist()]
+        found = np.flatnonzero(words == words.dtype.type(word))[:MAX_PLACES]
+        return [start + self.word * index for index in found.tolist()]
 
     def number_at(self, value: int, limbs: int, near: Iterable[int]) -> int | None:
         """Return where a number lies near one of some addresses, as so many limbs; None if it does not."""
         data = value.to_bytes(limbs * LIMB, "little")
-        first = int.from_bytes(data[:LIMB], "little")
+        first = int.from_bytes(data[: self.word], "little")
         for address in near:
             for place in self.places(first, address):
                 if self.memory.read(place, len(data)) == data:
                     return place
         return None
 
-    def _window(self, address: int) -> tuple[int, NDArray[np.uint64]]:
+    def _window(self, address: int) -> tuple[int, NDArray[np.unsignedinteger]]:
         """Return the address of a window's first word, and its words; addresses in the same stretch share a window."""
         stretch = address // self._reach
         if stretch not in self._windows:
             effort.charge(3 * _READING * self._reach / _MIB)
             if len(self._windows) >= max(MAX_KEPT // (3 * self._reach), 1):
                 self._windows.pop(next(iter(self._windows)))
-            middle = address // LIMB * LIMB
+            middle = address // self.word * self.word
             before = read_before(self.memory, middle, middle - max(stretch - 1, 0) * self._reach)
-            start = -(-(middle - len(before)) // LIMB) * LIMB
+            start = -(-(middle - len(before)) // self.word) * self.word
             after = self.memory.read(middle, (stretch + 2) * self._reach - middle)
             data = before[start - middle + len(before) :] + after
-            self._windows[stretch] = (start, np.frombuffer(data, "<u8", len(data) // LIMB))
+            self._windows[stretch] = (start, np.frombuffer(data, f"<u{self.word}", len(data) // self.word))
         return self._windows[stretch]

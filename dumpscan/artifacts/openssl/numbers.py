@@ -13,7 +13,7 @@ import numpy as np
 
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.openssl import headers
-from dumpscan.model.c_big_numbers import FLAG_CONSTTIME, FLAG_SECURE, LIMB, MAX_LIMBS, MIN_LIMBS, c_numbers
+from dumpscan.model.c_big_numbers import FLAG_CONSTTIME, FLAG_SECURE, LIMB, LIMB_32, MAX_LIMBS, MIN_LIMBS, layouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from dumpscan.memory.regions import ReadWords
     from dumpscan.memory.space import Memory
     from dumpscan.scan.searcher import Matches
-    from dumpscan.scan.signature import Signature
 
     Words = NDArray[np.uint64]
     Found = NDArray[np.bool_]
@@ -81,28 +80,36 @@ class Numbers:
 
 
 class _Form(NamedTuple):
-    """Where the words of a header are, counted from its first.
+    """Where the fields of a header are, in bytes from its beginning.
 
     Attributes:
-        pointer: The word that leads to the limbs.
-        limbs: The word with their number.
-        shift: Bits of that word below the number.
-        flags: The word with OpenSSL's flags in its upper half; None in other headers.
+        pointer: The pointer that leads to the limbs.
+        limbs: The number of limbs.
+        bits: Bits of that number.
+        flags: OpenSSL's flags; None in other headers.
+        limb: Bytes of a limb, and of a pointer.
     """
 
     pointer: int
     limbs: int
-    shift: int = 0
+    bits: int = 32
     flags: int | None = None
+    limb: int = LIMB
 
 
-_FORMS = {
-    headers.OPENSSL: _Form(pointer=0, limbs=1, flags=2),
-    headers.GMP: _Form(pointer=1, limbs=0, shift=32),
-    headers.MBEDTLS: _Form(pointer=2, limbs=1),
-    headers.GO: _Form(pointer=0, limbs=1),
-}
-_COUNT = np.uint64(0xFFFFFFFF)
+_FORMS = (
+    _Form(pointer=0, limbs=8, flags=20),
+    _Form(pointer=8, limbs=4),
+    _Form(pointer=16, limbs=8),
+    _Form(pointer=0, limbs=8),
+    _Form(pointer=0, limbs=10, bits=16),
+    _Form(pointer=0, limbs=4, flags=16, limb=LIMB_32),
+    _Form(pointer=8, limbs=4, limb=LIMB_32),
+    _Form(pointer=8, limbs=4, limb=LIMB_32),
+    _Form(pointer=0, limbs=4, limb=LIMB_32),
+    _Form(pointer=0, limbs=6, bits=16, limb=LIMB_32),
+)
+"""By the signatures of `headers.SEARCHER`."""
 _TOP = np.uint64(48)
 
 
@@ -120,30 +127,31 @@ def read_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Numbers:
     numbers = Numbers()
     values: dict[tuple[int, int], int | None] = {}
     kept = 0
-    for signature, address, pointer, limbs, flags in _all_followed(words, matches):
+    for kind, address, pointer, limbs, flags in _all_followed(words, matches):
         kept += 1
         if kept > MAX_HEADERS:
             numbers.dropped += 1
             continue
         if (pointer, limbs) not in values:
             effort.charge(_READING)
-            values[pointer, limbs] = read_limbs(memory, pointer, limbs)
+            values[pointer, limbs] = read_limbs(memory, pointer, limbs, _FORMS[kind].limb)
         value = values[pointer, limbs]
         if value is not None:
             private = bool(flags & (FLAG_CONSTTIME | FLAG_SECURE))
+            signature = headers.SEARCHER.signatures[kind]
             inline = pointer == address + signature.length
             numbers.headers[value].append(Header(signature.name, address, signature.length, private, inline))
     return numbers
 
 
-def _all_followed(words: ReadWords, matches: Matches) -> Iterator[tuple[Signature, int, int, int, int]]:
+def _all_followed(words: ReadWords, matches: Matches) -> Iterator[tuple[int, int, int, int, int]]:
     """Yield what `_followed` does of headers of all kinds, with the kind before it."""
     for begin in range(0, len(matches.starts), _AT_ONCE):
         part = slice(begin, begin + _AT_ONCE)
         effort.charge(_FOLLOWING * len(matches.starts[part]))
-        for kind, (signature, form) in enumerate(_FORMS.items()):
+        for kind, form in enumerate(_FORMS):
             starts = matches.starts[part][matches.signatures[part] == kind]
-            yield from ((signature, *header) for header in _followed(words, starts, form))
+            yield from ((kind, *header) for header in _followed(words, starts, form))
 
 
 def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[int, int, int, int]]:
@@ -154,43 +162,46 @@ def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[in
         whose two lowest ones may be random: their upper 16 bits are not all equal, as those of one in 32,768 are.
     """
 
-    def word(number: int) -> tuple[Words, Found]:
-        return words(starts + np.uint64(number * LIMB))
+    def field(at: int, bits: int) -> tuple[Words, Found]:
+        values, held = words(starts + np.uint64(at))
+        return values & np.uint64((1 << bits) - 1), held
 
-    (pointers, pointed), (counts, counted) = word(form.pointer), word(form.limbs)
-    limbs = counts >> np.uint64(form.shift) & _COUNT
-    fits = pointed & counted & (limbs >= np.uint64(MIN_LIMBS)) & (limbs <= np.uint64(MAX_LIMBS))
-    starts, pointers, limbs = starts[fits], pointers[fits], limbs[fits]
-    highest, held = words(pointers + (limbs - np.uint64(1)) * np.uint64(LIMB))
-    fits = held & (highest != 0)
+    (pointers, pointed), (limbs, counted) = field(form.pointer, 8 * form.limb), field(form.limbs, form.bits)
+    sizes = limbs * np.uint64(form.limb)
+    fits = pointed & counted & (sizes >= np.uint64(MIN_LIMBS * LIMB)) & (sizes <= np.uint64(MAX_LIMBS * LIMB))
+    starts, pointers, limbs, sizes = starts[fits], pointers[fits], limbs[fits], sizes[fits]
+    highest, held = words(pointers + sizes - np.uint64(LIMB))
+    fits = held & (highest >> np.uint64(8 * (LIMB - form.limb)) != 0)
     for place in (pointers, pointers + np.uint64(LIMB)):
         limb, held = words(place)
         fits &= held & ((limb >> _TOP) - np.uint64(1) < np.uint64(0xFFFE))
     starts, pointers, limbs = starts[fits], pointers[fits], limbs[fits]
-    flags = np.zeros(len(starts), np.uint64) if form.flags is None else word(form.flags)[0] >> np.uint64(32)
+    flags = np.zeros(len(starts), np.uint64) if form.flags is None else field(form.flags, 32)[0]
     yield from zip(starts.tolist(), pointers.tolist(), limbs.tolist(), flags.tolist(), strict=True)
 
 
-def read_limbs(memory: Memory, address: int, limbs: int) -> int | None:
-    """Read a number of so many limbs; None if it is not held whole, or has fewer limbs than that."""
-    if not MIN_LIMBS <= limbs <= MAX_LIMBS:
+def read_limbs(memory: Memory, address: int, limbs: int, limb: int) -> int | None:
+    """Read a number of so many limbs, each of `limb` bytes; None if it is not held whole, or has fewer limbs."""
+    if not MIN_LIMBS * LIMB <= limbs * limb <= MAX_LIMBS * LIMB:
         return None
-    data = memory.read(address, limbs * LIMB)
-    if len(data) < limbs * LIMB or not any(data[-LIMB:]):
+    data = memory.read(address, limbs * limb)
+    if len(data) < limbs * limb or not any(data[-limb:]):
         return None
     return int.from_bytes(data, "little")
 
 
 def read_bignum(memory: Memory, address: int) -> int | None:
     """Read the number whose OpenSSL header is at an address, however small; None if it is not held whole."""
-    data = memory.read(address, len(c_numbers.bignum_st))
-    if len(data) < len(c_numbers.bignum_st):
+    form = layouts(memory.pointer_size).bignum_st
+    data = memory.read(address, len(form))
+    if len(data) < len(form):
         return None
-    fields = c_numbers.bignum_st(data)
-    if not 0 < fields.top <= min(fields.dmax, MAX_LIMBS):
+    fields = form(data)
+    size = fields.top * memory.pointer_size
+    if not 0 < size <= min(fields.dmax * memory.pointer_size, MAX_LIMBS * LIMB):
         return None
-    limbs = memory.read(int(fields.d), fields.top * LIMB)
-    return int.from_bytes(limbs, "little") if len(limbs) == fields.top * LIMB else None
+    limbs = memory.read(int(fields.d), size)
+    return int.from_bytes(limbs, "little") if len(limbs) == size else None
 
 
 def all_headers(numbers: Numbers, values: Sequence[int]) -> list[Header]:

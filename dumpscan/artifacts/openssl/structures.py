@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.openssl.headers import MBEDTLS, OPENSSL
 from dumpscan.artifacts.openssl.numbers import all_headers
-from dumpscan.model.c_big_numbers import EC_KEY_PRIVATE, LIMB, c_numbers
+from dumpscan.model.c_big_numbers import layouts
 
 if TYPE_CHECKING:
     from dumpscan.artifacts.openssl.ec import EcKey
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 MAX_COPIES = 16
 """Headers of one number around which structures are looked for."""
-
-_RSA = c_numbers.rsa_st_numbers
-_EC_KEY = c_numbers.ec_key_st_numbers
-_MPI = len(c_numbers.mbedtls_mpi)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +40,7 @@ class Structure:
 
 def rsa_structures(numbers: Numbers, surroundings: Surroundings, rsa: RsaKey) -> list[Structure]:
     """Return the structures that hold an RSA key; headers of its private numbers where there are none."""
+    form = layouts(surroundings.word).rsa_st_numbers
     primes = all_headers(numbers, rsa.primes)
     private = all_headers(numbers, [rsa.private_exponent]) if rsa.private_exponent else []
     at = {header.address for header in primes}
@@ -52,17 +49,18 @@ def rsa_structures(numbers: Numbers, surroundings: Surroundings, rsa: RsaKey) ->
     for header in numbers.headers[rsa.modulus][:MAX_COPIES]:
         if header.kind == OPENSSL.name:
             for place in surroundings.places(header.address, header.address):
-                data = surroundings.memory.read(place, len(_RSA))
-                if len(data) == len(_RSA) and int(_RSA(data).p) in at:
-                    found.append(Structure(place, len(_RSA), "rsa_st", header.kind, boring))
-        elif header.kind == MBEDTLS.name and header.address + 3 * _MPI in at:
+                data = surroundings.memory.read(place, len(form))
+                if len(data) == len(form) and int(form(data).p) in at:
+                    found.append(Structure(place, len(form), "rsa_st", header.kind, boring))
+        elif header.kind == MBEDTLS.name and header.address + 3 * header.size in at:
             # N, E, D, P, Q, DP, DQ, QP
-            found.append(Structure(header.address, 8 * _MPI, "mbedtls_rsa_context", header.kind))
+            found.append(Structure(header.address, 8 * header.size, "mbedtls_rsa_context", header.kind))
     return found or _alone(private or primes, boring=boring)
 
 
 def scalar_structures(numbers: Numbers, surroundings: Surroundings, key: EcKey) -> list[Structure]:
     """Return the structures that hold a scalar; its headers where there are none."""
+    form = layouts(surroundings.word).ec_key_st_numbers
     points = numbers.headers.get(key.x, ())
     boring = not any(header.kind == OPENSSL.name for header in points)  # its points are no numbers with headers
     at = {header.address for header in points}
@@ -70,19 +68,14 @@ def scalar_structures(numbers: Numbers, surroundings: Surroundings, key: EcKey) 
     for header in numbers.headers[key.scalar][:MAX_COPIES]:
         if header.kind == OPENSSL.name:
             for place in surroundings.places(header.address, header.address):
-                start = place - EC_KEY_PRIVATE
-                data = surroundings.memory.read(start, len(_EC_KEY))
-                if len(data) == len(_EC_KEY) and _points(data):
-                    found.append(Structure(start, len(_EC_KEY), "ec_key_st", header.kind, boring))
-        elif header.kind == MBEDTLS.name and header.address + _MPI in at:
-            found.append(Structure(header.address, 4 * _MPI, "mbedtls_ecp_keypair", header.kind))
+                start = place + surroundings.word - len(form)  # the pointer to the scalar is the last
+                data = surroundings.memory.read(start, len(form)) if start >= 0 else b""
+                pointers = [int(form(data).group), int(form(data).pub_key)] if len(data) == len(form) else [0]
+                if all(pointer and pointer % surroundings.word == 0 for pointer in pointers):
+                    found.append(Structure(start, len(form), "ec_key_st", header.kind, boring))
+        elif header.kind == MBEDTLS.name and header.address + header.size in at:
+            found.append(Structure(header.address, 4 * header.size, "mbedtls_ecp_keypair", header.kind))
     return found or _alone(numbers.headers[key.scalar], boring=boring)
-
-
-def _points(data: bytes) -> bool:
-    """Say whether the group and the public key before a private one are pointers."""
-    fields = _EC_KEY(data)
-    return all(int(pointer) and int(pointer) % LIMB == 0 for pointer in (fields.group, fields.pub_key))
 
 
 def _alone(private: list[Header], *, boring: bool) -> list[Structure]:

@@ -29,6 +29,7 @@ HEADERS: dict[str, Header] = {
     "boringssl": samples.boring,
     "gmp": samples.mpz,
     "mbedtls": samples.mpi,
+    "mbedtls-3.5": samples.mpi_3_5,
     "go": samples.go_slice,
 }
 
@@ -56,7 +57,7 @@ def test_an_rsa_key_is_found_by_its_numbers(library: str, bits: int) -> None:
     assert found.proof[:2] == ("n = p*q", "e*d = 1 mod lcm(p-1, q-1)")
     (place,) = found.locations
     assert place.key_object is not None
-    assert (place.key_object.library, place.key_object.missing_parts) == (library, ())
+    assert (place.key_object.library, place.key_object.missing_parts) == (library.split("-", maxsplit=1)[0], ())
 
 
 def _scalar(curve: str) -> int:
@@ -90,7 +91,7 @@ def test_an_ec_key_is_found_by_its_scalar_and_its_point(library: str, curve: str
     assert (found.key_id, found.curve, found.proof) == (key_id(key), curve, ("Q = d*G",))
     (place,) = found.locations
     assert place.key_object is not None
-    assert place.key_object.library == library
+    assert place.key_object.library == library.split("-", maxsplit=1)[0]
 
 
 @pytest.mark.parametrize("montgomery", [True, False])
