@@ -389,12 +389,12 @@ class EncryptedContainer(Finding):
 
     Attributes:
         container: `pkcs8`, `pkcs12`, `pem` (RFC 1421 headers), `openssh`, `jks`, `jceks`, `bks`, `uber`, `pvk`,
-            `putty`, `openpgp` or `s-expression`.
+            `putty`, `ssh.com`, `openpgp` or `s-expression`.
         kdf: Key derivation, e.g. `PBKDF2-HMAC-SHA256`.
         cipher: e.g. `AES-256-CBC`; `not encrypted` for a PKCS#12 or a key store that anybody can read.
         iterations: Of the key derivation.
         mac: PKCS#12: how its integrity is protected, e.g. `HMAC-SHA256, 2048 iterations`.
-        data: The container's bytes; for `pem` and `openssh` its text, ASCII with line feeds.
+        data: The container's bytes; for `pem`, `openssh` and `ssh.com` its text, ASCII with line feeds.
     """
 
     kind: ClassVar[str] = "encrypted_container"

@@ -14,9 +14,9 @@ from dumpscan.artifacts.keys import private_key, public_keys
 from dumpscan.artifacts.keys.openpgp import armour as openpgp_armour
 from dumpscan.artifacts.keys.openpgp import secret_keys as openpgp
 from dumpscan.artifacts.keys.openpgp import sexpressions
-from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty
+from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty, sshcom
 from dumpscan.artifacts.keys.windows import capi, cng
-from dumpscan.artifacts.text import digit_text, named_numbers, pem
+from dumpscan.artifacts.text import digit_text, named_numbers, pem, putty_text
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, TlsSecret
 
@@ -40,6 +40,8 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *openssh.DETECTORS,
     *private_keys.DETECTORS,
     *putty.DETECTORS,
+    *putty_text.DETECTORS,
+    *sshcom.DETECTORS,
     *openpgp.DETECTORS,
     *openpgp_armour.DETECTORS,
     *sexpressions.DETECTORS,

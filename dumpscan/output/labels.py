@@ -22,6 +22,7 @@ CONTAINERS = {
     "uber": ("UBER", "ubr"),
     "pvk": ("PVK", "pvk"),
     "putty": ("PuTTY", "ppk"),
+    "ssh.com": ("ssh.com", "ssh2"),
     "openpgp": ("OpenPGP", "pgp"),
     "s-expression": ("S-expression", "key"),
 }

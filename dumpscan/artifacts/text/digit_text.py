@@ -63,6 +63,7 @@ _DIGITS_OF = {
     "jwk": (ascii_pattern('"kty"'), 4 << 10, (1,)),
     "xml": (ascii_pattern("SAKeyValue>"), MAX_PREFIX, (1,)),
     "java": ("fe|ce ed|ce fe|ce ed|ce 00 00 00 01|02 00 00", 0, (1,)),
+    "ssh.com": ("3f 6f f9 eb 00 00 00-40", 0, (1, 2)),
     "putty": (ascii_pattern("PuTTY-User-Key"), MAX_PREFIX, (1,)),
 }
 """What the digits stand for that are looked for: bytes, how many before them may belong to the object, and the sizes of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import shutil
 import subprocess
 from functools import cache
@@ -17,8 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.keys.ssh.putty import DETECTORS
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import EncryptedContainer, PrivateKey
-from support.artifact_samples import damaged, detect, detect_one, ec_key, key_id, raw_key
+from dumpscan.search.merge import Collector
+from dumpscan.search.scanner import Scanner
+from support.artifact_samples import BASE, Space, damaged, detect, detect_one, ec_key, key_id, raw_key
 
 PROGRAM = shutil.which("puttygen")
 KINDS = {
@@ -182,3 +186,30 @@ def test_any_damage_is_survived(at: int, noise: bytes) -> None:
     data = _of_ed25519()
     for copy in (data[:at] + noise + data[at + len(noise) :], data[:at] + noise, data[:at] + noise + data[at:]):
         detect(DETECTORS, copy)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_in_text_that_is_wide_or_escaped(end: str) -> None:
+    text = _of_ed25519(end=end).decode()
+    quoted = json.dumps({"key": text})
+    lines = text.split(end)
+    wrapped = {
+        "ppk-utf16": text.encode("utf-16-le"),
+        "ppk-utf32": text.encode("utf-32-le"),
+        "ppk": quoted.encode(),
+        "json+ppk": json.dumps(json.dumps(quoted)).encode(),
+        "xml+ppk": text.replace("\r", "&#13;").replace("\n", "&#10;").encode(),
+        "prefixed+ppk": "\n".join(f"# {line}" for line in lines).encode(),
+        "source+ppk": " +\n".join(f'"{line}\\n"' for line in lines).encode(),
+    }
+    for encoding, data in wrapped.items():
+        collector = Collector()
+        Scanner(X509_DETECTORS).scan(Space({BASE: bytes(60) + data + bytes(60)}), collector)
+        (found,) = collector.findings()
+        assert isinstance(found, PrivateKey)
+        assert found.key_id == key_id(raw_key("ed25519"))
+        assert found.proof[-1] == "the MAC is that of the file"
+        (place,) = found.locations
+        assert place.encoding == encoding
+        assert BASE + 60 <= (place.virtual_address or 0) < BASE + 100
+        assert place.length <= len(data)
