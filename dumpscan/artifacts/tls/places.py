@@ -62,6 +62,15 @@ class Places:
         """Return the word at each address, 0 where it is not held."""
         return self._words(addresses)[0]
 
+    def with_length(self, signature: Signature) -> NDArray[np.bool_]:
+        """Say which windows that a signature announces have their own length before them.
+
+        It is a word before values of NSS and half of one before arrays of Java.
+        """
+        size = np.uint64(signature.length)
+        before = self.word(self.of(signature) - np.uint64(WORD))
+        return np.asarray((before == size) | (before >> np.uint64(32) == size))
+
     def random_pairs(self) -> Addresses:
         """Return where exactly 64 random-looking bytes lie between dull words: two randoms side by side, as a rule.
 

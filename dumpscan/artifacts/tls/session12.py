@@ -15,14 +15,14 @@ import numpy as np
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import HASHES, MASTER_SIZE, RANDOM_SIZE, SHA256, key_block
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random
-from dumpscan.artifacts.tls.places import among
+from dumpscan.artifacts.tls.places import WORD, among
 from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, Secret, Session
 from dumpscan.model.libraries.c_tls import (
     BORINGSSL_MASTER,
     BORINGSSL_SESSION_SIZE,
     GNUTLS_MASTER_TO_RANDOM,
     MASTER_OFFSET,
-    MBEDTLS_SESSION_ID,
+    MBEDTLS_SUITE,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ MAX_TRIED = 4_000
 MAX_PAIRS = 1 << 12
 """Pairs of randoms that are remembered."""
 MAX_MASTERS = 1 << 12
+MAX_SUITE = 0xFFFF
+"""The highest number of a cipher suite."""
 MAX_BEHIND_MACS = 64
 """The nearest randoms of a master secret, for which keys behind MAC keys are computed."""
 
@@ -186,14 +188,16 @@ def _boringssl(places: Places) -> dict[bytes, Master]:
 def _by_length(places: Places) -> dict[bytes, Master]:
     """Return windows with a length before them.
 
-    It is their own in objects of NSS and arrays of Java; in mbedTLS, that of a session id which lies between.
+    It is their own in objects of NSS and arrays of Java. In mbedTLS it is that of a session id which lies between;
+    where the server gave none, because it gave a ticket, the suite before it tells.
     """
     edges = places.of(windows.EDGE_48)
-    edges = edges[edges >= np.uint64(MBEDTLS_SESSION_ID)]
-    before = places.word(edges - np.uint64(8))
-    fits = (before == np.uint64(MASTER_SIZE)) | (before >> np.uint64(32) == np.uint64(MASTER_SIZE))
-    fits |= places.word(edges - np.uint64(MBEDTLS_SESSION_ID)) == np.uint64(RANDOM_SIZE)
-    return _masters(places, edges[fits][:MAX_MASTERS], sure=True)
+    fits = places.with_length(windows.EDGE_48)
+    before = [places.word(edges - np.uint64(distance)) for distance in range(WORD, MBEDTLS_SUITE + 1, WORD)]
+    *session_id, id_length, suite = before
+    fits |= id_length == np.uint64(RANDOM_SIZE)
+    fits |= ~np.any([*session_id, id_length], axis=0) & (suite > 0) & (suite <= np.uint64(MAX_SUITE))
+    return _masters(places, edges[fits & (edges >= np.uint64(MBEDTLS_SUITE))][:MAX_MASTERS], sure=True)
 
 
 def _with_edge(places: Places) -> dict[bytes, Master]:

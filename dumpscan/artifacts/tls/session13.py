@@ -15,7 +15,7 @@ from dumpscan.artifacts.tls.chain import Known, chain_of
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, derive_secret
 from dumpscan.artifacts.tls.hello import transcript_hash
 from dumpscan.artifacts.tls.layouts import in_layouts
-from dumpscan.artifacts.tls.near import PAIR_SIZE, is_dull, looks_random, randoms_before
+from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random, randoms_before
 from dumpscan.artifacts.tls.nss import nss_sessions
 from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
 from dumpscan.memory.space import read_before
@@ -128,14 +128,12 @@ def _openssl_randoms(memory: Memory, secrets: Sequence[Secret]) -> Randoms | Non
     client = next((each for each in secrets if each.label == CLIENT_TRAFFIC and not each.derived), None)
     if client is None:
         return None
-    for distance in OPENSSL_RANDOMS:
-        start = client.address + distance - RANDOM_SIZE
-        data = memory.read(start, PAIR_SIZE + 4) if start >= 0 else b""
-        server, own, behind = data[:RANDOM_SIZE], data[RANDOM_SIZE:PAIR_SIZE], data[PAIR_SIZE:]
-        if len(data) > PAIR_SIZE and looks_random(server) and looks_random(own) and is_dull(behind):
-            return Randoms(own, server)
-    pointed_to = _state_randoms(memory, client.address)
-    return pointed_to or randoms_before(memory, client.address, RANDOM_REACH)
+    first, past = OPENSSL_RANDOMS
+    return (
+        randoms_before(memory, max(client.address + past, 0), past - first)
+        or _state_randoms(memory, client.address)
+        or randoms_before(memory, client.address, RANDOM_REACH)
+    )
 
 
 def _state_randoms(memory: Memory, address: int) -> Randoms | None:

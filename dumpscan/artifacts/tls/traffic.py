@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hmac import digest
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,8 @@ MAX_BORINGSSL = 1 << 12
 MAX_ALIKE = 64
 """Windows with the same first 8 bytes that are compared with a key."""
 _AT_ONCE = 1 << 13
+_TIERS_CHACHA20 = 3
+"""Those of a process with AES keys whose windows are tried as secrets of ChaCha20, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +97,29 @@ def traffic_secrets(places: Places, plain: PlainKeys, effort: Effort) -> Iterato
         Secrets, once for each place where one lies.
     """
     keys = {size: frozenset(key for key in places.aes_keys if len(key) == size) for size in (16, 32)}
-    tiers = ((windows.EDGE_32, windows.EDGE_48), (windows.ALIGNED_32, windows.ALIGNED_48))
-    everything = (*tiers, (windows.INNER_32, windows.INNER_48))
     yield from _boringssl(places, keys, plain)
     if not places.aes_keys:  # such a process seldom has sessions: random generators, too, use AES
-        yield from plain.chacha20(places.of(windows.EDGE_32), effort.part(MAX_WITHOUT_AES))
+        for short, _ in islice(_tiers(places), 2):
+            yield from plain.chacha20(short, effort.part(MAX_WITHOUT_AES))
         return
-    for short, long in everything:
+    for number, (short, long) in enumerate(_tiers(places)):
         if keys[16]:
-            yield from _aes(places, places.of(short), AES_128, keys[16], effort)
+            yield from _aes(places, short, AES_128, keys[16], effort)
         if keys[32]:
-            yield from _aes(places, places.of(long), AES_256, keys[32], effort)
-        if (short, long) in tiers:
-            yield from plain.chacha20(places.of(short), effort)
+            yield from _aes(places, long, AES_256, keys[32], effort)
+        if number < _TIERS_CHACHA20:
+            yield from plain.chacha20(short, effort)
+
+
+def _tiers(places: Places) -> Iterator[tuple[Addresses, Addresses]]:
+    """Yield the windows of 32 and of 48 bytes by their promise: first those that have their own length before them."""
+    edges = (windows.EDGE_32, windows.EDGE_48)
+    sized = [places.with_length(each) for each in edges]
+    for some in (sized, [~each for each in sized]):
+        short, long = (places.of(each)[kept] for each, kept in zip(edges, some, strict=True))
+        yield short, long
+    yield places.of(windows.ALIGNED_32), places.of(windows.ALIGNED_48)
+    yield places.of(windows.INNER_32), places.of(windows.INNER_48)
 
 
 def _aes(

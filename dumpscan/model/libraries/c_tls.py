@@ -38,9 +38,9 @@ arrays of EVP_MAX_MD_SIZE, 64 bytes, in a row."""
 OPENSSL_111_RANDOMS = 152
 """Offset of `server_random`, which `client_random` follows, in `ssl3_state_st` of 1.1.1: behind `flags`, and a
 MAC secret of 64 bytes with its size for each direction. Ciphers of TLS 1.3 leave those zero."""
-OPENSSL_RANDOMS = (-1508, -1500, -1520)
-"""Bytes from `client_app_traffic_secret` to `client_random`, which follows `server_random`: 3.0 on Linux, 3.0 on
-Windows, 3.5 on Windows."""
+OPENSSL_RANDOMS = (-1664, -1400)
+"""Bytes from `client_app_traffic_secret` in which `server_random` lies, and `client_random` behind it: at -1508 in 3.0
+on Linux, -1500 in 3.0 and -1520 in 3.5 on Windows, -1524 in 4.0 on Linux. MAC secrets before them are unused."""
 
 HELLO_SIZE = 71
 """Bytes of a ClientHello or ServerHello up to the end of a session id of 32 bytes (RFC 8446, 4.1.2 and 4.1.3)."""
@@ -62,8 +62,8 @@ GNUTLS_RANDOM = -6084
 GNUTLS_MASTER_TO_RANDOM = 48
 """`client_random` follows `master_secret`."""
 
-MBEDTLS_SESSION_ID = 40
-"""Bytes from `id_len` in `mbedtls_ssl_session` to `master`; `id` is between."""
+MBEDTLS_SUITE = 48
+"""Bytes from `ciphersuite` in `mbedtls_ssl_session` to `master`; `compression`, `u64 id_len` and `id` are between."""
 
 RUSTLS_STEP = 72
 """Bytes from one secret to the next: 64, and their number."""
