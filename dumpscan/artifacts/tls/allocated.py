@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 RANDOM_REACH = 8 << 10
 """Bytes before a secret in which the randoms of its session are looked for."""
+JAVA = ("java", "byte[]")
+"""The library and the structure of what Java holds."""
 _WHOLE = 4
 
 
@@ -58,7 +60,7 @@ class _Order:
         return self.four[-count:] if count in {2, 4} else (UNKNOWN_SIDE,) * count
 
 
-_JAVA = _Order("java", "byte[]", (CLIENT_HANDSHAKE, SERVER_HANDSHAKE, SERVER_TRAFFIC, CLIENT_TRAFFIC))
+_JAVA = _Order(*JAVA, (CLIENT_HANDSHAKE, SERVER_HANDSHAKE, SERVER_TRAFFIC, CLIENT_TRAFFIC))
 _ANY = _Order(None, None, (CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC))
 
 
@@ -76,7 +78,7 @@ def allocated(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) ->
     java: list[TrafficSecret] = []
     others: list[TrafficSecret] = []
     for each in first.values():
-        (java if _is_java(places.memory, each) else others).append(each)
+        (java if is_java(places.memory, each) else others).append(each)
     yield from _behind_hellos(java, hellos)
     for group in _by_suite(others):
         for begin in range(0, len(group), 2):
@@ -115,7 +117,8 @@ def _session(group: list[TrafficSecret], order: _Order, randoms: Randoms | None)
     return Session(VERSION_13, group[0].suite.name, secrets, randoms, order.library, order.structure)
 
 
-def _is_java(memory: Memory, found: TrafficSecret) -> bool:
+def is_java(memory: Memory, found: TrafficSecret) -> bool:
+    """Say whether a secret lies in an array of Java."""
     head = memory.read(found.address + 2 * JAVA_LENGTH, -2 * JAVA_LENGTH)
     size = len(found.secret)
     return any(head[:JAVA_LENGTH]) and head[JAVA_LENGTH:] == size.to_bytes(-JAVA_LENGTH, "little")

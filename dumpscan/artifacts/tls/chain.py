@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 MAX_WINDOWS = 64
 """The nearest of them, each of which is tried as master secret with each as transcript."""
+MAX_SIZED = 4 * MAX_WINDOWS
+"""The nearest windows with their own length that are looked at, where a secret has its own length too."""
 
 _APPLICATION = {b"c ap traffic": CLIENT_TRAFFIC, b"s ap traffic": SERVER_TRAFFIC}
 _HANDSHAKE = {b"c hs traffic": CLIENT_HANDSHAKE, b"s hs traffic": SERVER_HANDSHAKE}
@@ -95,16 +97,25 @@ class Chain:
                 yield known.describe(name, secret, self.handshake, _FROM_HANDSHAKE)
 
 
-def chain_of(memory: Memory, found: TrafficSecret) -> Chain | None:
+def chain_of(memory: Memory, found: TrafficSecret, sized: Mapping[bytes, int]) -> Chain | None:
     """Find what a proven secret was derived from; None if it does not lie near.
 
     Args:
         memory: The memory of the process.
         found: The secret.
+        sized: Windows of its size that have their own length before them, and where each lies first. What belongs to
+            one of them may be as far away as other objects were allocated between.
     """
     hash_ = found.suite.hash
-    near = windows_near(memory, found.address, hash_.size)
-    nearest = sorted(near, key=lambda place: abs(place[0] - found.address))[:MAX_WINDOWS]
+
+    def distance(place: Place) -> int:
+        return abs(place[0] - found.address)
+
+    if found.secret in sized:
+        near = sorted(((address, data) for data, address in sized.items()), key=distance)[:MAX_SIZED]
+    else:
+        near = windows_near(memory, found.address, hash_.size)
+    nearest = sorted(near, key=distance)[:MAX_WINDOWS]
     for transcript in nearest:
         infos = [label_info(label, hash_.size, transcript[1]) for label in _APPLICATION]
         for master in nearest:

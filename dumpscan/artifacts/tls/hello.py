@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, SUITES_13
 from dumpscan.artifacts.tls.near import looks_random
+from dumpscan.artifacts.tls.sessions import Randoms
 from dumpscan.model.libraries.c_tls import HELLO_SIZE
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_HELLOS = 1 << 12
 """Messages of one process that are read."""
+MAX_PAIRS = 1 << 10
+"""ClientHellos with their answers of which the transcript is compared."""
 MAX_HELLO = 4 << 10
 """Bytes of the longest message that is read; those with keys of ML-KEM have 1,800."""
 _HEAD = 4
@@ -59,6 +64,7 @@ class Hellos:
 
     Attributes:
         clients: Each ClientHello, by address.
+        pairs: ClientHellos with their answers.
     """
 
     def __init__(self, places: Places) -> None:
@@ -67,8 +73,14 @@ class Hellos:
         for address in places.of(windows.HELLO)[:MAX_HELLOS].tolist():
             for hello in _read(places, address):
                 (self.clients if hello.message[0] == _CLIENT else self._servers).append(hello)
+        self.pairs = list(islice(self._pairs(), MAX_PAIRS))
 
-    def pairs(self) -> Iterator[tuple[Hello, Hello]]:
+    def randoms_before(self, address: int) -> Randoms | None:
+        """Return the client's random of the last ClientHello before an address, where nothing says whose it is."""
+        number = bisect_left(self.clients, address, key=lambda hello: hello.address)
+        return Randoms(self.clients[number - 1].random) if number else None
+
+    def _pairs(self) -> Iterator[tuple[Hello, Hello]]:
         """Yield each ClientHello with its answer, which repeats the session id."""
         by_id: dict[bytes, list[Hello]] = {}
         for hello in self._servers:

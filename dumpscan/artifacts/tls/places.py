@@ -10,6 +10,8 @@ from dumpscan.artifacts.aes import schedule as aes_schedule
 from dumpscan.artifacts.tls import windows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from dumpscan.memory.regions import ReadWords
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 WORD = 8
 MAX_SCHEDULES = 1 << 16
 """Key schedules of one process that are read."""
+MAX_SIZED = 1 << 14
+"""Windows of one size that have their own length before them, and are remembered."""
 
 
 def among(addresses: Addresses, others: Addresses) -> NDArray[np.bool_]:
@@ -52,6 +56,7 @@ class Places:
             signature.name: matches.starts[matches.signatures == number]
             for number, signature in enumerate(windows.SIGNATURES)
         }
+        self._sized: dict[int, dict[bytes, int]] = {}
         self.aes_keys = self._read_keys()
 
     def of(self, signature: Signature) -> Addresses:
@@ -70,6 +75,17 @@ class Places:
         size = np.uint64(signature.length)
         before = self.word(self.of(signature) - np.uint64(WORD))
         return np.asarray((before == size) | (before >> np.uint64(32) == size))
+
+    def sized(self, size: int) -> Mapping[bytes, int]:
+        """Return the windows of a size that have their own length before them, and where each lies first."""
+        if size not in self._sized:
+            signature = windows.EDGE_32 if size == windows.EDGE_32.length else windows.EDGE_48
+            addresses = self.of(signature)[self.with_length(signature)][:MAX_SIZED]
+            found: dict[bytes, int] = {}
+            for address, row in zip(*self.read(addresses, size), strict=True):
+                found.setdefault(row.tobytes(), int(address))
+            self._sized[size] = found
+        return self._sized[size]
 
     def random_pairs(self) -> Addresses:
         """Return where exactly 64 random-looking bytes lie between dull words: two randoms side by side, as a rule.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.tls.allocated import allocated
+from dumpscan.artifacts.tls.allocated import JAVA, allocated, is_java
 from dumpscan.artifacts.tls.chain import Known, chain_of
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, derive_secret
 from dumpscan.artifacts.tls.hello import transcript_hash
@@ -41,8 +41,6 @@ MAX_CHAINS = 1 << 10
 """Places of secrets around which the key schedule is looked for."""
 MAX_COPIES = 2
 """Places of one secret around which it is looked for."""
-MAX_HELLO_PAIRS = 1 << 10
-"""ClientHellos with their answers of which the transcript is compared."""
 RANDOM_REACH = 4 << 10
 """Bytes before OpenSSL's secrets in which its randoms are looked for, where no known distance fits."""
 _POINTER = 8
@@ -59,15 +57,14 @@ def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) 
         hellos: The messages that are in its memory.
     """
     proofs = {each.secret: each.proof for each in found}
-    pairs = [pair for pair, _ in zip(hellos.pairs(), range(MAX_HELLO_PAIRS), strict=False)]
     done: set[bytes] = set()
     tried: dict[bytes, int] = {}
     for each in found[:MAX_CHAINS]:
         tried[each.secret] = tried.get(each.secret, 0) + 1
         hopeless = each.secret in done or tried[each.secret] > MAX_COPIES
-        chain = None if hopeless else chain_of(places.memory, each)
+        chain = None if hopeless else chain_of(places.memory, each, places.sized(each.suite.hash.size))
         if chain is not None:
-            session = _of_chain(places.memory, each, chain, proofs, pairs)
+            session = _of_chain(places, each, chain, proofs, hellos)
             done.update(secret.secret for secret in session.secrets)
             yield session
     for others in (in_layouts, nss_sessions):
@@ -78,17 +75,23 @@ def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) 
 
 
 def _of_chain(
-    memory: Memory,
+    places: Places,
     found: TrafficSecret,
     chain: Chain,
     proofs: Mapping[bytes, str],
-    pairs: Sequence[tuple[Hello, Hello]],
+    hellos: Hellos,
 ) -> Session:
     """Make the session of a key schedule."""
-    client, transcript = _hello_of(chain, proofs, pairs)
+    proven, transcript = _hello_of(chain, proofs, hellos.pairs)
     chain = replace(chain, handshake_transcript=chain.handshake_transcript or transcript)
-    secrets = tuple(chain.secrets(Known(proofs, _finder(memory, found.address))))
-    randoms = client or _openssl_randoms(memory, secrets)
+    sized = places.sized(chain.hash.size)
+    if found.secret in sized:
+        secrets = tuple(chain.secrets(Known(proofs, sized.get)))
+        begin = chain.handshake or chain.master  # what lies about longer is moved away from what was allocated with it
+        java = JAVA if is_java(places.memory, found) else (None, None)
+        return Session(VERSION_13, found.suite.name, secrets, proven or hellos.randoms_before(begin[0]), *java)
+    secrets = tuple(chain.secrets(Known(proofs, _finder(places.memory, found.address))))
+    randoms = proven or _openssl_randoms(places.memory, secrets)
     client_secret = next(each for each in secrets if each.label == CLIENT_TRAFFIC)
     distances = (chain.master[0] - client_secret.address, chain.transcript[0] - client_secret.address)
     openssl = distances == (OPENSSL_MASTER, OPENSSL_TRANSCRIPT)
