@@ -16,6 +16,7 @@ from dumpscan.artifacts.tls.sessions import (
     CLIENT_HANDSHAKE,
     CLIENT_TRAFFIC,
     EXPORTER,
+    OTHER_SIDE,
     SERVER_HANDSHAKE,
     SERVER_TRAFFIC,
     VERSION_13,
@@ -23,9 +24,13 @@ from dumpscan.artifacts.tls.sessions import (
     Secret,
     Session,
 )
+from dumpscan.model.c_big_numbers import MAX_POINTER
 from dumpscan.model.libraries.c_tls import (
     BORINGSSL_RANDOM,
     BORINGSSL_SECRET,
+    BORINGSSL_SESSION,
+    BORINGSSL_SESSION_HEAD,
+    BORINGSSL_VERSION_13,
     GNUTLS_RANDOM,
     GNUTLS_STEP,
     RUSTLS_STEP,
@@ -54,6 +59,8 @@ class Layout:
         fits: Says, of the first array's address and the size of a secret, whether the layout's marks are there.
         randoms: Distance from the first array to `client_random`; None where randoms are elsewhere.
         client_first: Whether the server's random follows the client's.
+        of_client: Says whether the object is a client's, in which the secrets of both sides change places; None if they
+            lie alike in both.
     """
 
     library: str
@@ -63,6 +70,7 @@ class Layout:
     fits: Callable[[Memory, int, int], bool]
     randoms: int | None = None
     client_first: bool = False
+    of_client: Callable[[Memory, int], bool] | None = None
 
     def session_at(self, memory: Memory, base: int, known: dict[bytes, TrafficSecret]) -> Session | None:
         """Return the session whose first array is at an address; None if it is not there."""
@@ -70,7 +78,8 @@ class Layout:
         if base < 0 or not self.fits(memory, base, size):
             return None
         secrets = []
-        for number, label in enumerate(self.labels):
+        turned = self.of_client is not None and self.of_client(memory, base)
+        for number, label in enumerate(OTHER_SIDE.get(each, each) if turned else each for each in self.labels):
             address = base + number * self.step
             data = memory.read(address, size)
             if data in known:
@@ -106,6 +115,21 @@ def _boringssl_fits(memory: Memory, base: int, size: int) -> bool:
     return all(_number(memory, address, 1) == size for address in lengths)
 
 
+def _of_boringssl_client(memory: Memory, base: int) -> bool:
+    """Say whether the session that an object points to has the algorithm of its peer's signature.
+
+    A server has none of a client that has no certificate.
+    """
+    begin, past = (base + distance for distance in BORINGSSL_SESSION)
+    for at in range(begin + -begin % _LENGTH, past, _LENGTH):
+        pointer = _number(memory, at, _LENGTH)
+        if pointer is not None and 0 < pointer < MAX_POINTER:
+            head = memory.read(pointer, BORINGSSL_SESSION_HEAD)
+            if head[4:6] == BORINGSSL_VERSION_13 and len(head) == BORINGSSL_SESSION_HEAD:
+                return any(head[-2:])
+    return False
+
+
 def _rustls_fits(memory: Memory, base: int, size: int) -> bool:
     if _number(memory, base - _LENGTH, _LENGTH) == size:  # the length of another array before
         return False
@@ -133,6 +157,7 @@ LAYOUTS = (
         (SERVER_TRAFFIC, CLIENT_TRAFFIC, EXPORTER),
         _boringssl_fits,
         BORINGSSL_RANDOM,
+        of_client=_of_boringssl_client,
     ),
     Layout("rustls", "KeyScheduleTraffic", RUSTLS_STEP, (CLIENT_TRAFFIC, SERVER_TRAFFIC, EXPORTER), _rustls_fits),
     Layout(

@@ -14,7 +14,7 @@ from dumpscan.artifacts.tls.sessions import (
     CLIENT_HANDSHAKE,
     CLIENT_RANDOM,
     CLIENT_TRAFFIC,
-    SERVER_HANDSHAKE,
+    OTHER_SIDE,
     SERVER_TRAFFIC,
     UNKNOWN_SIDE,
     VERSION_12,
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 
 MAX_TRIED = 40_000
 """Secrets and windows that are tried with sessions of a capture, in one process: some seconds."""
-_OTHER_SIDE = {
-    CLIENT_TRAFFIC: SERVER_TRAFFIC,
-    SERVER_TRAFFIC: CLIENT_TRAFFIC,
-    CLIENT_HANDSHAKE: SERVER_HANDSHAKE,
-    SERVER_HANDSHAKE: CLIENT_HANDSHAKE,
-}
 _CLIENTS = frozenset((CLIENT_TRAFFIC, CLIENT_HANDSHAKE))
 
 
@@ -111,7 +105,7 @@ def _of_13(recorded: RecordedSession, session: Session) -> Session | None:
 
 def _contradicts(label: str, sides: Sides) -> bool:
     """Say whether a secret opens the records of the other side than its label says."""
-    return label in _OTHER_SIDE and any(sides) and sides.client != (label in _CLIENTS)
+    return label in OTHER_SIDE and any(sides) and sides.client != (label in _CLIENTS)
 
 
 def _labelled(secret: Secret, sides: Sides, *, turned: bool) -> Secret:
@@ -119,7 +113,7 @@ def _labelled(secret: Secret, sides: Sides, *, turned: bool) -> Secret:
     if label == UNKNOWN_SIDE and any(sides):
         label = CLIENT_TRAFFIC if sides.client else SERVER_TRAFFIC
     elif turned:
-        label = _OTHER_SIDE.get(label, label)
+        label = OTHER_SIDE.get(label, label)
     if not any(sides):
         return replace(secret, label=label)
     proof = tuple(each for each in secret.proof if each != BY_ORDER)
