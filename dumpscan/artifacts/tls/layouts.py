@@ -33,6 +33,8 @@ from dumpscan.model.libraries.c_tls import (
     BORINGSSL_VERSION_13,
     GNUTLS_RANDOM,
     GNUTLS_STEP,
+    RUSTLS_GAPS,
+    RUSTLS_RANDOM,
     RUSTLS_STEP,
 )
 
@@ -49,13 +51,12 @@ _LENGTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """An object with secrets in arrays of one size, one behind the other.
+    """An object with secrets in arrays.
 
     Attributes:
         library: As in `KeyObject.library`.
         structure: Name of the object.
-        step: Bytes from one array to the next.
-        labels: What they are, from the first; None for one that is not used.
+        arrays: What lies at which distance from the first array.
         fits: Says, of the first array's address and the size of a secret, whether the layout's marks are there.
         randoms: Distance from the first array to `client_random`; None where randoms are elsewhere.
         client_first: Whether the server's random follows the client's.
@@ -65,8 +66,7 @@ class Layout:
 
     library: str
     structure: str
-    step: int
-    labels: tuple[str, ...]
+    arrays: tuple[tuple[int, str], ...]
     fits: Callable[[Memory, int, int], bool]
     randoms: int | None = None
     client_first: bool = False
@@ -79,8 +79,8 @@ class Layout:
             return None
         secrets = []
         turned = self.of_client is not None and self.of_client(memory, base)
-        for number, label in enumerate(OTHER_SIDE.get(each, each) if turned else each for each in self.labels):
-            address = base + number * self.step
+        for distance, own in self.arrays:
+            label, address = OTHER_SIDE.get(own, own) if turned else own, base + distance
             data = memory.read(address, size)
             if data in known:
                 proof: tuple[str, ...] = (known[data].proof, BY_ORDER)
@@ -103,6 +103,14 @@ class Layout:
         if len(pair) < PAIR_SIZE or not (looks_random(first) and looks_random(second)):
             return None
         return Randoms(first, second) if self.client_first else Randoms(second, first)
+
+
+def _in_row(step: int, *labels: str) -> tuple[tuple[int, str], ...]:
+    """Return arrays one behind the other, given the bytes from one to the next."""
+    return tuple((number * step, label) for number, label in enumerate(labels))
+
+
+_RUSTLS = _in_row(RUSTLS_STEP, CLIENT_TRAFFIC, SERVER_TRAFFIC, EXPORTER)
 
 
 def _number(memory: Memory, address: int, size: int) -> int | None:
@@ -130,11 +138,33 @@ def _of_boringssl_client(memory: Memory, base: int) -> bool:
     return False
 
 
+def _of_rustls(gap: int) -> Layout:
+    """Return the layout of a rustls handshake that is done, given the bytes from its first secret to the application's.
+
+    The secrets of the handshake and both randoms lie before those of the application, in memory that was freed, too.
+    """
+    of_handshake, of_application = RUSTLS_RANDOM // RUSTLS_STEP, len(_RUSTLS)
+
+    def fits(memory: Memory, base: int, size: int) -> bool:
+        parts = ((base, of_handshake), (base + gap, of_application))
+        return all(_lengths_fit(memory, start, size, count) for start, count in parts)
+
+    arrays = (
+        *_in_row(RUSTLS_STEP, CLIENT_HANDSHAKE, SERVER_HANDSHAKE),
+        *((gap + distance, label) for distance, label in _RUSTLS),
+    )
+    return Layout("rustls", "KeyScheduleTraffic", arrays, fits, RUSTLS_RANDOM, client_first=True)
+
+
+def _lengths_fit(memory: Memory, base: int, size: int, count: int) -> bool:
+    lengths = (base + number * RUSTLS_STEP - _LENGTH for number in range(1, count + 1))
+    return all(_number(memory, address, _LENGTH) == size for address in lengths)
+
+
 def _rustls_fits(memory: Memory, base: int, size: int) -> bool:
     if _number(memory, base - _LENGTH, _LENGTH) == size:  # the length of another array before
         return False
-    lengths = (base + number * RUSTLS_STEP - _LENGTH for number in (1, 2, 3))
-    return all(_number(memory, address, _LENGTH) == size for address in lengths)
+    return _lengths_fit(memory, base, size, len(_RUSTLS))
 
 
 def _gnutls_fits(memory: Memory, base: int, size: int) -> bool:
@@ -153,18 +183,17 @@ LAYOUTS = (
     Layout(
         "boringssl",
         "ssl_st",
-        BORINGSSL_SECRET,
-        (SERVER_TRAFFIC, CLIENT_TRAFFIC, EXPORTER),
+        _in_row(BORINGSSL_SECRET, SERVER_TRAFFIC, CLIENT_TRAFFIC, EXPORTER),
         _boringssl_fits,
         BORINGSSL_RANDOM,
         of_client=_of_boringssl_client,
     ),
-    Layout("rustls", "KeyScheduleTraffic", RUSTLS_STEP, (CLIENT_TRAFFIC, SERVER_TRAFFIC, EXPORTER), _rustls_fits),
+    *map(_of_rustls, RUSTLS_GAPS),
+    Layout("rustls", "KeyScheduleTraffic", _RUSTLS, _rustls_fits),
     Layout(
         "gnutls",
         "gnutls_session_int",
-        GNUTLS_STEP,
-        (CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC, EXPORTER),
+        _in_row(GNUTLS_STEP, CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC, EXPORTER),
         _gnutls_fits,
         GNUTLS_RANDOM + 2 * GNUTLS_STEP,
         client_first=True,
@@ -182,12 +211,15 @@ def in_layouts(places: Places, found: Sequence[TrafficSecret]) -> Iterator[Sessi
     known: dict[str, dict[bytes, TrafficSecret]] = {}
     for each in found:
         known.setdefault(each.suite.name, {})[each.secret] = each
-    done: set[int] = set()
-    for each in found:
-        for layout in LAYOUTS:
-            for number in range(len(layout.labels)):
-                base = each.address - number * layout.step
+    told: set[bytes] = set()
+    for layout in LAYOUTS:  # those that tell more come first
+        done: set[int] = set()
+        for each in found:
+            for distance, _ in layout.arrays:
+                base = each.address - distance
                 session = None if base in done else layout.session_at(places.memory, base, known[each.suite.name])
-                if session is not None:
+                secrets = {secret.secret for secret in session.secrets} if session is not None else set()
+                if session is not None and not secrets <= told:
                     done.add(base)
+                    told |= secrets
                     yield session

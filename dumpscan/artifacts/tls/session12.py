@@ -7,7 +7,8 @@ tried with all pairs as long as they are few.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +21,10 @@ from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, 
 from dumpscan.model.libraries.c_tls import (
     BORINGSSL_MASTER,
     BORINGSSL_SESSION_SIZE,
-    GNUTLS_MASTER_TO_RANDOM,
+    KEY_EXPANSION,
     MASTER_OFFSET,
     MBEDTLS_SUITE,
+    RUNS_12,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
 MAX_LIKELY = 20_000
 MAX_TRIED = 4_000
 """Master secrets times pairs of randoms that are tried in one process: of those that a layout gives away, of others."""
+MAX_EXPANSIONS = 1 << 10
+"""Labels of key blocks that are read."""
+MAX_EXPANDED = 40_000
+MAX_EXPANDED_MACS = 10_000
+"""Any windows times the randoms behind such labels that are tried in one process: without MAC keys, and with them."""
 MAX_PAIRS = 1 << 12
 """Pairs of randoms that are remembered."""
 MAX_MASTERS = 1 << 12
@@ -131,9 +138,10 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
     """
     keys = Keys(places.aes_keys, plain)
     done: set[bytes] = set()
-    for session in _gnutls(places, keys):
-        done.add(session.secrets[0].secret)
-        yield session
+    for session in chain(_in_runs(places, keys), _of_expansions(places, keys, effort)):
+        if session.secrets[0].secret not in done:
+            done.add(session.secrets[0].secret)
+            yield session
     pairs = _pairs(places)
     if not pairs:
         return
@@ -221,17 +229,43 @@ def _masters(
     return found
 
 
-def _gnutls(places: Places, keys: Keys) -> Iterator[Session]:
-    """Find the runs of GnuTLS: a master secret, the client's random, the server's."""
-    every = (windows.EDGE_32, windows.ALIGNED_32, windows.INNER_32)
-    starts = places.of(windows.EDGE_48)
-    for distance in (GNUTLS_MASTER_TO_RANDOM, GNUTLS_MASTER_TO_RANDOM + RANDOM_SIZE):
-        starts = starts[np.any([among(starts + np.uint64(distance), places.of(each)) for each in every], axis=0)]
-    addresses, rows = places.read(starts[:MAX_MASTERS], GNUTLS_MASTER_TO_RANDOM + PAIR_SIZE)
-    for address, row in zip(addresses.tolist(), rows, strict=True):
-        data = row.tobytes()
-        pair = data[GNUTLS_MASTER_TO_RANDOM:]
-        master = Master(data[:MASTER_SIZE], address, "gnutls", "security_parameters_st", sure=True)
-        session = keys.session(master, [Randoms(pair[:RANDOM_SIZE], pair[RANDOM_SIZE:], proven=True)])
-        if session is not None:
-            yield session
+def _in_runs(places: Places, keys: Keys) -> Iterator[Session]:
+    """Find the runs of 112 bytes in which a master secret and both randoms lie."""
+    every = {32: (windows.EDGE_32, windows.ALIGNED_32, windows.INNER_32)}
+    every[48] = (windows.EDGE_48, windows.ALIGNED_48, windows.INNER_48)
+    for (library, structure), (master_at, client_at, server_at) in RUNS_12.items():
+        parts = sorted(((master_at, MASTER_SIZE), (client_at, RANDOM_SIZE), (server_at, RANDOM_SIZE)))
+        starts = places.of(windows.EDGE_48 if master_at == 0 else windows.EDGE_32)
+        for distance, size in parts[1:]:
+            there = [among(starts + np.uint64(distance), places.of(each)) for each in every[size]]
+            starts = starts[np.any(there, axis=0)]
+        addresses, rows = places.read(starts[:MAX_MASTERS], MASTER_SIZE + PAIR_SIZE)
+        for address, row in zip(addresses.tolist(), rows, strict=True):
+            data = row.tobytes()
+            secret = data[master_at:][:MASTER_SIZE]
+            client, server = (data[at:][:RANDOM_SIZE] for at in (client_at, server_at))
+            master = Master(secret, address + master_at, library, structure, sure=True)
+            session = keys.session(master, [Randoms(client, server, proven=True)])
+            if session is not None:
+                yield session
+
+
+def _of_expansions(places: Places, keys: Keys, effort: Effort) -> Iterator[Session]:
+    """Find master secrets of which both randoms are told by the label before them; the secrets lie anywhere."""
+    addresses = places.of(windows.EXPANSION)[:MAX_EXPANSIONS].tolist()
+    seeds = {places.memory.read(address, windows.EXPANSION.length)[len(KEY_EXPANSION) :] for address in addresses}
+    wanted = {
+        Randoms(seed[RANDOM_SIZE:], seed[:RANDOM_SIZE], proven=True)
+        for seed in seeds
+        if len(seed) == PAIR_SIZE and looks_random(seed[:RANDOM_SIZE]) and looks_random(seed[RANDOM_SIZE:])
+    }
+    masters = {**_with_edge(places), **_masters(places, places.of(windows.ALIGNED_48))} if wanted else {}
+    for sure, limit in ((False, MAX_EXPANDED), (True, MAX_EXPANDED_MACS)):
+        count = limit // max(len(wanted), 1)
+        effort.untried += max(len(masters) - count, 0) if wanted else 0
+        for master in [*masters.values()][:count]:
+            found = keys.session(replace(master, sure=sure), [*wanted])
+            if found is not None and found.randoms is not None:
+                del masters[master.secret]
+                wanted.discard(found.randoms)
+                yield found

@@ -20,6 +20,7 @@ from dumpscan.model.libraries.c_tls import (
     BORINGSSL_SESSION_SIZE,
     HEAD_SIZE,
     HELLO_SIZE,
+    KEY_EXPANSION,
     MAX_SESSION_VERSION,
     MIN_SESSION_VERSION,
 )
@@ -50,11 +51,12 @@ SESSION = Signature("tls-ssl-session", b"", HEAD_SIZE)
 BORINGSSL = Signature("tls-boringssl-secrets", b"", BORINGSSL_COUNT * BORINGSSL_SECRET + WORD - 1)
 BORINGSSL_SESSION = Signature("tls-boringssl-session", b"", BORINGSSL_SESSION_SIZE + WORD - 1)
 HELLO = Signature("tls-hello", b"", HELLO_SIZE + WORD - 1)
+EXPANSION = Signature("tls-key-expansion", b"", len(KEY_EXPANSION) + 2 * SIZES[0])
 SCHEDULE = ScheduleSearcher.signatures[0]
 
 WINDOWS = (EDGE_32, EDGE_48, ALIGNED_32, ALIGNED_48, INNER_32, INNER_48)
 """By their promise: windows with an edge, those at multiples of 16, where allocators put objects, and all others."""
-SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, HELLO, SCHEDULE)
+SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, HELLO, EXPANSION, SCHEDULE)
 
 _LIMITS = {INNER_32.name: 2, INNER_48.name: 1 / 4}
 """Any window of 32 bytes may be a key of ChaCha20; those of 48 are tried last, of which few are."""
@@ -244,6 +246,16 @@ def _sessions(words: Words) -> Indexes:
     return np.asarray(at[~head.any(axis=1)])
 
 
+def _expansions(words: Words) -> Indexes:
+    """Find the label of the key block before what may be randoms."""
+    count = len(words) - EXPANSION.length // WORD
+    first, *others = np.frombuffer(KEY_EXPANSION, "<u4", len(KEY_EXPANSION) // WORD)
+    at = np.flatnonzero(words[: max(count, 0)] == first)
+    for number, word in enumerate(others, 1):
+        at = at[words[at + number] == word]
+    return np.asarray(at)
+
+
 def _boringssl(data: NDArray[np.uint8]) -> Indexes:
     """Find three arrays in a row, each of 48 bytes with their length behind it, at any address."""
     step, parts = BORINGSSL_SECRET, [np.zeros(0, np.int64)]
@@ -305,6 +317,7 @@ def _find(data: memoryview, phases: tuple[int, ...]) -> tuple[Matches, int]:
             add(EDGE_32 if size == SIZES[0] else EDGE_48, place[edge])
             add(ALIGNED_32 if size == SIZES[0] else ALIGNED_48, place[~edge])
         add(SESSION, _sessions(words) * WORD + phase)
+        add(EXPANSION, _expansions(words) * WORD + phase)
     plain = np.frombuffer(data, np.uint8)
     for signature, at in _anywhere(plain):
         for phase in phases:  # the multiple of four before it announces it

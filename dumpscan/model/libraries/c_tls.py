@@ -53,8 +53,8 @@ client's."""
 BORINGSSL_SESSION = (144, 240)
 """Bytes from the first of them in which `established_session` lies: at 176 in those that were measured."""
 BORINGSSL_SESSION_HEAD = 10
-"""Bytes of `ssl_session_st` of TLS 1.3 up to `peer_signature_algorithm`: `u32 references; u16 ssl_version; u16 group_id`
-come before it."""
+"""Bytes of `ssl_session_st` of TLS 1.3 up to `peer_signature_algorithm`: before it come `u32 references; u16
+ssl_version; u16 group_id`."""
 BORINGSSL_VERSION_13 = b"\4\3"
 BORINGSSL_MASTER = 6
 """Offset of `secret` in BoringSSL's `ssl_session_st`, behind the version, the group and the signature's algorithm."""
@@ -66,14 +66,26 @@ GNUTLS_STEP = 64
 """MAX_HASH_SIZE: `hs_ckey`, `hs_skey`, `ap_ckey`, `ap_skey`, `ap_expkey` lie in a row; `e_ckey` before them is zero."""
 GNUTLS_RANDOM = -6084
 """Bytes from `ap_ckey` to `client_random`, which `server_random` follows."""
-GNUTLS_MASTER_TO_RANDOM = 48
-"""`client_random` follows `master_secret`."""
+RUNS_12 = {
+    ("gnutls", "security_parameters_st"): (0, 48, 80),
+    ("rustls", "ConnectionSecrets"): (64, 0, 32),
+}
+"""Where objects hold both randoms and the master secret of TLS 1.2 in one run: distances from its first byte to the
+master secret, the client's random and the server's."""
+KEY_EXPANSION = b"key expansion"
+"""What Go joins with the server's random and the client's to one piece of its heap (RFC 5246, 6.3)."""
 
 MBEDTLS_SUITE = 48
 """Bytes from `ciphersuite` in `mbedtls_ssl_session` to `master`; `compression`, `u64 id_len` and `id` are between."""
 
 RUSTLS_STEP = 72
 """Bytes from one secret to the next: 64, and their number."""
+
+RUSTLS_RANDOM = 2 * RUSTLS_STEP
+"""Bytes from a client's handshake secret to `ConnectionRandoms`, in which the client's comes first; the server's
+handshake secret is between."""
+RUSTLS_GAPS = (296, 224)
+"""Bytes from a client's handshake secret to its application secret: on the heap, and on the stack."""
 
 NSS_HANDLE = -1056
 """Bytes from the value in `sftk_session_object_st` to the object's handle."""

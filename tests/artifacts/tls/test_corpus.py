@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 APPLICATION = ("CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0")
 WITHOUT_RANDOMS = {"rustls"}
 """What does not keep the client's random."""
-NOT_12 = {"go119"}
-"""Whose master secrets of TLS 1.2 no layout gives away."""
 CASES = [
     path
     for path in sorted(CORES.glob("*.zst"))
@@ -48,11 +46,7 @@ def test_the_secrets_of_live_sessions_are_found_and_nothing_else(packed: Path) -
         assert not search(dump, TLS, collector)
     found = {each.secret.hex(): each for each in collector.findings() if isinstance(each, TlsSecret)}
     assert set(found) <= set(truth)
-    expected = {
-        secret
-        for secret, (label, _) in truth.items()
-        if label in APPLICATION or (label == "CLIENT_RANDOM" and name not in NOT_12)
-    }
+    expected = {secret for secret, (label, _) in truth.items() if label in APPLICATION or label == "CLIENT_RANDOM"}
     assert expected <= set(found)
     for secret in expected:
         finding, (label, random) = found[secret], truth[secret]
