@@ -25,6 +25,8 @@ from dumpscan.model.libraries.c_tls import (
     MASTER_OFFSET,
     MBEDTLS_SUITE,
     RUNS_12,
+    SCHANNEL_MAGIC,
+    SCHANNEL_MAGIC_BEFORE,
 )
 
 if TYPE_CHECKING:
@@ -145,7 +147,7 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
     pairs = _pairs(places)
     if not pairs:
         return
-    likely = {**_openssl(places), **_boringssl(places), **_by_length(places)}
+    likely = {**_openssl(places), **_boringssl(places), **_schannel(places), **_by_length(places)}
     others = _with_edge(places) if places.aes_keys else {}  # without any, ChaCha20 alone is possible
     for masters, limit in ((likely, MAX_LIKELY if places.aes_keys else MAX_TRIED), (others, MAX_TRIED)):
         wanted = [master for secret, master in masters.items() if secret not in done]
@@ -206,6 +208,15 @@ def _by_length(places: Places) -> dict[bytes, Master]:
     fits |= id_length == np.uint64(RANDOM_SIZE)
     fits |= ~np.any([*session_id, id_length], axis=0) & (suite > 0) & (suite <= np.uint64(MAX_SUITE))
     return _masters(places, edges[fits & (edges >= np.uint64(MBEDTLS_SUITE))][:MAX_MASTERS], sure=True)
+
+
+def _schannel(places: Places) -> dict[bytes, Master]:
+    """Return the master secrets in Schannel's objects, which are in lsass."""
+    edges = places.of(windows.EDGE_48)
+    edges = edges[edges >= np.uint64(SCHANNEL_MAGIC_BEFORE)]
+    magic = places.word(edges - np.uint64(SCHANNEL_MAGIC_BEFORE)) & np.uint64(0xFFFFFFFF)
+    found = edges[magic == np.uint64(int.from_bytes(SCHANNEL_MAGIC, "little"))]
+    return _masters(places, found[:MAX_MASTERS], "schannel", "ssl5", sure=True)
 
 
 def _with_edge(places: Places) -> dict[bytes, Master]:

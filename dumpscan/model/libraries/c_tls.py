@@ -78,6 +78,11 @@ KEY_EXPANSION = b"key expansion"
 MBEDTLS_SUITE = 48
 """Bytes from `ciphersuite` in `mbedtls_ssl_session` to `master`; `compression`, `u64 id_len` and `id` are between."""
 
+SCHANNEL_MAGIC = b"5lss"
+SCHANNEL_MAGIC_BEFORE = 24
+"""Bytes from the magic number `ssl5` to the master secret: behind it are the version, the suite and its side. Source:
+Kambic, "Extracting CNG TLS/SSL artifacts from LSASS memory" (2016); no such memory was at hand."""
+
 RUSTLS_STEP = 72
 """Bytes from one secret to the next: 64, and their number."""
 

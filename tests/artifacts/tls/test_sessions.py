@@ -67,6 +67,15 @@ def test_randoms_of_openssl_1_1_1_are_in_an_object_of_their_own() -> None:
     assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
 
 
+@pytest.mark.parametrize("distance", [1500, 1520, 1524, 1600])
+def test_randoms_of_openssl_are_found_where_another_version_has_them(distance: int) -> None:
+    session = Session13(SUITES["aes-256"])
+    before = noise(400, "code") + bytes(4) + session.server_random + session.client_random
+    state = before + bytes(distance - 32 - 512 - 64) + noise(32, "id") + bytes(32) + session.openssl() + bytes(64)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state})
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_without_the_key_that_follows_nothing_is_a_secret(name: str) -> None:
     session = Session13(SUITES[name])
@@ -95,6 +104,34 @@ def test_boringssl_keeps_secrets_at_odd_addresses() -> None:
     assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
 
 
+@pytest.mark.parametrize("algorithm", [0, 0x804])
+def test_boringssl_keeps_its_own_secret_first_and_a_client_knows_how_its_peer_signed(algorithm: int) -> None:
+    session = Session13(SUITES["aes-256"])
+    own, other = ("CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0")[:: 1 if algorithm else -1]
+    arrays = b"".join(session.secrets[label].ljust(48, b"\0") + b"\x30" for label in (own, other, "EXPORTER_SECRET"))
+    at = HEAP + 0x4000
+    state = bytes(64) + arrays + bytes(176 - len(arrays)) + struct.pack("<Q", at) + bytes(64)
+    established = struct.pack("<IHHH", 1, 0x304, 0x1D, algorithm) + bytes(64)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state, at: established})
+    _agree(found, session, APPLICATION)
+
+
+@pytest.mark.parametrize("gap", [296, 224])
+def test_rustls_leaves_the_randoms_behind_the_secrets_of_the_handshake(gap: int) -> None:
+    session = Session13(SUITES["aes-128"])
+
+    def arrays(labels: Iterable[str]) -> bytes:
+        return b"".join(session.secrets[label].ljust(64, b"\0") + struct.pack("<Q", 32) for label in labels)
+
+    begin = arrays(HANDSHAKE) + session.client_random + session.server_random
+    state = begin.ljust(gap, b"\0") + arrays(APPLICATION) + bytes(64)
+    copy = bytes(64) + arrays(APPLICATION) + bytes(64)  # of the secrets alone
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: copy, HEAP + 0x4000: bytes(64) + state})
+    _agree(found, session, (*HANDSHAKE, *APPLICATION))
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+    assert {finding.server_random for finding in found.values()} == {session.server_random.hex()}
+
+
 def test_gnutls_keeps_the_secrets_of_the_handshake_before_those_of_the_application() -> None:
     session = Session13(SUITES["aes-128"])
     labels = (*HANDSHAKE, *APPLICATION)
@@ -116,6 +153,20 @@ def test_arrays_of_java_are_told_apart_by_their_order_behind_a_client_hello() ->
     assert {place.key_object.library for each in found.values() for place in each.locations if place.key_object} == {
         "java"
     }
+
+
+def test_arrays_of_java_are_told_apart_by_the_key_schedule_where_it_is_among_them() -> None:
+    session, other = Session13(SUITES["aes-128"]), Session13(SUITES["aes-128"], "another")
+    order = (*HANDSHAKE[::-1], *APPLICATION[1::-1])  # as in a client
+    values = [session.handshake, session.hello_hash, *map(session.secrets.get, order[:2])]
+    values += [session.master, other.hello_hash, session.finished_hash, *map(session.secrets.get, order[2:])]
+    arrays = b"".join(struct.pack("<QII", 1, 0x6848, 32) + (value or b"") + bytes(4096) for value in values)
+    state = bytes(64) + session.client_hello + bytes(64 - len(session.client_hello) % 8) + arrays
+    proven = (*HANDSHAKE, "CLIENT_TRAFFIC_SECRET_0")  # the server has not sent anything yet
+    found = _found({BASE: session.key_material(*proven) + bytes(64), HEAP: state})
+    _agree(found, session, (*HANDSHAKE, *APPLICATION))
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+    assert all(any("master secret" in proof for proof in finding.proof) for finding in found.values())
 
 
 def test_nss_refers_to_secrets_by_the_numbers_of_objects() -> None:
@@ -192,8 +243,28 @@ def _mbedtls(session: Session12) -> bytes:
     return head + session.randoms
 
 
+def _mbedtls_with_ticket(session: Session12) -> bytes:
+    head = bytes(64) + struct.pack("<iiQ", 0xC013, 0, 0) + bytes(32) + session.master + bytes(64)
+    return head + session.randoms
+
+
+def _rustls(session: Session12) -> bytes:
+    return bytes(64) + session.client_random + session.server_random + session.master + bytes(64)
+
+
+def _go(session: Session12) -> bytes:
+    """Return a master secret among others, without an edge, and the seed of the key block."""
+    masters = noise(480, "heap") + session.master + noise(480, "heap too")
+    return bytes(64) + masters + bytes(64) + b"key expansion" + session.randoms[64:128] + bytes(3)
+
+
 def _boringssl(session: Session12) -> bytes:
     return bytes(66) + b"\x03\x03\x1d\0\0\0" + session.master + b"\x30" + bytes(63) + session.randoms
+
+
+def _schannel(session: Session12) -> bytes:
+    head = bytes(64) + struct.pack("<I4sIIQI", 80, b"5lss", 0x303, 0, 0x7FF0_0000_1000, 1)
+    return head + session.master + bytes(64) + session.randoms
 
 
 def _java(session: Session12) -> bytes:
@@ -201,12 +272,19 @@ def _java(session: Session12) -> bytes:
     return head + session.randoms
 
 
-@pytest.mark.parametrize("build", [_gnutls, _mbedtls, _boringssl, _java])
+@pytest.mark.parametrize("build", [_gnutls, _mbedtls, _mbedtls_with_ticket, _boringssl, _java, _rustls, _go, _schannel])
 @pytest.mark.parametrize("session", SESSIONS_12, ids=lambda session: f"{session.cipher} {session.hash}")
 def test_a_session_of_another_library_is_proven_too(build: object, session: Session12) -> None:
     found = _found({BASE: session.key_material() + bytes(64), HEAP: build(session)})  # type: ignore[operator]
     assert {label: finding.secret for label, finding in found.items()} == {"CLIENT_RANDOM": session.master}
     assert found["CLIENT_RANDOM"].client_random == session.client_random.hex()
+
+
+def test_an_object_of_schannel_is_told_by_its_magic_number() -> None:
+    session = Session12("cbc-16")
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: _schannel(session)})
+    held = [place.key_object for place in found["CLIENT_RANDOM"].locations if place.key_object]
+    assert [(each.library, each.structure) for each in held] == [("schannel", "ssl5")]
 
 
 def test_among_random_bytes_what_promises_most_is_tried_and_the_rest_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
