@@ -52,6 +52,8 @@ class _Results:
         self.redactions.append(redaction)
         for problem in redaction.problems:
             self.tell(f"{redaction.source.file}: {problem}", "warning")
+        for note in redaction.notes:
+            self.tell(f"{redaction.source.file}: {note}")
         if redaction.problems:
             self.code = self.code or EXIT_DAMAGED
 
@@ -197,9 +199,9 @@ def redact(
     from dumpscan.exceptions import UsageError
     from dumpscan.memory.formats import OpenOptions
     from dumpscan.memory.packed.unpack import UnpackOptions
-    from dumpscan.redact.own_patterns import compiled
     from dumpscan.redact.run import RedactOptions
     from dumpscan.redact.secret import Wanted
+    from dumpscan.redact.shapes.own_patterns import compiled
 
     if (output is not None) + verify + dry_run != 1:
         raise UsageError("give one of --output PATH, --dry-run and --verify")

@@ -14,13 +14,15 @@ from dumpscan.artifacts.keys.ssh.shielded import ENCODING as SHIELDED
 from dumpscan.artifacts.keys.ssh.shielded import shield_parts
 from dumpscan.artifacts.registry import EVERYTHING, TLS
 from dumpscan.exceptions import DumpscanError
-from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, TlsSecret
+from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, Process, PublicKey, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import is_physical
 from dumpscan.redact.copies import merged
-from dumpscan.redact.credentials import find_credentials
 from dumpscan.redact.key_values import private_key_values, symmetric_key_values, tls_secret_values
-from dumpscan.redact.own_patterns import find_expressions
+from dumpscan.redact.raw_image import raw_places, unpacked
 from dumpscan.redact.secret import Place, Secret, Value, What
+from dumpscan.redact.shapes.credentials import find_credentials
+from dumpscan.redact.shapes.environments import find_environments
+from dumpscan.redact.shapes.own_patterns import find_expressions
 from dumpscan.redact.texts import argument_secrets, environment_secrets
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
@@ -123,25 +125,42 @@ def collect(
             anew for what nobody knows yet.
         deep: As `SearchOptions.deep`.
         progress: As for `dumpscan.search.run.search`.
+
+    Returns:
+        What is to go, with its places in the file that a copy is: of an image with compressed pages, a raw image.
     """
     found = Collection()
     data = buffer_of(dump)
+    raw = unpacked(dump)
+    if raw is not None:
+        raw.tell_unpacked_offsets()
     _add_findings(dump, wanted, found, changed=changed, deep=deep, progress=progress)
     _add_texts(dump, wanted, found)
+    _add_shapes(data, wanted, found, changed.spans if changed else None)
+    for secret in found.secrets:
+        copies.add(secret)
+    for secret, place in copies.find(data):
+        found.add(secret, (place,))
+    if raw is not None:
+        found.places = {secret: raw_places(raw, places) for secret, places in found.places.items()}
+    return found
+
+
+def _add_shapes(data: memoryview, wanted: Wanted, found: Collection, spans: Sequence[tuple[int, int]] | None) -> None:
+    """Add what is told by its shape or by the user, wherever it lies in the file or, with `spans`, in those parts."""
+    if What.ENVIRONMENT in wanted.kinds:
+        entries = tuple(find_environments(data, spans))
+        for secret in environment_secrets(Process(environment=entries), wanted):
+            found.add(secret)
     if What.CREDENTIALS in wanted.kinds:
         objects = merged(place for places in found.places.values() for place in places)
-        for secret, place in find_credentials(data, changed.spans if changed else None):
+        for secret, place in find_credentials(data, spans):
             if not _within(place, objects):
                 found.add(secret, (place,))
     for place in find_expressions(data, wanted.expressions):
         found.add(Secret(None, "regular expression"), (place,))
     for value in wanted.values:
         found.add(Secret(None, "value", values=(Value(value, "value", random=False, text=True),)))
-    for secret in found.secrets:
-        copies.add(secret)
-    for secret, place in copies.find(data):
-        found.add(secret, (place,))
-    return found
 
 
 def _within(place: Place, objects: Sequence[Place]) -> bool:

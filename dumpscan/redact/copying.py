@@ -65,16 +65,25 @@ def write_bytes(data: memoryview, descriptor: int) -> None:
         OSError: It cannot be written.
     """
     os.ftruncate(descriptor, len(data))
+    write_at(descriptor, data, 0)
+
+
+def write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write bytes at an offset of a new file, all but long runs of zeros, which are there already.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     zeros = bytes(_PIECE)
     for start in range(0, len(data), _CHUNK):
         chunk = data[start : start + _CHUNK]
         if chunk[:_PIECE] != zeros[: len(chunk)] and chunk[-_PIECE:] != zeros[: len(chunk)]:
-            _write(descriptor, chunk, start)
+            _write(descriptor, chunk, offset + start)
             continue
         for at in range(0, len(chunk), _PIECE):
             piece = chunk[at : at + _PIECE]
             if piece != zeros[: len(piece)]:
-                _write(descriptor, piece, start + at)
+                _write(descriptor, piece, offset + start + at)
 
 
 def overwrite(descriptor: int, places: Iterable[Place], fill: Fill) -> int:

@@ -104,6 +104,7 @@ class Redaction:
         unknown: Bytes outside all structures of a damaged dump.
         unknown_removed: Whether those were overwritten.
         problems: What is damaged or could not be searched, a sentence each.
+        notes: What else is to be known of the copy, and what was not searched for on purpose, a sentence each.
     """
 
     version: str = __version__
@@ -118,6 +119,7 @@ class Redaction:
     unknown: int = 0
     unknown_removed: bool = False
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def removed(places: Mapping[Secret, Iterable[Place]]) -> tuple[Removed, ...]:

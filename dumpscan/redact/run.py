@@ -9,13 +9,13 @@ what hid it is gone. The copy gets its name only after a round that found nothin
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import InputError, UsageError
 from dumpscan.files import staged_file
-from dumpscan.memory.dump import is_physical
 from dumpscan.memory.formats import KINDS, OpenOptions
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.open import open_dump
@@ -23,6 +23,7 @@ from dumpscan.redact.collect import Changed, Collection, buffer_of, collect
 from dumpscan.redact.copies import Copies, merged
 from dumpscan.redact.copying import copy_file, overwrite, read_chunks, write_bytes
 from dumpscan.redact.filling import Fill
+from dumpscan.redact.raw_image import unpacked, write_raw
 from dumpscan.redact.report import FileDigest, Kept, Redaction, removed
 from dumpscan.redact.secret import LeftoverError, Place, Secret, Wanted
 from dumpscan.redact.stacks import only_stacks
@@ -74,14 +75,14 @@ def redact(
     """Write a copy of a dump without its secrets.
 
     Args:
-        source: The dump; a packed one is unpacked.
+        source: The dump; a packed one is unpacked. Of an image whose pages are compressed, the copy is a raw image.
         target: The copy. It is there whole, and proven clean, or not at all.
         options: How.
         progress: Called with a number of bytes when that many more have been searched.
         before_naming: Called with the report when the copy is complete, before it gets its name.
 
     Raises:
-        NoDumpError, InputError: As `open_dump`; also if the dump's memory does not lie in its file as it is.
+        NoDumpError, InputError: As `open_dump`.
         UsageError: The copy would be written over the dump.
         ExportError: The copy cannot be written, or is there already.
         LeftoverError: The copy still held secrets after `MAX_ROUNDS`.
@@ -89,7 +90,6 @@ def redact(
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the dump itself, which is never written over")
     with open_dump(source, options=options.opening) as dump:
-        _require_plain(dump)
         with staged_file(target, force=options.force) as staged:
             copies = Copies()
             found = collect(dump, options.wanted, copies=copies, deep=options.deep, progress=progress)
@@ -138,25 +138,17 @@ def _write_first(dump: AnyDump, source: Path, descriptor: int, found: Collection
         found.problems += problems
         write_bytes(memoryview(data), descriptor)
         return sum(place.length for place in merged(_all_places(found)))
-    copy_file(source, buffer_of(dump), descriptor)
+    if raw := unpacked(dump):
+        write_raw(raw, descriptor)
+        found.left_out.append(f"its pages are compressed ({dump.format}), so the copy is a raw image")
+    else:
+        copy_file(source, buffer_of(dump), descriptor)
     return overwrite(descriptor, _all_places(found), options.fill)
 
 
 def _unknown(dump: AnyDump, options: RedactOptions) -> list[Place]:
     """Return the bytes of a damaged dump that are in no structure; of a sound dump, they are padding."""
     return unknown_places(dump) if dump.damage and not options.only_stacks else []
-
-
-def _require_plain(dump: AnyDump) -> None:
-    """Refuse an image whose memory does not lie in its file.
-
-    Raises:
-        InputError: It is compressed.
-    """
-    if is_physical(dump) and not dump.physical.in_file:
-        raise InputError(
-            dump.path, f"its pages are compressed ({dump.format}), and cannot be overwritten: convert it to a raw image"
-        )
 
 
 def _require_places(source: Path, found: Collection) -> None:
@@ -208,13 +200,12 @@ def _report(
     size: int = 0,
     unknown: Sequence[Place] = (),
 ) -> Redaction:
-    data = buffer_of(dump)
     problems = list(dict.fromkeys((*dump.damage, *found.problems)))
     if unknown:
         done = "were kept" if options.keep_unknown else "were overwritten" if output else "would be overwritten"
         problems.append(f"{sum(place.length for place in unknown)} bytes outside all structures {done}")
     return Redaction(
-        source=FileDigest(str(dump.path), len(data), sha256(data).hexdigest()),
+        source=_digest_of_source(dump),
         output=output,
         fill=options.fill.value,
         only_stacks=options.only_stacks,
@@ -225,7 +216,18 @@ def _report(
         unknown=sum(place.length for place in unknown),
         unknown_removed=bool(unknown) and output is not None and not options.keep_unknown,
         problems=tuple(problems),
+        notes=tuple(dict.fromkeys(found.left_out)),
     )
+
+
+def _digest_of_source(dump: AnyDump) -> FileDigest:
+    """Return the digest of the file that the user named: of a packed dump, that of the archive."""
+    data = buffer_of(dump)
+    if dump.path.is_file():
+        with dump.path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != len(data) or unpacked(dump):
+                return _digest_of(dump.path, file.fileno())
+    return FileDigest(str(dump.path), len(data), sha256(data).hexdigest())
 
 
 def _digest_of(path: Path, descriptor: int) -> FileDigest:

@@ -7,10 +7,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from dumpscan.case.triage.environment import is_random, is_secret_name
-from dumpscan.redact.credentials import MIN_COPIED, is_plausible, secret_of
 from dumpscan.redact.filling import is_filling
 from dumpscan.redact.forms import MIN_ALONE
 from dumpscan.redact.secret import Secret, Value, What
+from dumpscan.redact.shapes.credentials import MIN_COPIED, is_plausible, secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,10 @@ HARMLESS = frozenset(_HARMLESS.split())
 """Variables whose values say where things are, and in which language; they stay."""
 
 _MIN_TOKEN = 20
+_MIN_MIXED = 12
+"""Characters of the shortest value of letters and digits that is looked for without its variable's name before it."""
+_SYSTEM = re.compile(r"(?i)(?:x86|i[3-6]86|amd64|arm|aarch64|linux|xterm|v?\d+(?:\.\d+)+)")
+"""Openings of values that name a machine, a terminal or a version: they are in programs, too."""
 _OPTION = re.compile(r"(--?|/)([A-Za-z][\w.-]*)(?:[=:](.*))?", re.DOTALL)
 _SHORT = re.compile(r"-p(.*)", re.DOTALL)
 _SECRET_OPTIONS = re.compile(
@@ -37,6 +41,8 @@ _SECRET_OPTIONS = re.compile(
 )
 _PORT = re.compile(r"\d{1,5}")
 """What `-p` is followed by where it means a port."""
+_OPENSSL = "pass:"
+"""What stands before a password on OpenSSL's command line (openssl-passphrase-options(1))."""
 _IN_URL = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
 MAX_ARGUMENTS = 10_000
 
@@ -60,7 +66,9 @@ def _is_copied(name: str, value: bytes) -> bool:
     if is_secret_name(name):
         return is_plausible(value) or len(value) >= MIN_COPIED
     text = value.decode(errors="replace")
-    return len(text) >= _MIN_TOKEN and not re.search(r"[\s/\\:;]", text) and is_random(text)
+    if re.search(r"[\s/\\:;]", text) or _SYSTEM.match(text):
+        return False
+    return (len(text) >= _MIN_MIXED and is_plausible(value)) or (len(text) >= _MIN_TOKEN and is_random(text))
 
 
 def argument_secrets(process: Process) -> Iterator[Secret]:
@@ -101,6 +109,8 @@ def _secret(label: str, value: str, before: str, between: tuple[str, ...]) -> It
     data = _bytes(value)
     if not data or is_filling(data):
         return
+    if value.startswith(_OPENSSL):
+        yield from _secret(label, value.removeprefix(_OPENSSL), _OPENSSL, ("",))
     values = [Value(data, "value", random=False, text=True, before=_bytes(before + each)) for each in between]
     if len(data) >= MIN_ALONE and (is_plausible(data) or len(data) >= MIN_COPIED):
         values.append(Value(data, "value", random=False, text=True))

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from dumpscan.redact.credentials import RULES, find_credentials
+from dumpscan.redact.shapes.credentials import RULES, find_credentials
 
 TOKEN = "ghp_" + "aB3dE5" * 6
 JWT = ".".join(
@@ -40,6 +40,11 @@ def found(text: str, encoding: str = "ascii") -> list[bytes]:
 def test_it_is_found_in_ascii_and_utf16(text: str, secret: str) -> None:
     assert secret.encode() in found(text)
     assert secret.encode("utf-16-le") in found(text, "utf-16-le")
+
+
+@pytest.mark.parametrize("text", ["Cookie\0 sid=a1b2c3d4e5f6\0\n", "Authorization\0 Basic dXNlcjpwYXNzdzByZA==\0\n"])
+def test_headers_that_nginx_has_cut_into_names_and_values(text: str) -> None:
+    assert found(text) == [text.rsplit(" ", maxsplit=1)[-1].strip("\0\n").encode()]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from dumpscan import PrivateKey, open_dump, search
-from dumpscan.exceptions import InputError
 from dumpscan.memory.formats import OpenOptions
 from dumpscan.redact.run import RedactOptions, examine, redact
 from dumpscan.redact.secret import What
+from support.kdump_bytes import BLOCK, Kdump
 from support.kernel_images import Lab, build_lab
 
 if TYPE_CHECKING:
@@ -51,13 +52,16 @@ def test_an_image_of_windows(lab: Lab, tmp_path: Path) -> None:
         ]
 
 
-def test_a_compressed_image_is_refused(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "clean.raw"
-    with open_dump(lab.image, symbols=[lab.symbols]) as dump:
-        dump.physical.in_file = False
-        monkeypatch.setattr("dumpscan.redact.run.open_dump", lambda *_args, **_options: dump)
+def test_the_copy_of_an_image_with_compressed_pages_is_a_raw_image(lab: Lab, tmp_path: Path) -> None:
+    options = RedactOptions(opening=OpenOptions(symbols=(lab.symbols,)))
+    packed, target, plain = tmp_path / "a.kdump", tmp_path / "clean.raw", tmp_path / "plain.raw"
+    memory = lab.image.read_bytes()
+    packed.write_bytes(Kdump({at // BLOCK: memory[at : at + BLOCK] for at in range(0, len(memory), BLOCK)}).write())
 
-        with pytest.raises(InputError, match="pages are compressed"):
-            redact(lab.image, target, RedactOptions())
+    report = redact(packed, target, options)
+    redact(lab.image, plain, options)
 
-    assert not target.exists()
+    assert target.read_bytes() == plain.read_bytes()
+    assert any("the copy is a raw image" in note for note in report.notes)
+    assert report.source.sha256 == sha256(packed.read_bytes()).hexdigest()
+    assert not examine(target, options).removed

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import udmp_parser
@@ -20,14 +20,17 @@ from dumpscan import open_dump, search
 from dumpscan.exceptions import ExportError, InputError, UsageError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 from dumpscan.model.c_minidump import c_minidump
+from dumpscan.redact.collect import Changed, Collection, collect
 from dumpscan.redact.filling import Fill
-from dumpscan.redact.run import RedactOptions, examine, redact
+from dumpscan.redact.run import MARGIN, RedactOptions, examine, redact
 from dumpscan.redact.secret import DEFAULT_KINDS, LeftoverError, Wanted, What
 from support.corpus import SAMPLES
 from support.minidump_bytes import MinidumpBytes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dumpscan.redact.collect import AnyDump
 
 SAMPLE = SAMPLES / "webserver.dmp"
 SECRETS = (PrivateKey, SymmetricKey, EncryptedContainer)
@@ -251,3 +254,57 @@ def test_killed_at_any_moment_there_is_a_whole_copy_or_nothing(tmp_path: Path, d
     assert list(tmp_path.iterdir()) in ([], [target])
     if target.exists():
         assert not examine(target, RedactOptions()).removed
+
+
+@pytest.mark.parametrize(("most", "whole"), [(1 << 18, False), (1, True)])
+def test_the_copy_is_searched_around_what_changed_or_everywhere_if_places_were_not_listed(
+    tmp_path: Path, key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch, most: int, *, whole: bool
+) -> None:
+    source = minidump(tmp_path / "a.dmp", der(key) + bytes(300_000) + der(key), b"\x55" * 300_000)
+    spans: list[object] = []
+
+    def noted(dump: AnyDump, wanted: Wanted, **options: Any) -> Collection:  # noqa: ANN401 - those of `collect`
+        spans.append(options.get("changed"))
+        return collect(dump, wanted, **options)
+
+    monkeypatch.setattr("dumpscan.redact.collect.MOST_LOCATIONS", most)
+    monkeypatch.setattr("dumpscan.redact.run.collect", noted)
+
+    redact(source, tmp_path / "clean.dmp", RedactOptions())
+
+    assert not examine(tmp_path / "clean.dmp", RedactOptions()).removed
+    before, after = spans[0], spans[1]
+    assert before is None
+    if whole:
+        assert after is None
+    else:
+        assert isinstance(after, Changed)
+        assert len(after.spans) == 2
+        assert sum(end - begin for begin, end in after.spans) < 5 * MARGIN
+
+
+def test_a_secret_near_what_was_overwritten_is_found_in_the_copy(
+    tmp_path: Path, key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = rsa.generate_private_key(65537, 1024)  # noqa: S505 - made and thrown away
+    source = minidump(tmp_path / "a.dmp", der(key) + b"\x55" * 1000 + der(other))
+    missed = other.private_numbers().p.to_bytes(64, "big")
+    calls = []
+
+    def without_the_second(dump: AnyDump, wanted: Wanted, **options: Any) -> Collection:  # noqa: ANN401 - those of `collect`
+        found = collect(dump, wanted, **options)
+        calls.append(len(found.places))
+        if len(calls) == 1:  # as if the first search had not seen it
+            for secret in [each for each in found.secrets if any(value.data == missed for value in each.values)]:
+                del found.places[secret]
+            options["copies"].__init__()
+            for secret in found.secrets:
+                options["copies"].add(secret)
+        return found
+
+    monkeypatch.setattr("dumpscan.redact.run.collect", without_the_second)
+
+    report = redact(source, tmp_path / "clean.dmp", RedactOptions())
+
+    assert report.rounds == 2
+    assert missed not in (tmp_path / "clean.dmp").read_bytes()

@@ -32,6 +32,23 @@ def test_a_password_is_looked_for_everywhere_a_word_only_behind_its_name() -> No
 
 
 @pytest.mark.parametrize(
+    ("value", "everywhere"),
+    [
+        ("licence-77-abc", True),
+        ("x86_64-linux-gnu2", False),
+        ("12.0.1-hotfix3", False),
+        ("/srv/app1/instance2", False),
+        ("two words of 2026", False),
+        ("short-7", False),
+    ],
+)
+def test_a_value_that_is_in_no_program_is_looked_for_everywhere(value: str, *, everywhere: bool) -> None:
+    (secret,) = environment_secrets(Process(environment=(f"ORDINARY={value}",)), Wanted())
+
+    assert (b"" in [each.before for each in secret.values]) is everywhere
+
+
+@pytest.mark.parametrize(
     ("arguments", "values"),
     [
         (("app", "--password=Tr0ub4dor", "x"), {b"Tr0ub4dor"}),
@@ -40,6 +57,7 @@ def test_a_password_is_looked_for_everywhere_a_word_only_behind_its_name() -> No
         (("mysql", "-pTr0ub4dor"), {b"Tr0ub4dor"}),
         (("mysql", "-p", "Tr0ub4dor"), {b"Tr0ub4dor"}),
         (("psql", "postgres://me:Tr0ub4dor@db/x"), {b"Tr0ub4dor"}),
+        (("openssl", "s_server", "-pass", "pass:Tr0ub4dor"), {b"pass:Tr0ub4dor", b"Tr0ub4dor"}),
         (("ssh", "-p", "8022", "host"), set()),
         (("app", "--password-file", "/etc/x", "--verbose"), set()),
         (("app", "--port", "22"), set()),

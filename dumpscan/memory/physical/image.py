@@ -84,6 +84,7 @@ class PhysicalImage:
         self._path = path
         self.format = image_format
         self.in_file = in_file
+        self._tells_offsets = in_file
         self.problems: list[str] = []
         self.captured: datetime | None = None
         self.vmcoreinfo: bytes | None = None
@@ -191,7 +192,11 @@ class PhysicalImage:
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
         """Where bytes at a physical address lie in the user's file; empty where that file is compressed."""
-        return tuple(self._regions.extents(address, size)) if self.in_file else ()
+        return tuple(self._regions.extents(address, size)) if self._tells_offsets else ()
+
+    def tell_unpacked_offsets(self) -> None:
+        """Let `extents` of an image that was unpacked return offsets in `buffer`, which are none of the user's file."""
+        self._tells_offsets = True
 
     # --- Page frames --------------------------------------------------------------------------------------------------
 

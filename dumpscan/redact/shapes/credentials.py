@@ -96,17 +96,17 @@ RULES = (
     ),
     Rule(
         "authorization header",
-        ("authorization:",),
-        r"authorization:\s{0,4}(?:[\w-]{1,20}\s{1,4})?(?P<value>[^\s\x00\"']{6,4000})",
-        "RFC 9110, 11.6.2",
+        ("authorization:", "authorization\0"),
+        r"authorization[:\x00]\s{0,4}(?:[\w-]{1,20}\s{1,4})?(?P<value>[^\s\x00\"']{6,4000})",
+        "RFC 9110, 11.6.2; nginx writes a zero over the colon",
         any_case=True,
         plausible=True,
     ),
     Rule("bearer token", ("Bearer ",), r"Bearer\s{1,4}(?P<value>[\w.~+/=-]{16,4000})", "RFC 6750, 2.1", plausible=True),
     Rule(
         "cookie",
-        ("cookie: ",),
-        r"cookie: (?P<value>[^\r\n\x00=]{1,200}=[^\r\n\x00]{6,3000})",
+        ("cookie: ", "cookie\0 "),
+        r"cookie[:\x00] (?P<value>[^\r\n\x00=]{1,200}=[^\r\n\x00]{6,3000})",
         "RFC 6265, 4.2",
         any_case=True,
         plausible=True,
@@ -171,13 +171,14 @@ def _engine() -> tuple[Engine, dict[str, _Found]]:
         for opening in rule.openings:
             for wide in (False, True):
                 name = f"{rule.name}: {opening}{' (UTF-16)' if wide else ''}"
-                expression = b"".join(_character(each, any_case=rule.any_case, wide=wide) for each in opening)
+                expression = b"".join(character_expression(each, any_case=rule.any_case, wide=wide) for each in opening)
                 signatures.append(Signature(name, expression, len(opening) * (2 if wide else 1)))
                 meanings[name] = _Found(rule, wide)
     return Engine(signatures), meanings
 
 
-def _character(character: str, *, any_case: bool, wide: bool) -> bytes:
+def character_expression(character: str, *, any_case: bool, wide: bool) -> bytes:
+    """Return the expression of a signature that matches an ASCII character, in UTF-16 if it is wide."""
     codes = {character, character.upper(), character.lower()} if any_case else {character}
     choice = b"".join(b"\\x%02x" % ord(each) for each in sorted(codes))
     return (b"[" + choice + b"]" if len(codes) > 1 else choice) + (b"\\x00" if wide else b"")
