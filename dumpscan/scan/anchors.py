@@ -96,16 +96,6 @@ def _value(atom: bytes) -> int:
     return bytes.fromhex(atom[2:].decode())[0] if atom.startswith(b"\\x") else atom[-1]
 
 
-def most_telling(expression: bytes) -> tuple[int, frozenset[int]]:
-    """Return the position in an expression with the fewest values, of these the rarest in memory, and its values.
-
-    Of an expression that `parse` does not know, that is its first byte with any value.
-    """
-    positions = parse(expression) or [_ANY]
-    at = min(range(len(positions)), key=lambda place: (len(positions[place]), _SHARES[min(positions[place])]))
-    return at, positions[at]
-
-
 class Anchor(NamedTuple):
     """Literals for an expression.
 

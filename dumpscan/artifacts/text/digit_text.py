@@ -40,7 +40,6 @@ _MICROSECONDS = 120
 """To see where the digits around a place begin."""
 _MAX_HEAD = 24
 """Bytes of a ContentInfo up to the end of its type."""
-_WHITE_SPACE = b" \t\r\n\f\v"
 
 _VERSION = "02 01 00|01|03 02|04|30"
 """Version of a private key or of a PKCS#12, and the tag of what follows it."""

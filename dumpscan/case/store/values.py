@@ -27,7 +27,6 @@ T = TypeVar("T")
 MAX_NUMBER_BITS = 4096
 """Bits of the largest number. Python refuses to write integers of more than 4300 decimal digits."""
 _MAX_INTEGER = (1 << 63) - 1
-_INTEGER_BITS = 64
 _ADDRESS_DIGITS = 16
 _ADDRESS = re.compile(rf"0x[0-9a-f]{{{_ADDRESS_DIGITS}}}")
 _NUMBER = re.compile(rf"0x[0-9a-f]{{1,{MAX_NUMBER_BITS // 4}}}")

@@ -24,7 +24,6 @@ MAX_STACK = 16 << 20
 """Bytes at the top of the stack that are looked at: arguments and environment may take a quarter of the stack, which
 has 8 MiB by default, and what the program itself uses lies below."""
 MAX_STRINGS = 8 << 20
-_MAX_PATH = 4096
 
 
 @dataclass(frozen=True, slots=True)
