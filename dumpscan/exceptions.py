@@ -38,6 +38,10 @@ class UnpackError(InputError):
     """A packed file could not be unpacked, or not within its bounds."""
 
 
+class BombError(UnpackError):
+    """A packed file unpacks to so much more than its size that it was made to fill a disk."""
+
+
 class ExportError(DumpscanError):
     """Something could not be written to the output directory; nothing half-written was left there."""
 

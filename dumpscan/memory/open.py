@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import InputError, UnpackError
+from dumpscan.exceptions import BombError, InputError, UnpackError
 from dumpscan.memory.formats import (
     HEAD_SIZE,
     RAW,
@@ -79,6 +79,8 @@ def open_dump(
         if not isinstance(error, UnpackError):
             raise
         problem = f"is {packing.name}: {UNPACK_FIRST} (dumpscan could not: it {error.problem})"
+        if isinstance(error, BombError):
+            problem = f"is {packing.name}, and {error.problem}"
         if kind is None:
             raise StillPackedError(problem) from error
         raise InputError(path, problem, offset=0) from error

@@ -63,7 +63,7 @@ def test_what_was_not_read_is_said(locked: Path) -> None:
 
     assert done.exit_code == 1
     assert "No private keys were found, but 3 of 3 files could not be read" in done.stdout
-    assert "taken for a bomb" in done.stderr
+    assert "bomb.gz: is a gzip archive, and unpacks to more than 1000 times its size: taken for a bomb" in done.stderr
 
 
 def test_the_gate_closes_for_what_was_not_read(locked: Path) -> None:

@@ -96,7 +96,7 @@ def said_of(path: Path | str) -> Iterator[None]:
         needs = "another password" if "Bad password" in str(error) else "a password"
         raise UnpackError(path, f"needs {needs}: see --archive-password") from error
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in {"py7zr", "zstandard", "lz4", "_lzma", "gzip"}:
+        if type(error).__module__.split(".")[0] not in {"py7zr", "zstandard", "lz4", "_lzma", "gzip", "igzip_lib"}:
             raise
         if "password" in type(error).__name__.lower():
             raise UnpackError(path, "needs a password: see --archive-password") from error
@@ -120,7 +120,12 @@ def _library(name: str, path: Path, what: str) -> Any:  # noqa: ANN401 - a modul
 
 
 def _gzip(path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(path))
+    """Open a gzip file; isal, where it is installed, unpacks five times as fast as Python's own library."""
+    try:
+        library = import_module("isal.igzip")
+    except ImportError:
+        library = gzip
+    return cast("IO[bytes]", library.open(path))
 
 
 def _xz(path: Path) -> IO[bytes]:

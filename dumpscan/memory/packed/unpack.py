@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from dumpscan.exceptions import UnpackError, reason
+from dumpscan.exceptions import BombError, UnpackError, reason
 from dumpscan.memory.packed.formats import HEAD_SIZE, Member, is_tar, packing_of, pour, said_of, tar_members
 from dumpscan.memory.packed.scratch import ScratchDirectory
 
@@ -30,6 +30,7 @@ _FREE_SIZE = 256 << 20
 _SPARED = 64 << 20
 """Bytes of the scratch directory's file system that are left free."""
 _BLOCK = 64 << 10
+_ZEROS = bytes(_BLOCK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,10 +168,10 @@ class _Sink:
             raise UnpackError(self._shown, problem)
         if self._size > self._plausible:
             problem = f"unpacks to more than {MAX_RATIO} times its size: taken for a bomb, and not read"
-            raise UnpackError(self._shown, problem)
+            raise BombError(self._shown, problem)
         for at in range(0, len(piece), _BLOCK):
             block = piece[at : at + _BLOCK]
-            if block.count(0) == len(block):
+            if block == _ZEROS[: len(block)]:
                 self._out.seek(len(block), 1)
             else:
                 self._make_room(len(block))

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import sys
 import tarfile
 import zipfile
 from typing import TYPE_CHECKING
@@ -146,6 +147,17 @@ class TestRefused:
     def test_one_that_is_cut_off(self, tmp_path: Path, kind: str) -> None:
         path = write(tmp_path, f"cut.{kind}", STREAMS[kind](SAMPLE)[:5000])
         assert "unpack it first" in self.said(path)
+
+    @pytest.mark.parametrize("library", ["isal", "Python's own"])
+    def test_a_damaged_gzip(self, tmp_path: Path, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        if library != "isal":
+            monkeypatch.setitem(sys.modules, "isal.igzip", None)
+        packed = gzip.compress(SAMPLE)
+        with open_dump(write(tmp_path, "whole.gz", packed)) as dump:
+            assert dump.processes()[0].pid == 5120
+        data = bytearray(packed)
+        data[200:300] = bytes(each ^ 0x5A for each in data[200:300])
+        assert "is packed and damaged" in self.said(write(tmp_path, "damaged.gz", bytes(data)))
 
     @pytest.mark.parametrize("kind", ["zip", "7z"])
     def test_a_damaged_archive(self, tmp_path: Path, kind: str) -> None:
