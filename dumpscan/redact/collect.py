@@ -16,18 +16,21 @@ from dumpscan.artifacts.registry import EVERYTHING, TLS
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, Process, PublicKey, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import is_physical
+from dumpscan.memory.space import Region
 from dumpscan.redact.copies import merged
-from dumpscan.redact.key_values import private_key_values, symmetric_key_values, tls_secret_values
 from dumpscan.redact.raw_image import raw_places, unpacked
 from dumpscan.redact.secret import Place, Secret, Value, What
 from dumpscan.redact.shapes.credentials import find_credentials
 from dumpscan.redact.shapes.environments import find_environments
 from dumpscan.redact.shapes.own_patterns import find_expressions
 from dumpscan.redact.texts import argument_secrets, environment_secrets
+from dumpscan.redact.values.key_values import private_key_values, symmetric_key_values, tls_secret_values
+from dumpscan.redact.values.remains import remains
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import with_pairs, without_guesses
 from dumpscan.search.run import search
+from dumpscan.search.zeros import without_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +49,7 @@ _OPENING = 64
 """First bytes of a container, which others of its kind have too."""
 _ONE_KEY = frozenset({"pkcs8", "pem", "openssh", "pvk"})
 """Containers of nothing but one encrypted key."""
+_CUT_SHORT = Secret(What.PRIVATE_KEYS, "private key, cut short")
 _PEM_BODY = re.compile(rb"-----BEGIN [^-]+-----\s(?:[^\n]*:[^\n]*\n|\s)*([A-Za-z0-9+/=\s]+)-----END")
 
 
@@ -136,18 +140,25 @@ def collect(
         raw.tell_unpacked_offsets()
     _add_findings(dump, wanted, found, changed=changed, deep=deep, progress=progress)
     _add_texts(dump, wanted, found)
-    _add_shapes(data, wanted, found, changed.spans if changed else None)
+    occupied = _occupied(data)
+    _add_shapes(data, wanted, found, changed.spans if changed else occupied)
     for secret in found.secrets:
         copies.add(secret)
-    for secret, place in copies.find(data):
+    for secret, place in copies.find(data, occupied):
         found.add(secret, (place,))
     if raw is not None:
         found.places = {secret: raw_places(raw, places) for secret, places in found.places.items()}
     return found
 
 
-def _add_shapes(data: memoryview, wanted: Wanted, found: Collection, spans: Sequence[tuple[int, int]] | None) -> None:
-    """Add what is told by its shape or by the user, wherever it lies in the file or, with `spans`, in those parts."""
+def _occupied(data: memoryview) -> list[tuple[int, int]]:
+    """Return the parts of a file that are not long runs of zeros, as (offset, end)."""
+    regions = without_zeros(data, [Region(0, len(data), 0)])
+    return [(region.file_offset, region.file_offset + region.size) for region in regions]
+
+
+def _add_shapes(data: memoryview, wanted: Wanted, found: Collection, spans: Sequence[tuple[int, int]]) -> None:
+    """Add what is told by its shape or by the user and begins in some parts of the file, given as (offset, end)."""
     if What.ENVIRONMENT in wanted.kinds:
         entries = tuple(find_environments(data, spans))
         for secret in environment_secrets(Process(environment=entries), wanted):
@@ -190,6 +201,9 @@ def _add_findings(
         )
     if collector.dropped:
         found.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
+    if What.PRIVATE_KEYS in wanted.kinds:
+        for extents in collector.remains:
+            found.add(_CUT_SHORT, remains(buffer_of(dump), extents))
     findings = collector.findings()
     found.public = [finding for finding in findings if isinstance(finding, Certificate | PublicKey)]
     found.sessions = any(isinstance(finding, TlsSecret) for finding in findings)

@@ -10,16 +10,16 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from dumpscan.redact.forms import forms
 from dumpscan.redact.secret import Place
+from dumpscan.redact.values.forms import forms
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from dumpscan.redact.forms import Form
     from dumpscan.redact.secret import Secret
+    from dumpscan.redact.values.forms import Form
 
 WINDOW = 16
 """Bytes of a window of binary data, and the distance to the next: a fragment of 31 bytes holds a window."""
@@ -71,8 +71,8 @@ class Copies:
                     if len(owners) < _MAX_OWNERS:
                         owners.append(_Owner(secret, form, at))
 
-    def find(self, data: memoryview) -> Iterator[tuple[Secret, Place]]:
-        """Yield every copy of a secret in a file."""
+    def find(self, data: memoryview, spans: Sequence[tuple[int, int]] | None = None) -> Iterator[tuple[Secret, Place]]:
+        """Yield every copy of a secret in a file; with `spans`, those of which a part begins there (see `matches`)."""
         most = MAX_PROBES if len(data) < LARGE else MAX_PROBES_OF_LARGE
         for at in range(0, len(self._new), most):
             part = self._new[at : at + most]
@@ -80,11 +80,13 @@ class Copies:
             self._engines.append((part, Engine(signatures, literal=True)))
         self._new = []
         for literals, engine in self._engines:
-            yield from self._found(data, literals, engine)
+            yield from self._found(data, spans, literals, engine)
 
-    def _found(self, data: memoryview, literals: list[bytes], engine: Engine) -> Iterator[tuple[Secret, Place]]:
+    def _found(
+        self, data: memoryview, spans: Sequence[tuple[int, int]] | None, literals: list[bytes], engine: Engine
+    ) -> Iterator[tuple[Secret, Place]]:
         passed: dict[int, int] = {}
-        for number, start in matches(engine, data):
+        for number, start in matches(engine, data, spans):
             for owner in self._probes[literals[number]]:
                 if start < passed.get(id(owner.form), 0):
                     continue

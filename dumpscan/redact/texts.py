@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from dumpscan.case.triage.environment import is_random, is_secret_name
 from dumpscan.redact.filling import is_filling
-from dumpscan.redact.forms import MIN_ALONE
 from dumpscan.redact.secret import Secret, Value, What
 from dumpscan.redact.shapes.credentials import MIN_COPIED, is_plausible, secret_of
+from dumpscan.redact.values.forms import MIN_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -93,7 +93,8 @@ def aligned_matches(
             return found
         starts = found.starts.astype(np.int64) + block.first
         ends = starts + lengths[found.signatures]
-        own = np.flatnonzero(ends > block.begin)  # the others ended in the block before
+        # The others ended in the block before, or would end in the next one.
+        own = np.flatnonzero((ends > block.begin) & (ends <= block.end))
         index, address = line.locate(starts[own], ends[own])
         kept = address % np.uint64(alignment) == 0
         return Matches(found.signatures[own[index[kept]]], address[kept])

@@ -108,7 +108,7 @@ class Decoding:
         self.skipped = 0
         self.passed_over = 0
         self._patience = float(_FIRST_PATIENCE)
-        self._cut_short: dict[int, str] = {}
+        self._cut_short: dict[tuple[int, int], str] = {}
         self._decoders = decoders
         self._contents = contents or Contents(None)
         self._seen: defaultdict[int, _Seen] = defaultdict(_Seen)
@@ -124,7 +124,7 @@ class Decoding:
             told.append(f"{self.skipped} large objects not looked into: {why}")
         if self.passed_over:
             told.append(f"{self.passed_over} openings of objects passed over: {why}")
-        cut = sorted(self._cut_short.items())
+        cut = sorted((address, what) for (_, address), what in self._cut_short.items())
         told += (
             f"the {what} at {address:#x} is cut short: the dump does not hold enough of it to make the key"
             for address, what in cut[:_TOLD_CUT_SHORT]
@@ -132,6 +132,11 @@ class Decoding:
         if len(cut) > _TOLD_CUT_SHORT:
             told.append(f"{len(cut) - _TOLD_CUT_SHORT} more private keys are cut short")
         return tuple(told)
+
+    @property
+    def cut_short(self) -> list[tuple[int, int]]:
+        """Where private keys begin of which too much is missing, as (memory, address), the first thousand."""
+        return list(self._cut_short)
 
     def scanned(self, size: int) -> None:
         """Add `size` scanned bytes to the decoding budget."""
@@ -149,10 +154,10 @@ class Decoding:
         try:
             decoded = self._decode(memory, hit, self._seen[space], 0)
         except CutShortError as error:
-            self._note_cut_short(hit.address, error.what)
+            self._note_cut_short(space, hit.address, error.what)
             return None
         if decoded is not None and decoded.missing and _is_candidate(decoded.finding):
-            self._note_cut_short(decoded.address, "EC private key")
+            self._note_cut_short(space, decoded.address, "EC private key")
         return decoded
 
     def _decode(self, memory: Memory, hit: Hit, seen: _Seen, depth: int, *, opens_text: bool = False) -> Decoded | None:
@@ -310,9 +315,9 @@ class Decoding:
             raise TooCostlyError
         self._patience -= microseconds
 
-    def _note_cut_short(self, address: int, what: str) -> None:
+    def _note_cut_short(self, space: int, address: int, what: str) -> None:
         if len(self._cut_short) < _MOST_CUT_SHORT:
-            self._cut_short.setdefault(address, what)
+            self._cut_short.setdefault((space, address), what)
 
     def _known_to(self, decoder: Decoder) -> dict[bytes, Parsed | None]:
         known = self._known[id(decoder)]

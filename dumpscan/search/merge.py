@@ -30,6 +30,9 @@ MOST_LOCATIONS = 4096
 MOST_FINDINGS = 200_000
 """Findings kept: a server's whole memory holds some ten thousand."""
 
+MAX_REMAINS = 16 << 10
+"""Bytes that are told of a private key which is cut short: more than any has, in text too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -88,10 +91,13 @@ class Collector:
 
     Attributes:
         dropped: Objects that were not kept because there were too many findings.
+        remains: Where private keys lie that are cut short: for each, the extents of `MAX_REMAINS` bytes from its first
+            one on, as far as they are held.
     """
 
     def __init__(self, *, most_locations: int = MOST_LOCATIONS, most_findings: int = MOST_FINDINGS) -> None:
         self.dropped = 0
+        self.remains: list[tuple[tuple[int, int], ...]] = []
         self._most_locations = most_locations
         self._most_findings = most_findings
         self._entries: dict[tuple[str, str], _Entry] = {}

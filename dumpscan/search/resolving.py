@@ -18,7 +18,7 @@ from dumpscan.memory.physical.virtual_memory import VirtualMemory
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Hit
-from dumpscan.search.merge import Source
+from dumpscan.search.merge import MAX_REMAINS, Source
 from dumpscan.search.zeros import Part
 
 if TYPE_CHECKING:
@@ -236,6 +236,12 @@ class Resolver:
         if free and self._report_all:
             regions = self._physical.written if self._map is None else unmapped(self._map)
             yield Part(self._free, self._physical.buffer, regions), self._free_source
+
+    def tell_remains(self) -> None:
+        """Tell the collector where private keys lie that are cut short."""
+        for owner, address in self._decoding.cut_short:
+            memory = self._physical if owner == _NOBODY else self._memories[owner]
+            self._collector.remains.append(memory.extents(address, MAX_REMAINS))
 
     def _resolve_mapped(self, signature: Signature, places: list[tuple[int, int]]) -> bool:
         """Decode an object for each owner who sees its signature; the same frames give the same answer.

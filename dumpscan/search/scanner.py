@@ -12,7 +12,7 @@ from dumpscan.scan.searcher import by_place, hits
 from dumpscan.scan.signature import Signature
 from dumpscan.search.contents import Contents
 from dumpscan.search.decoding import Decoding
-from dumpscan.search.merge import Source
+from dumpscan.search.merge import MAX_REMAINS, Source
 from dumpscan.search.zeros import Part
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Scanner:
             words = read_words(space.buffer, space.regions)
             for decoded in decoding.decode_together(space, words, decoder, found):
                 collector.add(decoded, source)
+        collector.remains += [space.extents(address, MAX_REMAINS) for _, address in decoding.cut_short]
         return decoding.problems
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.redact.forms import forms
 from dumpscan.redact.secret import Value
+from dumpscan.redact.values.forms import forms
 
 SECRET = bytes(range(100, 148))
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from dumpscan.findings import PrivateKey, SymmetricKey, TlsSecret
-from dumpscan.redact.key_values import private_key_values, symmetric_key_values, tls_secret_values
+from dumpscan.redact.values.key_values import private_key_values, symmetric_key_values, tls_secret_values
 
 if TYPE_CHECKING:
     from dumpscan.redact.secret import Value

@@ -308,3 +308,22 @@ def test_a_secret_near_what_was_overwritten_is_found_in_the_copy(
 
     assert report.rounds == 2
     assert missed not in (tmp_path / "clean.dmp").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "size", "left"), [(Encoding.DER, 450, b""), (Encoding.PEM, 600, b"-----BEGIN RSA PRIVATE KEY-----\n")]
+)
+def test_what_is_left_of_a_key_that_is_cut_short_goes(
+    tmp_path: Path, encoding: Encoding, size: int, left: bytes
+) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    first = key.private_bytes(encoding, PrivateFormat.TraditionalOpenSSL, NoEncryption())[:size]
+    source = minidump(tmp_path / "a.dmp", b"\x01" * 100 + first)
+    target = tmp_path / "clean.dmp"
+
+    redact(source, target, RedactOptions())
+
+    data = target.read_bytes()
+    assert b"\x01" * 100 + left + b"REDACTED" in data
+    assert first[-32:] not in data
+    assert not examine(target, RedactOptions()).removed
