@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,7 +31,7 @@ FRAMES = (22, 20, 18)
 """Frames of three pages that follow one another in virtual memory."""
 PRIVATE = {
     "rsa": rsa_key(2048),
-    "ec": ec.derive_private_key(int.from_bytes(bytes(range(7, 250, 8))[:31], "big"), ec.SECP256R1()),
+    "ec": ec.derive_private_key(int.from_bytes(sha256(b"scalar").digest()[1:], "big"), ec.SECP256R1()),
     "ed25519": raw_key("ed25519"),
 }
 

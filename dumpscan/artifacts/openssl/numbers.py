@@ -155,11 +155,11 @@ def _all_followed(words: ReadWords, matches: Matches) -> Iterator[tuple[int, int
 
 
 def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[int, int, int, int]]:
-    """Follow the pointers of headers to three of their limbs, all at once.
+    """Follow the pointers of headers to five of their limbs, all at once.
 
     Yields:
         Address, pointer, number of limbs and flags of each header whose highest limb is there and is not zero, and
-        whose two lowest ones may be random: their upper 16 bits are not all equal, as those of one in 32,768 are.
+        four of whose other ones may be random: their upper 16 bits are not all equal, as those of one in 32,768 are.
     """
 
     def field(at: int, bits: int) -> tuple[Words, Found]:
@@ -172,8 +172,9 @@ def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[in
     starts, pointers, limbs, sizes = starts[fits], pointers[fits], limbs[fits], sizes[fits]
     highest, held = words(pointers + sizes - np.uint64(LIMB))
     fits = held & (highest >> np.uint64(8 * (LIMB - form.limb)) != 0)
-    for place in (pointers, pointers + np.uint64(LIMB)):
-        limb, held = words(place)
+    middle = sizes // np.uint64(2 * LIMB) * np.uint64(LIMB)
+    for place in (np.zeros_like(sizes), np.full_like(sizes, LIMB), middle, sizes - np.uint64(2 * LIMB)):
+        limb, held = words(pointers + place)
         fits &= held & ((limb >> _TOP) - np.uint64(1) < np.uint64(0xFFFE))
     starts, pointers, limbs = starts[fits], pointers[fits], limbs[fits]
     flags = np.zeros(len(starts), np.uint64) if form.flags is None else field(form.flags, 32)[0]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COMMON_EXPONENTS = (65537, 3, 17, 5, 7, 257, 35, 37, 41)
 MAX_UNCOMMON = 32
 """Private exponents from which a public one that is not common is computed, for each modulus."""
-MAX_DIVISIONS = 4096
+MAX_DIVISIONS = 1024
 """Divisions of moduli of one size by numbers that may be public ones; more are done by private ones only."""
 LOW_WORD = (1 << 64) - 1
 _JOINING = 0.2

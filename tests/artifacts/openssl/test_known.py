@@ -21,6 +21,7 @@ from dumpscan.artifacts.openssl.known.windows import (
     LITTLE,
     Wanted,
     finder,
+    has_even_words,
     looks_random,
     without_small_factors,
 )
@@ -279,3 +280,12 @@ def test_text_and_code_do_not_look_random_and_numbers_do() -> None:
     assert looks_random(noise).sum() >= len(noise) - 1
     dull = b"the quick brown fox jumps over a" + bytes(range(32)) + bytes.fromhex("488b058b4889") * 5 + b"\x48\x8b"
     assert not looks_random(np.frombuffer(dull, "<u8").reshape(-1, 4)).any()
+
+
+@pytest.mark.parametrize("count", [4, 8, 16, 32])
+def test_random_numbers_have_even_words_and_code_has_not(count: int) -> None:
+    random = np.random.default_rng(count).integers(0, 1 << 64, (50_000, count), np.uint64)
+    assert np.count_nonzero(~has_even_words(random)) <= 10
+    code = np.array([[0x4800000000C748E8, 0x0000441F0F66C3C9] * (count // 2)], np.uint64)
+    assert not has_even_words(code).any()
+    assert not has_even_words(np.full((1, count), 0xFFFF0000FFFFFFFF, np.uint64)).any()

@@ -15,6 +15,7 @@ from dumpscan.artifacts.openssl.known.windows import (
     Numbers,
     Wanted,
     as_integers,
+    has_even_words,
     matches_of,
     without_small_factors,
 )
@@ -116,6 +117,8 @@ class _Search:
 
     def _divide(self, wanted: Wanted, addresses: Words, values: Words) -> Iterator[tuple[int, Wanted, int, int]]:
         """Divide by some numbers, and keep their lowest words for the moduli that are not divided."""
+        even = has_even_words(values)
+        addresses, values = addresses[even], values[even]
         if self._joined[wanted.count] and self._count < MAX_JOINED:
             self._count += len(addresses)
             self._kept[wanted.count].append((wanted, addresses, values[:, 0].copy()))
