@@ -73,13 +73,13 @@ _APART = {
     "spaces": (" ", "", (1,)),
     "colons": (":", "", (1, 2)),
     "dashes": ("-", "", (1, 2)),
-    "registry": (",", "", (1,)),
-    "list": (",", "0x", (1,)),
+    "registry": (",", "", (1, 2)),
+    "list": (",", "0x", (1, 2)),
     "spaced-list": (", ", "0x", (1,)),
     "literal": ("", "\\x", (1,)),
 }
 """How bytes are written one by one: what stands between them, what before each, and the sizes of characters. Dashes are
-what .NET's `BitConverter.ToString` writes, whose strings are UTF-16."""
+what .NET's `BitConverter.ToString` writes. Its strings are UTF-16; so are PowerShell's, and exports of the registry."""
 
 
 class DigitText:

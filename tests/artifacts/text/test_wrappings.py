@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 SCANNER = Scanner(X509_DETECTORS)
 KEYS = {name: all_keys()[name] for name in ("rsa1024", "rsa2048", "secp256r1", "secp521r1", "ed25519")}
-WIDE_IN_BYTES = ("hex-dashes", "hex-colons")
+WIDE_IN_BYTES = ("hex-dashes", "hex-colons", "hex-registry", "hex-array-lines")
 CODINGS = {"": "ascii", "-utf16": "utf-16-le", "-utf32": "utf-32-le"}
 
 
