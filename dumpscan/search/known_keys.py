@@ -11,7 +11,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 from cryptography.x509 import load_der_x509_certificate
 
+from dumpscan.artifacts.keys.self_test_keys import carrier_of
 from dumpscan.artifacts.openssl.known.effort import PATIENCE_FOR_NAMED, Effort
+from dumpscan.artifacts.openssl.known.places import find_places
 from dumpscan.artifacts.openssl.known.search import find_known
 from dumpscan.artifacts.x509.readers import ERRORS
 from dumpscan.artifacts.x509.well_known import is_well_known
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
     from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Searchable
     from dumpscan.search.merge import Collector, Source
     from dumpscan.search.options import SearchOptions
@@ -31,6 +34,8 @@ MAX_SIZE = 512 << 20
 """Bytes of the largest process that is searched so unless the search is deep."""
 MAX_KEYS = 32
 """Public keys whose private ones are looked for, unless the search is deep or the user names them."""
+_WITH_NUMBERS = ("RSA", "EC")
+"""Algorithms whose private keys are numbers, which libraries hold in other forms than files."""
 MAX_SIGNERS = 1
 """Certificates of authorities that are taken for a program's own; where there are more, they are whom it trusts."""
 
@@ -81,8 +86,23 @@ class KnownKeys:
             keys += _public_keys(bare)
         if keys or others:
             self._add(source, find_known(space, keys, self._effort, authorities=others, private=private))
+        if not deep:
+            self._add(source, find_places(space, self._keys_in_files(source), self._effort))
         if bare and not deep:  # with the effort that is left
             self._add(source, find_known(space, _public_keys(bare), self._effort))
+
+    def _keys_in_files(self, source: Source) -> list[tuple[PrivateKey, PrivateKeyTypes]]:
+        """Return the private keys that only files hold, as found and as the library has them, but for test keys."""
+        files = [
+            each
+            for each in self._collector.private_in_files(source.order)
+            if each.algorithm in _WITH_NUMBERS and carrier_of(each.key_id) is None
+        ]
+        # They were proved already; the library would take minutes for the largest.
+        return [
+            (each, load_der_private_key(each.pkcs8, None, unsafe_skip_rsa_key_validation=True))
+            for each in files[:MAX_KEYS]
+        ]
 
     def _add(self, source: Source, found: Iterable[Decoded]) -> None:
         for decoded in found:

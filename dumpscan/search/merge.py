@@ -169,6 +169,16 @@ class Collector:
             )
         )
 
+    def private_in_files(self, order: tuple[int, ...]) -> list[PrivateKey]:
+        """Return the proved private keys in one dump, or part of it, which no library's object holds there."""
+        found = []
+        for entry in self._entries.values():
+            if isinstance(entry.finding, PrivateKey) and any(entry.proofs):
+                places = [place for place in entry.places if place.order[: len(order)] == order]
+                if places and all(place.location.key_object is None for place in places):
+                    found.append(entry.finding)
+        return found
+
     def private_key(self, key_id: str) -> PrivateKey | None:
         """Return the private key with this key id, if it was found and proved."""
         entry = self._entries.get((PrivateKey.kind, key_id))

@@ -10,8 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dumpscan.artifacts.keys.proof import ec_key as ec_finding
+from dumpscan.artifacts.keys.proof import rsa_key as rsa_finding
 from dumpscan.artifacts.openssl.known.ec import ORDERS
 from dumpscan.artifacts.openssl.known.effort import Effort
+from dumpscan.artifacts.openssl.known.places import find_places
 from dumpscan.artifacts.openssl.known.pointers import Marks
 from dumpscan.artifacts.openssl.known.rsa import MAX_DIVIDED
 from dumpscan.artifacts.openssl.known.search import find_known
@@ -289,3 +292,24 @@ def test_random_numbers_have_even_words_and_code_has_not(count: int) -> None:
     code = np.array([[0x4800000000C748E8, 0x0000441F0F66C3C9] * (count // 2)], np.uint64)
     assert not has_even_words(code).any()
     assert not has_even_words(np.full((1, count), 0xFFFF0000FFFFFFFF, np.uint64)).any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_numbers_of_keys_that_were_found_are_placed_unless_files_write_them_so(form: str) -> None:
+    private = rsa_key(2048)
+    curve = _ec("secp256r1")
+    numbers = private.private_numbers()
+    values = FORMS[form](numbers.p), FORMS[form](curve.private_numbers().private_value)
+    heap = Heap()
+    places = [heap.put(value) for value in values]
+    heap.put(b"odd" + values[0], 1)
+    with_proof = rsa_finding(
+        modulus=numbers.public_numbers.n, exponent=numbers.public_numbers.e, p=numbers.p, q=numbers.q
+    )
+    scalar = curve.private_numbers().private_value
+    ec_found = ec_finding(
+        curve.curve, scalar, curve.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    )
+    found = list(find_places(heap.memory(), [(with_proof, private), (ec_found, curve)], Effort()))
+    assert [each.address for each in found] == ([] if form == "be" else places)
+    assert all(each.key_object is not None and each.key_object.has_private for each in found)

@@ -54,8 +54,8 @@ _LENGTH = 4
 """Bytes of an array's length in Java."""
 _MIB = 1 << 20
 _AT_ONCE = 1 << 14
-_PLAIN = Names("ec-scalar", "scalar")
-_MONTGOMERY = Names("ec-scalar", "scalar in Montgomery form", "ring")
+PLAIN = Names("ec-scalar", "scalar")
+MONTGOMERY = Names("ec-scalar", "scalar in Montgomery form", "ring")
 
 
 def find_ec(
@@ -178,7 +178,7 @@ def _try(
                 for montgomery in ways:
                     point = scalars.point(value, points, effort, montgomery=montgomery)
                     if point is not None:
-                        names = _MONTGOMERY if montgomery else _PLAIN
+                        names = MONTGOMERY if montgomery else PLAIN
                         yield number_found(space, scalars.keys[point][1], address, wanted, names)
 
 
@@ -214,7 +214,7 @@ def _others(space: Searchable, scalars: Scalars, effort: Effort) -> Iterator[Dec
         for wanted, montgomery in (*((each, False) for each in scalars.plain), (scalars.plain[0], True)):
             value = scalars.montgomery(scalar) if montgomery else scalar
             data = wanted.form.written(value, wanted.bits)
-            kinds.append((key, wanted, _MONTGOMERY if montgomery else _PLAIN))
+            kinds.append((key, wanted, MONTGOMERY if montgomery else PLAIN))
             signatures.append(literal(f"scalar-{len(signatures)}", data))
     for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads) if signatures else ():
         for number, address in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):

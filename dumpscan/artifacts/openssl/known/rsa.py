@@ -47,7 +47,7 @@ _MIB = 1 << 20
 _READING = 1
 """Microseconds to read a candidate."""
 _TOO_MANY = "some numbers as primes of RSA moduli: there are too many"
-_PRIME = Names("rsa-prime", "prime")
+PRIME = Names("rsa-prime", "prime")
 
 
 def find_rsa(
@@ -73,7 +73,7 @@ def find_rsa(
             key = rsa_key(modulus=modulus, exponent=every[modulus], p=p, q=modulus // p)
         except RefusedError:
             continue
-        yield number_found(space, key, address, wanted, _PRIME)
+        yield number_found(space, key, address, wanted, PRIME)
 
 
 class _Search:

@@ -1,0 +1,83 @@
+"""Where libraries hold keys that were found as files write them: as numbers in forms that no file has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from dumpscan.artifacts.openssl.ec import CURVES
+from dumpscan.artifacts.openssl.known.ec import MONTGOMERY, PLAIN, Scalars
+from dumpscan.artifacts.openssl.known.found import number_found
+from dumpscan.artifacts.openssl.known.rsa import PRIME
+from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, WORD, Wanted
+from dumpscan.scan.engine import Engine
+from dumpscan.scan.opening import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.openssl.known.effort import Effort
+    from dumpscan.artifacts.openssl.known.found import Names
+    from dumpscan.findings import PrivateKey
+    from dumpscan.memory.space import Searchable
+
+_PASS_PER_MIB = 700
+"""Microseconds of a pass over a MiB."""
+_MIB = 1 << 20
+_BITS = 8 * WORD
+
+
+class _Number(NamedTuple):
+    """A number of a key, and how it lies in memory."""
+
+    key: PrivateKey
+    wanted: Wanted
+    names: Names
+    data: bytes
+
+
+def find_places(
+    space: Searchable, keys: Iterable[tuple[PrivateKey, PrivateKeyTypes]], effort: Effort
+) -> Iterator[Decoded]:
+    """Yield where numbers of keys lie, at multiples of 8, in any form but big-endian: that is how files write them.
+
+    Args:
+        space: The memory of a process.
+        keys: RSA keys, and keys on the curves of `CURVES`, as they were found and as the library has them.
+        effort: How far to go.
+    """
+    numbers = [number for found, key in keys for number in _numbers(found, key)]
+    if not numbers:
+        return
+    if not effort.affords(_PASS_PER_MIB * sum(region.size for region in space.regions) / _MIB):
+        effort.skip("where libraries hold the keys that were found in the form of files")
+        return
+    signatures = [literal(f"place-{index}", number.data) for index, number in enumerate(numbers)]
+    for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads):
+        for index, address in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
+            if address % WORD == 0:
+                number = numbers[index]
+                yield number_found(space, number.key, address, number.wanted, number.names)
+
+
+def _numbers(found: PrivateKey, key: PrivateKeyTypes) -> Iterator[_Number]:
+    if isinstance(key, rsa.RSAPrivateKey):
+        private = key.private_numbers()
+        for prime in (private.p, private.q):
+            count, extra = divmod(prime.bit_length(), _BITS)
+            for form in FORMS if not extra else ():
+                if form is not BIG:
+                    yield _Number(found, Wanted(form, count), PRIME, form.written(prime, prime.bit_length()))
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
+        value = key.private_numbers().private_value
+        for curve in (curve for curve in CURVES if curve.curve.name == key.curve.name):
+            scalars = Scalars(curve)
+            little = scalars.plain[0]
+            yield _Number(found, little, MONTGOMERY, little.form.written(scalars.montgomery(value), little.bits))
+            for wanted in scalars.plain:
+                if wanted.form is not BIG:
+                    yield _Number(found, wanted, PLAIN, wanted.form.written(value, wanted.bits))
