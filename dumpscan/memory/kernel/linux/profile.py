@@ -20,7 +20,7 @@ from dumpscan.memory.kernel.linux.pages import PageArray
 from dumpscan.memory.kernel.linux.paths import Paths
 from dumpscan.memory.kernel.linux.symbols.isf import IsfTypes
 from dumpscan.memory.kernel.linux.symbols.table import LinuxTable, table_name
-from dumpscan.memory.kernel.linux.symbols.types import KernelTypes
+from dumpscan.memory.kernel.linux.symbols.types import KernelTypes, MissingTypeError
 from dumpscan.memory.kernel.linux.tasks import Task, TaskList
 from dumpscan.memory.kernel.linux.texts import TextReader
 from dumpscan.memory.physical.page_map import Owner, PageMap
@@ -58,6 +58,7 @@ class LinuxProfile:
         self._context = context
         self._image = context.physical
         self._pages_are_unknown = False
+        self._unlisted: dict[int, Task] = {}
 
     # --- The kernel --------------------------------------------------------------------------------------------------
 
@@ -237,13 +238,20 @@ class LinuxProfile:
         self._remember()
         return found
 
-    def list_unlisted(self, listed: Sequence[ListedProcess]) -> tuple[ListedProcess, ...]:  # noqa: ARG002 - the Protocol's
-        """Return nothing: hidden processes of Linux are not looked for (see `KernelProfile`)."""
-        return ()
+    def list_unlisted(self, listed: Sequence[ListedProcess]) -> tuple[ListedProcess, ...]:
+        """Find processes among the children of others (see `KernelProfile`)."""
+        try:
+            found = TaskList(self.memory, self.types, self._context.damage).unlisted(each.address for each in listed)
+        except MissingTypeError as error:
+            self._context.warn(f"processes that its list does not have were not looked for: {error}")
+            return ()
+        self._unlisted = {task.listed.address: task for task in found}
+        self._remember()
+        return tuple(task.listed for task in found)
 
     def describe_process(self, listed: ListedProcess, budgets: TextBudgets, *, environment: bool) -> Process:
         """Add what the process's own memory says (see `KernelProfile`)."""
-        task = self._tasks.get(listed.address)
+        task = self._tasks.get(listed.address) or self._unlisted.get(listed.address)
         if task is None or not task.memory or listed.root is None:
             return listed.process
         user = UserMemory(self._image, self._entries, listed.root)

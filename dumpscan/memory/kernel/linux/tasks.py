@@ -1,4 +1,4 @@
-"""The processes of a Linux kernel: the ring of tasks, and what each of them says.
+"""The processes of a Linux kernel: the ring of tasks, their children, and what each of them says.
 
 Source: docs/memory-layouts.md, "Linux kernel images". A task is a process if it leads its thread group; only such tasks
 are in the ring. Kernel threads and processes that have exited have no memory of their own.
@@ -6,7 +6,7 @@ are in the ring. Kernel threads and processes that have exited have no memory of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -28,7 +28,7 @@ from dumpscan.model.linux.c_kernel import (
 from dumpscan.model.windows.c_paging import PAGE_SHIFT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from dumpscan.memory.kernel.linux.addresses import KernelMemory
     from dumpscan.memory.kernel.linux.symbols.types import KernelTypes
@@ -40,6 +40,8 @@ _FIRST_PROCESSES = 256
 _MEMORY_PER_PROCESS = 1 << 14
 """Processes that an image may have: so many, and one more for so many bytes of memory. A real task takes more: its
 structure has 6 to 10 KiB and its kernel stack 16 KiB."""
+_RELATIVES = 4
+"""Threads and children for each process that an image may have, that are looked at in search of hidden ones."""
 _MAX_TASK = 1 << 16
 _POINTERS = 16
 """Bytes of the two pointers of a list's entry."""
@@ -84,17 +86,72 @@ class TaskList:
         for address in self._ring():
             yield self._task(address)
 
+    def unlisted(self, listed: Iterable[int]) -> list[Task]:
+        """Find processes that are not in the ring, as children of those that are, and of their children.
+
+        A rootkit that takes a task out of the ring leaves it among its parent's children. Also found is what a broken
+        ring does not reach, and what was started while the image was made.
+
+        Args:
+            listed: Addresses of the tasks in the ring.
+
+        Raises:
+            MissingTypeError: The kernel's types do not tell where the lists are.
+        """
+        waiting = [self._types.address("init_task"), *listed]
+        known, found = set(waiting), list[Task]()
+        left = _RELATIVES * self._most
+        while waiting and len(found) < self._most:
+            relatives, children = self._children(waiting.pop(), left)
+            left -= relatives
+            if left <= 0:
+                self._problems.append("the lists of children do not end: not all hidden processes may have been found")
+                break
+            for child in children:
+                if child not in known:
+                    known.add(child)
+                    waiting.append(child)
+                    found.append(self._as_unlisted(self._task(child)))
+        return sorted(found, key=lambda task: task.listed.process.pid or 0)
+
+    def _children(self, task: int, most: int) -> tuple[int, list[int]]:
+        """Return how many threads and children were looked at, and the children of a process, of each of its threads.
+
+        A child must lead its thread group, have an id, and name the thread as its parent.
+        """
+        head = self._types.field(task, "task_struct.signal") + self._types.offset("signal_struct.thread_head")
+        link, sibling = self._types.offset("task_struct.thread_node"), self._types.offset("task_struct.sibling")
+        entries, _ = self._follow(head, 8, most)
+        threads = dict.fromkeys((task, *(entry - link for entry in entries)))
+        looked_at, found = len(threads), list[int]()
+        for thread in threads:
+            entries, _ = self._follow(thread + self._types.offset("task_struct.children"), 8, max(most - looked_at, 0))
+            looked_at += len(entries)
+            for child in (entry - sibling for entry in reversed(entries)):
+                leader = self._types.field(child, "task_struct.group_leader")
+                parent = self._types.field(child, "task_struct.real_parent")
+                if (leader, parent) == (child, thread) and self._types.field(child, "task_struct.tgid", 4):
+                    found.append(child)
+        return looked_at, found
+
+    @staticmethod
+    def _as_unlisted(task: Task) -> Task:
+        return replace(task, listed=replace(task.listed, process=replace(task.listed.process, unlisted=True)))
+
+    @property
+    def _most(self) -> int:
+        return min(MAX_PROCESSES, _FIRST_PROCESSES + self._memory.image.size // _MEMORY_PER_PROCESS)
+
     # --- The ring ----------------------------------------------------------------------------------------------------
 
     def _ring(self) -> list[int]:
         """Return the addresses of all tasks but the first, which is the idle one."""
         link = self._types.offset("task_struct.tasks")
         head = self._types.address("init_task") + link
-        most = min(MAX_PROCESSES, _FIRST_PROCESSES + self._memory.image.size // _MEMORY_PER_PROCESS)
-        found, whole = self._follow(head, 0, most)
+        found, whole = self._follow(head, 0, self._most)
         if not whole:
             # It is broken somewhere: what lies behind that place is reached from the other end.
-            others, _ = self._follow(head, 8, most - len(found))
+            others, _ = self._follow(head, 8, self._most - len(found))
             known = set(found)
             found += [each for each in reversed(others) if each not in known]
         return [address - link for address in found]

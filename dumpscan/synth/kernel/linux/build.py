@@ -241,6 +241,7 @@ def _process_truth(task: BuiltTask) -> dict[str, Any]:
         "user_id": process.user_id,
         "state": process.state,
         "kernel_thread": process.kernel_thread,
+        "linked": process.linked,
         "threads": max(len(spec.threads), 1),
         "created": timestamp(spec.created),
         "executable": spec.executable if own else None,

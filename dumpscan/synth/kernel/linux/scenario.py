@@ -84,6 +84,7 @@ class LinuxProcess:
         user_id: Of its user.
         state: One of `STATES`.
         kernel_thread: Whether it is a thread of the kernel.
+        linked: Whether it is in the kernel's list of processes.
         paging: By name of the region.
     """
 
@@ -92,6 +93,7 @@ class LinuxProcess:
     user_id: int = 0
     state: str = "sleeping"
     kernel_thread: bool = False
+    linked: bool = True
     paging: dict[str, Paging] = field(default_factory=dict)
 
     @property
@@ -249,6 +251,7 @@ def _parse_process(table: Table, common: Common) -> LinuxProcess:
         user_id=table.integer("user_id", 0, maximum=_MAX_UID),
         state=table.choice("state", STATES, "sleeping"),
         kernel_thread=table.flag("kernel_thread"),
+        linked=table.flag("linked", default=True),
         paging=paging,
     )
     _check_process(process)

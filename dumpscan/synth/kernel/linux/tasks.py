@@ -136,12 +136,16 @@ class TaskBuilder:
         return BuiltTask(process, task, user)
 
     def link(self, built: list[BuiltTask]) -> None:
-        """Link the tasks in a ring, and each with its parent."""
+        """Link the tasks in a ring, and each with its parent; a hidden one is only among its parent's children."""
         space, ring = self._space, offset_of("task_struct.tasks")
-        space.link(self._tasks[0] + ring, [task.address + ring for task in built])
+        space.link(self._tasks[0] + ring, [task.address + ring for task in built if task.process.linked])
+        children: dict[int, list[int]] = {task: [] for task in self._tasks.values()}
         for task in built:
             parent = self._tasks[task.process.spec.parent_pid or 0]
             space.put(task.address, "task_struct", {"real_parent": parent, "parent": parent})
+            children[parent].append(task.address + offset_of("task_struct.sibling"))
+        for parent, entries in children.items():
+            space.link(parent + offset_of("task_struct.children"), entries)
 
     # --- Tasks -------------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,28 @@ def changed(directory: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
+@pytest.mark.parametrize("hidden", [(613,), (612, 613)])
+def test_hidden_processes_are_found_among_the_children_of_others(tmp_path: Path, hidden: tuple[int, ...]) -> None:
+    """A process whose parent is hidden too is found through the parent; command line and memory are theirs as ever."""
+    changes = [(f"]\npid = {pid}\n", f"]\npid = {pid}\nlinked = false\n") for pid in hidden]
+    built = build(tmp_path, changed(tmp_path, *changes))
+    with built.open() as image:
+        assert not {entry.process.pid for entry in image.listed} & set(hidden)
+        processes = {process.pid: process for process in image.processes()}
+        assert {pid for pid, process in processes.items() if process.unlisted} == set(hidden)
+        assert {process["pid"] for process in built.truth["processes"]} == set(processes)
+        for told in built.truth["processes"]:
+            if told["pid"] in hidden:
+                assert list(processes[told["pid"]].arguments or ()) == told["arguments"]
+        assert image.damage == ()
+    with open_dump(built.image) as dump:
+        found = search(dump, "x509").findings
+    keys = [place for each in found if isinstance(each, PrivateKey) for place in each.locations]
+    owners = {place.process.pid for place in keys if place.process and place.process.unlisted}
+    assert owners <= set(hidden)
+    assert 613 in owners
+
+
 def test_the_kernel(server: Built) -> None:
     told = server.truth["kernel"]
     with server.open() as image:
