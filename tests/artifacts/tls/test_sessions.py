@@ -272,11 +272,18 @@ def _java(session: Session12) -> bytes:
     return head + session.randoms
 
 
-@pytest.mark.parametrize("build", [_gnutls, _mbedtls, _mbedtls_with_ticket, _boringssl, _java, _rustls, _go, _schannel])
+@pytest.mark.parametrize("build", [_gnutls, _mbedtls, _mbedtls_with_ticket, _boringssl, _java, _go, _schannel])
 @pytest.mark.parametrize("session", SESSIONS_12, ids=lambda session: f"{session.cipher} {session.hash}")
 def test_a_session_of_another_library_is_proven_too(build: object, session: Session12) -> None:
     found = _found({BASE: session.key_material() + bytes(64), HEAP: build(session)})  # type: ignore[operator]
     assert {label: finding.secret for label, finding in found.items()} == {"CLIENT_RANDOM": session.master}
+    assert found["CLIENT_RANDOM"].client_random == session.client_random.hex()
+
+
+@pytest.mark.parametrize("session", [each for each in SESSIONS_12 if "cbc" not in each.cipher], ids=repr)
+def test_a_session_of_rustls_is_proven_too(session: Session12) -> None:
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: _rustls(session)})
+    assert found["CLIENT_RANDOM"].secret == session.master
     assert found["CLIENT_RANDOM"].client_random == session.client_random.hex()
 
 
