@@ -58,8 +58,9 @@ WINDOWS = (EDGE_32, EDGE_48, ALIGNED_32, ALIGNED_48, INNER_32, INNER_48)
 """By their promise: windows with an edge, those at multiples of 16, where allocators put objects, and all others."""
 SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, HELLO, EXPANSION, SCHEDULE)
 
-_LIMITS = {INNER_32.name: 2, INNER_48.name: 1 / 4}
-"""Any window of 32 bytes may be a key of ChaCha20; those of 48 are tried last, of which few are."""
+_LIMITS = {EDGE_32.name: 1 / 2, INNER_32.name: 2, INNER_48.name: 1 / 4}
+"""Beyond half a million windows with an edge, memory is made to have them: no more are looked for. Any window of 32
+bytes may be a key of ChaCha20; those of 48 are tried last, of which few are."""
 
 MAX_RUN = 1 << 12
 """Words in a row, none of them dull, within which windows are tried; more are compressed or encrypted data mostly."""
@@ -88,6 +89,7 @@ class TlsSearcher:
 
     def __init__(self) -> None:
         self.untried = 0
+        self._full = False
         self._schedules = ScheduleSearcher()
         self._plain = AlignedSearcher(SIGNATURES[:-1], self._find, WORD)
         self._counting = Lock()
@@ -96,7 +98,7 @@ class TlsSearcher:
         self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Iterator[Matches]:
         """Search an address space, twice: schedules have a pass of their own."""
-        self.untried = 0
+        self.untried, self._full = 0, False
         left = [int(MAX_WINDOWS * _LIMITS.get(signature.name, 1)) for signature in SIGNATURES]
         for matches in self._schedules.batches(space, threads=threads):
             yield Matches(matches.signatures + np.uint16(len(SIGNATURES) - 1), matches.starts)
@@ -112,7 +114,7 @@ class TlsSearcher:
 
     def _find(self, data: memoryview, phases: tuple[int, ...]) -> Matches:
         """Search a buffer, in one of several threads (see `dumpscan.scan.passes.aligned_matches`)."""
-        matches, skipped = _find(data, phases)
+        matches, skipped = _find(data, phases, full=self._full)
         with self._counting:
             self.untried += skipped
         return matches
@@ -125,6 +127,7 @@ class TlsSearcher:
                 kept[np.flatnonzero(matches.signatures == number)[left[number] :]] = False
                 self.untried += count - left[number]
             left[number] -= min(count, left[number])
+        self._full = not left[SIGNATURES.index(EDGE_32)]
         return Matches(matches.signatures[kept], matches.starts[kept])
 
 
@@ -150,7 +153,7 @@ def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_], in
     for begin in range(0, len(words), _AT_ONCE):
         first = max(begin - 1, 0)
         some = words[first : begin + _AT_ONCE + _MOST_WORDS]
-        lively = (some >> np.uint32(16)) - np.uint32(1) < _DULL
+        lively = _lively(some)
         if np.count_nonzero(lively) < _LEAST_WORDS:
             continue
         high = np.bitwise_count(some & _HIGH_BITS)
@@ -163,6 +166,19 @@ def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_], in
             # What lies before or behind a buffer is not known; that it is an edge costs little.
             edge = ~around[kept] | ~around[kept + size // WORD + 1]
             yield size, kept + first, edge, skipped if size == SIZES[0] else 0
+
+
+def _count(words: Words) -> int:
+    """Count the windows of 32 bytes without a dull word."""
+    count = 0
+    for begin in range(0, len(words), _AT_ONCE):
+        fits = _over(np.logical_and, _lively(words[begin : begin + _AT_ONCE + _LEAST_WORDS - 1]), _LEAST_WORDS)
+        count += int(np.count_nonzero(fits))
+    return count
+
+
+def _lively(words: Words) -> NDArray[np.bool_]:
+    return np.asarray((words >> np.uint32(16)) - np.uint32(1) < _DULL)
 
 
 def _hide_long_runs(lively: NDArray[np.bool_]) -> int:
@@ -299,8 +315,8 @@ def _anywhere(data: NDArray[np.uint8]) -> Iterator[tuple[Signature, Indexes]]:
         yield HELLO, _with_bytes(data, HELLO_SIZE, {0: kind, **_HELLO})
 
 
-def _find(data: memoryview, phases: tuple[int, ...]) -> tuple[Matches, int]:
-    """Search a buffer; say how many windows were left out."""
+def _find(data: memoryview, phases: tuple[int, ...], *, full: bool = False) -> tuple[Matches, int]:
+    """Search a buffer; say how many windows were left out: if there were enough before, all of them."""
     skipped = 0
     numbers, starts = [np.zeros(0, np.uint16)], [np.zeros(0, np.int64)]
 
@@ -311,7 +327,9 @@ def _find(data: memoryview, phases: tuple[int, ...]) -> tuple[Matches, int]:
     for phase in phases:
         count = max(len(data) - phase, 0) // WORD
         words = np.frombuffer(data, "<u4", count, min(phase, len(data)))
-        for size, found, edge, hidden in _windows(words):
+        if full:
+            skipped += _count(words)
+        for size, found, edge, hidden in _windows(words) if not full else ():
             skipped += hidden
             place = found * WORD + phase
             add(EDGE_32 if size == SIZES[0] else EDGE_48, place[edge])

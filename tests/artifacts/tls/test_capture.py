@@ -112,6 +112,37 @@ def test_pcapng_says_the_same(live: Live, tmp_path: Path) -> None:
     assert read_capture(path).sessions == read_capture(plain).sessions
 
 
+@pytest.mark.parametrize("order", "<>")
+def test_packets_of_pcapng_are_read_by_the_links_of_their_interfaces(live: Live, tmp_path: Path, order: str) -> None:
+    def block(kind: int, body: bytes) -> bytes:
+        body += bytes(-len(body) % 4)
+        length = struct.pack(order + "I", 12 + len(body))
+        return struct.pack(order + "I", kind) + length + body + length
+
+    def packet(interface: int, data: bytes) -> bytes:
+        return block(6, struct.pack(order + "5I", interface, 0, 0, len(data), len(data)) + data)
+
+    plain = tmp_path / "plain.pcap"
+    plain.write_bytes(pcap(live.turns, 101))
+    parts = [block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    parts += [block(1, struct.pack(order + "HHI", link, 0, 65535)) for link in (105, 1, 101)]
+    parts += [packet(0, b"a frame of a wireless network"), packet(7, b"of no interface")]
+    with plain.open("rb") as file:
+        parts += [packet(2, data) for _, data in dpkt.pcap.Reader(file)]
+    capture = _capture(b"".join(parts), tmp_path)
+    assert [session.client_random.hex() for session in capture.sessions] == [live.keys[0].split()[1]]
+    assert capture.problems == ("1 of the capture's packets are of link type 105, which is not read",)
+    cut = _capture(b"".join(parts)[:-3], tmp_path)
+    assert cut.sessions
+    assert any("damaged" in problem for problem in cut.problems)
+
+
+def test_a_capture_that_ends_within_a_packet_says_so(live: Live, tmp_path: Path) -> None:
+    capture = _capture(pcap(live.turns)[:-3], tmp_path)
+    assert capture.sessions
+    assert any("damaged" in problem for problem in capture.problems)
+
+
 def test_a_secret_without_its_keys_is_proven_by_a_record(live: Live, tmp_path: Path) -> None:
     """The memory holds nothing but secrets."""
     labels = ("CLIENT_RANDOM", "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0")

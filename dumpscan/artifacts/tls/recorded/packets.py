@@ -1,14 +1,16 @@
 """The TCP streams of a capture (pcap or pcapng), as far as TLS needs them: the first bytes of each direction.
 
-dpkt reads the files and the headers of packets. Which streams are TLS is told by their content, not by ports.
+dpkt reads pcap and the headers of packets. Which streams are TLS is told by their content, not by ports.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from dumpscan.artifacts.tls.recorded import blocks
 from dumpscan.exceptions import InputError, UsageError, reason
 
 if TYPE_CHECKING:
@@ -96,16 +98,13 @@ def read_streams(path: Path) -> Streams:
     problems: list[str] = []
     try:
         with path.open("rb") as file:
-            try:
-                reader = dpkt.pcap.UniversalReader(_Bounded(file))
-            except (ValueError, dpkt.Error) as error:
-                raise InputError(path, "not a capture: expected pcap or pcapng") from error
-            parse = _parser(dpkt, reader.datalink())
-            if parse is None:
-                raise InputError(path, f"its packets are of link type {reader.datalink()}, which is not read")
-            _fill(streams, _packets(reader, dpkt, problems), parse, dpkt)
+            unread = _fill(streams, _packets(path, _Bounded(file), dpkt, problems), dpkt)
     except OSError as error:
         raise InputError(path, reason(error)) from error
+    for link, count in sorted(unread.items()):
+        if not streams:
+            raise InputError(path, f"its packets are of link type {link}, which is not read")
+        problems.append(f"{count:,} of the capture's packets are of link type {link}, which is not read")
     pairs, seen = [], set()
     for (source, target), stream in streams.items():
         if (target, source) not in seen:
@@ -115,16 +114,22 @@ def read_streams(path: Path) -> Streams:
 
 
 class _Bounded:
-    """A file that does not give more at once than a block may have."""
+    """A file that does not give more at once than a block may have.
+
+    Attributes:
+        cut: Whether it ended within something that was read.
+    """
 
     def __init__(self, file: Any) -> None:  # noqa: ANN401 - a binary file
         self._file = file
+        self.cut = False
         self.name = getattr(file, "name", "")
 
     def read(self, size: int = -1) -> bytes:
         if size > MAX_READ:
             raise ValueError("a block is too large")
         data: bytes = self._file.read(size)
+        self.cut |= 0 < len(data) < size
         return data
 
     def seek(self, *position: int) -> int:
@@ -134,17 +139,37 @@ class _Bounded:
         return int(self._file.tell())
 
 
-def _packets(reader: Any, dpkt: Any, problems: list[str]) -> Iterator[bytes]:  # noqa: ANN401 - dpkt has no types
-    """Yield the packets of a capture, up to where it is damaged."""
+def _packets(path: Path, file: _Bounded, dpkt: Any, problems: list[str]) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401 - dpkt has no types
+    """Yield the packets of a capture with the types of their links, up to where it is damaged.
+
+    Raises:
+        InputError: It is no capture.
+    """
+    opening = file.read(len(blocks.SECTION))
+    file.seek(0)
     count = 0
     try:
-        for _, packet in islice(reader, MAX_PACKETS):
+        every = blocks.packets(file.read) if opening == blocks.SECTION else _of_pcap(path, file, dpkt)
+        for link, packet in islice(every, MAX_PACKETS):
             count += 1
-            yield packet
+            yield link, packet
     except (ValueError, IndexError, OverflowError, MemoryError, dpkt.Error) as error:
         problems.append(f"the capture is damaged behind packet {count} ({type(error).__name__})")
     if count == MAX_PACKETS:
         problems.append(f"only the first {MAX_PACKETS:,} packets of the capture were read")
+
+
+def _of_pcap(path: Path, file: _Bounded, dpkt: Any) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401 - dpkt has no types
+    try:
+        reader = dpkt.pcap.UniversalReader(file)
+    except (ValueError, dpkt.Error) as error:
+        raise InputError(path, "not a capture: expected pcap or pcapng") from error
+    link = reader.datalink()
+    if _parser(dpkt, link) is None:
+        raise InputError(path, f"its packets are of link type {link}, which is not read")
+    yield from ((link, packet) for _, packet in reader)
+    if file.cut:
+        raise ValueError("a packet that is cut off")
 
 
 def _parser(dpkt: Any, link: int) -> Callable[[bytes], Any] | None:  # noqa: ANN401 - dpkt has no types
@@ -169,12 +194,19 @@ def _parser(dpkt: Any, link: int) -> Callable[[bytes], Any] | None:  # noqa: ANN
 
 def _fill(
     streams: dict[tuple[End, End], Stream],
-    packets: Iterator[bytes],
-    parse: Callable[[bytes], Any],
+    packets: Iterator[tuple[int, bytes]],
     dpkt: Any,  # noqa: ANN401 - see above
-) -> None:
-    """Add the data of all packets to their streams."""
-    for packet in packets:
+) -> Counter[int]:
+    """Add the data of all packets to their streams; return how many came from links of types that are not read."""
+    parsers: dict[int, Callable[[bytes], Any] | None] = {}
+    unread: Counter[int] = Counter()
+    for link, packet in packets:
+        if link not in parsers:
+            parsers[link] = _parser(dpkt, link)
+        parse = parsers[link]
+        if parse is None:
+            unread[link] += 1
+            continue
         try:
             network = parse(packet)
             segment = getattr(network, "data", None)
@@ -192,3 +224,4 @@ def _fill(
             stream.begin(segment.seq)
         else:
             stream.add(segment.seq, bytes(segment.data))
+    return unread
