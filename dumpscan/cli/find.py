@@ -101,13 +101,18 @@ def _sorted(asked: Iterable[str]) -> tuple[list[Reference], list[Path]]:
         UsageError: Something is neither, or one of the two is not given.
     """
     from dumpscan.exceptions import UsageError
-    from dumpscan.search.reference import may_be_reference, references
+    from dumpscan.search.reference import beginning_of_name, may_be_reference, references
 
     wanted: list[Reference] = []
     places: list[Path] = []
     for each in asked:
         if may_be_reference(each):
             wanted += references(each)
+        elif (digits := beginning_of_name(each)) and not Path(each).exists():
+            raise UsageError(
+                f"{each}: no such file, and {len(digits)} hex digits are not a whole thumbprint (40 or 64) or key id "
+                "(64); `--format json` shows whole ones"
+            )
         else:
             places.append(Path(each))
     if not wanted:

@@ -163,7 +163,10 @@ def test_a_prime_by_itself_is_the_key_of_a_modulus_that_is_known(tmp_path: Path)
     assert run("keys", tmp_path / "a.dmp", "-q").stdout == ""
 
 
-@pytest.mark.parametrize(("given", "said"), [((SHOP,), "nowhere to look"), ((SAMPLE,), "nothing to find")])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [((SHOP,), "nowhere to look"), ((SAMPLE,), "nothing to find"), (("0836e7c3e871", SAMPLE), "12 hex digits are not")],
+)
 def test_what_is_missing_is_said(given: tuple[object, ...], said: str) -> None:
     done = run("find", *given)
 
