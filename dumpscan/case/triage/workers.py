@@ -5,6 +5,7 @@ Workers yield results as they come, and None several times a second, so that the
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -230,6 +231,7 @@ def _begin(counter: Any, watched: Connection) -> None:  # noqa: ANN401 - a share
     global _counter  # noqa: PLW0603 - how a process keeps what its initializer was given
     _counter = counter
     keep_a_thread()
+    gc.freeze()  # what the fork server has imported is not looked through again with every dump
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator is interrupted, and ends this process
 
     def watch() -> None:
