@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dumpscan.artifacts import effort
-from dumpscan.artifacts.keys.ec.library import LIBRARY_CURVES, library_multiple
+from dumpscan.artifacts.keys.ec.library import LIBRARY_CURVES, cost_of_multiple, library_multiple
 from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ NAMED_FIELDS = {256: 2**256 - 2**224 + 2**192 + 2**96 - 1, 384: 2**384 - 2**128 
 
 _CHECKING = 60
 """Microseconds to see whether a point is on a curve."""
-_FAST = {"secp224r1": 80, "secp256r1": 60, "secp384r1": 300, "secp521r1": 300}
-_PER_SQUARED_BIT = 0.01
-"""Microseconds for a multiple of the generator: of curves for which OpenSSL has code of their own, and of others for
-each squared bit of the field."""
 
 
 def named_curves(bits: int) -> Iterator[ec.EllipticCurve]:
@@ -43,5 +39,5 @@ def on_named_curve(curve: ec.EllipticCurve, point: Point) -> ec.EllipticCurvePub
 
 def multiple_on_named_curve(curve: ec.EllipticCurve, scalar: int) -> Point | None:
     """Return scalar * G; None where the scalar is out of the curve's range."""
-    effort.charge(_FAST.get(curve.name) or _PER_SQUARED_BIT * curve.key_size**2)
+    effort.charge(cost_of_multiple(curve))
     return library_multiple(curve, scalar)

@@ -404,4 +404,7 @@ def require_memory(path: Path, runs: Numbers) -> None:
     """
     if not (runs[:, 0] < ADDRESS_LIMIT).any():
         problem = f"has no memory below {ADDRESS_LIMIT >> 40} TiB, in none of its {len(runs)} runs"
-        raise InputError(path, problem)
+        if not len(runs):
+            raise InputError(path, problem)
+        first, _size, at = runs[0].tolist()
+        raise InputError(path, f"{problem}: the first is for physical address {first:#x}", offset=at)

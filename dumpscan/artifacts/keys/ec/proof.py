@@ -10,7 +10,7 @@ from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys import encode
 from dumpscan.artifacts.keys.ec.binary import BinaryCurve
-from dumpscan.artifacts.keys.ec.library import LIBRARY_CURVES, library_multiple
+from dumpscan.artifacts.keys.ec.library import LIBRARY_CURVES, cost_of_multiple, library_multiple
 from dumpscan.artifacts.keys.ec.named import NamedCurve, all_curves, curve_named, curves_of_order_size
 from dumpscan.artifacts.keys.randomness import looks_random
 
@@ -22,12 +22,9 @@ if TYPE_CHECKING:
     from dumpscan.findings import PrivateKey
 
 PROOF = "Q = d*G"
-_FAST = {"secp224r1": 60, "secp256r1": 40, "secp384r1": 250, "secp521r1": 400}
-"""Microseconds for a multiple of the generator on curves for which OpenSSL has code of their own."""
-_PER_SQUARED_BIT = 0.008
 _BINARY_283 = 45_000
-"""The same on other curves, for each squared bit of a prime field by OpenSSL, and here for 283 bits of a binary field.
-What is computed here over a prime field is charged there (`Weierstrass.multiply`)."""
+"""Microseconds for a multiple of the generator on a curve over a binary field of 283 bits. What is computed here over a
+prime field is charged there (`Weierstrass.multiply`)."""
 _CHECK_PER_BIT = 0.15
 """Microseconds for each bit of the field that it takes to see whether a point is on a curve."""
 _JUDGING = 30
@@ -178,8 +175,8 @@ def _cost(curve: NamedCurve) -> float:
     multiple = 0.0
     if isinstance(curve.curve, BinaryCurve):
         multiple = _BINARY_283 * (curve.bits / 283) ** 2.5
-    elif curve.name in LIBRARY_CURVES:
-        multiple = _FAST.get(curve.name) or _PER_SQUARED_BIT * curve.bits**2
+    elif library := LIBRARY_CURVES.get(curve.name):
+        multiple = cost_of_multiple(library)
     return _WRITING + multiple
 
 
