@@ -6,6 +6,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dumpscan.redact.copies import merged
 from dumpscan.redact.filling import filling
 
@@ -74,15 +76,14 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    zeros = bytes(_PIECE)
     for start in range(0, len(data), _CHUNK):
         chunk = data[start : start + _CHUNK]
-        if chunk[:_PIECE] != zeros[: len(chunk)] and chunk[-_PIECE:] != zeros[: len(chunk)]:
+        if np.frombuffer(chunk[:_PIECE], np.uint8).any() and np.frombuffer(chunk[-_PIECE:], np.uint8).any():
             _write(descriptor, chunk, offset + start)
             continue
         for at in range(0, len(chunk), _PIECE):
             piece = chunk[at : at + _PIECE]
-            if piece != zeros[: len(piece)]:
+            if np.frombuffer(piece, np.uint8).any():
                 _write(descriptor, piece, offset + start + at)
 
 
