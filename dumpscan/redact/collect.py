@@ -139,8 +139,8 @@ def collect(
     if raw is not None:
         raw.tell_unpacked_offsets()
     _add_findings(dump, wanted, found, changed=changed, deep=deep, progress=progress)
-    _add_texts(dump, wanted, found)
     occupied = _occupied(data)
+    _add_texts(dump, wanted, found, changed.spans if changed else occupied)
     _add_shapes(data, wanted, found, changed.spans if changed else occupied)
     for secret in found.secrets:
         copies.add(secret)
@@ -159,10 +159,6 @@ def _occupied(data: memoryview) -> list[tuple[int, int]]:
 
 def _add_shapes(data: memoryview, wanted: Wanted, found: Collection, spans: Sequence[tuple[int, int]]) -> None:
     """Add what is told by its shape or by the user and begins in some parts of the file, given as (offset, end)."""
-    if What.ENVIRONMENT in wanted.kinds:
-        entries = tuple(find_environments(data, spans))
-        for secret in environment_secrets(Process(environment=entries), wanted):
-            found.add(secret)
     if What.CREDENTIALS in wanted.kinds:
         objects = merged(place for places in found.places.values() for place in places)
         for secret, place in find_credentials(data, spans):
@@ -298,20 +294,22 @@ def _places(dump: AnyDump, location: Location) -> list[Place]:
     return [Place(offset, length, location.encoding, wide) for offset, length in extents if length > 0]
 
 
-def _add_texts(dump: AnyDump, wanted: Wanted, found: Collection) -> None:
-    """Add the secrets in the environments and command lines of processes."""
-    if not wanted.kinds & {What.ENVIRONMENT, What.ARGUMENTS}:
-        return
-    try:
-        processes = dump.processes(environment=True)
-    except DumpscanError as error:
-        problem = getattr(error, "problem", error)
-        found.problems.append(f"environments and command lines are searched by shape only: {problem}")
-        return
-    for process in processes:
-        if What.ENVIRONMENT in wanted.kinds:
-            for secret in environment_secrets(process, wanted):
+def _add_texts(dump: AnyDump, wanted: Wanted, found: Collection, spans: Sequence[tuple[int, int]]) -> None:
+    """Add the secrets that processes were given as text; rows of variables are looked for in parts of the file."""
+    processes: Sequence[Process] = ()
+    if wanted.kinds & {What.ENVIRONMENT, What.ARGUMENTS}:
+        try:
+            processes = dump.processes(environment=True)
+        except DumpscanError as error:
+            problem = getattr(error, "problem", error)
+            found.problems.append(f"environments and command lines are searched by shape only: {problem}")
+    if What.ENVIRONMENT in wanted.kinds:
+        modules = "\n".join(module.name for module in getattr(dump, "modules", ()))
+        others = Process(environment=tuple(find_environments(buffer_of(dump), spans)))
+        for process in (*processes, others):
+            for secret in environment_secrets(process, wanted, modules):
                 found.add(secret)
-        if What.ARGUMENTS in wanted.kinds:
+    if What.ARGUMENTS in wanted.kinds:
+        for process in processes:
             for secret in argument_secrets(process):
                 found.add(secret)

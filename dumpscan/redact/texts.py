@@ -47,8 +47,14 @@ _IN_URL = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
 MAX_ARGUMENTS = 10_000
 
 
-def environment_secrets(process: Process, wanted: Wanted) -> Iterator[Secret]:
-    """Yield the values of a process's variables, but for harmless ones."""
+def environment_secrets(process: Process, wanted: Wanted, modules: str = "") -> Iterator[Secret]:
+    """Yield the values of a process's variables, but for harmless ones.
+
+    Args:
+        process: The process.
+        wanted: What is to go.
+        modules: The names of its modules, which stay: a value that is part of one goes only behind its variable's name.
+    """
     kept = HARMLESS | {name.upper() for name in wanted.keep_environment}
     for entry in process.environment:
         at = entry.find("=", 1)
@@ -56,7 +62,7 @@ def environment_secrets(process: Process, wanted: Wanted) -> Iterator[Secret]:
         if at < 1 or not value or name.startswith("=") or name.upper() in kept or is_filling(value):
             continue
         values = [Value(value, "value", random=False, text=True, before=_bytes(name) + b"=")]
-        if len(value) >= MIN_ALONE and _is_copied(name, value):
+        if len(value) >= MIN_ALONE and _is_copied(name, value) and entry[at + 1 :] not in modules:
             values.append(Value(value, "value", random=False, text=True))
         yield Secret(What.ENVIRONMENT, name, values=tuple(values))
 

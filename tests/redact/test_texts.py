@@ -48,6 +48,17 @@ def test_a_value_that_is_in_no_program_is_looked_for_everywhere(value: str, *, e
     assert (b"" in [each.before for each in secret.values]) is everywhere
 
 
+def test_a_value_that_is_part_of_a_modules_name_stays_there() -> None:
+    process = Process(environment=("DEVICE_ID=C7B1A2E4-BA57-4D2B", "DB_PASSWORD=Tr0ub4dor&3"))
+
+    secrets = list(environment_secrets(process, Wanted(), "/devices/C7B1A2E4-BA57-4D2B/app"))
+
+    assert [[value.before for value in secret.values] for secret in secrets] == [
+        [b"DEVICE_ID="],
+        [b"DB_PASSWORD=", b""],
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "values"),
     [
