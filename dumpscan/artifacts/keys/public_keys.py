@@ -53,6 +53,8 @@ _RAW = {
 def parse_info(data: bytes) -> Parsed:
     """Read a SubjectPublicKeyInfo."""
     effort.charge(_READING)
+    if der.members(data, least=2, most=2)[1].content[:1] != b"\0":  # the library minds since version 45
+        raise RefusedError("bits of the key that are not used")
     try:
         key = load_der_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
