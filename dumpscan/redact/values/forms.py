@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 MIN_ALONE = 6
 """Bytes of the shortest value that is looked for without what stands before it."""
-MIN_TEXT_FORM = 4
-"""Bytes of the shortest value that is looked for in hex and base64."""
 _WORDS = (4, 8)
 
 
