@@ -32,6 +32,8 @@ from dumpscan.model.libraries.c_tls import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from dumpscan.artifacts.tls.derive import Hash
     from dumpscan.artifacts.tls.places import Addresses, Places
     from dumpscan.artifacts.tls.traffic import Effort, PlainKeys
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 MAX_LIKELY = 20_000
 MAX_TRIED = 4_000
 """Master secrets times pairs of randoms that are tried in one process: of those that a layout gives away, of others."""
+MAX_BEHIND_RUN = 48
+"""Bytes behind a run of a master secret and both randoms, within which it must end."""
 MAX_EXPANSIONS = 1 << 10
 """Labels of key blocks that are read."""
 MAX_EXPANDED = 40_000
@@ -250,6 +254,7 @@ def _in_runs(places: Places, keys: Keys) -> Iterator[Session]:
         for distance, size in parts[1:]:
             there = [among(starts + np.uint64(distance), places.of(each)) for each in every[size]]
             starts = starts[np.any(there, axis=0)]
+        starts = starts[_run_ends(places, starts + np.uint64(MASTER_SIZE + PAIR_SIZE))]
         addresses, rows = places.read(starts[:MAX_MASTERS], MASTER_SIZE + PAIR_SIZE)
         for address, row in zip(addresses.tolist(), rows, strict=True):
             data = row.tobytes()
@@ -260,6 +265,13 @@ def _in_runs(places: Places, keys: Keys) -> Iterator[Session]:
             session = keys.session(master, [Randoms(client, server, proven=True)])
             if session is not None:
                 yield session
+
+
+def _run_ends(places: Places, addresses: Addresses) -> NDArray[np.bool_]:
+    """Say whether random bytes end soon behind addresses: behind a session id, at the latest."""
+    words = np.stack([places.word(addresses + np.uint64(at)) for at in range(0, MAX_BEHIND_RUN, WORD)], axis=-1)
+    upper = words.view(np.uint16)[:, 1::2]
+    return np.asarray(np.any((upper == 0) | (upper == np.iinfo(np.uint16).max), axis=1))
 
 
 def _of_expansions(places: Places, keys: Keys, effort: Effort) -> Iterator[Session]:

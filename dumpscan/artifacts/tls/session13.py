@@ -61,8 +61,9 @@ def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) 
     tried: dict[bytes, int] = {}
     for each in found[:MAX_CHAINS]:
         tried[each.secret] = tried.get(each.secret, 0) + 1
+        sized = places.sized(each.suite.hash.size)
         hopeless = each.secret in done or tried[each.secret] > MAX_COPIES
-        chain = None if hopeless else chain_of(places.memory, each, places.sized(each.suite.hash.size))
+        chain = None if hopeless else chain_of(places.memory, each, sized)
         if chain is not None:
             session = _of_chain(places, each, chain, proofs, hellos)
             done.update(secret.secret for secret in session.secrets)
