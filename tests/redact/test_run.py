@@ -24,6 +24,7 @@ from dumpscan.redact.collect import Changed, Collection, collect
 from dumpscan.redact.filling import Fill
 from dumpscan.redact.run import MARGIN, RedactOptions, examine, redact
 from dumpscan.redact.secret import DEFAULT_KINDS, LeftoverError, Wanted, What
+from support.core_bytes import CoreBytes
 from support.corpus import SAMPLES
 from support.minidump_bytes import MinidumpBytes
 
@@ -327,3 +328,18 @@ def test_what_is_left_of_a_key_that_is_cut_short_goes(
     assert b"\x01" * 100 + left + b"REDACTED" in data
     assert first[-32:] not in data
     assert not examine(target, RedactOptions()).removed
+
+
+def test_a_core_keeps_the_names_of_its_modules(tmp_path: Path) -> None:
+    device = "C7B1A2E4-BA57-4D2B-9CE4"
+    environment = f"\0PATH=/bin\0DEVICE_ID={device}\0HOME=/root\0".encode()
+    core = CoreBytes().process(7, "app").thread(7, [0] * 27).files((0x40_0000, 0x40_1000, 0, f"/dev/{device}/app"))
+    core.memory(0x40_0000, b"\x7fELF\x02\x01\x01".ljust(4096, b"\0")).memory(0x7FF_0000, environment)
+    source, target = tmp_path / "a.core", tmp_path / "clean.core"
+    source.write_bytes(core.finish())
+
+    redact(source, target, RedactOptions())
+
+    data = target.read_bytes()
+    assert f"/dev/{device}/app".encode() in data
+    assert f"DEVICE_ID={device}".encode() not in data
