@@ -98,11 +98,8 @@ class KnownKeys:
             for each in self._collector.private_in_files(source.order)
             if each.algorithm in _WITH_NUMBERS and carrier_of(each.key_id) is None
         ]
-        # They were proved already; the library would take minutes for the largest.
-        return [
-            (each, load_der_private_key(each.pkcs8, None, unsafe_skip_rsa_key_validation=True))
-            for each in files[:MAX_KEYS]
-        ]
+        loaded = ((each, _loaded(each)) for each in files[:MAX_KEYS])
+        return [(each, key) for each, key in loaded if key is not None]
 
     def _add(self, source: Source, found: Iterable[Decoded]) -> None:
         for decoded in found:
@@ -147,6 +144,14 @@ def _private_keys(collector: Collector, findings: Iterable[Certificate | PublicK
     """Return those private keys of some public ones that the dump was found to hold in a file's form."""
     known = (collector.private_key(each.key_id) for each in findings if each.key_id is not None)
     return [load_der_private_key(each.pkcs8, None) for each in known if each is not None and each.algorithm == "EC"]
+
+
+def _loaded(key: PrivateKey) -> PrivateKeyTypes | None:
+    """Return a private key as the library has it; None if it takes no such keys: RSA of more than two primes, say."""
+    try:  # it was proved already; to prove it again would take minutes for the largest
+        return load_der_private_key(key.pkcs8, None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def load_public_key(public_info: bytes) -> PublicKeyTypes | None:

@@ -65,3 +65,9 @@ def test_what_is_left_out_for_its_cost_is_said(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(known_keys, "MAX_SIZE", 16)
     assert _search(dump) == ([], [left.format(3)])
     assert _search(dump, deep=True) == ([], [])
+
+
+def test_a_key_of_three_primes_which_the_library_does_not_take_is_found(tmp_path: Path) -> None:
+    spec = ObjectSpec(kind="private_key", algorithm="rsa-2048-3-primes", key="one", encoding="pkcs8")
+    ((found,), notes) = _search(_dump(tmp_path / "three.dmp", make(spec, "known").data))
+    assert (found.location_count, notes) == (1, [])
