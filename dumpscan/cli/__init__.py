@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
+import io
+import os
 import signal
 import sys
 
@@ -16,6 +19,7 @@ _COLLECT_AFTER = 50_000
 def main() -> None:
     """Run the command line and exit with a documented code; no input makes it end in a traceback."""
     _collect_less()
+    _replace_closed_streams()
     try:
         from dumpscan.cli.app import run
 
@@ -24,6 +28,20 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     run()
+
+
+class _Closed(io.TextIOBase):
+    """Stands for a standard output that is closed (`>&-`), for which Python has None: to write to it fails."""
+
+    def write(self, _text: str, /) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def _replace_closed_streams() -> None:
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process lives
 
 
 def _collect_less() -> None:

@@ -108,7 +108,7 @@ class Request:
         Directories are walked where kinds are recognised, and archives are looked into.
         """
         for path in self.files:
-            walked = self.kind is None and path.is_dir()
+            walked = self.kind is None and os.path.isdir(path)  # noqa: PTH112 - pathlib's raises for a name too long
             for file in _walk(path) if walked else (path,):
                 dumps, others = dumps_in(file, unpacking)
                 if not dumps:  # an archive of other things; to open it says so

@@ -258,7 +258,7 @@ def _values(path: Path) -> Iterator[bytes]:
 def _holds_many(path: Path) -> bool:
     from dumpscan.case.store.database import is_case_file
 
-    return path.is_dir() or (path.is_file() and is_case_file(path))
+    return os.path.isdir(path) or (os.path.isfile(path) and is_case_file(path))  # noqa: PTH112, PTH113 - see `split`
 
 
 def _examine(

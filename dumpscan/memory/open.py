@@ -5,6 +5,7 @@ What is recognised, and how each format is opened, is in `dumpscan.memory.format
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,7 @@ def _open_plain(path: Path, kind: DumpKind | None, options: OpenOptions) -> Proc
         with MappedFile(path) as file:
             head, size = bytes(file.buffer[:HEAD_SIZE]), file.size
     except InputError as error:
-        if kind is None and path.is_file() and path.stat().st_size == 0:
+        if kind is None and os.path.isfile(path) and path.stat().st_size == 0:  # noqa: PTH113
             raise NoDumpError("is empty") from error
         raise
     if kind is not None:

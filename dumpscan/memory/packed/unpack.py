@@ -5,6 +5,7 @@ What a file claims of its content is an attacker's word: bytes are counted as th
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,18 +65,19 @@ class PackedFile(NamedTuple):
 
 def split(path: Path) -> tuple[Path, str | None]:
     """Split `archive!member`; a file that really has such a name is itself."""
+    # Where pathlib raises an error for names that are too long, `os.path` says that there is no such file.
     text = str(path)
     at = len(text)
-    while not path.exists() and (at := text.rfind(SEPARATOR, 0, at)) > 0:
+    while not os.path.exists(path) and (at := text.rfind(SEPARATOR, 0, at)) > 0:  # noqa: PTH110
         outer = Path(text[:at])
-        if outer.is_file():
+        if os.path.isfile(outer):  # noqa: PTH113
             return outer, text[at + 1 :]
     return path, None
 
 
 def how_packed(path: Path) -> Packing | None:
     """Return how a file is packed; None if it is not, or is no regular file."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         return None
     try:
         with path.open("rb") as file:

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dumpscan.exceptions import InputError
 from dumpscan.memory import volatility
 from dumpscan.memory.mapped_file import MappedFile
@@ -21,7 +19,7 @@ from dumpscan.memory.physical.formats.avml import open_avml
 from dumpscan.memory.physical.formats.elf import open_elf
 from dumpscan.memory.physical.formats.kdump import open_kdump
 from dumpscan.memory.physical.formats.qemu import open_libvirt, open_qemu
-from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage, require_memory
+from dumpscan.memory.physical.image import ADDRESS_LIMIT, PhysicalImage, require_memory, table_of_runs
 from dumpscan.memory.physical.unpacked import Room
 from dumpscan.model import c_elf, c_kdump, c_qemu
 from dumpscan.model.windows import c_crash_dump
@@ -112,7 +110,7 @@ def _recognised(
             return _raw(file)
         image_format = _FORMATS.get(type(layer).__name__, type(layer).__name__)
         if isinstance(layer, volatility.module("framework.layers.linear").LinearlyMappedLayer):
-            runs = np.array(sorted(_runs(file.path, context, layer.name)), np.uint64).reshape(-1, 3)
+            runs = table_of_runs(sorted(_runs(file.path, context, layer.name)))
             require_memory(file.path, runs)
             return PhysicalImage(file, runs, image_format=image_format, path=file.path)
         return _unpacked(file, layer, image_format, scratch)

@@ -88,7 +88,7 @@ class PhysicalImage:
         self.problems: list[str] = []
         self.captured: datetime | None = None
         self.vmcoreinfo: bytes | None = None
-        starts, sizes, offsets = self._clipped(_table(runs))
+        starts, sizes, offsets = self._clipped(table_of_runs(runs))
         self._regions = RegionTable(*(column.astype(np.uint64) for column in (starts, sizes, offsets)))
         self.written = without_holes(self._regions, file.holes, PAGE_SIZE)
         first = (starts + PAGE_SIZE - 1) >> PAGE_SHIFT
@@ -371,7 +371,7 @@ class PhysicalImage:
         self.close()
 
 
-def _table(runs: Numbers | Iterable[tuple[int, int, int]]) -> Numbers:
+def table_of_runs(runs: Numbers | Iterable[tuple[int, int, int]]) -> Numbers:
     """Return runs as an array of shape (n, 3). Numbers that do not fit into 64 bits become the largest that does."""
     if isinstance(runs, np.ndarray):
         return runs

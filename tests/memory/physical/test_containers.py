@@ -334,3 +334,11 @@ def test_a_raw_image_is_remembered_as_such(tmp_path: Path, monkeypatch: pytest.M
     path.write_bytes(bytes(range(256)) * 65)
     with pytest.raises(pytest.fail.Exception):
         open_image(path, [], None, ImageCache(path, "container", tmp_path / "cache"))
+
+
+def test_a_range_of_all_addresses_is_cut_to_those_there_are(tmp_path: Path) -> None:
+    """Its size, 2^64, is one more than a number of 64 bits holds."""
+    header = struct.pack("<IIQQ8x", 0x4C694D45, 1, 0, (1 << 64) - 1)
+    with open_image(write(tmp_path, header + bytes(4096)), []) as image:
+        assert image.read(0, 8192) == bytes(4096)
+        assert image.problems
