@@ -125,6 +125,10 @@ class ProcessDump(Dump, AddressSpace, Protocol):
     def overlays(self) -> Sequence[Overlay]:
         """Other views of the memory, where the dump has different bytes for one address; nearly always none."""
 
+    @property
+    def module_names(self) -> Sequence[str]:
+        """Names and paths of the process's modules, as debuggers show them."""
+
 
 class Overlay(AddressSpace, Protocol):
     """A view of a dump's memory in which some ranges have other bytes."""

@@ -15,9 +15,7 @@ from dumpscan.artifacts.keys.ssh.shielded import shield_parts
 from dumpscan.artifacts.registry import EVERYTHING, TLS
 from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, Process, PublicKey, SymmetricKey, TlsSecret
-from dumpscan.memory.core.dump import Core
 from dumpscan.memory.dump import is_physical
-from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.space import Region
 from dumpscan.redact.copies import merged
 from dumpscan.redact.raw_image import raw_places, unpacked
@@ -296,13 +294,6 @@ def _places(dump: AnyDump, location: Location) -> list[Place]:
     return [Place(offset, length, location.encoding, wide) for offset, length in extents if length > 0]
 
 
-def _module_names(dump: AnyDump) -> list[str]:
-    """Return the names that a debugger shows of a process's modules."""
-    if isinstance(dump, Minidump):
-        return [name for module in dump.modules for name in (module.name, module.debug_file) if name]
-    return [module.path for module in dump.modules] if isinstance(dump, Core) else []
-
-
 def _add_texts(dump: AnyDump, wanted: Wanted, found: Collection, spans: Sequence[tuple[int, int]]) -> None:
     """Add the secrets that processes were given as text; rows of variables are looked for in parts of the file."""
     processes: Sequence[Process] = ()
@@ -313,7 +304,7 @@ def _add_texts(dump: AnyDump, wanted: Wanted, found: Collection, spans: Sequence
             problem = getattr(error, "problem", error)
             found.problems.append(f"environments and command lines are searched by shape only: {problem}")
     if What.ENVIRONMENT in wanted.kinds:
-        modules = "\n".join(_module_names(dump))
+        modules = "" if is_physical(dump) else "\n".join(dump.module_names)
         others = Process(environment=tuple(find_environments(buffer_of(dump), spans)))
         for process in (*processes, others):
             for secret in environment_secrets(process, wanted, modules):

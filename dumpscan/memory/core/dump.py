@@ -43,6 +43,11 @@ class Core(CoreReader):
         """The process, as far as the core knows it; its notes say what is missing."""
         return describe_process(self, self.modules)
 
+    @property
+    def module_names(self) -> list[str]:
+        """Paths of the files that are mapped as programs and libraries."""
+        return [module.path for module in self.modules]
+
     def processes(
         self,
         *,

@@ -31,6 +31,11 @@ class Minidump(MinidumpReader):
         """Further views of the memory, with the bytes of ranges that contradict others (see `ProcessDump`)."""
         return self._overlays[0]
 
+    @property
+    def module_names(self) -> list[str]:
+        """Names of the modules and of the files with their symbols."""
+        return [name for module in self.modules for name in (module.name, module.debug_file) if name]
+
     @cached_property
     def _overlays(self) -> tuple[tuple[Overlay, ...], list[str], list[str]]:
         return find_overlays(self, self.ranges, header_size=c_minidump.MINIDUMP_HEADER.size)
