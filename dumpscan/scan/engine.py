@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import hyperscan
@@ -62,7 +62,6 @@ class Engine:
         self._lengths = np.array([signature.length for signature in self.signatures], np.int64)
         self._overlap = int(self._lengths.max()) - 1
         self._literal = literal
-        self._compiled: _Database | None = None
 
     def scan(
         self,
@@ -109,12 +108,10 @@ class Engine:
         batches = list(self._run([Plain(view, self._overlap)], len(view), threads, None))
         return Matches(*map(np.concatenate, zip(_NO_MATCHES, *batches, strict=True)))
 
-    @property
+    @cached_property
     def _database(self) -> _Database:
         """The signatures, compiled when they are first looked for."""
-        if self._compiled is None:
-            self._compiled = _Database(self.signatures, literal=self._literal)
-        return self._compiled
+        return _Database(self.signatures, literal=self._literal)
 
     def _run(
         self, lines: Iterable[Line], size: int, threads: int | None, progress: Callable[[int], None] | None
