@@ -171,14 +171,18 @@ def _engine() -> tuple[Engine, dict[str, _Found]]:
         for opening in rule.openings:
             for wide in (False, True):
                 name = f"{rule.name}: {opening}{' (UTF-16)' if wide else ''}"
-                expression = b"".join(character_expression(each, any_case=rule.any_case, wide=wide) for each in opening)
-                signatures.append(Signature(name, expression, len(opening) * (2 if wide else 1)))
+                signatures.append(text_signature(name, opening, any_case=rule.any_case, wide=wide))
                 meanings[name] = _Found(rule, wide)
     return Engine(signatures), meanings
 
 
-def character_expression(character: str, *, any_case: bool, wide: bool) -> bytes:
-    """Return the expression of a signature that matches an ASCII character, in UTF-16 if it is wide."""
+def text_signature(name: str, text: str, *, any_case: bool, wide: bool) -> Signature:
+    """Return the signature of an ASCII text, in UTF-16 if it is wide."""
+    expression = b"".join(_character(each, any_case=any_case, wide=wide) for each in text)
+    return Signature(name, expression, len(text) * (2 if wide else 1))
+
+
+def _character(character: str, *, any_case: bool, wide: bool) -> bytes:
     codes = {character, character.upper(), character.lower()} if any_case else {character}
     choice = b"".join(b"\\x%02x" % ord(each) for each in sorted(codes))
     return (b"[" + choice + b"]" if len(codes) > 1 else choice) + (b"\\x00" if wide else b"")

@@ -14,12 +14,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dumpscan.redact.copies import matches
-from dumpscan.redact.shapes.credentials import character_expression
+from dumpscan.redact.shapes.credentials import text_signature
 from dumpscan.scan.engine import Engine
-from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from dumpscan.scan.signature import Signature
 
 MIN_ENTRIES = 3
 """Texts of the shortest row that is taken for an environment."""
@@ -66,17 +67,15 @@ _WIDE = " (UTF-16)"
 def _engine() -> Engine:
     return Engine(
         [
-            *(_signature(name, name, wide=False) for name in _POSIX),
-            *(_signature(name + _WIDE, name, wide=True) for name in (*_POSIX, *_WINDOWS)),
+            *(_signature(name, wide=False) for name in _POSIX),
+            *(_signature(name, wide=True) for name in (*_POSIX, *_WINDOWS)),
         ]
     )
 
 
-def _signature(name: str, text: str, *, wide: bool) -> Signature:
+def _signature(name: str, *, wide: bool) -> Signature:
     """Return the signature of a text with a zero before it; Windows does not tell upper case from lower."""
-    zero, width = (rb"\x00\x00", 2) if wide else (rb"\x00", 1)
-    characters = b"".join(character_expression(each, any_case=wide, wide=wide) for each in text)
-    return Signature(name, zero + characters, width * (len(text) + 1))
+    return text_signature(name + (_WIDE if wide else ""), f"\0{name}", any_case=wide, wide=wide)
 
 
 def _row(data: memoryview, start: int, width: int) -> tuple[list[str], int]:
