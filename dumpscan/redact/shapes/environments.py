@@ -13,6 +13,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+from dumpscan.memory.records import decode_utf8, decode_utf16
 from dumpscan.redact.copies import matches
 from dumpscan.redact.shapes.credentials import text_signature
 from dumpscan.scan.engine import Engine
@@ -80,11 +81,11 @@ def _signature(name: str, *, wide: bool) -> Signature:
 
 def _row(data: memoryview, start: int, width: int) -> tuple[list[str], int]:
     """Return the entries of the row of texts that has one at `start`, and where it ends."""
-    pattern = _ENTRY if width == 1 else _WIDE_ENTRY
+    pattern, decode = (_ENTRY, decode_utf8) if width == 1 else (_WIDE_ENTRY, decode_utf16)
     entries: list[str] = []
     end = start
     while len(entries) < MAX_FOUND and (match := pattern.match(data, end)):
-        entries.append(_text(match[0], width))
+        entries.append(decode(match[0][:-width]))
         end = match.end()
     begin = start
     while len(entries) < MAX_FOUND:
@@ -92,7 +93,7 @@ def _row(data: memoryview, start: int, width: int) -> tuple[list[str], int]:
         match = pattern.fullmatch(data, before, begin) if before is not None else None
         if before is None or match is None:
             break
-        entries.append(_text(match[0], width))
+        entries.append(decode(match[0][:-width]))
         begin = before
     return entries, max(end, start + 1)
 
@@ -113,10 +114,3 @@ def _before(data: memoryview, begin: int, width: int) -> int | None:
         if not first:
             return None
     return None
-
-
-def _text(data: bytes, width: int) -> str:
-    """Decode an entry, as processes' environments are decoded."""
-    if width == 1:
-        return data[:-1].decode(errors="surrogateescape")
-    return data[:-2].decode("utf-16-le", errors="surrogatepass")
