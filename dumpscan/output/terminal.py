@@ -18,20 +18,18 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
-def terminal_width(stream: TextIO | None) -> int | None:
+def terminal_width(stream: TextIO) -> int | None:
     """Return how many cells are in a line of a terminal; None if the stream is none."""
-    return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
-def takes_colours(stream: TextIO | None) -> bool:
+def takes_colours(stream: TextIO) -> bool:
     """Say whether to write colours to a stream."""
     if os.environ.get("NO_COLOR"):
         return False
     if any(os.environ.get(name, "0") not in {"", "0"} for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
         return True
-    if stream is None or not stream.isatty():  # None: standard output is closed
-        return False
-    return os.environ.get("CLICOLOR") != "0" and os.environ.get("TERM") not in {"dumb", "unknown"}
+    return stream.isatty() and os.environ.get("CLICOLOR") != "0" and os.environ.get("TERM") not in {"dumb", "unknown"}
 
 
 def fitted(line: str, width: int | None) -> list[str]:
