@@ -140,8 +140,9 @@ def collect(
         raw.tell_unpacked_offsets()
     _add_findings(dump, wanted, found, changed=changed, deep=deep, progress=progress)
     occupied = _occupied(data)
-    _add_texts(dump, wanted, found, changed.spans if changed else occupied)
-    _add_shapes(data, wanted, found, changed.spans if changed else occupied)
+    new = changed.spans if changed else occupied
+    _add_texts(dump, wanted, found, new)
+    _add_shapes(data, wanted, found, new)
     for secret in found.secrets:
         copies.add(secret)
     for secret, place in copies.find(data, occupied):

@@ -89,32 +89,31 @@ def redact(
     """
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the dump itself, which is never written over")
-    with open_dump(source, options=options.opening) as dump:
-        with staged_file(target, force=options.force) as staged:
-            copies = Copies()
-            found = collect(dump, options.wanted, copies=copies, deep=options.deep, progress=progress)
-            _require_places(source, found)
-            size = _write_first(dump, source, staged.descriptor, found, options)
-            if unknown := _unknown(dump, options):
-                overwrite(staged.descriptor, () if options.keep_unknown else unknown, options.fill)
-            places = {secret: set(its) for secret, its in found.places.items()}
-            new = [*_all_places(found), *unknown]
-            rounds = 1
-            while left := _round(
-                dump, staged.path, options, copies, changed=_changed(found, new, options), progress=progress
-            ):
-                new += _all_places(left)
-                size += overwrite(staged.descriptor, _all_places(left), options.fill)
-                for secret, its in left.places.items():
-                    places.setdefault(secret, set()).update(its)
-                rounds += 1
-                if rounds > MAX_ROUNDS or left.nowhere:
-                    raise LeftoverError(f"{source}: the copy still holds secrets after {rounds} rounds; it is not kept")
-            written = _digest_of(target, staged.descriptor)
-            report = _report(dump, found, places, options, output=written, rounds=rounds, size=size, unknown=unknown)
-            if before_naming is not None:
-                before_naming(report)
-        return report
+    with open_dump(source, options=options.opening) as dump, staged_file(target, force=options.force) as staged:
+        copies = Copies()
+        found = collect(dump, options.wanted, copies=copies, deep=options.deep, progress=progress)
+        _require_places(source, found)
+        size = _write_first(dump, source, staged.descriptor, found, options)
+        if unknown := _unknown(dump, options):
+            overwrite(staged.descriptor, () if options.keep_unknown else unknown, options.fill)
+        places = {secret: set(its) for secret, its in found.places.items()}
+        new = [*_all_places(found), *unknown]
+        rounds = 1
+        while left := _round(
+            dump, staged.path, options, copies, changed=_changed(found, new, options), progress=progress
+        ):
+            new += _all_places(left)
+            size += overwrite(staged.descriptor, _all_places(left), options.fill)
+            for secret, its in left.places.items():
+                places.setdefault(secret, set()).update(its)
+            rounds += 1
+            if rounds > MAX_ROUNDS or left.nowhere:
+                raise LeftoverError(f"{source}: the copy still holds secrets after {rounds} rounds; it is not kept")
+        written = _digest_of(target, staged.descriptor)
+        report = _report(dump, found, places, options, output=written, rounds=rounds, size=size, unknown=unknown)
+        if before_naming is not None:
+            before_naming(report)
+    return report
 
 
 def examine(source: Path, options: RedactOptions, *, progress: Callable[[int], None] | None = None) -> Redaction:
