@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -203,17 +203,22 @@ def _points_beside(curve: Curve, scalar: int, surroundings: Surroundings) -> Ite
     A key that was generated here has its point in Jacobian coordinates, as they were computed.
     """
     memory = surroundings.memory
-    form = layouts(memory.pointer_size).ec_key_st_numbers
-    for place in surroundings.places(scalar, scalar):
-        start = place + surroundings.word - len(form)  # the pointer to the scalar is the last
-        key = memory.read(start, len(form)) if start >= 0 else b""
-        if len(key) < len(form):
-            continue
-        public = int(form(key).pub_key)
+    for _, fields in ec_keys_around(surroundings, scalar):
+        public = int(fields.pub_key)
         for x, y, z in (*_openssl_point(memory, public), *_boringssl_point(memory, public, curve.limbs)):
             for point in (*curve.affine(x, y, z), to_affine(x, y, z, curve.field)):
                 if point is not None:
                     yield point, x
+
+
+def ec_keys_around(surroundings: Surroundings, scalar: int) -> Iterator[tuple[int, Any]]:
+    """Yield where OpenSSL's `ec_key_st` may hold the scalar whose header is at an address, and its fields."""
+    form = layouts(surroundings.word).ec_key_st_numbers
+    for place in surroundings.places(scalar, scalar):
+        start = place + surroundings.word - len(form)  # the pointer to the scalar is the last
+        data = surroundings.memory.read(start, len(form)) if start >= 0 else b""
+        if len(data) == len(form):
+            yield start, form(data)
 
 
 def _openssl_point(memory: Memory, address: int) -> Iterator[tuple[int, int, int]]:

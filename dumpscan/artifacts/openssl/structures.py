@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts.openssl.ec import ec_keys_around
 from dumpscan.artifacts.openssl.headers import MBEDTLS, OPENSSL
 from dumpscan.artifacts.openssl.numbers import all_headers
 from dumpscan.model.c_big_numbers import layouts
@@ -60,19 +61,16 @@ def rsa_structures(numbers: Numbers, surroundings: Surroundings, rsa: RsaKey) ->
 
 def scalar_structures(numbers: Numbers, surroundings: Surroundings, key: EcKey) -> list[Structure]:
     """Return the structures that hold a scalar; its headers where there are none."""
-    form = layouts(surroundings.word).ec_key_st_numbers
     points = numbers.headers.get(key.x, ())
     boring = not any(header.kind == OPENSSL.name for header in points)  # its points are no numbers with headers
     at = {header.address for header in points}
     found = []
     for header in numbers.headers[key.scalar][:MAX_COPIES]:
         if header.kind == OPENSSL.name:
-            for place in surroundings.places(header.address, header.address):
-                start = place + surroundings.word - len(form)  # the pointer to the scalar is the last
-                data = surroundings.memory.read(start, len(form)) if start >= 0 else b""
-                pointers = [int(form(data).group), int(form(data).pub_key)] if len(data) == len(form) else [0]
+            for start, fields in ec_keys_around(surroundings, header.address):
+                pointers = int(fields.group), int(fields.pub_key)
                 if all(pointer and pointer % surroundings.word == 0 for pointer in pointers):
-                    found.append(Structure(start, len(form), "ec_key_st", header.kind, boring))
+                    found.append(Structure(start, len(fields), "ec_key_st", header.kind, boring))
         elif header.kind == MBEDTLS.name and header.address + header.size in at:
             found.append(Structure(header.address, 4 * header.size, "mbedtls_ecp_keypair", header.kind))
     return found or _alone(numbers.headers[key.scalar], boring=boring)
