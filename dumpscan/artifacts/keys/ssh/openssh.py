@@ -5,7 +5,6 @@ Source: `PROTOCOL.key` of OpenSSH, which allows several keys in a file.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh.private_keys import take_key
-from dumpscan.artifacts.keys.ssh.wire import COUNT_SIZE, Strings
+from dumpscan.artifacts.keys.ssh.wire import COUNT_SIZE, Strings, key_file
 from dumpscan.findings import EncryptedContainer
 from dumpscan.scan.opening import opening
 
@@ -46,8 +45,6 @@ _TAGS = {"AES-128-GCM": 16, "AES-256-GCM": 16, "ChaCha20-Poly1305": 16}
 """Bytes of the authentication tag, which follows the last string."""
 _LOOK = 64
 """Bytes that hold the magic and the name of any cipher."""
-_LINE = 70
-"""Characters of base64 in a line, as `ssh-keygen` writes it."""
 
 
 def _opened(data: bytes) -> Strings:
@@ -71,7 +68,8 @@ def parse(data: bytes) -> Parsed:
         return replace(first, others=tuple(others))
     if not name or kdf != b"bcrypt" or not all(public):
         raise RefusedError("a cipher that OpenSSH does not have")
-    return Parsed(_encrypted(_armour(data), name, options), "openssh")
+    text = key_file(b"-----BEGIN OPENSSH PRIVATE KEY-----", data, b"-----END OPENSSH PRIVATE KEY-----")
+    return Parsed(_encrypted(text, name, options), "openssh")
 
 
 def _key_count(strings: Strings) -> int:
@@ -114,12 +112,6 @@ def _prove(private: bytes, count: int) -> list[PrivateKey]:
     if not keys:
         raise RefusedError("keys whose private half a security key holds")
     return list(keys.values())
-
-
-def _armour(data: bytes) -> bytes:
-    body = base64.b64encode(data)
-    lines = [body[at : at + _LINE] for at in range(0, len(body), _LINE)]
-    return b"\n".join((b"-----BEGIN OPENSSH PRIVATE KEY-----", *lines, b"-----END OPENSSH PRIVATE KEY-----", b""))
 
 
 def _extract(memory: Memory, address: int) -> Raw:

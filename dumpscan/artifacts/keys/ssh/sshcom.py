@@ -9,14 +9,13 @@ Source: PuTTY's `import.c`, as restated in `docs/memory-layouts.md`, "Private ke
 
 from __future__ import annotations
 
-import base64
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import proof as key_proof
 from dumpscan.artifacts.keys.finding import read_from
-from dumpscan.artifacts.keys.ssh.wire import COUNT_SIZE, Strings
+from dumpscan.artifacts.keys.ssh.wire import COUNT_SIZE, Strings, key_file
 from dumpscan.findings import EncryptedContainer
 from dumpscan.scan.opening import opening
 
@@ -33,8 +32,6 @@ _MAX_BITS = 16384
 _NONE, _TRIPLE_DES = b"none", b"3des-cbc"
 _BLOCK = 8
 _LABEL = b"SSH2 ENCRYPTED PRIVATE KEY"
-_LINE = 70
-"""Characters of base64 in a line, as `puttygen` writes it."""
 
 
 def parse(data: bytes) -> Parsed:
@@ -56,9 +53,7 @@ def parse(data: bytes) -> Parsed:
 
 def _encrypted(data: bytes) -> EncryptedContainer:
     """Describe an encrypted key; what is kept of it is a file that `puttygen` reads."""
-    body = base64.b64encode(data)
-    lines = [body[at : at + _LINE] for at in range(0, len(body), _LINE)]
-    text = b"\n".join((b"---- BEGIN %b ----" % _LABEL, *lines, b"---- END %b ----" % _LABEL, b""))
+    text = key_file(b"---- BEGIN %b ----" % _LABEL, data, b"---- END %b ----" % _LABEL)
     return EncryptedContainer(
         sha256=sha256(text).hexdigest(), size=len(text), container="ssh.com", kdf="MD5", cipher="3DES-CBC", data=text
     )

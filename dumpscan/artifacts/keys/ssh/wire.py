@@ -1,15 +1,19 @@
-"""Data types of SSH: strings with their length before them, and numbers as strings.
+"""Data types of SSH: strings with their length before them, and numbers as strings; and the text of its key files.
 
 Source: RFC 4251, 5. Lengths are 32-bit big-endian, in bytes.
 """
 
 from __future__ import annotations
 
+import base64
+
 from dumpscan.artifacts.decoded import RefusedError
 
 COUNT_SIZE = 4
 _MAX_NUMBER = 2049
 """Bytes of the largest number in a key: 16384 bits and a sign."""
+_LINE = 70
+"""Characters of base64 in a line, as `ssh-keygen` and `puttygen` write it."""
 
 
 class Strings:
@@ -58,3 +62,9 @@ class Strings:
 def string_pattern(text: bytes) -> str:
     """Return the pattern of a string for `dumpscan.scan.opening.opening`."""
     return (len(text).to_bytes(COUNT_SIZE, "big") + text).hex(" ")
+
+
+def key_file(begin: bytes, data: bytes, end: bytes) -> bytes:
+    """Write a key as the text of a file: base64 between two lines."""
+    body = base64.b64encode(data)
+    return b"\n".join((begin, *(body[at : at + _LINE] for at in range(0, len(body), _LINE)), end, b""))
