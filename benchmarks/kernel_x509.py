@@ -24,6 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plain_read import GIB, MIB
+
 from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.memory.kernel.image import KernelImage
 from dumpscan.memory.physical.page_statistics import map_statistics
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from dumpscan.findings import Finding
     from dumpscan.synth.kernel.build import KernelPaths
 
-MIB, GIB = 1 << 20, 1 << 30
 PAGE = 4096
 KERNEL_PID = 4
 PATTERN = "{30 82 ?? ?? 30 82 ?? ?? a0 03 02 01 02 02}"

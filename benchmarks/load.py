@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,9 +122,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         for findings in chosen.findings:
             path = Path(directory) / f"{findings}.case"
-            measured(f"write {findings} findings", lambda: write(path, findings, chosen.dump_findings))  # noqa: B023
-            measured("read them back", lambda: read(path))  # noqa: B023
-            measured("summary", lambda: sum_up(path))  # noqa: B023
+            measured(f"write {findings} findings", partial(write, path, findings, chosen.dump_findings))
+            measured("read them back", partial(read, path))
+            measured("summary", partial(sum_up, path))
             print(f"{path.stat().st_size / findings:.0f} bytes for each finding")
             path.unlink()
 
