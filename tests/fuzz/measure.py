@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from dumpscan.artifacts.registry import EVERYTHING
 from dumpscan.search.merge import Collector
@@ -20,6 +21,7 @@ from support.artifact_samples import Space
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+T = TypeVar("T")
 _KIB = 1024
 
 
@@ -27,26 +29,22 @@ def main() -> None:
     """Measure kinds, all by default."""
     scanner = Scanner(EVERYTHING.detectors, EVERYTHING.groups)
     scanner.scan(Space({BASE: bytes(_KIB)}), Collector())
-    beside = min(_seconds(lambda: announced("ed25519", 1)) for _ in range(3))  # to make a scanner
+    beside = min(_timed(partial(announced, "ed25519", 1))[0] for _ in range(3))  # to make a scanner
     for kind in sys.argv[1:] or NAMES:
         space = Space({BASE: content(kind, _KIB * _KIB)})
-        whole = _seconds(lambda: scanner.scan(space, Collector(), threads=1))  # noqa: B023 - called at once
+        whole, _ = _timed(partial(scanner.scan, space, Collector(), threads=1))
         size = SIZES.get(kind, 16) * _KIB
-        said = 0.0
-
-        def few() -> None:
-            nonlocal said
-            said = announced(kind, size)  # noqa: B023 - called at once
-
-        taken = max(_seconds(few) - beside, 0) * 1e6
+        few, said = _timed(partial(announced, kind, size))
+        taken = max(few - beside, 0) * 1e6
         told = f"{taken * _KIB / size:10.0f} us/KiB, announced {said * _KIB / size:10.0f}"
         print(f"{kind:24} {whole:6.2f} s/MiB {told}", flush=True)  # noqa: T201
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
+    """Do some work; return the CPU seconds that it took, and its result."""
     begun = time.process_time()
-    work()
-    return time.process_time() - begun
+    result = work()
+    return time.process_time() - begun, result
 
 
 main()
