@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dumpscan.artifacts.openssl.known.pointers import Marks
-from dumpscan.artifacts.openssl.known.windows import matches_of
+from dumpscan.artifacts.openssl.known.windows import Numbers, looks_random, matches_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.artifacts.openssl.known.windows import Wanted
     from dumpscan.memory.space import Searchable
 
     Words = NDArray[np.uint64]
 
-MAX_MARKED = 1 << 30
+_MAX_MARKED = 1 << 30
 """Bytes of the largest memory in which it is looked for what points to numbers."""
-PASS_PER_MIB = 800
+_PASS_PER_MIB = 800
 """Microseconds of both passes over a MiB: for numbers, and for what points to them."""
+_MIB = 1 << 20
+_AT_ONCE = 1 << 14
+"""Numbers that are read in one go."""
 
 
 class Candidates(NamedTuple):
@@ -35,6 +39,11 @@ class Candidates(NamedTuple):
 
     wanted: Wanted
     addresses: Words
+
+
+def affords_passes(effort: Effort, size: int) -> bool:
+    """Say whether `pointed_to` may search a memory of so many bytes, and take note of its passes."""
+    return size <= _MAX_MARKED and effort.affords(_PASS_PER_MIB * size / _MIB)
 
 
 def pointed_to(
@@ -60,3 +69,12 @@ def all_numbers(space: Searchable, plain: tuple[Wanted, ...], threads: int | Non
     for matches in matches_of(space, plain, threads=threads):
         for number, each in enumerate(plain):
             yield Candidates(each, matches.starts[matches.signatures == number])
+
+
+def random_ones(space: Searchable, candidates: Candidates) -> Iterator[tuple[Words, Words]]:
+    """Yield the numbers that look random, some thousand at a time, as `Numbers.at` returns them."""
+    numbers = Numbers(space, candidates.wanted)
+    for begin in range(0, len(candidates.addresses), _AT_ONCE):
+        addresses, values = numbers.at(candidates.addresses[begin : begin + _AT_ONCE])
+        random = looks_random(values[:, : candidates.wanted.count])
+        yield addresses[random], values[random]

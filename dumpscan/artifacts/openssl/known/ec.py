@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dumpscan.artifacts.keys.encode import point as write_point
 from dumpscan.artifacts.keys.proof import ec_key
 from dumpscan.artifacts.openssl.ec import CURVES
-from dumpscan.artifacts.openssl.known.candidates import MAX_MARKED, PASS_PER_MIB, all_numbers, pointed_to
+from dumpscan.artifacts.openssl.known.candidates import affords_passes, all_numbers, pointed_to, random_ones
 from dumpscan.artifacts.openssl.known.found import Names, number_found
 from dumpscan.artifacts.openssl.known.windows import (
     BIG,
@@ -20,10 +20,8 @@ from dumpscan.artifacts.openssl.known.windows import (
     JAVA,
     LITTLE,
     WORD,
-    Numbers,
     Wanted,
     as_integers,
-    looks_random,
 )
 from dumpscan.artifacts.symcrypt.curves import multiple_on_named_curve
 from dumpscan.scan.engine import Engine
@@ -52,8 +50,6 @@ ORDERS = {curve.curve.name: curve.order for curve in CURVES if curve.curve.key_s
 """Orders of the curves whose scalars fill their words, by name."""
 _LENGTH = 4
 """Bytes of an array's length in Java."""
-_MIB = 1 << 20
-_AT_ONCE = 1 << 14
 PLAIN = Names("ec-scalar", "scalar")
 MONTGOMERY = Names("ec-scalar", "scalar in Montgomery form", "ring")
 
@@ -81,7 +77,7 @@ def find_ec(
         scalars = Scalars(curve)
         for point, scalar in known.get(curve.curve.name, {}).items() if effort.deep else ():
             scalars.add(scalar, point)
-        if size > MAX_MARKED or not effort.affords(PASS_PER_MIB * size / _MIB):
+        if not affords_passes(effort, size):
             effort.skip(f"private keys on {curve.curve.name}: the dump is too large")
         else:
             pointed = list(_pointed_to(space, scalars, effort))
@@ -166,20 +162,16 @@ def _try(
     space: Searchable, tries: Iterable[_Try], scalars: Scalars, points: set[Point], effort: Effort
 ) -> Iterator[Decoded]:
     """Yield the places among candidates where scalars of points lie, until all of the points are found."""
-    for (wanted, starts), ways in tries:
-        numbers = Numbers(space, wanted)
-        for begin in range(0, len(starts), _AT_ONCE):
+    for places, ways in tries:
+        for addresses, values in random_ones(space, places):
             if points <= scalars.keys.keys():
                 return
-            addresses, values = numbers.at(starts[begin : begin + _AT_ONCE])
-            random = looks_random(values[:, : wanted.count])
-            addresses, values = addresses[random], values[random]
             for address, value in zip(addresses.tolist(), as_integers(values), strict=True):
                 for montgomery in ways:
                     point = scalars.point(value, points, effort, montgomery=montgomery)
                     if point is not None:
                         names = MONTGOMERY if montgomery else PLAIN
-                        yield number_found(space, scalars.keys[point][1], address, wanted, names)
+                        yield number_found(space, scalars.keys[point][1], address, places.wanted, names)
 
 
 def _pointed_to(space: Searchable, scalars: Scalars, effort: Effort) -> Iterator[_Try]:

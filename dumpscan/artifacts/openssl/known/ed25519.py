@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import ED25519, raw_key
-from dumpscan.artifacts.openssl.known.candidates import MAX_MARKED, PASS_PER_MIB, all_numbers, pointed_to
+from dumpscan.artifacts.openssl.known.candidates import affords_passes, all_numbers, pointed_to, random_ones
 from dumpscan.artifacts.openssl.known.found import Names, found_at
-from dumpscan.artifacts.openssl.known.windows import LITTLE, WORD, Numbers, Wanted, looks_random
+from dumpscan.artifacts.openssl.known.windows import LITTLE, WORD, Wanted
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 
@@ -41,10 +41,8 @@ _POINTERS = range(56, 73)
 _POINTER = 8
 _SEED = Wanted(LITTLE, ED25519.size // WORD)
 _ARRAY = replace(_SEED, array=ED25519.size)
-_AT_ONCE = 1 << 14
 _DERIVING = 60
 """Microseconds to calculate a public key."""
-_MIB = 1 << 20
 _ALONE = Names("ed25519-seed", "seed")
 _ARRAY_OF_JAVA = Names("ed25519-seed", "seed", "java")
 _BESIDE = Names("ed25519-seed", "seed and public key")
@@ -70,18 +68,14 @@ def find_ed25519(space: Searchable, keys: Sequence[ed25519.Ed25519PublicKey], ef
 
 def _elsewhere(space: Searchable, left: set[bytes], effort: Effort) -> Iterator[Decoded]:
     """Yield the places of seeds that something points to, or before which an array's length stands; or all."""
-    size = sum(region.size for region in space.regions)
-    if size > MAX_MARKED or not effort.affords(PASS_PER_MIB * size / _MIB):
+    if not affords_passes(effort, sum(region.size for region in space.regions)):
         effort.skip("private keys of Ed25519: the dump is too large")
         return
     likely = pointed_to(space, (_SEED,), (_ARRAY,), effort.threads)
     tried: set[bytes] = set()
-    for wanted, starts in chain(likely, all_numbers(space, (_SEED,), effort.threads) if effort.deep else ()):
-        numbers = Numbers(space, wanted)
-        for begin in range(0, len(starts), _AT_ONCE):
-            addresses, values = numbers.at(starts[begin : begin + _AT_ONCE])
-            random = looks_random(values)
-            for address, row in zip(addresses[random].tolist(), values[random], strict=True):
+    for places in chain(likely, all_numbers(space, (_SEED,), effort.threads) if effort.deep else ()):
+        for addresses, values in random_ones(space, places):
+            for address, row in zip(addresses.tolist(), values, strict=True):
                 seed = row.tobytes()
                 if not left:
                     return
@@ -94,7 +88,7 @@ def _elsewhere(space: Searchable, left: set[bytes], effort: Effort) -> Iterator[
                 public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
                 if public in left:
                     left.discard(public)
-                    names = _ARRAY_OF_JAVA if wanted.array else _ALONE
+                    names = _ARRAY_OF_JAVA if places.wanted.array else _ALONE
                     yield found_at(space, raw_key(ED25519, seed, public), address, ED25519.size, names)
 
 
