@@ -5,14 +5,15 @@ What fits is a candidate and no more: a number is read, and means something, onl
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dumpscan.artifacts.openssl import headers32
+from dumpscan.artifacts.openssl.header_pass import find_headers
 from dumpscan.model.c_big_numbers import LIMB, MAX_DMAX, MAX_FLAGS, MAX_LIMBS, MAX_POINTER, MIN_LIMBS
 from dumpscan.scan.passes import AlignedSearcher
-from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dumpscan.scan.searcher import Scannable
+    from dumpscan.scan.searcher import Matches, Scannable
 
     Words = NDArray[np.uint64]
     Indexes = NDArray[np.int64]
@@ -45,22 +46,8 @@ _MAX_SPARE = 64
 """Limbs that a slice of Go may have room for beyond twice its length."""
 
 
-def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
-    parts = []
-    for phase in phases:
-        count = (len(data) - phase) // LIMB
-        if count > 1:
-            numbers, starts = _in_words(np.frombuffer(data, "<u8", count, phase))
-            parts.append((numbers, starts * LIMB + phase))
-    if not parts:
-        return Matches(np.zeros(0, np.uint16), np.zeros(0, np.uint64))
-    numbers, starts = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(starts, kind="stable")
-    return Matches(numbers[order].astype(np.uint16), starts[order].astype(np.uint64))
-
-
-def _in_words(words: Words) -> tuple[Indexes, Indexes]:
-    """Find headers among words: which kind, and the index of the first word of each.
+def _in_words(words: Words) -> tuple[Indexes, ...]:
+    """Find headers among words: the index of the first word of each, by kind.
 
     Every header has a word whose lower half is a count of limbs, or a sign and a count in 16 bits each, and whose upper
     half is another count or zero. Few words are such; the rest is tested on those alone.
@@ -73,13 +60,11 @@ def _in_words(words: Words) -> tuple[Indexes, Indexes]:
     alone = count & (value <= np.uint64(MAX_LIMBS)) & (at > 0)
     short = (value & ~(_COUNT_OF_16 << _SIXTEEN) == 1) & (value >> _SIXTEEN >= np.uint64(MIN_LIMBS)) & (at > 0)
     short &= value >> _SIXTEEN <= np.uint64(MAX_LIMBS)
-    kinds = (
+    return (
         *_pairs(words, at[count & (value > _LOW)]),
         *_single(words, at[alone], value[alone]),
         _short(words, at[short]),
     )
-    numbers = [np.full(len(starts), number) for number, starts in enumerate(kinds)]
-    return np.concatenate(numbers), np.concatenate(kinds)
 
 
 def _counts(words: Words) -> Indexes:
@@ -138,5 +123,7 @@ class _Searcher(AlignedSearcher):
 
 _OF_64_BITS = (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5)
 _KINDS = len(_OF_64_BITS)
-SEARCHER = _Searcher((*_OF_64_BITS, *headers32.SEARCHER.signatures), _find)
+SEARCHER = _Searcher(
+    (*_OF_64_BITS, *headers32.SEARCHER.signatures), partial(find_headers, word=LIMB, in_words=_in_words)
+)
 """Finds where headers of big numbers may begin."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.artifacts.openssl.header_pass import find_headers
 from dumpscan.model.c_big_numbers import LIMB, LIMB_32, MAX_DMAX, MAX_FLAGS, MAX_LIMBS, MIN_LIMBS
 from dumpscan.scan.passes import AlignedSearcher
-from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
@@ -35,19 +36,6 @@ _MAX_SPARE = np.uint32(64)
 _SIXTEEN = np.uint32(16)
 _SIGN = np.uint32(0xFFFF)
 _LEAST_POINTER = np.uint32(0x1000)
-
-
-def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
-    parts = [(np.zeros(0, np.uint16), np.zeros(0, np.uint64))]
-    for phase in phases:
-        count = (len(data) - phase) // LIMB_32
-        if count > 1:
-            for number, found in enumerate(_in_words(np.frombuffer(data, "<u4", count, phase))):
-                starts = (found * LIMB_32 + phase).astype(np.uint64)
-                parts.append((np.full(len(found), number, np.uint16), starts))
-    numbers, starts = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(starts, kind="stable")
-    return Matches(numbers[order], starts[order])
 
 
 def _in_words(words: Words) -> tuple[Indexes, ...]:
@@ -81,5 +69,7 @@ def _is_pointer(words: Words) -> Found:
     return fits
 
 
-SEARCHER = AlignedSearcher((OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5), _find, LIMB_32)
+SEARCHER = AlignedSearcher(
+    (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5), partial(find_headers, word=LIMB_32, in_words=_in_words), LIMB_32
+)
 """Finds where headers of big numbers may begin in a 32-bit program."""
