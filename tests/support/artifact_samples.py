@@ -34,6 +34,7 @@ from dumpscan.findings import Certificate
 from dumpscan.memory.space import Region
 from dumpscan.scan.signature import Hit, Signature
 from dumpscan.search.decoding import Decoding
+from dumpscan.search.merge import Collector
 from dumpscan.search.scanner import Scanner
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.decoded import Decoded, Decoder, Parsed
     from dumpscan.artifacts.detector import Detector
-    from dumpscan.findings import Process
+    from dumpscan.findings import Finding, Process
     from dumpscan.memory.space import Memory
 
 BASE = 0x7FF6_0000_1230
@@ -344,6 +345,13 @@ _FIRST_BYTES = 400
 @cache
 def _scanner() -> Scanner:
     return Scanner(X509_DETECTORS)
+
+
+def scan(data: bytes) -> list[Finding]:
+    """Find what all detectors of files find in memory at `BASE`, in text as well."""
+    collector = Collector()
+    _scanner().scan(Space({BASE: data}), collector)
+    return collector.findings()
 
 
 def decode(decoder: Decoder | Carrier, memory: Memory, address: int) -> Decoded | None:

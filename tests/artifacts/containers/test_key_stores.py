@@ -17,13 +17,9 @@ from hypothesis import strategies as st
 
 from dumpscan.artifacts.containers import bouncycastle, java, pvk
 from dumpscan.artifacts.keys.windows import capi
-from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import NOT_ENCRYPTED, EncryptedContainer
-from dumpscan.search.merge import Collector
-from dumpscan.search.scanner import Scanner
 from support.artifact_samples import (
     BASE,
-    Space,
     capi_rsa,
     certificate_der,
     certificate_of,
@@ -34,6 +30,7 @@ from support.artifact_samples import (
     openssl,
     pkcs8,
     rsa_key,
+    scan,
     tlv,
 )
 
@@ -119,10 +116,8 @@ def _found(data: bytes) -> EncryptedContainer:
 @pytest.mark.parametrize("name", ["jks", "jceks"])
 def test_in_base64(name: str) -> None:
     """As Kubernetes secrets hold a key store."""
-    collector = Collector()
-    space = Space({BASE: b"  keystore: " + base64.b64encode(SAMPLES[name]) + b"\n"})
-    Scanner(X509_DETECTORS).scan(space, collector)
-    (store,) = (finding for finding in collector.findings() if isinstance(finding, EncryptedContainer))
+    found = scan(b"  keystore: " + base64.b64encode(SAMPLES[name]) + b"\n")
+    (store,) = (finding for finding in found if isinstance(finding, EncryptedContainer))
     assert (store.container, store.data) == (name, SAMPLES[name])
 
 

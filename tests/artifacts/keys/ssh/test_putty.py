@@ -18,11 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.keys.ssh.putty import DETECTORS
-from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import EncryptedContainer, PrivateKey
-from dumpscan.search.merge import Collector
-from dumpscan.search.scanner import Scanner
-from support.artifact_samples import BASE, Space, damaged, detect, detect_one, ec_key, key_id, raw_key
+from support.artifact_samples import BASE, damaged, detect, detect_one, ec_key, key_id, raw_key, scan
 
 PROGRAM = shutil.which("puttygen")
 KINDS = {
@@ -203,9 +200,7 @@ def test_in_text_that_is_wide_or_escaped(end: str) -> None:
         "source+ppk": " +\n".join(f'"{line}\\n"' for line in lines).encode(),
     }
     for encoding, data in wrapped.items():
-        collector = Collector()
-        Scanner(X509_DETECTORS).scan(Space({BASE: bytes(60) + data + bytes(60)}), collector)
-        (found,) = collector.findings()
+        (found,) = scan(bytes(60) + data + bytes(60))
         assert isinstance(found, PrivateKey)
         assert found.key_id == key_id(raw_key("ed25519"))
         assert found.proof[-1] == "the MAC is that of the file"

@@ -11,16 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from dumpscan.artifacts.keys.ssh.sshcom import DETECTORS
-from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import EncryptedContainer, PrivateKey
-from dumpscan.search.merge import Collector
-from dumpscan.search.scanner import Scanner
-from support.artifact_samples import BASE, Space, damaged, detect, dsa_key, key_id, rsa_key
+from support.artifact_samples import damaged, detect, dsa_key, key_id, rsa_key, scan
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from dumpscan.findings import Finding
 
 RSA, DSA = rsa_key(1024), dsa_key()
 RSA_TYPE = b"if-modn{sign{rsa-pkcs1-sha1},encrypt{rsa-pkcs1v2-oaep}}"
@@ -52,12 +47,6 @@ def _dsa(group: bytes = bytes(4)) -> bytes:
     parameters = public.parameter_numbers
     values = (parameters.p, parameters.g, parameters.q, public.y, numbers.x)
     return _file(DSA_TYPE, _string(group + b"".join(map(_number, values))))
-
-
-def _scan(data: bytes) -> list[Finding]:
-    collector = Collector()
-    Scanner(X509_DETECTORS).scan(Space({BASE: bytes(64) + data + bytes(64)}), collector)
-    return collector.findings()
 
 
 def test_keys_that_are_not_encrypted() -> None:
@@ -93,7 +82,7 @@ def test_what_puttygen_writes(password: str, tmp_path: Path) -> None:
         pytest.skip(f"this puttygen cannot write the format: {done.stderr.decode(errors='replace')}")
     text = (tmp_path / "out").read_bytes()
     for data, suffix in ((text, ""), (text.decode().encode("utf-16-le"), "-utf16")):
-        (found,) = _scan(data)
+        (found,) = scan(bytes(64) + data + bytes(64))
         assert found.locations[0].encoding == f"base64{suffix}"
         if not password:
             assert isinstance(found, PrivateKey)
