@@ -143,11 +143,15 @@ def _public_key(finding: Certificate | PublicKey) -> PublicKeyTypes | None:
 def _private_keys(collector: Collector, findings: Iterable[Certificate | PublicKey]) -> list[PrivateKeyTypes]:
     """Return those private keys of some public ones that the dump was found to hold in a file's form."""
     known = (collector.private_key(each.key_id) for each in findings if each.key_id is not None)
-    return [load_der_private_key(each.pkcs8, None) for each in known if each is not None and each.algorithm == "EC"]
+    loaded = (_loaded(each) for each in known if each is not None and each.algorithm == "EC")
+    return [key for key in loaded if key is not None]
 
 
 def _loaded(key: PrivateKey) -> PrivateKeyTypes | None:
-    """Return a private key as the library has it; None if it takes no such keys: RSA of more than two primes, say."""
+    """Return a private key as the library has it; None if it takes no such keys.
+
+    It takes no RSA keys of more than two primes, and none on curves like secp160r1.
+    """
     try:  # it was proved already; to prove it again would take minutes for the largest
         return load_der_private_key(key.pkcs8, None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, UnsupportedAlgorithm):

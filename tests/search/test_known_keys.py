@@ -15,7 +15,7 @@ from dumpscan.search.run import search
 from dumpscan.synth.minidump.builder import MinidumpBuilder
 from dumpscan.synth.objects.catalogue import make
 from dumpscan.synth.objects.spec import ObjectSpec
-from support.artifact_samples import rsa_key
+from support.artifact_samples import openssl, rsa_key
 from support.number_samples import limbs
 
 if TYPE_CHECKING:
@@ -71,3 +71,13 @@ def test_a_key_of_three_primes_which_the_library_does_not_take_is_found(tmp_path
     spec = ObjectSpec(kind="private_key", algorithm="rsa-2048-3-primes", key="one", encoding="pkcs8")
     ((found,), notes) = _search(_dump(tmp_path / "three.dmp", make(spec, "known").data))
     assert (found.location_count, notes) == (1, [])
+
+
+def test_a_key_on_a_curve_which_the_library_does_not_take_does_not_end_a_deep_search(tmp_path: Path) -> None:
+    key = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp160r1", "-outform", "DER")
+    (tmp_path / "key.der").write_bytes(key)
+    certificate = openssl("req", "-x509", "-key", str(tmp_path / "key.der"), "-subj", "/CN=host", "-outform", "DER")
+    dump = _dump(tmp_path / "curve.dmp", key, certificate)
+    for deep in (False, True):
+        ((found,), notes) = _search(dump, deep=deep)
+        assert (found.curve, found.location_count, notes) == ("secp160r1", 1, [])
