@@ -20,7 +20,7 @@ from dumpscan.findings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.findings import Location
@@ -56,6 +56,11 @@ class _Place(NamedTuple):
     negative_end: int
     location: Location
 
+    @property
+    def in_key_object(self) -> bool:
+        """Whether a library's object holds what is here."""
+        return self.location.key_object is not None
+
     def holds(self, order: tuple[int, ...], address: int, end: int) -> bool:
         """Whether another interval lies in this one, or is the same."""
         return self.order == order and self.address <= address and end <= -self.negative_end
@@ -80,6 +85,13 @@ class _Entry:
     """Whether every copy of a private key is one of several readings of the same bytes."""
     last_beyond: tuple[tuple[int, ...], int, int] | None = None
     """The last place that was counted only, as (order, address, end)."""
+
+    def places_in(self, order: tuple[int, ...]) -> list[_Place]:
+        """Return the places in one dump, or part of it; `order` is its place among others."""
+        first = past = bisect_left(self.places, (order,))
+        while past < len(self.places) and self.places[past].order[: len(order)] == order:
+            past += 1
+        return self.places[first:past]
 
 
 class Collector:
@@ -129,9 +141,7 @@ class Collector:
         return [
             entry.finding
             for entry in self._entries.values()
-            if isinstance(entry.finding, PrivateKey)
-            and not any(entry.proofs)
-            and any(place.order[: len(order)] == order for place in entry.places)
+            if isinstance(entry.finding, PrivateKey) and not any(entry.proofs) and entry.places_in(order)
         ]
 
     def without_private(self, order: tuple[int, ...], *, live: bool = False) -> list[Certificate | PublicKey]:
@@ -147,7 +157,7 @@ class Collector:
             finding = entry.finding
             if not isinstance(finding, Certificate | PublicKey) or finding.key_id is None or finding.key_id in private:
                 continue
-            if any(place.order[: len(order)] == order for place in entry.places):
+            if entry.places_in(order):
                 found.setdefault(finding.key_id, finding)
         return list(found.values())
 
@@ -159,25 +169,20 @@ class Collector:
             live: Whether a key counts only if a library's object holds it in some place there.
         """
         return frozenset(
-            entry.finding.key_id
-            for entry in self._entries.values()
-            if isinstance(entry.finding, PrivateKey)
-            and any(entry.proofs)
-            and any(
-                place.order[: len(order)] == order and (place.location.key_object is not None or not live)
-                for place in entry.places
-            )
+            key.key_id
+            for key, places in self._proved(order)
+            if not live or any(place.in_key_object for place in places)
         )
 
     def private_in_files(self, order: tuple[int, ...]) -> list[PrivateKey]:
         """Return the proved private keys in one dump, or part of it, which no library's object holds there."""
-        found = []
+        return [key for key, places in self._proved(order) if not any(place.in_key_object for place in places)]
+
+    def _proved(self, order: tuple[int, ...]) -> Iterator[tuple[PrivateKey, list[_Place]]]:
+        """Yield the private keys that were found in one dump, or part of it, and proved; with their places there."""
         for entry in self._entries.values():
-            if isinstance(entry.finding, PrivateKey) and any(entry.proofs):
-                places = [place for place in entry.places if place.order[: len(order)] == order]
-                if places and all(place.location.key_object is None for place in places):
-                    found.append(entry.finding)
-        return found
+            if isinstance(entry.finding, PrivateKey) and any(entry.proofs) and (places := entry.places_in(order)):
+                yield entry.finding, places
 
     def private_key(self, key_id: str) -> PrivateKey | None:
         """Return the private key with this key id, if it was found and proved."""
@@ -310,7 +315,7 @@ def _without_halves(entries: list[_Entry]) -> list[_Entry]:
     kept: list[_Entry] = []
     for entry in entries:
         if isinstance(entry.finding, PublicKey):
-            held = [place for place in entry.places if place.location.key_object is not None]
+            held = [place for place in entry.places if place.in_key_object]
             if not held and entry.finding.key_id in borne:
                 continue
             if held:
