@@ -124,6 +124,11 @@ def columns_of(regions: Sequence[Region]) -> tuple[Addresses, Addresses, Address
     return table[:, 0], table[:, 1], table[:, 2]
 
 
+def total_size(regions: Sequence[Region]) -> int:
+    """Return the bytes of all regions together; quickly, if they are a `RegionTable`."""
+    return regions.total if isinstance(regions, RegionTable) else sum(region.size for region in regions)
+
+
 def region_at(regions: Sequence[Region], address: int) -> Region:
     """Return the region that holds an address, given that one does; quickly, if the regions are a `RegionTable`."""
     if isinstance(regions, RegionTable):

@@ -18,6 +18,7 @@ from dumpscan.artifacts.openssl.known.search import find_known
 from dumpscan.artifacts.x509.readers import ERRORS
 from dumpscan.artifacts.x509.well_known import is_well_known
 from dumpscan.findings import Certificate, PublicKey
+from dumpscan.memory.regions import total_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,8 +75,9 @@ class KnownKeys:
         authorities = [each for each in there if is_well_known(each.key_id)] if deep else []
         if not deep and sum(map(_is_authority, found)) > MAX_SIGNERS:
             found = [each for each in found if not _is_authority(each)]
-        small = sum(region.size for region in space.regions) <= MAX_SIZE
-        most = len(found) if deep else MAX_KEYS if small else 0
+        most = len(found)
+        if found and not deep:  # nearly all processes have no such keys: their regions are not even listed
+            most = MAX_KEYS if total_size(space.regions) <= MAX_SIZE else 0
         self._keys_in_all += len(found)
         self._keys_left_out += max(len(found) - most, 0)
         bare = [each for each in found[:most] if isinstance(each, PublicKey)]

@@ -230,9 +230,10 @@ class Resolver:
         Args:
             free: Whether to yield what nobody maps as well, at the end.
         """
-        for number, owner in enumerate(self._map.owners if self._map is not None else ()):
-            if self._map is not None and not owner.kernel:
-                yield OwnMemory(self._map, number, MAX_SHARERS), self._sources[number]
+        if self._map is not None:
+            for number, owner in enumerate(self._map.owners):
+                if not owner.kernel:
+                    yield OwnMemory(self._map, number, MAX_SHARERS), self._sources[number]
         if free and self._report_all:
             regions = self._physical.written if self._map is None else unmapped(self._map)
             yield Part(self._free, self._physical.buffer, regions), self._free_source

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from dumpscan.memory.dump import is_physical
-from dumpscan.memory.regions import within_spans
+from dumpscan.memory.regions import total_size, within_spans
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import SUPPORTED
 from dumpscan.search.scanner import Scanner, source_of
@@ -79,7 +79,7 @@ def search(
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
         regions = _searched(dump.buffer, dump.regions, options)
         if progress is not None and regions is not dump.regions:
-            progress((_total(dump.regions) - _total(regions)) * scanner.passes)
+            progress((total_size(dump.regions) - total_size(regions)) * scanner.passes)
         problems = scanner.scan(
             dump, collector, within=regions, order=order, threads=options.threads, progress=progress
         )
@@ -89,7 +89,7 @@ def search(
                 view, collector, within=within, order=order, threads=options.threads, progress=progress
             )
         memory = dump
-        known = _known_keys(what, collector, order, options, _total(regions))
+        known = _known_keys(what, collector, order, options, total_size(regions))
         if known is not None:
             known.search(Part(dump, dump.buffer, regions), source_of(dump, order))
     for part in (known, tls):
@@ -114,10 +114,6 @@ def _known_keys(
     from dumpscan.search.known_keys import KnownKeys  # noqa: PLC0415 - heavy
 
     return KnownKeys(collector, order, options, size)
-
-
-def _total(regions: Sequence[Region]) -> int:
-    return sum(region.size for region in regions)
 
 
 def _say_nothing(_left_out: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,16 +30,18 @@ class OwnMemory(VirtualMemory):
         page_map: The page map.
         owner: Index into its owners, of a process.
         most_sharers: Mappings of a frame that is searched, at most: programs and libraries have more.
-
-    Attributes:
-        regions: Runs of its pages that follow one another in virtual memory and in the file too.
     """
 
     def __init__(self, page_map: PageMap, owner: int, most_sharers: int) -> None:
         super().__init__(page_map, owner)
-        pages, frames = page_map.pages_of(owner, MAX_PAGES)
-        own = page_map.mappers(frames) <= most_sharers
-        self.regions = _joined(pages[own], page_map.image.offsets(frames[own]))
+        self._most_sharers = most_sharers
+
+    @cached_property
+    def regions(self) -> RegionTable:
+        """Runs of its pages that follow one another in virtual memory and in the file too."""
+        pages, frames = self._map.pages_of(self._owner, MAX_PAGES)
+        own = self._map.mappers(frames) <= self._most_sharers
+        return _joined(pages[own], self._image.offsets(frames[own]))
 
     @property
     def buffer(self) -> memoryview:

@@ -24,6 +24,7 @@ from dumpscan.artifacts.openssl.known.windows import (
     as_integers,
 )
 from dumpscan.artifacts.symcrypt.curves import multiple_on_named_curve
+from dumpscan.memory.regions import total_size
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 
@@ -67,7 +68,7 @@ def find_ec(
         known: Scalars that are known already, by curve and point; their places are found if the search is deep.
         effort: How far to go.
     """
-    size = sum(region.size for region in space.regions)
+    size = total_size(space.regions)
     limited = effort.limited(size)
     for curve in CURVES:
         matter = points.get(curve.curve.name, set())

@@ -21,6 +21,7 @@ from dumpscan.artifacts.keys.proof import ED25519, raw_key
 from dumpscan.artifacts.openssl.known.candidates import affords_passes, all_numbers, pointed_to, random_ones
 from dumpscan.artifacts.openssl.known.found import Names, found_at
 from dumpscan.artifacts.openssl.known.windows import LITTLE, WORD, Wanted
+from dumpscan.memory.regions import total_size
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 
@@ -68,7 +69,7 @@ def find_ed25519(space: Searchable, keys: Sequence[ed25519.Ed25519PublicKey], ef
 
 def _elsewhere(space: Searchable, left: set[bytes], effort: Effort) -> Iterator[Decoded]:
     """Yield the places of seeds that something points to, or before which an array's length stands; or all."""
-    if not affords_passes(effort, sum(region.size for region in space.regions)):
+    if not affords_passes(effort, total_size(space.regions)):
         effort.skip("private keys of Ed25519: the dump is too large")
         return
     likely = pointed_to(space, (_SEED,), (_ARRAY,), effort.threads)

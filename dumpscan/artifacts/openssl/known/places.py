@@ -11,6 +11,7 @@ from dumpscan.artifacts.openssl.known.ec import MONTGOMERY, PLAIN, Scalars
 from dumpscan.artifacts.openssl.known.found import number_found
 from dumpscan.artifacts.openssl.known.rsa import PRIME
 from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, WORD, Wanted
+from dumpscan.memory.regions import total_size
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 
@@ -53,7 +54,7 @@ def find_places(
     numbers = [number for found, key in keys for number in _numbers(found, key)]
     if not numbers:
         return
-    if not effort.affords(_PASS_PER_MIB * sum(region.size for region in space.regions) / _MIB):
+    if not effort.affords(_PASS_PER_MIB * total_size(space.regions) / _MIB):
         effort.skip("where libraries hold the keys that were found in the form of files")
         return
     signatures = [literal(f"place-{index}", number.data) for index, number in enumerate(numbers)]

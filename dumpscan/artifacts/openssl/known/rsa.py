@@ -20,6 +20,7 @@ from dumpscan.artifacts.openssl.known.windows import (
     without_small_factors,
 )
 from dumpscan.artifacts.openssl.rsa import LOW_WORD, Partners
+from dumpscan.memory.regions import total_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,7 +66,7 @@ def find_rsa(
     search = _Search(space, effort, exponents, authorities)
     if not search.wanted:
         return
-    if not effort.affords(_PASS_PER_MIB * sum(region.size for region in space.regions) / _MIB):
+    if not effort.affords(_PASS_PER_MIB * total_size(space.regions) / _MIB):
         effort.skip("primes of RSA moduli: the dump is too large")
         return
     for address, wanted, modulus, p in search.primes():
