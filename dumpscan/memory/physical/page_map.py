@@ -343,12 +343,7 @@ class PageMap:
         past = min(past, first + most)
         sizes = 1 << self._span[first:past].astype(np.int64)
         ends = np.minimum(np.cumsum(sizes), most)
-        sizes = np.diff(ends, prepend=0)
-        inside = np.arange(int(sizes.sum())) - np.repeat(ends - sizes, sizes)
-        pages = np.repeat(self._key[first:past] & _VPN_MASK, sizes) + inside
-        frames = np.repeat(self._frame[first:past].astype(np.int64), sizes) + inside
-        there = self.image.present(frames)
-        return pages[there], frames[there]
+        return self._held(slice(first, past), np.diff(ends, prepend=0))
 
     def frames(self, owner: int, pages: Frames) -> Frames:
         """Translate virtual page numbers to frames.
@@ -455,13 +450,25 @@ class PageMap:
         while first < len(ends) and (limit is None or done < limit):
             past = max(int(np.searchsorted(ends, done + most, side="right")), first + 1)
             step = slice(first, past)
-            sizes = 1 << self._span[step].astype(np.int64)
-            inside = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            pages = (np.repeat(self._key[step], sizes) & _VPN_MASK) + inside
-            frames = np.repeat(self._frame[step].astype(np.int64), sizes) + inside
-            there = self.image.present(frames)
-            yield _canonical(pages[there]), frames[there]
+            pages, frames = self._held(step, 1 << self._span[step].astype(np.int64))
+            yield _canonical(pages), frames
             first, done = past, int(ends[past - 1])
+
+    def _held(self, step: slice, sizes: Frames) -> tuple[Frames, Frames]:
+        """Cut some of the pages into pages of 4 KiB, and return those that the image holds.
+
+        Args:
+            step: Which pages.
+            sizes: How many pages of 4 KiB to take of each, from its first one on.
+
+        Returns:
+            Virtual page numbers, and their frames.
+        """
+        inside = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        pages = np.repeat(self._key[step] & _VPN_MASK, sizes) + inside
+        frames = np.repeat(self._frame[step].astype(np.int64), sizes) + inside
+        there = self.image.present(frames)
+        return pages[there], frames[there]
 
 
 def _canonical(pages: Frames) -> NDArray[np.uint64]:
