@@ -70,7 +70,7 @@ class KnownKeys:
         """
         deep = self._options.deep
         there = self._collector.without_private(source.order, live=deep)
-        found = list({each.key_id: each for each in there if not is_well_known(each.key_id)}.values())
+        found = [each for each in there if not is_well_known(each.key_id)]
         found.sort(key=lambda each: isinstance(each, PublicKey))  # certificates first
         authorities = [each for each in there if is_well_known(each.key_id)] if deep else []
         if not deep and sum(map(_is_authority, found)) > MAX_SIGNERS:
@@ -80,17 +80,16 @@ class KnownKeys:
             most = MAX_KEYS if total_size(space.regions) <= MAX_SIZE else 0
         self._keys_in_all += len(found)
         self._keys_left_out += max(len(found) - most, 0)
-        bare = [each for each in found[:most] if isinstance(each, PublicKey)]
-        keys = [*self._named, *_public_keys(each for each in found[:most] if not isinstance(each, PublicKey))]
+        wanted = found[:most]
+        bare = [] if deep else [each for each in wanted if isinstance(each, PublicKey)]
+        keys = [*self._named, *_public_keys(wanted[: len(wanted) - len(bare)])]
         others = _public_keys(authorities)
         private = _private_keys(self._collector, found) if deep else []
-        if deep:
-            keys += _public_keys(bare)
         if keys or others:
             self._add(source, find_known(space, keys, self._effort, authorities=others, private=private))
         if not deep:
             self._add(source, find_places(space, self._keys_in_files(source), self._effort))
-        if bare and not deep:  # with the effort that is left
+        if bare:  # with the effort that is left
             self._add(source, find_known(space, _public_keys(bare), self._effort))
 
     def _keys_in_files(self, source: Source) -> list[tuple[PrivateKey, PrivateKeyTypes]]:
