@@ -7,7 +7,6 @@ first. Nothing checks either.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -88,13 +87,10 @@ def allocated(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) ->
 
 def _behind_hellos(found: list[TrafficSecret], hellos: Hellos) -> Iterator[Session]:
     """Yield a session for each ClientHello, of the secrets that lie between it and the next."""
-    clients = sorted(hellos.clients, key=lambda hello: hello.address)
-    starts = [hello.address for hello in clients]
-    parts: dict[int, list[TrafficSecret]] = {}
+    parts: dict[Hello | None, list[TrafficSecret]] = {}
     for each in found:
-        parts.setdefault(bisect_right(starts, each.address), []).append(each)
-    for number, part in parts.items():
-        hello: Hello | None = clients[number - 1] if number else None
+        parts.setdefault(hellos.client_before(each.address), []).append(each)
+    for hello, part in parts.items():
         for group in _by_suite(part):
             size = _WHOLE if len(group) % _WHOLE == 0 else 2
             randoms = Randoms(hello.random) if hello is not None and len(group) <= _WHOLE else None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, SUITES_13
 from dumpscan.artifacts.tls.near import looks_random
-from dumpscan.artifacts.tls.sessions import Randoms
 from dumpscan.model.libraries.c_tls import HELLO_SIZE
 
 if TYPE_CHECKING:
@@ -75,10 +74,10 @@ class Hellos:
                 (self.clients if hello.message[0] == _CLIENT else self._servers).append(hello)
         self.pairs = list(islice(self._pairs(), MAX_PAIRS))
 
-    def randoms_before(self, address: int) -> Randoms | None:
-        """Return the client's random of the last ClientHello before an address, where nothing says whose it is."""
+    def client_before(self, address: int) -> Hello | None:
+        """Return the last ClientHello before an address."""
         number = bisect_left(self.clients, address, key=lambda hello: hello.address)
-        return Randoms(self.clients[number - 1].random) if number else None
+        return self.clients[number - 1] if number else None
 
     def _pairs(self) -> Iterator[tuple[Hello, Hello]]:
         """Yield each ClientHello with its answer, which repeats the session id."""

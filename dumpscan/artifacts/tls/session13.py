@@ -89,8 +89,10 @@ def _of_chain(
     if found.secret in sized:
         secrets = tuple(chain.secrets(Known(proofs, sized.get)))
         begin = chain.handshake or chain.master  # what lies about longer is moved away from what was allocated with it
+        hello = hellos.client_before(begin[0])
+        near = Randoms(hello.random) if hello is not None else None
         java = JAVA if is_java(places.memory, found) else (None, None)
-        return Session(VERSION_13, found.suite.name, secrets, proven or hellos.randoms_before(begin[0]), *java)
+        return Session(VERSION_13, found.suite.name, secrets, proven or near, *java)
     secrets = tuple(chain.secrets(Known(proofs, _finder(places.memory, found.address))))
     randoms = proven or _openssl_randoms(places.memory, secrets)
     client_secret = next(each for each in secrets if each.label == CLIENT_TRAFFIC)
