@@ -39,55 +39,51 @@ def test_a_word_across_two_regions_counts_as_not_held() -> None:
     assert not read_words(memory.buffer, ())(np.array([0x1000], np.uint64))[1].any()
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40), st.integers(0, 60)), max_size=5),
-    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 20)), max_size=5),
-    st.integers(0, 3),
-)
-def test_without_holes_every_byte_outside_of_one_is_left(
-    runs: list[tuple[int, int, int]], gaps: list[tuple[int, int]], margin: int
-) -> None:
-    """Compared byte by byte: those of the file that are further than the margin inside a hole are gone."""
+RUNS = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40), st.integers(0, 60)), max_size=5)
+"""For each region the gap before it, its size, and its offset in the file."""
+GAPS = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 20)), max_size=5)
+"""For each range the gap before it, and its size."""
+
+
+def _table(runs: list[tuple[int, int, int]]) -> RegionTable:
     start, columns = 0, []
     for gap, size, offset in runs:
         columns.append((start + gap, size, offset))
         start += gap + size
-    table = RegionTable(*(np.array([run[n] for run in columns], np.uint64) for n in range(3)))
+    return RegionTable(*(np.array([run[n] for run in columns], np.uint64) for n in range(3)))
+
+
+def _bytes_of(regions: RegionTable) -> list[tuple[int, int]]:
+    """Return the address of every byte, and its offset in the file."""
+    return [(each.start + n, each.file_offset + n) for each in regions for n in range(each.size)]
+
+
+@given(RUNS, GAPS, st.integers(0, 3))
+def test_without_holes_every_byte_outside_of_one_is_left(
+    runs: list[tuple[int, int, int]], gaps: list[tuple[int, int]], margin: int
+) -> None:
+    """Compared byte by byte: those of the file that are further than the margin inside a hole are gone."""
+    table = _table(runs)
     end, holes = 0, []
     for gap, size in gaps:
         holes.append((end + gap + 1, end + gap + 1 + size))
         end += gap + 1 + size
     empty = {at for first, past in holes for at in range(first + margin, past - margin)}
-
-    def bytes_of(regions: RegionTable) -> list[tuple[int, int]]:
-        return [(each.start + n, each.file_offset + n) for each in regions for n in range(each.size)]
-
     found = without_holes(table, holes, margin)
-    assert bytes_of(found) == [(address, at) for address, at in bytes_of(table) if at not in empty]
+    assert _bytes_of(found) == [(address, at) for address, at in _bytes_of(table) if at not in empty]
     assert (found is table) == (not empty)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40), st.integers(0, 60)), max_size=5),
-    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 20)), max_size=5),
-)
+@given(RUNS, GAPS)
 def test_within_ranges_every_byte_of_a_region_is_left(
     runs: list[tuple[int, int, int]], gaps: list[tuple[int, int]]
 ) -> None:
     """Compared byte by byte; a range may touch the next."""
-    start, columns = 0, []
-    for gap, size, offset in runs:
-        columns.append((start + gap, size, offset))
-        start += gap + size
-    table = RegionTable(*(np.array([run[n] for run in columns], np.uint64) for n in range(3)))
+    table = _table(runs)
     end, ranges = 0, []
     for gap, size in gaps:
         ranges.append((end + gap, end + gap + size))
         end += gap + size
-
-    def bytes_of(regions: RegionTable) -> list[tuple[int, int]]:
-        return [(each.start + n, each.file_offset + n) for each in regions for n in range(each.size)]
-
     found = within(table, *np.array(ranges, np.uint64).reshape(-1, 2).T)
     wanted = {at for begin, past in ranges for at in range(begin, past)}
-    assert bytes_of(found) == [place for place in bytes_of(table) if place[0] in wanted]
+    assert _bytes_of(found) == [place for place in _bytes_of(table) if place[0] in wanted]
