@@ -19,7 +19,7 @@ from dumpscan.search.physical import search_physical
 from dumpscan.search.scanner import Scanner
 from support.artifact_samples import key_id, raw_key, rsa_key
 from support.number_samples import limbs
-from support.page_table_images import PAGE, TableImage, owner
+from support.page_table_images import PAGE, MappedDump, TableImage, owner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,23 +34,6 @@ PRIVATE = {
     "ec": ec.derive_private_key(int.from_bytes(sha256(b"scalar").digest()[1:], "big"), ec.SECP256R1()),
     "ed25519": raw_key("ed25519"),
 }
-
-
-class _Dump:
-    """As much of a dump as the search needs."""
-
-    def __init__(self, page_map: PageMap) -> None:
-        self.physical = page_map.image
-        self._map = page_map
-
-    def best_page_map(self) -> PageMap:
-        return self._map
-
-    def cached_files(self) -> None:
-        """Nothing is known of files."""
-
-    def page_use(self, physical: int) -> None:
-        """Nothing is known of what pages are used for."""
 
 
 def _image(sharers: int = 1) -> tuple[TableImage, list[int]]:
@@ -81,7 +64,7 @@ def _found(directory: Path, sharers: int, options: SearchOptions) -> tuple[list[
         owners = [owner(root, 8 + 4 * number) for number, root in enumerate(roots)]
         collector = Collector()
         known = known_keys.KnownKeys(collector, (0,), options, physical.size)
-        dump = cast("Any", _Dump(PageMap(physical, owners)))
+        dump = cast("Any", MappedDump(PageMap(physical, owners)))
         assert not search_physical(dump, Scanner(()), collector, options=options, afterwards=known.search)
     return [each for each in collector.findings() if isinstance(each, PrivateKey)], known.left_out
 

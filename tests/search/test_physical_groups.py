@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,31 +17,13 @@ from dumpscan.search.scanner import Scanner
 from support import number_samples as samples
 from support.artifact_samples import key_id, rsa_key
 from support.number_samples import Heap
-from support.page_table_images import PAGE, TableImage, owner
+from support.page_table_images import PAGE, MappedDump, TableImage, owner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = 4
 FIRST = 16
-
-
-class _Dump:
-    """As much of a dump as the search needs."""
-
-    def __init__(self, page_map: PageMap, files: PageMap | None = None) -> None:
-        self.physical = page_map.image
-        self._map = page_map
-        self._files = files
-
-    def best_page_map(self) -> PageMap:
-        return self._map
-
-    def cached_files(self) -> SimpleNamespace | None:
-        return SimpleNamespace(page_map=self._files) if self._files is not None else None
-
-    def page_use(self, physical: int) -> None:
-        """Nothing is known of what pages are used for."""
 
 
 def _heap() -> tuple[Heap, int]:
@@ -80,7 +61,7 @@ def _found(directory: Path, owners: int, *, in_file: bool = False) -> list[Priva
             files = PageMap.of_pages(physical, owner(0), np.arange(PAGES), np.array(frames))
         collector = Collector()
         passed: list[int] = []
-        search_physical(cast("Any", _Dump(page_map, files)), scanner, collector, progress=passed.append)
+        search_physical(cast("Any", MappedDump(page_map, files)), scanner, collector, progress=passed.append)
         assert sum(passed) == physical.size * scanner.passes
     return [finding for finding in collector.findings() if isinstance(finding, PrivateKey)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from dumpscan.findings import Process
@@ -12,6 +13,8 @@ from dumpscan.memory.physical.page_map import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from dumpscan.memory.physical.page_map import PageMap
 
 PAGE = 4096
 PRESENT = 0x67
@@ -85,3 +88,28 @@ def open_bytes(directory: Path, data: bytes, runs: Sequence[tuple[int, int, int]
 def owner(root: int, pid: int = 8, *, kernel: bool = False) -> Owner:
     """Make an owner of a page map."""
     return Owner(Process(pid=pid, name=f"p{pid}"), root, kernel=kernel)
+
+
+class MappedDump:
+    """As much of a dump of physical memory as a search needs.
+
+    Args:
+        page_map: Who maps what.
+        files: The pages of files that the system caches; by default nothing is known of them.
+    """
+
+    def __init__(self, page_map: PageMap, files: PageMap | None = None) -> None:
+        self.physical = page_map.image
+        self._map = page_map
+        self._files = files
+
+    def best_page_map(self) -> PageMap:
+        """Return the page map."""
+        return self._map
+
+    def cached_files(self) -> SimpleNamespace | None:
+        """Return the page map of files."""
+        return SimpleNamespace(page_map=self._files) if self._files is not None else None
+
+    def page_use(self, physical: int) -> None:
+        """Nothing is known of what pages are used for."""
