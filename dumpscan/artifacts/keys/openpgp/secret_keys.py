@@ -130,6 +130,8 @@ _MAX_USER_ID = 256
 """Bytes of a user id's packet."""
 _MAX_SIGNED = 4 << 10
 """Bytes of a packet that is looked for from its end: ElGamal with 8192 bits takes 3 KiB."""
+_MAX_HEADERS = 4
+"""Packets that are tried that end at one address: hostile memory could have thousands, nested."""
 _RSA_ALGORITHMS = (1, 2, 3)
 
 
@@ -186,17 +188,26 @@ def _decode_signed(memory: Memory, address: int) -> Decoded | None:
     end = _header_before(memory, address, _HEADER_SIZES[:2], (SIGNATURE,))
     if end is None:
         return None
-    user_id = _packet_before(memory, end, _MAX_USER_ID, (USER_ID,))
-    key = _packet_before(memory, end if user_id is None else user_id, _MAX_SIGNED, (SECRET_KEY, SECRET_SUBKEY))
-    return None if key is None else PACKET(memory, key)
+    ends = (end, *_packets_before(memory, end, _MAX_USER_ID, (USER_ID,)))
+    for key_end in ends:
+        for key in _packets_before(memory, key_end, _MAX_SIGNED, (SECRET_KEY, SECRET_SUBKEY)):
+            found = PACKET(memory, key)
+            if found is not None:
+                return found
+    return None
 
 
-def _packet_before(memory: Memory, end: int, most: int, tags: tuple[int, ...]) -> int | None:
-    """Find the packet of one of some types that ends at an address: nearer ones first, `most` bytes at the most."""
+def _packets_before(memory: Memory, end: int, most: int, tags: tuple[int, ...]) -> list[int]:
+    """Find where packets of some types begin that end at an address: nearer ones first, `most` bytes at the most.
+
+    Random bytes of a key look like a header with its own distance from the end in one key of a hundred. The true one
+    is behind it, so a few are found.
+    """
     begin = max(end - most, 0)
     before = memory.read(begin, end - begin)
     if len(before) < end - begin:
         begin, before = _tail(memory, begin, end)
+    found = []
     for at in range(len(before) - 2, -1, -1):
         if before[at] in _FIRST_BYTES[tags]:
             try:
@@ -204,8 +215,10 @@ def _packet_before(memory: Memory, end: int, most: int, tags: tuple[int, ...]) -
             except RefusedError:
                 continue
             if at + head.size + head.content == len(before):
-                return begin + at
-    return None
+                found.append(begin + at)
+                if len(found) == _MAX_HEADERS:
+                    break
+    return found
 
 
 def _first_bytes(*tags: int) -> bytes:

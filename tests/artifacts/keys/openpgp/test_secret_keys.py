@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
 from hypothesis import given
 from hypothesis import strategies as st
@@ -510,6 +511,20 @@ def test_keys_are_found_by_the_signature_behind_them(gap: int, form: str) -> Non
         keys = [packet for packet in packets if header(packet).tag in (5, 7)]
         assert sorted(found) == sorted(sha256(key).hexdigest() for key in keys)
         assert all(isinstance(finding, PrivateKey) for finding in found.values())
+
+
+@pytest.mark.parametrize("form", ["old", "new"])
+@pytest.mark.parametrize("ending", [b"\xc7\x03abc", b"\x94\x03abc", b"\xcd\x02ab", b"\xb4\x02ab"])
+@pytest.mark.parametrize("user", [b"", USER, _packet(b"some\xcd\1b", 13), _packet(b"some\xc5\1b", 13)])
+def test_bytes_that_look_like_a_header_hide_no_key(form: str, ending: bytes, user: bytes) -> None:
+    """A key's last bytes, or a user id's, may be the header of a packet that ends where they do."""
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32 - len(ending))) + ending)
+    public, secret = private.public_key().public_bytes_raw(), private.private_bytes_raw()
+    key = _packet(b"\6" + TIME + b"\x1b" + (32).to_bytes(4, "big") + public + b"\0" + secret, form=form)
+    signature = _signature(0x1F, 27, 6)
+    collector = Collector()
+    Scanner(secret_keys.DETECTORS).scan(Space({BASE: key + user + signature + bytes(50)}), collector)
+    assert [finding.sha256 for finding in collector.findings()] == [sha256(key).hexdigest()]
 
 
 def test_signatures_that_no_key_is_before() -> None:
