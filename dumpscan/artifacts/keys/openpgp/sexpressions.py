@@ -38,9 +38,16 @@ _MAX_DEPTH, _MAX_ATOMS = 8, 128
 
 _TOKEN = re.compile(
     rb"""\s*(?: (?P<open>\() | (?P<close>\)) | (?P<size>[0-9]{1,5}): | \#(?P<hex>[0-9A-Fa-f\s]*)\#
-        | \|(?P<base64>[A-Za-z0-9+/=\s]*)\| | "(?P<text>[^"\\\0]*)" | (?P<name>[A-Za-z][0-9A-Za-z.:*+=/_-]{0,63}) )""",
+        | \|(?P<base64>[A-Za-z0-9+/=\s]*)\| | "(?P<text>(?:[^"\\\0]|\\[^\0])*)"
+        | (?P<name>[A-Za-z][0-9A-Za-z.:*+=/_-]{0,63}) )""",
     re.VERBOSE,
 )
+_ESCAPE = re.compile(rb"\\(?:([0-7]{3})|x([0-9A-Fa-f]{2})|(\r\n|\n\r|.))", re.DOTALL)
+_ESCAPED = {
+    b"b": b"\b", b"t": b"\t", b"v": b"\v", b"n": b"\n", b"f": b"\f", b"r": b"\r",
+    b"\n": b"", b"\r": b"", b"\r\n": b"", b"\n\r": b"",
+}  # fmt: skip
+"""What a letter or the end of a line stands for behind a backslash; another character stands for itself."""
 _PRIVATE, _PROTECTED = b"private-key", b"protected-private-key"
 
 List = list["bytes | List"]
@@ -107,7 +114,15 @@ def _atom(token: re.Match[bytes], data: bytes) -> bytes:
             return binascii.a2b_base64(token["base64"])
     except ValueError:
         raise RefusedError("an atom that is badly written") from None
-    return token["text"] if token["text"] is not None else token["name"]
+    return token["name"] if token["text"] is None else _ESCAPE.sub(_unescaped, token["text"])
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    """Return what an escape in a quoted string stands for: libgcrypt writes short random bytes as such strings."""
+    octal, digits, character = escape.groups()
+    if character is not None:
+        return _ESCAPED.get(character, character)
+    return bytes((int(octal, 8) & 0xFF if octal else int(digits, 16),))
 
 
 def _members(key: List) -> Members:
