@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import numpy as np
+    from numpy.typing import NDArray
     from typing_extensions import TypeIs  # with mypy; nothing needs it at run time
 
     from dumpscan.findings import Process
@@ -128,6 +130,13 @@ class ProcessDump(Dump, AddressSpace, Protocol):
     @property
     def module_names(self) -> Sequence[str]:
         """Names and paths of the process's modules, as debuggers show them."""
+
+    @property
+    def read_only_files(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """The first address and the address past the last of each range of a file that the process could only read.
+
+        There are none where the dump does not tell.
+        """
 
 
 class Overlay(AddressSpace, Protocol):

@@ -167,6 +167,23 @@ def within(table: RegionTable, begins: Addresses, ends: Addresses) -> RegionTabl
     return RegionTable(first, lengths, offsets[region] + (first - starts[region]))
 
 
+def without(regions: Sequence[Region], begins: Addresses, ends: Addresses) -> RegionTable:
+    """Return what of some regions lies outside ranges of addresses.
+
+    Args:
+        regions: The regions, by ascending address.
+        begins: First address of each range, in any order.
+        ends: The address past each; ranges may overlap.
+    """
+    order = np.argsort(begins, kind="stable")
+    begins, ends = begins[order], np.maximum.accumulate(ends[order])
+    # What lies between: from the end of those before to the beginning of the next.
+    left_begins = np.concatenate((np.zeros(1, np.uint64), ends))
+    left_ends = np.concatenate((begins, np.full(1, np.iinfo(np.uint64).max)))
+    apart = left_begins < left_ends
+    return within(RegionTable(*columns_of(regions)), left_begins[apart], left_ends[apart])
+
+
 def within_spans(regions: Sequence[Region], spans: Sequence[tuple[int, int]]) -> RegionTable:
     """Return those parts of regions that lie in spans of the file.
 

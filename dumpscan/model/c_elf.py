@@ -19,6 +19,7 @@ LITTLE, BIG = 1, 2
 ET_CORE = 4
 PT_LOAD, PT_DYNAMIC, PT_NOTE = 1, 2, 4
 PF_X = 1
+PF_W = 2
 PN_XNUM = 0xFFFF
 """In `e_phnum`: the number of program headers is in `sh_info` of the first section header."""
 

@@ -343,6 +343,11 @@ typedef struct {
 #define MEM_MAPPED      0x00040000
 #define MEM_IMAGE       0x01000000
 
+#define PAGE_READWRITE          0x04
+#define PAGE_WRITECOPY          0x08
+#define PAGE_EXECUTE_READWRITE  0x40
+#define PAGE_EXECUTE_WRITECOPY  0x80
+
 #define VS_FFI_SIGNATURE    0xFEEF04BD
 
 typedef struct {

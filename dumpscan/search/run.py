@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from dumpscan.memory.dump import is_physical
-from dumpscan.memory.regions import total_size, within_spans
+from dumpscan.memory.regions import total_size, within_spans, without
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import SUPPORTED
 from dumpscan.search.scanner import Scanner, source_of
@@ -58,8 +58,6 @@ def search(
     say = note or _say_nothing
     scanner = _scanner(what.detectors, what.groups)
     tls = _tls_detector(what)
-    if tls is not None:
-        scanner = scanner.with_groups(tls.detectors)
     if is_physical(dump):
         from dumpscan.search.physical import search_physical  # noqa: PLC0415 - process dumps do not need it
 
@@ -67,7 +65,7 @@ def search(
         known = _known_keys(what, collector, order, options, dump.physical.size)
         problems = search_physical(
             dump,
-            scanner,
+            scanner if tls is None else scanner.with_groups(tls.detectors),
             collector,
             options=options,
             order=order,
@@ -78,16 +76,12 @@ def search(
         if options.filtered:
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
         regions = _searched(dump.buffer, dump.regions, options)
-        if progress is not None and regions is not dump.regions:
-            progress((total_size(dump.regions) - total_size(regions)) * scanner.passes)
-        problems = scanner.scan(
-            dump, collector, within=regions, order=order, threads=options.threads, progress=progress
-        )
-        for view in dump.overlays:
-            within = _searched(view.buffer, view.contradicting, options)
-            problems += scanner.scan(
-                view, collector, within=within, order=order, threads=options.threads, progress=progress
-            )
+        problems = _scan_process(dump, scanner, regions, collector, order=order, options=options, progress=progress)
+        if tls is not None:
+            # Programs keep secrets in memory that they write; a file that they only read can be large, and random.
+            written = without(regions, *dump.read_only_files)
+            of_tls = Scanner((), tls.detectors)
+            problems += _scan_process(dump, of_tls, written, collector, order=order, options=options, progress=progress)
         memory = dump
         known = _known_keys(what, collector, order, options, total_size(regions))
         if known is not None:
@@ -96,6 +90,29 @@ def search(
         for left_out in part.left_out if part is not None else ():
             say(left_out)
     return problems + _prove(collector, order, memory, options)
+
+
+def _scan_process(
+    dump: ProcessDump,
+    scanner: Scanner,
+    within: Sequence[Region],
+    collector: Collector,
+    *,
+    order: tuple[int, ...],
+    options: SearchOptions,
+    progress: Callable[[int], None] | None,
+) -> tuple[str, ...]:
+    """Scan some regions of a process, and what contradicts them; count the others as searched."""
+    left_out = (total_size(dump.regions) - total_size(within)) * scanner.passes
+    if progress is not None and left_out:
+        progress(left_out)
+    problems = scanner.scan(dump, collector, within=within, order=order, threads=options.threads, progress=progress)
+    for view in dump.overlays:
+        contradicting = _searched(view.buffer, view.contradicting, options)
+        problems += scanner.scan(
+            view, collector, within=contradicting, order=order, threads=options.threads, progress=progress
+        )
+    return problems
 
 
 def _searched(buffer: memoryview, regions: Sequence[Region], options: SearchOptions) -> Sequence[Region]:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpscan.memory.regions import RegionTable, read_words, region_at, within, without_holes
+from dumpscan.memory.regions import RegionTable, read_words, region_at, within, without, without_holes
 from support.artifact_samples import Space
 
 
@@ -87,3 +87,15 @@ def test_within_ranges_every_byte_of_a_region_is_left(
     found = within(table, *np.array(ranges, np.uint64).reshape(-1, 2).T)
     wanted = {at for begin, past in ranges for at in range(begin, past)}
     assert _bytes_of(found) == [place for place in _bytes_of(table) if place[0] in wanted]
+
+
+@given(RUNS, st.lists(st.tuples(st.integers(0, 250), st.integers(0, 40)), max_size=5))
+def test_without_ranges_every_other_byte_is_left(
+    runs: list[tuple[int, int, int]], ranges: list[tuple[int, int]]
+) -> None:
+    """Compared byte by byte; ranges overlap, and come in any order."""
+    table = _table(runs)
+    begins, sizes = np.array(ranges, np.uint64).reshape(-1, 2).T
+    unwanted = {at for begin, size in ranges for at in range(begin, begin + size)}
+    found = without(table, begins, begins + sizes)
+    assert _bytes_of(found) == [place for place in _bytes_of(table) if place[0] not in unwanted]

@@ -5,16 +5,21 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dumpscan.memory.dump import the_one_process
 from dumpscan.memory.minidump.overlays import find_overlays
 from dumpscan.memory.minidump.process import describe_process
 from dumpscan.memory.minidump.reader import MinidumpReader
+from dumpscan.memory.minidump.streams import MemoryInfoList
 from dumpscan.memory.minidump.summary import describe
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from numpy.typing import NDArray
 
     from dumpscan.findings import Process
     from dumpscan.memory.minidump.overlays import Overlay
@@ -35,6 +40,12 @@ class Minidump(MinidumpReader):
     def module_names(self) -> list[str]:
         """Names of the modules and of the files with their symbols."""
         return [name for module in self.modules for name in (module.name, module.debug_file) if name]
+
+    @property
+    def read_only_files(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Ranges of files that the process could only read (see `ProcessDump`), as its MemoryInfoList says."""
+        told = self.memory_info
+        return told.read_only_files if isinstance(told, MemoryInfoList) else (np.zeros(0, np.uint64),) * 2
 
     @cached_property
     def _overlays(self) -> tuple[tuple[Overlay, ...], list[str], list[str]]:

@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamReader
 from dumpscan.memory.records import column, decode_utf16, exact_sum
 from dumpscan.memory.windows.values import windows_guid
 from dumpscan.model.c_minidump import c_minidump
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dumpscan.memory.records import Records
 
 # Far more than any real process has; a file of a few MiB must not become gigabytes of records.
@@ -23,6 +27,13 @@ _MAX_MODULES = 1 << 16
 _MAX_HANDLES = 1 << 18
 _MAX_MEMORY_INFO = 1 << 22
 _MAX_COMMENT_BYTES = 1 << 20
+
+_WRITABLE = np.uint32(
+    c_minidump.PAGE_READWRITE
+    | c_minidump.PAGE_WRITECOPY
+    | c_minidump.PAGE_EXECUTE_READWRITE
+    | c_minidump.PAGE_EXECUTE_WRITECOPY
+)
 
 _PDB70 = b"RSDS"
 _PDB20 = b"NB10"
@@ -113,6 +124,17 @@ class MemoryInfoList(Sequence[MemoryInfo]):
 
     def __len__(self) -> int:
         return len(self._records)
+
+    @property
+    def read_only_files(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """The ranges of images and of other mapped files that cannot be written: where they begin and end."""
+        records = self._records
+        writable = records["Protect"] & _WRITABLE != 0
+        kept = ~writable & np.isin(records["Type"], (c_minidump.MEM_MAPPED, c_minidump.MEM_IMAGE))
+        kept &= records["State"] == c_minidump.MEM_COMMIT
+        begins = records["BaseAddress"][kept].astype(np.uint64)
+        sizes = records["RegionSize"][kept].astype(np.uint64)
+        return begins, begins + np.minimum(sizes, ~begins)
 
     @overload
     def __getitem__(self, index: int) -> MemoryInfo: ...

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dumpscan.artifacts.registry import TLS
 from dumpscan.artifacts.tls.detector import TlsDetector
 from dumpscan.findings import TlsSecret
+from dumpscan.memory.core.dump import Core
 from dumpscan.search.merge import Collector
+from dumpscan.search.run import search
 from dumpscan.search.scanner import Scanner
 from support.artifact_samples import Space
+from support.core_bytes import CoreBytes
 from support.tls_samples import BASE, SUITES, Session12, Session13, noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 APPLICATION = ("CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "EXPORTER_SECRET")
 HANDSHAKE = ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET")
@@ -311,6 +316,23 @@ def test_among_random_bytes_what_promises_most_is_tried_and_the_rest_is_said(mon
     (said,) = detector.left_out
     assert "not tried" in said
     assert int(said.split()[0].replace(",", "")) > 100_000
+
+
+@pytest.mark.parametrize(("flags", "path", "found"), [(6, "/lib/a", True), (4, None, True), (4, "/lib/a", False)])
+def test_secrets_are_not_looked_for_in_files_that_are_only_read(
+    tmp_path: Path, flags: int, path: str | None, *, found: bool
+) -> None:
+    session = Session13(SUITES["aes-256"])
+    made = CoreBytes().memory(BASE, session.key_material() + bytes(64))
+    made.memory(HEAP, bytes(64) + session.openssl() + bytes(64), flags=flags)
+    if path is not None:
+        made.files((HEAP, HEAP + 0x10000, 0, path))
+    file = tmp_path / "core"
+    file.write_bytes(made.finish())
+    collector = Collector()
+    with Core(file) as core:
+        assert not search(core, TLS, collector)
+    assert bool(collector.findings()) == found
 
 
 def test_windows_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,3 +209,18 @@ def test_any_bytes_after_the_identification(tmp_path_factory: pytest.TempPathFac
             assert core.read(number, 64) == b"" or core.regions
     except InputError as error:
         assert str(path) in str(error)  # noqa: PT017 - either is right
+
+
+READ_ONLY = [(0x40_0000, 16, 5, "/bin/a"), (0x50_0000, 16, 6, "/bin/a"), (0x60_0000, 16, 4, None)]
+"""Segments: address, size, flags, and the file that is mapped there."""
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_files_that_can_only_be_read_are_told_if_anything_can_be_written(tmp_path: Path, *, writable: bool) -> None:
+    made = CoreBytes()
+    for address, size, flags, _ in READ_ONLY:
+        made.memory(address, bytes(size), flags=flags if writable else flags & ~2)
+    made.files(*((address, address + 8, 0, path) for address, _, _, path in READ_ONLY if path))
+    with Core(write(tmp_path, made.finish())) as core:
+        begins, ends = core.read_only_files
+        assert list(zip(begins.tolist(), ends.tolist(), strict=True)) == [(0x40_0000, 0x40_0008)] * writable

@@ -137,6 +137,30 @@ class TestMemoryInfo:
             assert dump.memory_info[1].committed
             assert dump.committed_bytes == 6
 
+    @pytest.mark.parametrize(
+        ("protect", "kind", "told"),
+        [
+            (0x02, 0x1000000, True),
+            (0x20, 0x1000000, True),
+            (0x02, 0x40000, True),
+            (0x02, 0x20000, False),
+            *((writable, 0x1000000, False) for writable in (0x04, 0x08, 0x40, 0x80, 0x104)),
+        ],
+    )
+    def test_files_that_can_only_be_read(self, tmp_path: Path, protect: int, kind: int, *, told: bool) -> None:
+        made = MinidumpBytes()
+        head = c_minidump.MINIDUMP_MEMORY_INFO_LIST(SizeOfHeader=16, SizeOfEntry=48, NumberOfEntries=2)
+        info = c_minidump.MINIDUMP_MEMORY_INFO(
+            BaseAddress=0x5000, RegionSize=2**64 - 1, State=0x1000, Protect=protect, Type=kind
+        )
+        reserved = c_minidump.MINIDUMP_MEMORY_INFO(
+            BaseAddress=0x1000, RegionSize=3, State=0x2000, Protect=protect, Type=kind
+        )
+        made.stream("MemoryInfoList", head.dumps() + info.dumps() + reserved.dumps())
+        with opened(tmp_path, made) as dump:
+            begins, ends = dump.read_only_files
+            assert list(zip(begins.tolist(), ends.tolist(), strict=True)) == [(0x5000, 2**64 - 1)] * told
+
 
 class TestException:
     def test_parameters_are_limited(self, tmp_path: Path) -> None:
