@@ -64,17 +64,24 @@ bytes may be a key of ChaCha20; those of 48 are tried last, of which few are."""
 
 MAX_RUN = 1 << 12
 """Words in a row, none of them dull, within which windows are tried; more are compressed or encrypted data mostly."""
+_PART_OF_RUN = MAX_RUN // 2
+"""Words of which one multiple at least is whole in each longer run."""
 _AT_ONCE = 1 << 15
 _BYTES_AT_ONCE = 1 << 17
 """Words and bytes looked at in one go: all arrays over them fit in a processor's second cache."""
 _LEAST_WORDS, _MOST_WORDS = (size // WORD for size in SIZES)
-_TLS_12_SESSION = {0: 3, 1: 3, BORINGSSL_SESSION_SIZE - 1: SIZES[1]}
-"""BoringSSL's SSL_SESSION: the version, and the length of the master secret behind it."""
-_HELLO = {1: 0, 4: 3, 5: 3, 38: 32}
+_VERSION = 3
+_TLS_12_SESSION = {BORINGSSL_SESSION_SIZE - 1: SIZES[1]}
+"""BoringSSL's SSL_SESSION: the length of the master secret, which is behind the version that it begins with."""
+_HELLO_VERSION = 4
+_HELLO = {1: 0, 38: 32}
 """ClientHello and ServerHello behind their types: the first of three bytes of a length, the version, the length of the
 session id. It is 32 in all that offer or choose TLS 1.3 in the way that middleboxes like (RFC 8446, D.4)."""
-_DULL = np.uint32(0xFFFE)
+_ONE_UP, _MOST_DULL = np.uint32(0x10000), np.uint32(0x1FFFF)
+"""With the first added, dull words, and no others, are at most the second: their upper bits are 0 or 1 then."""
 _HIGH_BITS = np.uint32(0x80808080)
+_SUM_OF_BYTES, _HIGHEST_BYTE = np.uint32(0x01010101), np.uint32(24)
+"""Multiplied by the first, a word has the sum of its bytes in its highest byte."""
 _ALIGNED = 16
 
 
@@ -178,11 +185,14 @@ def _count(words: Words) -> int:
 
 
 def _lively(words: Words) -> NDArray[np.bool_]:
-    return np.asarray((words >> np.uint32(16)) - np.uint32(1) < _DULL)
+    return np.asarray(words + _ONE_UP > _MOST_DULL)
 
 
 def _hide_long_runs(lively: NDArray[np.bool_]) -> int:
     """Make the inside of long runs look dull; return how many words that are."""
+    parts = lively[: len(lively) // _PART_OF_RUN * _PART_OF_RUN].reshape(-1, _PART_OF_RUN)
+    if not parts.all(axis=1).any():
+        return 0
     dull = np.flatnonzero(~lively)
     bounds = np.concatenate(([-1], dull, [len(lively)]))
     hidden = 0
@@ -224,21 +234,27 @@ class _DifferentBytes:
 
     def __init__(self, words: Words, found: dict[int, Indexes]) -> None:
         self._found = found
-        needed = np.zeros(len(words) + 1, np.int8)
-        for size, first in found.items():
-            needed[first] += 1
-            needed[first + size // WORD] -= 1
-        inside = np.cumsum(needed[:-1]) > 0
-        self._place = np.cumsum(inside) - 1
-        own = words[inside].view(np.uint8)
-        self._sets = functools.reduce(np.bitwise_or, [_one_hot()[own[byte::WORD]] for byte in range(WORD)])
+        covered = [_covered(size, first, len(words)) for size, first in found.items()]
+        inside = np.flatnonzero(functools.reduce(np.logical_or, covered))
+        self._place = np.zeros(len(words), np.int32)
+        self._place[inside] = np.arange(len(inside), dtype=np.int32)
+        own = words[inside].view(np.uint8).astype(np.intp)
+        self._sets = _one_hot().take(own[::WORD], axis=0)
+        for byte in range(1, WORD):
+            self._sets |= _one_hot().take(own[byte::WORD], axis=0)
 
-    def of(self, size: int) -> NDArray[np.int64]:
+    def of(self, size: int) -> NDArray[np.uint32]:
         """Return the number for each window of a size."""
-        if not len(self._found[size]):
-            return np.zeros(0, np.int64)
-        together = _over(np.bitwise_or, self._sets, size // WORD)[self._place[self._found[size]]]
-        return np.asarray(np.bitwise_count(together).sum(axis=1, dtype=np.int64))
+        counts = np.bitwise_count(_over(np.bitwise_or, self._sets, size // WORD)).view(np.uint32).reshape(-1)
+        together = counts[self._place[self._found[size]]]
+        return np.asarray(together * _SUM_OF_BYTES >> _HIGHEST_BYTE)
+
+
+def _covered(size: int, first: Indexes, count: int) -> NDArray[np.bool_]:
+    """Say which of so many words are in windows of a size, given where these begin."""
+    begins = np.zeros(count + size // WORD - 1, np.bool_)
+    begins[first + size // WORD - 1] = True
+    return _over(np.logical_or, begins, size // WORD)
 
 
 @functools.cache
@@ -288,31 +304,37 @@ def _boringssl(data: NDArray[np.uint8]) -> Indexes:
     return np.asarray(at[np.count_nonzero(first[:, 1:] != first[:, :-1], axis=1) + 1 >= SIZES[0] * 3 // 4])
 
 
-def _with_bytes(data: NDArray[np.uint8], size: int, wanted: Mapping[int, int]) -> Indexes:
-    """Find where bytes at some distances have certain values, at any address.
+def _pairs(data: NDArray[np.uint8]) -> Indexes:
+    """Find where two bytes of a version follow one another: SSL 3.3, as TLS 1.2 calls itself, 1.3 in its hellos too."""
+    parts = [np.zeros(0, np.int64)]
+    for begin in range(0, len(data) - 1, _BYTES_AT_ONCE):
+        fits = data[begin : begin + _BYTES_AT_ONCE + 1] == _VERSION
+        parts.append(np.flatnonzero(fits[1:] & fits[:-1]) + begin)
+    return np.concatenate(parts)
+
+
+def _with_bytes(data: NDArray[np.uint8], begins: Indexes, size: int, wanted: Mapping[int, int]) -> Indexes:
+    """Return those of several places where bytes at some distances have certain values.
 
     Args:
         data: The buffer.
+        begins: The places.
         size: Bytes of what is looked for.
         wanted: The values, by their distances from its first byte.
     """
-    parts = [np.zeros(0, np.int64)]
-    for begin in range(0, len(data) - size + 1, _BYTES_AT_ONCE):
-        some = data[begin : begin + _BYTES_AT_ONCE + size - 1]
-        count = len(some) - size + 1
-        fits = np.ones(count, np.bool_)
-        for distance, value in wanted.items():
-            fits &= some[distance : distance + count] == value
-        parts.append(np.flatnonzero(fits) + begin)
-    return np.concatenate(parts)
+    begins = begins[(begins >= 0) & (begins <= len(data) - size)]
+    for distance, value in wanted.items():
+        begins = begins[data[begins + distance] == value]
+    return begins
 
 
 def _anywhere(data: NDArray[np.uint8]) -> Iterator[tuple[Signature, Indexes]]:
     """Find what begins at any byte."""
     yield BORINGSSL, _boringssl(data)
-    yield BORINGSSL_SESSION, _with_bytes(data, BORINGSSL_SESSION_SIZE, _TLS_12_SESSION)
+    versions = _pairs(data)
+    yield BORINGSSL_SESSION, _with_bytes(data, versions, BORINGSSL_SESSION_SIZE, _TLS_12_SESSION)
     for kind in (1, 2):
-        yield HELLO, _with_bytes(data, HELLO_SIZE, {0: kind, **_HELLO})
+        yield HELLO, _with_bytes(data, versions - _HELLO_VERSION, HELLO_SIZE, {0: kind, **_HELLO})
 
 
 def _find(data: memoryview, phases: tuple[int, ...], *, full: bool = False) -> tuple[Matches, int]:
