@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE
 from dumpscan.artifacts.tls.sessions import Randoms
 from dumpscan.memory.space import read_before
+from dumpscan.model.libraries.c_tls import DOWNGRADE, DOWNGRADE_SIZE
 
 if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
@@ -19,7 +20,12 @@ STEP = 16
 
 
 def looks_random(data: bytes) -> bool:
-    """Say whether bytes look random, as the windows of `windows` do: as many different ones, and enough above 127."""
+    """Say whether bytes look random, as the windows of `windows` do: as many different ones, and enough above 127.
+
+    Of a server's random that says at its end which version was chosen, what is before that.
+    """
+    if data[RANDOM_SIZE - DOWNGRADE_SIZE :].startswith(DOWNGRADE) and len(data) == RANDOM_SIZE:
+        data = data[:-DOWNGRADE_SIZE]
     size = len(data)
     return len(set(data)) >= size * 3 // 4 and sum(byte >> 7 for byte in data) >= size // 6
 

@@ -18,6 +18,7 @@ from dumpscan.model.libraries.c_tls import (
     BORINGSSL_COUNT,
     BORINGSSL_SECRET,
     BORINGSSL_SESSION_SIZE,
+    DOWNGRADE,
     HEAD_SIZE,
     HELLO_SIZE,
     KEY_EXPANSION,
@@ -82,6 +83,7 @@ _ONE_UP, _MOST_DULL = np.uint32(0x10000), np.uint32(0x1FFFF)
 _HIGH_BITS = np.uint32(0x80808080)
 _SUM_OF_BYTES, _HIGHEST_BYTE = np.uint32(0x01010101), np.uint32(24)
 """Multiplied by the first, a word has the sum of its bytes in its highest byte."""
+_DOWNGRADE = np.frombuffer(DOWNGRADE, "<u4", 1)[0]
 _ALIGNED = 16
 
 
@@ -164,6 +166,7 @@ def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_], in
         if np.count_nonzero(lively) < _LEAST_WORDS:
             continue
         high = np.bitwise_count(some & _HIGH_BITS)
+        high[some == _DOWNGRADE] = WORD  # a quarter of a server's random that is text says nothing against it
         around = np.concatenate(([False], lively, [False]))
         skipped = _hide_long_runs(lively)
         likely = {size: _likely(lively, high, size, begin - first) for size in SIZES}

@@ -42,6 +42,11 @@ OPENSSL_RANDOMS = (-1664, -1400)
 """Bytes from `client_app_traffic_secret` in which `server_random` lies, and `client_random` behind it: at -1508 in 3.0
 on Linux, -1500 in 3.0 and -1520 in 3.5 on Windows, -1524 in 4.0 on Linux. MAC secrets before them are unused."""
 
+DOWNGRADE = b"DOWNGRD"
+"""How the last 8 bytes of a server's random begin that could have spoken TLS 1.3 and chose an older version; 0 or 1 is
+behind it (RFC 8446, 4.1.3)."""
+DOWNGRADE_SIZE = 8
+
 HELLO_SIZE = 71
 """Bytes of a ClientHello or ServerHello up to the end of a session id of 32 bytes (RFC 8446, 4.1.2 and 4.1.3)."""
 
