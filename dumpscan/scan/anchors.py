@@ -16,6 +16,7 @@ a third faster than the best anchors of two to four bytes, and zeros twice as fa
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from itertools import accumulate, product
 from math import prod
@@ -116,13 +117,18 @@ def choose_anchors(expressions: Sequence[bytes]) -> list[Anchor | None]:
         are nearly sure.
     """
     parsed = [parse(expression) for expression in expressions]
-    possible = [_windows(positions) if positions else [] for positions in parsed]
+    possible = {
+        number: windows for number, positions in enumerate(parsed) if positions and (windows := _windows(positions))
+    }
     chosen: dict[int, Anchor] = {}
-    taken: set[bytes] = set()
-    for number in sorted(range(len(expressions)), key=lambda number: len(possible[number])):
-        if possible[number]:
-            chosen[number] = min(possible[number], key=lambda anchor: _cost(anchor, taken))
-            taken.update(chosen[number].literals)
+    users: Counter[bytes] = Counter()
+    for number in sorted(possible, key=lambda number: len(possible[number])):
+        chosen[number] = min(possible[number], key=lambda anchor: _cost(anchor, users))
+        users.update(chosen[number].literals)
+    for number, anchor in chosen.items():  # what was chosen for later ones may serve earlier ones, too
+        users.subtract(anchor.literals)
+        chosen[number] = _shared(parsed[number] or [], users) or anchor
+        users.update(chosen[number].literals)
     return [chosen.get(number) for number in range(len(expressions))]
 
 
@@ -142,20 +148,38 @@ def _windows(positions: ByteSets) -> list[Anchor]:
     ]
 
 
+def _shared(positions: ByteSets, users: Counter[bytes]) -> Anchor | None:
+    """Return a literal that others use and that is in every match of an expression: the rarest of them."""
+    sure = bytes(next(iter(values)) if len(values) == 1 else 0 for values in positions)
+    sizes = [len(values) for values in positions]
+    found = [
+        (_found(sure[begin:end]), sure[begin:end], len(positions) - end)
+        for begin in range(len(positions))
+        for end in range(begin + _STEP, begin + _run(sizes[begin : begin + _MAX_LENGTH], 1) + 1)
+        if users.get(sure[begin:end])
+    ]
+    if not found:
+        return None
+    _, literal, after = min(found)
+    return Anchor((literal,), after)
+
+
 def _run(sizes: Sequence[int], most: int) -> int:
     """Return how many sets there are from the first on that together take no more than so many values."""
     return sum(count <= most for count in accumulate(sizes, mul))
 
 
-def _cost(anchor: Anchor, taken: set[bytes]) -> float:
-    """Return what an anchor costs beside the literals that are taken already."""
-    more = [literal for literal in anchor.literals if literal not in taken]
+def _cost(anchor: Anchor, users: Counter[bytes]) -> float:
+    """Return what an anchor costs beside the literals that others use already."""
+    more = [literal for literal in anchor.literals if not users.get(literal)]
     return len(more) * (_ONE_MORE + _CALLED * _found(more[0])) + _in_vain(more[0]) if more else 0
 
 
+@cache
 def _found(literal: bytes) -> float:
-    """Return in how much of memory a literal is."""
-    return prod(map(_share, literal[::2], literal[1::2]))
+    """Return in how much of memory a literal is; one that goes on as it began is likely to be there again."""
+    pairs = [literal[at : at + 2] for at in range(0, len(literal) - 1, 2)]
+    return prod(_TWICE if pair == before else _share(*pair) for before, pair in zip([b"", *pairs], pairs, strict=False))
 
 
 @cache

@@ -144,13 +144,13 @@ class _Exact(NamedTuple):
         number: Index into `Engine.signatures`.
         length: Of the signature, in bytes.
         after: Bytes of the signature behind the candidate's match.
-        matches: Tells whether bytes match the signature; None if the candidate is the signature.
+        certain: Whether the candidate is the signature.
     """
 
     number: int
     length: int
     after: int
-    matches: Callable[[memoryview], object] | None
+    certain: bool
 
 
 class _Database:
@@ -165,18 +165,19 @@ class _Database:
     """
 
     def __init__(self, signatures: Sequence[Signature], *, literal: bool) -> None:
-        expressions = [signature.expression for signature in signatures]
-        anchors = [None] * len(expressions) if literal else choose_anchors(expressions)
+        self._expressions = [signature.expression for signature in signatures]
+        anchors = [None] * len(signatures) if literal else choose_anchors(self._expressions)
         candidates: dict[bytes, list[_Exact]] = {}
         for number, (signature, anchor) in enumerate(zip(signatures, anchors, strict=True)):
             if anchor is None:
-                exact = _Exact(number, signature.length, 0, None)
+                exact = _Exact(number, signature.length, 0, certain=True)
                 candidates.setdefault(signature.expression, []).append(exact)
                 continue
-            exact = _Exact(number, signature.length, anchor.after, _matcher(signature.expression))
+            exact = _Exact(number, signature.length, anchor.after, certain=False)
             for text in anchor.literals:
                 candidates.setdefault(escaped(text), []).append(exact)
         self._exact = list(candidates.values())
+        self._matchers: dict[int, Callable[[memoryview, int, int], object]] = {}
         self._compiled = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._compiled.compile(
             expressions=list(candidates),
@@ -195,15 +196,23 @@ class _Database:
         """
         signatures, ends = array("H"), array("q")
         for note in self._candidates(data):
-            for number, length, after, matches in self._exact[note & _NUMBER_MASK]:
+            for number, length, after, certain in self._exact[note & _NUMBER_MASK]:
                 end = (note >> _NUMBER_BITS) + after
                 if end <= overlap:
                     continue
                 # What would stick out of the data is cut short here and does not match.
-                if matches is None or matches(data[max(0, end - length) : end]):
+                if certain or self._matcher(number)(data, max(0, end - length), end):
                     signatures.append(number)
                     ends.append(end)
         return np.frombuffer(signatures, np.uint16), np.frombuffer(ends, np.int64)
+
+    def _matcher(self, number: int) -> Callable[[memoryview, int, int], object]:
+        """Return what tells whether bytes match a signature; it is compiled when it is first asked for."""
+        try:
+            return self._matchers[number]
+        except KeyError:
+            matcher = self._matchers[number] = re.compile(self._expressions[number], re.DOTALL).fullmatch
+            return matcher
 
     def _candidates(self, data: memoryview) -> array[int]:
         """Let hyperscan find all candidates; each is noted as one number, its end above `_NUMBER_BITS`."""
@@ -220,19 +229,6 @@ class _Database:
         self._scan(data, match_event_handler=on_match, scratch=scratch)
         self._scratches.append(scratch)
         return found
-
-
-def _matcher(expression: bytes) -> Callable[[memoryview], object]:
-    """Return what tells whether bytes match an expression; it is compiled when it is first asked."""
-    compiled: Callable[[memoryview], object] | None = None
-
-    def matches(data: memoryview) -> object:
-        nonlocal compiled
-        if compiled is None:
-            compiled = re.compile(expression, re.DOTALL).fullmatch
-        return compiled(data)
-
-    return matches
 
 
 def _threads(wanted: int | None, size: int) -> int:

@@ -100,3 +100,9 @@ def test_every_real_signature_has_literals_that_the_engine_is_quick_with() -> No
     ]
     assert slow == []
     assert len({text for anchor in anchors if anchor for text in anchor.literals}) < 800  # more are slower
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_literal_serves_all_expressions_that_have_it(order: int) -> None:
+    anchors = choose_anchors([rb"%2[Dd]BEGIN", rb"-----BEGIN", rb"BEGIN"][::order])[::order]
+    assert anchors == [((b"BEGIN",), 0)] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import re
+import sys
 import threading
 from dataclasses import dataclass
 from itertools import pairwise
@@ -286,6 +287,18 @@ def test_only_a_few_blocks_are_scanned_ahead(engine: Engine, monkeypatch: pytest
     assert len(scanned) <= 5
     assert sum(1 for _ in hits) == 64_000 - 1
     assert len(scanned) == 1000
+
+
+def test_the_switch_interval_is_as_before_when_the_last_scan_ends(engine: Engine) -> None:
+    before = sys.getswitchinterval()
+    first, second = (engine.scan(space(b"abcd" * 1000, (BASE, 4000, 0))) for _ in range(2))
+    next(first)
+    during = sys.getswitchinterval()
+    next(second)
+    first.close()  # type: ignore[attr-defined]
+    assert sys.getswitchinterval() == during < before
+    list(second)
+    assert sys.getswitchinterval() == before
 
 
 def test_a_scan_left_half_way_lets_go_of_everything(tmp_path: Path, engine: Engine) -> None:
