@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,28 +99,71 @@ def _sorted(asked: Iterable[str]) -> tuple[list[Reference], list[Path]]:
     """Tell what is to be found from where it is to be found.
 
     Raises:
-        UsageError: Something is neither, or one of the two is not given.
+        UsageError: Some words are neither (all of them are named), or one of the two is not given.
     """
     from dumpscan.exceptions import UsageError
-    from dumpscan.search.reference import beginning_of_name, may_be_reference, references
+    from dumpscan.search.reference import may_be_reference, references
 
     wanted: list[Reference] = []
     places: list[Path] = []
+    faults: list[str] = []
+    absent: list[str] = []
     for each in asked:
         if may_be_reference(each):
-            wanted += references(each)
-        elif (digits := beginning_of_name(each)) and not Path(each).exists():
-            raise UsageError(
-                f"{each}: no such file, and {len(digits)} hex digits are not a whole thumbprint (40 or 64) or key id "
-                "(64); `--format json` shows whole ones"
-            )
+            try:
+                wanted += references(each)
+            except UsageError as error:
+                faults.append(str(error))
+        elif _is_absent(each):
+            absent.append(each)
+        elif fault := _unusable(each):
+            faults.append(fault)
         else:
             places.append(Path(each))
+    if absent:
+        faults.append(
+            f"{', '.join(absent)}: no such file; expected a certificate or public key file, a thumbprint (40 or 64 hex "
+            "digits), a key id (64), or a dump, directory or case to look in"
+        )
+    if faults:
+        raise UsageError("; ".join(faults))
     if not wanted:
-        raise UsageError("nothing to find: give a certificate, a public key, a thumbprint or a key id")
+        where = ", ".join(map(str, places))
+        raise UsageError(
+            f"nothing to find in {where}: give a certificate, a public key, a thumbprint (40 or 64 hex digits) or a "
+            "key id (64) too"
+        )
     if not places:
         raise UsageError("nowhere to look: give dumps, directories or case files too")
     return wanted, places
+
+
+def _is_absent(given: str) -> bool:
+    """Whether a word names no file, and is no beginning of a thumbprint or key id."""
+    from dumpscan.memory.open import STANDARD_INPUT
+    from dumpscan.memory.packed.unpack import split
+    from dumpscan.search.reference import beginning_of_name
+
+    outer, _ = split(Path(given))
+    return given != STANDARD_INPUT and not os.path.lexists(outer) and not beginning_of_name(given)
+
+
+def _unusable(given: str) -> str | None:
+    """Say why a word is no place to look in; None if it can be read."""
+    from dumpscan.memory.open import STANDARD_INPUT
+    from dumpscan.memory.packed.unpack import split
+    from dumpscan.search.reference import beginning_of_name
+
+    outer, _ = split(Path(given))
+    if given == STANDARD_INPUT or os.access(outer, os.R_OK):
+        return None
+    if os.path.lexists(outer):
+        return f"{given}: cannot be read"
+    digits = beginning_of_name(given) or ""
+    return (
+        f"{given}: no such file, and {len(digits)} hex digits are not a whole thumbprint (40 or 64) or key id (64); "
+        "`--format json` shows whole ones"
+    )
 
 
 def _in_dumps(request: Request, run: Run, wanted: Sequence[Reference]) -> list[Finding]:

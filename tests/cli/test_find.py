@@ -165,13 +165,33 @@ def test_a_prime_by_itself_is_the_key_of_a_modulus_that_is_known(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [((SHOP,), "nowhere to look"), ((SAMPLE,), "nothing to find"), (("0836e7c3e871", SAMPLE), "12 hex digits are not")],
+    [
+        ((SHOP,), "nowhere to look"),
+        ((SAMPLE,), f"nothing to find in {SAMPLE}"),
+        (("0836e7c3e871", SAMPLE), "12 hex digits are not"),
+        (("missing.pem", SAMPLE), "missing.pem: no such file; expected a certificate"),
+        ((SHOP, "missing.pem", SAMPLE), "missing.pem: no such file; expected a certificate"),
+        ((SHOP, "missing.zip!a.dmp", SAMPLE), "missing.zip!a.dmp: no such file; expected"),
+        ((f"{SHOP[:-1]}G", SAMPLE), f"{SHOP[:-1]}G: no such file; expected"),
+        ((SHOP, SAMPLE, "x" * 5000), "xxx: no such file; expected"),
+    ],
 )
 def test_what_is_missing_is_said(given: tuple[object, ...], said: str) -> None:
     done = run("find", *given)
 
     assert isinstance(done.exception, UsageError)
     assert said in str(done.exception)
+
+
+def test_every_word_that_is_neither_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n")
+
+    done = run("find", "missing.pem", tmp_path / "notes.txt", "0836e7c3e871", SHOP, "missing.dmp", SAMPLE)
+
+    said = str(done.exception)
+    assert isinstance(done.exception, UsageError)
+    for name in ("notes.txt, line 1: expected", "0836e7c3e871: no such", "missing.pem, missing.dmp: no such"):
+        assert name in said
 
 
 def test_case_show_takes_the_same_forms(case: Path, exported: Path) -> None:
