@@ -193,19 +193,22 @@ def _prefix(line: bytes, second: bytes | None) -> bytes:
 def _begins_alike(line: bytes, parts: Sequence[bytes]) -> bool:
     """Tell whether a line begins with a prefix. Compiling the prefix's expression for that would take 100 times longer.
 
-    What the expression repeats is always followed by something else, so that each part takes all it can.
+    What the expression repeats is always followed by something else, so that each part takes all it can. Where blanks
+    follow a number there must be some, since base64 begins like a number.
     """
     at = 0
+    is_number = False
     for part in parts:
         if part.isspace() or _DIGIT.search(part):
             match = (_SPACES if part.isspace() else _NUMBER).match(line, at)
-            if match is None:
+            if match is None or (is_number and part.isspace() and not match[0]):
                 return False
             at = match.end()
         elif line.startswith(part, at):
             at += len(part)
         else:
             return False
+        is_number = not part.isspace() and _DIGIT.search(part) is not None
     return True
 
 

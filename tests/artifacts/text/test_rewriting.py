@@ -72,6 +72,8 @@ def test_what_was_escaped_comes_back_and_so_do_places(text: str, layers: int) ->
         (b"name: ", b"abc\n   def", NO_SURROUNDINGS),
         (b"abc", b"abc\ndef", NO_SURROUNDINGS),
         (b"a-1: ", b"abc\na.2: def", NO_SURROUNDINGS),
+        (b"10.0.98.231 ", b"abc\nMIIEowIBAAKCAQEA2yB0feoA", NO_SURROUNDINGS),
+        (b"[17/May/2024:00:46:11 ", b"abc\nMIIEowIBAAKCAQEA2yB0feoA", NO_SURROUNDINGS),
         (b"", b"", NO_SURROUNDINGS),
         (b"", b"-----BEGIN A B-----$\nabc", Surroundings(suffix=b"$")),
         (b"", b"-----BEGIN A B----- a long remark\nabc", NO_SURROUNDINGS),
