@@ -27,11 +27,13 @@ class Wrapping(NamedTuple):
         wrap: Wraps a text whose lines end with line feeds.
         unwrap: Returns that text again; it shares no code with what is tested, nor with `wrap`.
         name: What it adds to the name of an encoding, in front.
+        outside: Characters of its first and its last line that stand around the text, beside a few.
     """
 
     wrap: Callable[[str], str]
     unwrap: Callable[[str], str]
     name: str = ""
+    outside: int = 0
 
 
 def _json(layers: int) -> Wrapping:
@@ -93,6 +95,20 @@ def _logged(text: str) -> str:
     return "\n".join(f"2026-03-0{n % 9 + 1}T10:{n:02}:59.{n * 37:03}Z [worker-{n}] INFO: {line}" for n, line in lines)
 
 
+def _records(text: str, *, keep_ends: bool, last: bool, more: int = 0) -> str:
+    """Each line in an object of JSON, on a line of its own, as the logs of containers have it."""
+    records = []
+    for n, line in enumerate(text.splitlines(keepends=keep_ends)):
+        others = {"stream": "stdout", "time": f"2026-03-0{n % 9 + 1}T10:{n:02}:59.{n * 37:09}Z", "tag": "x" * more}
+        records.append({**others, "log": line} if last else {"log": line, **others})
+    return "\n".join(map(json.dumps, records))
+
+
+def _from_records(text: str) -> str:
+    lines = [json.loads(record)["log"].removesuffix("\n") for record in text.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
 def _without(pattern: str) -> Callable[[str], str]:
     return lambda text: re.sub(pattern, "", text, flags=re.MULTILINE) + "\n"
 
@@ -106,6 +122,14 @@ WRAPPINGS = {
     "json2": _json(2),
     "json3": _json(3),
     "json4": _json(4),
+    "json-records": Wrapping(lambda text: _records(text, keep_ends=True, last=False), _from_records, "json+", 100),
+    "json-records-without-ends": Wrapping(
+        lambda text: _records(text, keep_ends=False, last=False), _from_records, "json+", 100
+    ),
+    "json-records-last": Wrapping(lambda text: _records(text, keep_ends=False, last=True), _from_records, "json+", 100),
+    "json-records-long": Wrapping(
+        lambda text: _records(text, keep_ends=True, last=False, more=600), _from_records, "json+", 700
+    ),
     "json-slashes": Wrapping(
         lambda text: json.dumps({"key": text}).replace("/", "\\/").replace("+", "\\u002B"),
         lambda text: json.loads(text)["key"],

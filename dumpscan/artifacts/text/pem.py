@@ -16,7 +16,7 @@ from dumpscan.artifacts.carrier import MAX_CHARACTERS, Bytes, Span
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.text.characters import Characters, TextCarrier
 from dumpscan.artifacts.text.openings import text_opening
-from dumpscan.artifacts.text.rewriting import MAX_PREFIX, CleanText, surroundings, without_cut_escape
+from dumpscan.artifacts.text.rewriting import MAX_PREFIX, MAX_RECORD, CleanText, surroundings, without_cut_escape
 from dumpscan.artifacts.text.runs import BASE64, Run
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 _WINDOWS = (4 << 10, 64 << 10, MAX_CHARACTERS)
 """Characters read at first, and when those did not reach to the end."""
-_MARGIN = 2 * MAX_PREFIX
+_MARGIN = MAX_PREFIX + MAX_RECORD
 """Text that ends so close to the end of what was read may go on behind something that was cut by it."""
 
 _OPENING = re.compile(rb"-----BEGIN (?P<label>[ -~]{1,64}?)-----")
 _OPENING_WITH_PLUS = re.compile(rb"(?:-----|(?:%2[Dd]){5})BEGIN\+")
-_LONGEST_OPENING = 256
-"""Characters that hold the first line, however it is escaped."""
+_LONGEST_OPENING = 1 << 10
+"""Characters that hold the first line, however it is escaped, and how the second begins."""
 _CLOSING = re.compile(rb"(?:=(?:3[Dd])?\s*){0,2}(?:=[A-Za-z0-9+/]{4}\s+)?-----END (?P<label>[ -~]{1,64}?)-----")
 """Behind padding, which may be quoted-printable, and OpenPGP's checksum."""
 _OTHER_CLOSING = re.compile(rb"(?:=\s*){0,2}-----END ")

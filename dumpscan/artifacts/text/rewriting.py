@@ -24,7 +24,11 @@ LINE_END = re.compile(rb"\r[\n\x0b]|[\r\n\x0b]")
 
 MAX_PREFIX = 96
 """Characters before a line that may be its prefix, and between two string literals of one text."""
+MAX_RECORD = 768
+"""Characters from the end of a string to the next line, where each line of a text is in a record of its own."""
 _MAX_SUFFIX = 8
+_MIN_RECORD = 4
+"""Parts before a string in a record, such as `{"a":"`; what has fewer is a list of strings."""
 _MAX_LAYERS = 4
 """Kinds of escapes within one another, such as those of a URL around those of JSON."""
 MAX_ESCAPE = 32
@@ -65,8 +69,9 @@ _NOTATIONS = {"unicode": "json", "hex": "json", "percent": "urlencoded", "decima
 _LINE_FEED = 0x0A
 _OCTAL_RETURN = b"15"
 
-_PER_REPLACEMENT, _PER_CHARACTER = 2, 0.01
-"""Microseconds to replace a part of text, and to look for one, for each character."""
+_PER_REPLACEMENT, _PER_CHARACTER, _PER_QUOTE = 2, 0.01, 1
+"""Microseconds to replace a part of text, and to look for one, for each character; for each quotation mark, to look
+whether the record that it is in ends behind it."""
 
 
 class Rewritten:
@@ -122,27 +127,34 @@ class Surroundings:
 
     Attributes:
         quote: The quotation mark that the text begins behind, where it is a string literal.
-        prefix: Expression for what stands before each line, such as `#`, `>`, a line number; empty for nothing.
+        prefix: Expression for what stands before each line, such as `#`, `>`, a line number; empty for nothing. With a
+            quotation mark, what stands before it in each of the records that hold one line of the text.
         suffix: What stands behind each line.
+        joined: What two lines are joined by when what is between them is gone.
     """
 
     quote: bytes = b""
     prefix: bytes = b""
     suffix: bytes = b""
+    joined: bytes = b"\n"
 
     @property
     def notation(self) -> str:
         """What it is called in the name of an encoding."""
-        return "source" if self.quote else "prefixed"
+        if not self.quote:
+            return "prefixed"
+        return "json" if self.prefix else "source"
 
     @property
-    def between(self) -> bytes:
-        """What two lines are joined by when it is gone: literals hold their own line ends."""
-        return b"" if self.quote else b"\n"
+    def is_in_records(self) -> bool:
+        """Whether each line of the text is a string in a record of its own, as in the logs of containers."""
+        return bool(self.quote and self.prefix)
 
     @property
     def pattern(self) -> re.Pattern[bytes] | None:
         """Expression for what stands between two lines; None if that is nothing but a line end."""
+        if self.is_in_records:
+            return re.compile(rb"%b[^\r\n\0]{0,%d}+[\r\n]{1,2}%b" % (self.quote, MAX_RECORD, self.prefix))
         if self.quote:
             return re.compile(rb"%b[^%b\0]{0,%d}?%b" % (self.quote, self.quote, MAX_PREFIX, self.quote))
         if not self.prefix and not self.suffix:
@@ -164,13 +176,30 @@ def surroundings(before: bytes, text: bytes) -> Surroundings:
     line = re.split(rb"[\r\n\x0b\0]", CleanText(before).data)[-1]
     quote = line.rstrip(b" \t")[-1:]
     if quote in (b'"', b"'", b"`"):
-        return Surroundings(quote=quote)
+        return _records(line, quote, text) or Surroundings(quote=quote, joined=b"")
     first, *others = re.split(rb"[\r\n\x0b]+", CleanText(text).data, maxsplit=2)
     armour = _ARMOUR.match(first)
     suffix = first[armour.end() :].strip(b" \t") if armour and others else b""
     return Surroundings(
         prefix=_prefix(line, others[0] if others else None), suffix=suffix if len(suffix) <= _MAX_SUFFIX else b""
     )
+
+
+def _records(line: bytes, quote: bytes, text: bytes) -> Surroundings | None:
+    """Tell whether the lines of a text are strings in records, one in each: the second line begins like the first.
+
+    Args:
+        line: What stands before the text in its record.
+        quote: The quotation mark that ends it.
+        text: As for `surroundings`.
+    """
+    first, *others = re.split(rb"[\r\n]+", CleanText(text).data, maxsplit=2)
+    parts = _PREFIX_PART.findall(line)
+    content, end, _ = first.partition(quote)
+    if not others or not end or len(parts) < _MIN_RECORD or not _begins_alike(others[0], parts):
+        return None
+    prefix = b"".join(map(_prefix_part, parts))
+    return Surroundings(quote, prefix, joined=b"" if content.endswith(ESCAPED_LINE_END) else b"\n")
 
 
 def _prefix(line: bytes, second: bytes | None) -> bytes:
@@ -241,7 +270,9 @@ class CleanText:
                 break
         self._escaped = len(self._layers)
         if around is not None and (pattern := around.pattern) is not None:
-            self._rewrite(pattern, lambda match: self._noted(around.notation, match, around.between))
+            if around.is_in_records:
+                effort.charge(_PER_QUOTE * self.data.count(around.quote))
+            self._rewrite(pattern, lambda match: self._noted(around.notation, match, around.joined))
 
     def notations(self, end: int) -> tuple[str, ...]:
         """Name the kinds of escapes that were undone before `end`, in the order in which they first occur."""

@@ -64,9 +64,9 @@ def test_what_was_escaped_comes_back_and_so_do_places(text: str, layers: int) ->
 @pytest.mark.parametrize(
     ("before", "text", "expected"),
     [
-        (b'key = "', b"abc", Surroundings(quote=b'"')),
-        (b"\\\\'  ", b"abc", Surroundings(quote=b"'")),
-        (b"&quot;", b"abc", Surroundings(quote=b'"')),
+        (b'key = "', b"abc", Surroundings(quote=b'"', joined=b"")),
+        (b"\\\\'  ", b"abc", Surroundings(quote=b"'", joined=b"")),
+        (b"&quot;", b"abc", Surroundings(quote=b'"', joined=b"")),
         (b"x\n", b"abc\ndef", NO_SURROUNDINGS),
         (b"x\n   ", b"abc\n   def", NO_SURROUNDINGS),
         (b"name: ", b"abc\n   def", NO_SURROUNDINGS),
@@ -106,7 +106,7 @@ def test_prefixes(before: bytes, second: bytes) -> None:
 
 def test_literals_are_joined() -> None:
     text = b'abc\\n" +\n  "def\\n" // remark\n"ghi"; x = "jkl'
-    clean = CleanText(text, Surroundings(quote=b'"'))
+    clean = CleanText(text, Surroundings(quote=b'"', joined=b""))
     assert clean.data == f"abc{END}def{END}ghijkl".encode()
     assert clean.end(4) == len(b"abc\\n")
     assert clean.origin(4) == len(b'abc\\n" +\n  "')

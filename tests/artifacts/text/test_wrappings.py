@@ -105,8 +105,9 @@ def test_pem_in_any_wrapping(name: str) -> None:
             assert encoding.endswith(f"pem{suffix}")
             written = wrapped.encode(coding)[begin : begin + length].decode(coding)
             assert sha256(written.encode(coding)).hexdigest() == finding.locations[0].sha256
-            assert 0 <= begin < 64 * len("-".encode(coding))
-            assert len(wrapped) - len(written) - begin // len("-".encode(coding)) < 16
+            size = len("-".encode(coding))
+            assert 0 <= begin < (64 + wrapping.outside) * size
+            assert len(wrapped) - len(written) - begin // size < 16 + wrapping.outside
 
 
 @pytest.mark.parametrize("coding", ["utf-16-be", "utf-32-be"])
