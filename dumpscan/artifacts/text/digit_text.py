@@ -49,6 +49,18 @@ _IDENTIFIER = "06 09 2a 86 48 86 f7 0d 01 01|05|07|0c"
 """Identifier of RSA Security's: of an algorithm of a certificate or a password, or of CMS."""
 _PEM = ascii_pattern("-----BEGIN")
 
+_OPENPGP_RSA = "00 11 01 00 01 00|fd-ff"
+"""The public exponent of an RSA key of OpenPGP, and how its secret part is protected."""
+_OPENPGP_CURVES = {
+    "p256": "12|13 08 2a 86 48 ce 3d 03 01 07",
+    "secg": "12|13 05 2b 81 04 00 0a|22|23",
+    "25519": "12|16 09|0a 2b 06 01 04 01 97|da",
+}
+"""OpenPGP's ECDH, ECDSA or EdDSA, then the identifier of a curve."""
+_OPENPGP_HEAD = 16
+"""Bytes of a packet up to its algorithm."""
+_BEFORE_EXPONENT = _OPENPGP_HEAD + 2 + 2048
+"""Bytes of a packet before the exponent: a modulus and its length, too."""
 _IN_DER = 40
 """Bytes of DER that may precede such a version or identifier: headers, and a serial number."""
 _DIGITS_OF = {
@@ -63,6 +75,8 @@ _DIGITS_OF = {
     "xml": (ascii_pattern("SAKeyValue>"), MAX_PREFIX, (1,)),
     "java": ("fe|ce ed|ce fe|ce ed|ce 00 00 00 01|02 00 00", 0, (1,)),
     "ssh.com": ("3f 6f f9 eb 00 00 00-40", 0, (1, 2)),
+    "openpgp-rsa": (_OPENPGP_RSA, _BEFORE_EXPONENT, (1,)),
+    **{f"openpgp-{name}": (pattern, _OPENPGP_HEAD, (1,)) for name, pattern in _OPENPGP_CURVES.items()},
     "putty": (ascii_pattern("PuTTY-User-Key"), MAX_PREFIX, (1,)),
 }
 """What the digits stand for that are looked for: bytes, how many before them may belong to the object, and the sizes of

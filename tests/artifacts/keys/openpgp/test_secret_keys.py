@@ -21,6 +21,7 @@ from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys import private_key
 from dumpscan.artifacts.keys.openpgp import armour, secret_keys
 from dumpscan.artifacts.keys.openpgp.packets import header
+from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.findings import EncryptedContainer, PrivateKey
 from dumpscan.scan.signature import Signature
 from dumpscan.search.merge import Collector
@@ -41,6 +42,7 @@ from support.artifact_samples import (
 from support.blob_samples import dh_numbers, dsa_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -488,6 +490,23 @@ def test_a_packet_is_found_in_memory(name: str, version: int, gap: int) -> None:
     Scanner(secret_keys.DETECTORS).scan(Space({BASE: bytes(gap) + packet + bytes(50)}), collector)
     (found,) = collector.findings()
     assert [(place.virtual_address, place.length) for place in found.locations] == [(BASE + gap, len(packet))]
+
+
+@pytest.mark.parametrize("name", ["rsa1024", "secp256r1", "secp521r1", "secp256k1", "legacy ed25519", "legacy x25519"])
+@pytest.mark.parametrize("gap", [0, 1, 2])
+@pytest.mark.parametrize("write", [base64.b64encode, base64.encodebytes])
+def test_a_packet_in_base64(name: str, gap: int, write: Callable[[bytes], bytes]) -> None:
+    """As a secret in a variable holds it: what gpg exports, without armour."""
+    key, protected = _packet(_open(name), form="old"), _packet(_head(name, 4) + ENCRYPTED)
+    for packet, kind in ((key, PrivateKey), (protected, EncryptedContainer)):
+        collector = Collector()
+        Scanner(X509_DETECTORS).scan(
+            Space({BASE: bytes(50) + write(bytes(gap) + packet + USER) + bytes(50)}), collector
+        )
+        (found,) = collector.findings()
+        assert isinstance(found, kind)
+        assert found.sha256 == sha256(packet).hexdigest() if kind is EncryptedContainer else found.proof
+        assert [place.encoding for place in found.locations] == ["base64"]
 
 
 def _signature(kind: int, algorithm: int, version: int = 4) -> bytes:
