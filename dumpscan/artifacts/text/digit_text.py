@@ -54,6 +54,7 @@ _OPENPGP_RSA = "00 11 01 00 01 00|fd-ff"
 _OPENPGP_CURVES = {
     "p256": "12|13 08 2a 86 48 ce 3d 03 01 07",
     "secg": "12|13 05 2b 81 04 00 0a|22|23",
+    "brainpool": "12|13 09 2b 24 03 03 02 08 01 01 07|0b|0d",
     "25519": "12|16 09|0a 2b 06 01 04 01 97|da",
 }
 """OpenPGP's ECDH, ECDSA or EdDSA, then the identifier of a curve."""
