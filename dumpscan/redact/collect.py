@@ -60,11 +60,14 @@ class Changed(NamedTuple):
         spans: The bytes that were written over, with a margin, as (offset, end); ascending and apart.
         public: The dump's certificates and public keys: what proves a key may lie far from it.
         all_sessions: Whether secrets of TLS sessions are to be searched for everywhere.
+        occupied: All parts of the copy that are not long runs of zeros, if its other bytes are at the same offsets as
+            in the dump; None if they are not.
     """
 
     spans: Sequence[tuple[int, int]]
     public: Sequence[Finding]
     all_sessions: bool
+    occupied: Sequence[tuple[int, int]] | None
 
 
 class Collection:
@@ -79,6 +82,7 @@ class Collection:
         problems: What could not be searched, a sentence each.
         left_out: What was not searched for on purpose, a sentence each.
         complete: Whether everything that the search looks for was found and is listed with all of its places.
+        occupied: The parts of the file that are not long runs of zeros, as (offset, end).
     """
 
     def __init__(self) -> None:
@@ -90,6 +94,7 @@ class Collection:
         self.problems: list[str] = []
         self.left_out: list[str] = []
         self.complete = True
+        self.occupied: Sequence[tuple[int, int]] = ()
         self._texts: dict[bytes, Secret] = {}
 
     @property
@@ -139,13 +144,14 @@ def collect(
     if raw is not None:
         raw.tell_unpacked_offsets()
     _add_findings(dump, wanted, found, changed=changed, deep=deep, progress=progress)
-    occupied = _occupied(data)
+    known = changed.occupied if changed else None
+    found.occupied = occupied = _occupied(data) if known is None else known
     new = changed.spans if changed else occupied
     _add_texts(dump, wanted, found, new)
     _add_shapes(data, wanted, found, new)
     for secret in found.secrets:
         copies.add(secret)
-    for secret, place in copies.find(data, occupied):
+    for secret, place in copies.find(data, occupied, changed.spans if changed and known is not None else None):
         found.add(secret, (place,))
     if raw is not None:
         found.places = {secret: raw_places(raw, places) for secret, places in found.places.items()}

@@ -55,6 +55,8 @@ class Copies:
         self._probes: dict[bytes, list[_Owner]] = {}
         self._new: list[bytes] = []
         self._engines: list[tuple[list[bytes], Engine]] = []
+        self._used = 0
+        self._longest = 0
 
     def add(self, secret: Secret) -> None:
         """Add a secret; one that was added already is not added again."""
@@ -63,6 +65,7 @@ class Copies:
         self._secrets.add(secret)
         for value in secret.values:
             for form in forms(value):
+                self._longest = max(self._longest, len(form.data))
                 for at, probe in _windows(form):
                     owners = self._probes.get(probe)
                     if owners is None:
@@ -71,16 +74,33 @@ class Copies:
                     if len(owners) < _MAX_OWNERS:
                         owners.append(_Owner(secret, form, at))
 
-    def find(self, data: memoryview, spans: Sequence[tuple[int, int]] | None = None) -> Iterator[tuple[Secret, Place]]:
-        """Yield every copy of a secret in a file; with `spans`, those of which a part begins there (see `matches`)."""
+    def find(
+        self,
+        data: memoryview,
+        spans: Sequence[tuple[int, int]] | None = None,
+        changed: Sequence[tuple[int, int]] | None = None,
+    ) -> Iterator[tuple[Secret, Place]]:
+        """Yield every copy of a secret in a file.
+
+        Args:
+            data: The file.
+            spans: Where copies are looked for: those of which a part begins there (see `matches`).
+            changed: Of a file that differs from one that was searched before, and in which all copies that were found
+                have been overwritten: where it differs. For secrets that were looked for then, only the copies that
+                have a part there are new, so elsewhere only secrets that were added since are looked for.
+        """
         most = MAX_PROBES if len(data) < LARGE else MAX_PROBES_OF_LARGE
         for at in range(0, len(self._new), most):
             part = self._new[at : at + most]
             signatures = [literal(str(number), probe) for number, probe in enumerate(part)]
             self._engines.append((part, Engine(signatures, literal=True)))
         self._new = []
-        for literals, engine in self._engines:
+        around = spans if changed is None else _widened(changed, self._longest, len(data))
+        for literals, engine in self._engines[: self._used]:
+            yield from self._found(data, around, literals, engine)
+        for literals, engine in self._engines[self._used :]:
             yield from self._found(data, spans, literals, engine)
+        self._used = len(self._engines)
 
     def _found(
         self, data: memoryview, spans: Sequence[tuple[int, int]] | None, literals: list[bytes], engine: Engine
@@ -112,6 +132,18 @@ def matches(
             found = engine.scan_buffer(data[begin : min(begin + _BLOCK, end) + overlap])
             for number, start in zip(found.signatures.tolist(), found.starts.tolist(), strict=True):
                 yield number, begin + start
+
+
+def _widened(spans: Sequence[tuple[int, int]], margin: int, size: int) -> list[tuple[int, int]]:
+    """Return spans with a margin on either side, within a file of so many bytes; joined where they meet."""
+    joined: list[tuple[int, int]] = []
+    for begin, end in spans:
+        begin, end = max(begin - margin, 0), min(end + margin, size)  # noqa: PLW2901 - the same span, wider
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((begin, end))
+    return joined
 
 
 def _windows(form: Form) -> Iterator[tuple[int, bytes]]:

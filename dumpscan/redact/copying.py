@@ -102,6 +102,27 @@ def overwrite(descriptor: int, places: Iterable[Place], fill: Fill) -> int:
     return count
 
 
+class Overwritten:
+    """Which bytes of a copy may differ from those of the dump.
+
+    Args:
+        places: What was written over.
+    """
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        joined = [(place.offset, place.offset + place.length) for place in merged(places)]
+        self._begins, self._ends = np.array(joined, np.int64).reshape(-1, 2).T
+
+    def explains(self, data: memoryview, copied: bytes, offset: int) -> bool:
+        """Say whether bytes of a copy, from an offset on, differ from those of the dump at such places only."""
+        before, after = np.frombuffer(data[offset : offset + len(copied)], np.uint8), np.frombuffer(copied, np.uint8)
+        if len(before) != len(after):
+            return False
+        different = np.flatnonzero(before != after) + offset
+        at = np.searchsorted(self._begins, different, "right") - 1
+        return bool(np.all((at >= 0) & (different < self._ends[at]))) if len(self._ends) else not len(different)
+
+
 def _write(descriptor: int, data: memoryview, offset: int) -> None:
     os.lseek(descriptor, offset, os.SEEK_SET)
     while data:

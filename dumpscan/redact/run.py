@@ -1,7 +1,9 @@
 """The redaction of one dump: find, overwrite, search the copy again, until nothing is found.
 
-The copy is searched with everything around what was written over, and everywhere for copies of what is known. Its
-other bytes are the dump's, which were searched already; if that search met a limit, all of the copy is searched anew.
+The copy is searched with everything around what was written over, and there for copies of what is known; for copies of
+what is found only then, everywhere. Its other bytes are the dump's, which were searched for the same already: what was
+found there has been overwritten, and nothing else was. That they are the dump's is no assumption: when the copy is
+hashed, they are compared. If the first search met a limit, all of the copy is searched anew.
 
 A round that finds something is no failure: an object that was counted but not listed, or lay below another, shows when
 what hid it is gone. The copy gets its name only after a round that found nothing.
@@ -10,6 +12,7 @@ what hid it is gone. The copy gets its name only after a round that found nothin
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -21,7 +24,7 @@ from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.open import open_dump
 from dumpscan.redact.collect import Changed, Collection, buffer_of, collect
 from dumpscan.redact.copies import Copies, merged
-from dumpscan.redact.copying import copy_file, overwrite, read_chunks, write_bytes
+from dumpscan.redact.copying import Overwritten, copy_file, overwrite, read_chunks, write_bytes
 from dumpscan.redact.filling import Fill
 from dumpscan.redact.raw_image import unpacked, write_raw
 from dumpscan.redact.report import FileDigest, Kept, Redaction, removed
@@ -30,7 +33,7 @@ from dumpscan.redact.stacks import only_stacks
 from dumpscan.redact.structures import unknown_places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from dumpscan.redact.collect import AnyDump
@@ -100,7 +103,7 @@ def redact(
         new = [*_all_places(found), *unknown]
         rounds = 1
         while left := _round(
-            dump, staged.path, options, copies, changed=_changed(found, new, options), progress=progress
+            dump, staged.path, options, copies, changed=_changed(dump, found, new, options), progress=progress
         ):
             new += _all_places(left)
             size += overwrite(staged.descriptor, _all_places(left), options.fill)
@@ -109,8 +112,13 @@ def redact(
             rounds += 1
             if rounds > MAX_ROUNDS or left.nowhere:
                 raise LeftoverError(f"{source}: the copy still holds secrets after {rounds} rounds; it is not kept")
-        written = _digest_of(target, staged.descriptor)
-        report = _report(dump, found, places, options, output=written, rounds=rounds, size=size, unknown=unknown)
+        same_offsets = unpacked(dump) is None and not options.only_stacks
+        with ThreadPoolExecutor(1, thread_name_prefix="dumpscan-digest") as pool:
+            read = pool.submit(_digest_of_source, dump)
+            written = _digest_of(target, staged.descriptor, _compared(dump, new) if same_offsets else None)
+        report = _report(
+            dump, found, places, options, read.result(), output=written, rounds=rounds, size=size, unknown=unknown
+        )
         if before_naming is not None:
             before_naming(report)
     return report
@@ -125,7 +133,8 @@ def examine(source: Path, options: RedactOptions, *, progress: Callable[[int], N
     with open_dump(source, options=options.opening) as dump:
         found = collect(dump, options.wanted, copies=Copies(), deep=options.deep, progress=progress)
         size = sum(place.length for place in merged(_all_places(found)))
-        return _report(dump, found, found.places, options, size=size, unknown=_unknown(dump, options))
+        unknown = _unknown(dump, options)
+        return _report(dump, found, found.places, options, _digest_of_source(dump), size=size, unknown=unknown)
 
 
 def _write_first(dump: AnyDump, source: Path, descriptor: int, found: Collection, options: RedactOptions) -> int:
@@ -175,7 +184,7 @@ def _round(
     return None if left.empty else left
 
 
-def _changed(found: Collection, places: Sequence[Place], options: RedactOptions) -> Changed | None:
+def _changed(dump: AnyDump, found: Collection, places: Sequence[Place], options: RedactOptions) -> Changed | None:
     """Return what a copy has that the dump has not; None if all of it is to be searched with everything again.
 
     All other bytes are those of the dump, of which the search has told already what is in them, unless it met a limit.
@@ -184,8 +193,16 @@ def _changed(found: Collection, places: Sequence[Place], options: RedactOptions)
     if options.only_stacks or not found.complete:
         return None
     all_sessions = found.sessions and bool(found.left_out)
-    around = merged(Place(max(place.offset - MARGIN, 0), place.length + 2 * MARGIN, place.form) for place in places)
-    return Changed([(place.offset, place.offset + place.length) for place in around], found.public, all_sessions)
+    spans = _spans(Place(max(place.offset - MARGIN, 0), place.length + 2 * MARGIN, place.form) for place in places)
+    occupied = None
+    if unpacked(dump) is None:
+        occupied = _spans(Place(begin, end - begin, "") for begin, end in (*found.occupied, *spans))
+    return Changed(spans, found.public, all_sessions, occupied)
+
+
+def _spans(places: Iterable[Place]) -> list[tuple[int, int]]:
+    """Return what places cover, as (offset, end)."""
+    return [(place.offset, place.offset + place.length) for place in merged(places)]
 
 
 def _report(
@@ -193,6 +210,7 @@ def _report(
     found: Collection,
     places: Mapping[Secret, set[Place]],
     options: RedactOptions,
+    source: FileDigest,
     *,
     output: FileDigest | None = None,
     rounds: int = 0,
@@ -204,7 +222,7 @@ def _report(
         done = "were kept" if options.keep_unknown else "were overwritten" if output else "would be overwritten"
         problems.append(f"{sum(place.length for place in unknown)} bytes outside all structures {done}")
     return Redaction(
-        source=_digest_of_source(dump),
+        source=source,
         output=output,
         fill=options.fill.value,
         only_stacks=options.only_stacks,
@@ -229,9 +247,22 @@ def _digest_of_source(dump: AnyDump) -> FileDigest:
     return FileDigest(str(dump.path), len(data), sha256(data).hexdigest())
 
 
-def _digest_of(path: Path, descriptor: int) -> FileDigest:
+def _digest_of(path: Path, descriptor: int, compared: Callable[[int, bytes], None] | None = None) -> FileDigest:
     hashed, size = sha256(), 0
     for chunk in read_chunks(descriptor):
+        if compared is not None:
+            compared(size, chunk)
         hashed.update(chunk)
         size += len(chunk)
     return FileDigest(str(path), size, hashed.hexdigest())
+
+
+def _compared(dump: AnyDump, places: Sequence[Place]) -> Callable[[int, bytes], None]:
+    """Return what compares bytes of the copy with those of the dump; it raises InputError if others were changed."""
+    overwritten, data = Overwritten(places), buffer_of(dump)
+
+    def compare(offset: int, chunk: bytes) -> None:
+        if not overwritten.explains(data, chunk, offset):
+            raise InputError(dump.path, "was changed while it was read")
+
+    return compare

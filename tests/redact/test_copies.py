@@ -89,3 +89,18 @@ def test_places_that_overlap_are_joined() -> None:
     joined = merged([Place(10, 5, "b"), Place(0, 12, "a"), Place(20, 1, "c"), Place(0, 3, "d")])
 
     assert [(place.offset, place.length) for place in joined] == [(0, 15), (20, 1)]
+
+
+def test_of_a_changed_file_only_new_secrets_are_looked_for_everywhere() -> None:
+    old, new = SECRET[:32], SECRET[64:96]
+    first = bytes(1000) + old + bytes(1000)
+    copies = Copies()
+    copies.add(Secret(What.PRIVATE_KEYS, "old", values=(Value(old, "key"),)))
+    assert len(list(copies.find(memoryview(first)))) >= 1
+
+    # The file is changed at 3000: a copy that has a part there is found; one elsewhere was overwritten before.
+    changed = bytes(1000) + old + bytes(1968) + old + bytes(1000) + new
+    copies.add(Secret(What.PRIVATE_KEYS, "new", values=(Value(new, "key"),)))
+    found = list(copies.find(memoryview(changed), None, [(3020, 3030)]))
+
+    assert {(secret.label, place.offset) for secret, place in found} == {("old", 3000), ("new", 4032)}

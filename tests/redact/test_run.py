@@ -21,6 +21,7 @@ from dumpscan.exceptions import ExportError, InputError, UsageError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 from dumpscan.model.c_minidump import c_minidump
 from dumpscan.redact.collect import Changed, Collection, collect
+from dumpscan.redact.copying import copy_file
 from dumpscan.redact.filling import Fill
 from dumpscan.redact.run import MARGIN, RedactOptions, examine, redact
 from dumpscan.redact.secret import DEFAULT_KINDS, LeftoverError, Wanted, What
@@ -343,3 +344,25 @@ def test_a_core_keeps_the_names_of_its_modules(tmp_path: Path) -> None:
     data = target.read_bytes()
     assert f"/dev/{device}/app".encode() in data
     assert f"DEVICE_ID={device}".encode() not in data
+
+
+def test_a_dump_that_is_changed_while_it_is_read_leaves_nothing(
+    tmp_path: Path, key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = minidump(tmp_path / "a.dmp", der(key) + bytes(300_000) + b"\x55" * 1000)
+    folder = tmp_path / "copies"
+    folder.mkdir()
+
+    def copy_and_change(path: Path, data: memoryview, descriptor: int) -> None:
+        copy_file(path, data, descriptor)
+        at = path.read_bytes().rindex(b"\x55")
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(b"\x56")
+
+    monkeypatch.setattr("dumpscan.redact.run.copy_file", copy_and_change)
+
+    with pytest.raises(InputError, match="changed while it was read"):
+        redact(source, folder / "clean.dmp", RedactOptions())
+
+    assert not list(folder.iterdir())
