@@ -97,10 +97,6 @@ class Search:
             from dumpscan.artifacts.symcrypt import detectors as symcrypt  # noqa: PLC0415 - see above
 
             found += symcrypt.DETECTORS
-        if self.libraries:
-            from dumpscan.artifacts.keys.ssh import shielded  # noqa: PLC0415 - see above
-
-            found += shielded.DETECTORS
         if self.aes is not AesKeys.NOWHERE:
             from dumpscan.artifacts.aes import searcher  # noqa: PLC0415 - see above
 

@@ -6,12 +6,14 @@ A key is placed where its structure lies, or, where none is known, where its pri
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from dumpscan.artifacts.decoded import Decoded
+from dumpscan.artifacts.decoded import Decoded, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
-from dumpscan.artifacts.openssl import headers
+from dumpscan.artifacts.keys.ssh import shielded
+from dumpscan.artifacts.openssl import ecx, headers
 from dumpscan.artifacts.openssl.ec import ec_keys
 from dumpscan.artifacts.openssl.near import FAR, Surroundings
 from dumpscan.artifacts.openssl.nonces import without_nonces
@@ -23,6 +25,7 @@ from dumpscan.findings import KeyObject
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dumpscan.artifacts.decoded import Decoder
     from dumpscan.artifacts.detector import GroupDetector
     from dumpscan.artifacts.openssl.structures import Structure
     from dumpscan.findings import PrivateKey
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
     from dumpscan.scan.searcher import Matches
 
+MAX_TRIED = 1024
+"""Structures of one kind that are tried in one process."""
 MAX_STRUCTURES = 64
 """Places of one key that are told in one process."""
 
@@ -52,6 +57,12 @@ _LIBRARIES = {
     headers.GMP.name: _Library("gmp", "gmp-mpz"),
     headers.GO.name: _Library("go", "go-words"),
 }
+_DECODERS: dict[str, Decoder] = {
+    ecx.ECX_KEY.name: ecx.decode_ecx,
+    ecx.EVP_PKEY_1_1_1.name: ecx.decode_evp,
+    shielded.SHIELD.name: shielded.decode_shielded,
+}
+"""Decoders of structures that are no numbers, by the names of their signatures."""
 _BORINGSSL = _Library("boringssl", "boringssl-bignum")
 
 
@@ -69,12 +80,25 @@ def decode_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Iterat
     Raises:
         TooCostlyError: A step would cost more than is left.
     """
+    yield from _structures(memory, matches)
     numbers = read_numbers(memory, words, matches)
     far = Surroundings(memory, FAR)
     for rsa in rsa_keys(numbers):
         yield from _placed(memory, rsa.key, rsa_structures(numbers, far, rsa), rsa.missing_parts)
     for ec in without_nonces(list(ec_keys(numbers, Surroundings(memory), far)), numbers):
         yield from _placed(memory, ec.key, scalar_structures(numbers, far, ec), ())
+
+
+def _structures(memory: Memory, matches: Matches) -> Iterator[Decoded]:
+    """Yield the keys that a structure tells by itself."""
+    for number, signature in enumerate(headers.SEARCHER.signatures):
+        decoder = _DECODERS.get(signature.name)
+        places = matches.starts[matches.signatures == number][:MAX_TRIED] if decoder is not None else ()
+        for address in map(int, places):
+            with suppress(RefusedError):
+                decoded = decoder(memory, address) if decoder is not None else None
+                if decoded is not None:
+                    yield decoded
 
 
 def _placed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -79,10 +80,10 @@ class Curve:
         Yields:
             A point, and its coordinates as they are written.
         """
-        known = multiple_on_named_curve(self.curve, 1) if values else None
-        if known is None:
+        if not values:
             return
-        b = known[1] ** 2 - known[0] ** 3 - self.a * known[0]
+        x, y = self.generator
+        b = y**2 - x**3 - self.a * x
         for factor in (1, *self._out_of_montgomery):
             plain = [(value * factor % self.field, value) for value in values if value < self.field]
             squares: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -91,6 +92,11 @@ class Curve:
             for x, written in plain:
                 for y, other in squares.get((x * x * x + self.a * x + b) % self.field, ()):
                     yield (x, y), (written, other)
+
+    @property
+    def generator(self) -> Point:
+        """G: every process that uses the curve has it."""
+        return _generator(self.curve)
 
     @property
     def _out_of_montgomery(self) -> tuple[int, ...]:
@@ -117,6 +123,12 @@ CURVES = (
     Curve(ec.SECP256K1(), 2**256 - 2**32 - 977, 0, 2**256 - 0x14551231950B75FC4402DA1732FC9BEBF, 4, 400),
 )
 """Orders: SEC 2, 2.4.2, 2.5.1, 2.6.1 and 2.4.1."""
+
+
+@cache
+def _generator(curve: ec.EllipticCurve) -> Point:
+    numbers = ec.derive_private_key(1, curve).public_key().public_numbers()
+    return numbers.x, numbers.y
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +173,7 @@ def ec_keys(numbers: Numbers, near: Surroundings, far: Surroundings) -> Iterator
         effort.charge(_SQUARING * len(values))
         points = dict(curve.points(values))
         coordinates = {part for written in points.values() for part in written}  # they are no scalars
+        points.pop(curve.generator, None)  # its scalar is 1
         scalars = [value for value in values if value not in coordinates and looks_random(value, curve.limbs)]
         for scalar in scalars[:MAX_SCALARS]:
             public = _multiple(curve, scalar) if points else None
@@ -186,7 +199,7 @@ def _by_surroundings(curve: Curve, scalar: int, numbers: Numbers, surroundings: 
         if point == public:
             yield _key(curve, scalar, point, x)
             return
-    if not places or numbers.is_private(scalar):  # only BoringSSL, which has no such flags, has points without headers
+    if not any(header.inline for header in numbers.headers[scalar]):  # only BoringSSL has points without headers
         return
     public = public or _multiple(curve, scalar)
     if public is None:

@@ -1,6 +1,7 @@
-"""The pass for headers of big numbers: a pointer, and counts of limbs beside it, tested a whole array at a time.
+"""The one pass for keys as libraries hold them: a pointer, and small numbers beside it, tested a whole array at a time.
 
-What fits is a candidate and no more: a number is read, and means something, only together with others (`numbers`).
+Most of what fits are headers of big numbers: a pointer and counts of limbs. What fits is a candidate and no more: a
+number is read, and means something, only together with others (`numbers`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.artifacts.openssl import headers32
+from dumpscan.artifacts.keys.ssh import shielded
+from dumpscan.artifacts.openssl import ecx, headers32
 from dumpscan.artifacts.openssl.header_pass import find_headers
 from dumpscan.model.c_big_numbers import LIMB, MAX_DMAX, MAX_FLAGS, MAX_LIMBS, MAX_POINTER, MIN_LIMBS
 from dumpscan.scan.passes import AlignedSearcher
@@ -33,82 +35,124 @@ MBEDTLS = Signature("mbedtls_mpi", b"", 24)
 MBEDTLS_3_5 = Signature("mbedtls_mpi", b"", 16)
 GO = Signature("go_slice", b"", 24)
 
-_CHUNK = 32 << 10
+_CHUNK = 64 << 10
 """Words taken at a time: all arrays over them fit in a processor's second cache."""
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-_COUNTS = np.uint64(0xFFFFFC00FE00FC00)
-"""Clears ten bits of either half of a word, where two counts may lie, and nine more for the count of mbedTLS 3.5."""
+_ONE = np.uint64(1)
+_SMALL = np.uint64(0xFFFFF800FE00F800)
+"""Clears eleven bits of either half of a word, where two counts or types may lie, and nine more for mbedTLS 3.5."""
 _COUNT_OF_16 = np.uint64(0xFFFF)
 _SIXTEEN = np.uint64(16)
+_MIN = np.uint64(MIN_LIMBS)
+_MAX = np.uint64(MAX_LIMBS)
+_COUNTS = np.uint64(MAX_LIMBS - MIN_LIMBS)
+_LEAST_SHORT = np.uint64(MIN_LIMBS << 16 | 1)
+_SHORTS = np.uint64((MAX_LIMBS - MIN_LIMBS) << 16)
 _LEAST_POINTER = np.uint64(0x10000)
-_MAX_SPARE = 64
+_POINTERS = np.uint64(MAX_POINTER - 0x10000)
+_MAX_SPARE = np.uint64(64)
 """Limbs that a slice of Go may have room for beyond twice its length."""
 
 
 def _in_words(words: Words) -> tuple[Indexes, ...]:
     """Find headers among words: the index of the first word of each, by kind.
 
-    Every header has a word whose lower half is a count of limbs, or a sign and a count in 16 bits each, and whose upper
-    half is another count or zero. Few words are such; the rest is tested on those alone.
+    Every header of a number has a word whose lower half is a count of limbs, or a sign and a count in 16 bits each, and
+    whose upper half is another count or zero. Few words are so small; the rest is tested on those alone. What is like
+    that of other structures is looked for on the way.
     """
-    at = np.concatenate([_counts(words[begin : begin + _CHUNK]) + begin for begin in range(0, len(words), _CHUNK)])
-    at = at[at < len(words) - 1]
-    value = words[at]
-    low = value & _LOW
-    count = (low >= np.uint64(MIN_LIMBS)) & (low <= np.uint64(MAX_DMAX))
-    alone = count & (value <= np.uint64(MAX_LIMBS)) & (at > 0)
-    short = (value & ~(_COUNT_OF_16 << _SIXTEEN) == 1) & (value >> _SIXTEEN >= np.uint64(MIN_LIMBS)) & (at > 0)
-    short &= value >> _SIXTEEN <= np.uint64(MAX_LIMBS)
+    if len(words) < 2:  # noqa: PLR2004 - no header is so short
+        return (np.zeros(0, np.int64),) * _KINDS
+    small, shields = _looked_at(words)
+    # Those between two others, by the index of the word before.
+    before = small[np.searchsorted(small, 1) : np.searchsorted(small, len(words) - 1)] - 1
+    value = words[1:].take(before)
+    counted = _taken(value - _MIN <= _COUNTS, before, value)
+    others = _taken(value > _MAX, before, value)
+    paired = _taken(others[1] > _LOW, *others)
+    short = _taken(others[1] - _LEAST_SHORT <= _SHORTS, *others)
+    # Nothing need be before the one, or behind the other.
+    first, last = small[:1][small[:1] == 0], small[-1:][small[-1:] == len(words) - 1]
+    pairs = np.concatenate((first, paired[0] + 1)), np.concatenate((words.take(first), paired[1]))
+    short = np.concatenate((short[0], last - 1)), np.concatenate((short[1], words.take(last)))
     return (
-        *_pairs(words, at[count & (value > _LOW)]),
-        *_single(words, at[alone], value[alone]),
-        _short(words, at[short]),
+        _openssl(words, *paired),
+        _gmp(words, *pairs),
+        *_single(words, *counted),
+        _short(words, *short),
+        ecx.ecx_keys(words, *counted),
+        ecx.evp_keys(*pairs),
+        shielded.shields(words, shields),
     )
 
 
-def _counts(words: Words) -> Indexes:
-    """Find words, not zero, that may be counts."""
-    counts = words - np.uint64(1)
-    counts &= _COUNTS
-    return np.flatnonzero(counts == 0)
+def _taken(fits: Found, at: Indexes, value: Words) -> tuple[Indexes, Words]:
+    index = np.flatnonzero(fits)
+    return at.take(index), value.take(index)
 
 
-def _pairs(words: Words, at: Indexes) -> tuple[Indexes, Indexes]:
-    """Find headers that have two counts in one word: those of OpenSSL and of GMP."""
-    low, high, after = words[at] & _LOW, words[at] >> _HALF, words[at + 1]
-    limit = np.uint64(MAX_LIMBS)
+def _looked_at(words: Words) -> tuple[Indexes, Indexes]:
+    """Find words, not zero, that are small in both halves, and those that a shielded key of OpenSSH has."""
+    small, shields = [], []
+    rest, fits = np.empty(min(_CHUNK, len(words)), np.uint64), np.empty(min(_CHUNK, len(words)), np.bool_)
+    for begin in range(0, len(words), _CHUNK):
+        part = words[begin : begin + _CHUNK]
+        out, found = rest[: len(part)], fits[: len(part)]
+        np.subtract(part, _ONE, out=out)
+        np.bitwise_and(out, _SMALL, out=out)
+        np.equal(out, 0, out=found)
+        small.append(np.flatnonzero(found) + begin)
+        np.equal(part, shielded.MARK, out=found)
+        shields.append(np.flatnonzero(found) + begin)
+    return np.concatenate(small), np.concatenate(shields)
+
+
+def _openssl(words: Words, before: Indexes, value: Words) -> Indexes:
+    """Find headers of OpenSSL."""
+    low, high = value & _LOW, value >> _HALF
     # d | top, dmax | neg, flags
-    openssl = (low <= high) & (low <= limit) & (after & _LOW == 0) & (after >> _HALF <= np.uint64(MAX_FLAGS))
-    openssl &= _is_pointer(words[at - 1]) & (at > 0)
+    before = before.take(np.flatnonzero((low - _MIN <= _COUNTS) & (low <= high) & (high <= np.uint64(MAX_DMAX))))
+    after = words[2:].take(before)
+    before = before[(after & _LOW == 0) & (after >> _HALF <= np.uint64(MAX_FLAGS))]
+    return before[_is_pointer(words.take(before))]
+
+
+def _gmp(words: Words, at: Indexes, value: Words) -> Indexes:
+    """Find headers of GMP, which begin with the counts."""
+    low, high = value & _LOW, value >> _HALF
     # alloc, size | d
-    gmp = (high <= low) & (high >= np.uint64(MIN_LIMBS)) & (high <= limit) & _is_pointer(after)
-    return at[openssl] - 1, at[gmp]
+    at = at.take(np.flatnonzero((high - _MIN <= _COUNTS) & (high <= low) & (low <= np.uint64(MAX_DMAX))))
+    return at[_is_pointer(words[1:].take(at))]
 
 
-def _single(words: Words, at: Indexes, count: Words) -> tuple[Indexes, Indexes]:
+def _single(words: Words, before: Indexes, count: Words) -> tuple[Indexes, Indexes]:
     """Find headers that have one count in a word: those of mbedTLS and of Go."""
     # s | n | p
-    mbedtls = at[words[at - 1] & _LOW == 1]
-    mbedtls = mbedtls[_is_pointer(words[mbedtls + 1])]
+    sign = words.take(before)
+    sign &= _LOW
+    mbedtls = before.take(np.flatnonzero(sign == _ONE))
     # array | len | cap, where a cap below len wraps round
-    go = at[words[at + 1] - count <= count + np.uint64(_MAX_SPARE)]
-    return mbedtls - 1, go[_is_pointer(words[go - 1])] - 1
+    spare = words[2:].take(before)
+    spare -= count
+    go = before.take(np.flatnonzero(spare <= count + _MAX_SPARE))
+    return mbedtls[_is_pointer(words[2:].take(mbedtls))], go[_is_pointer(words.take(go))]
 
 
-def _short(words: Words, at: Indexes) -> Indexes:
+def _short(words: Words, before: Indexes, value: Words) -> Indexes:
     """Find headers of mbedTLS since 3.5, which has sign and count in 16 bits each."""
-    return at[_is_pointer(words[at - 1])] - 1  # p | s, n
+    before = before[(value & _COUNT_OF_16 == _ONE) & (value - _LEAST_SHORT <= _SHORTS)]
+    return before[_is_pointer(words.take(before))]  # p | s, n
 
 
 def _is_pointer(words: Words) -> Found:
     """Say which words may be addresses of limbs."""
-    fits: Found = (words >= _LEAST_POINTER) & (words < np.uint64(MAX_POINTER)) & (words & np.uint64(LIMB - 1) == 0)
+    fits: Found = (words - _LEAST_POINTER < _POINTERS) & (words & np.uint64(LIMB - 1) == 0)
     return fits
 
 
 class _Searcher(AlignedSearcher):
-    """Finds where headers of big numbers may begin, by the size of a program's pointers."""
+    """Finds where headers may begin, by the size of a program's pointers."""
 
     def batches(
         self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
@@ -121,9 +165,9 @@ class _Searcher(AlignedSearcher):
             yield found._replace(signatures=found.signatures + np.uint16(_KINDS))
 
 
-_OF_64_BITS = (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5)
+_OF_64_BITS = (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5, ecx.ECX_KEY, ecx.EVP_PKEY_1_1_1, shielded.SHIELD)
 _KINDS = len(_OF_64_BITS)
 SEARCHER = _Searcher(
     (*_OF_64_BITS, *headers32.SEARCHER.signatures), partial(find_headers, word=LIMB, in_words=_in_words)
 )
-"""Finds where headers of big numbers may begin."""
+"""Finds where headers of big numbers, and what tells other keys, may begin."""

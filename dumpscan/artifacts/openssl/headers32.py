@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.artifacts.openssl import ecx
 from dumpscan.artifacts.openssl.header_pass import find_headers
 from dumpscan.model.c_big_numbers import LIMB, LIMB_32, MAX_DMAX, MAX_FLAGS, MAX_LIMBS, MIN_LIMBS
 from dumpscan.scan.passes import AlignedSearcher
@@ -48,7 +49,14 @@ def _in_words(words: Words) -> tuple[Indexes, ...]:
     gmp = (before >= value) & (before <= _MOST_ROOM) & _is_pointer(after[0])
     mbedtls = (before == 1) & _is_pointer(after[0])
     go = has_pointer & (after[0] - value <= value + _MAX_SPARE)
-    return at[openssl] - 1, at[gmp] - 1, at[mbedtls] - 1, at[go] - 1, _with_short_count(words)
+    return (
+        at[openssl] - 1,
+        at[gmp] - 1,
+        at[mbedtls] - 1,
+        at[go] - 1,
+        _with_short_count(words),
+        ecx.ecx_keys_32(words, at[has_pointer]),
+    )
 
 
 def _with_short_count(words: Words) -> Indexes:
@@ -70,6 +78,8 @@ def _is_pointer(words: Words) -> Found:
 
 
 SEARCHER = AlignedSearcher(
-    (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5), partial(find_headers, word=LIMB_32, in_words=_in_words), LIMB_32
+    (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5, ecx.ECX_KEY_32),
+    partial(find_headers, word=LIMB_32, in_words=_in_words),
+    LIMB_32,
 )
-"""Finds where headers of big numbers may begin in a 32-bit program."""
+"""Finds where headers of big numbers, and of keys of Curve25519 and Curve448, may begin in a 32-bit program."""

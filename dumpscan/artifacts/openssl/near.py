@@ -22,6 +22,8 @@ FAR = 2 << 20
 """Bytes before and after an address that are searched: for any number, and for one that is known to be private."""
 MAX_KEPT = 16 << 20
 """Bytes of windows that are kept at a time."""
+MAX_REMEMBERED = 4096
+"""Words of which it is remembered where they lie: numbers are tried on two curves of their size."""
 MAX_PLACES = 64
 """Places of a word in one window that are looked at."""
 _READING = 400
@@ -47,13 +49,19 @@ class Surroundings:
         self._reach = reach
         self.word = memory.pointer_size
         self._windows: dict[int, tuple[int, NDArray[np.unsignedinteger]]] = {}
+        self._found: dict[tuple[int, int], list[int]] = {}
 
     def places(self, word: int, near: int) -> list[int]:
         """Return the addresses, multiples of a word's size, where one lies near an address; at most `MAX_PLACES`."""
-        start, words = self._window(near)
-        effort.charge(_SEARCHING * words.nbytes / _MIB)
-        found = np.flatnonzero(words == words.dtype.type(word))[:MAX_PLACES]
-        return [start + self.word * index for index in found.tolist()]
+        key = word, near // self._reach
+        if key not in self._found:
+            start, words = self._window(near)
+            effort.charge(_SEARCHING * words.nbytes / _MIB)
+            found = np.flatnonzero(words == words.dtype.type(word))[:MAX_PLACES]
+            if len(self._found) >= MAX_REMEMBERED:
+                self._found.clear()
+            self._found[key] = [start + self.word * index for index in found.tolist()]
+        return self._found[key]
 
     def number_at(self, value: int, limbs: int, near: Iterable[int]) -> int | None:
         """Return where a number lies near one of some addresses, as so many limbs; None if it does not."""

@@ -97,19 +97,21 @@ class _Form(NamedTuple):
     limb: int = LIMB
 
 
-_FORMS = (
+_FORMS: tuple[_Form | None, ...] = (
     _Form(pointer=0, limbs=8, flags=20),
     _Form(pointer=8, limbs=4),
     _Form(pointer=16, limbs=8),
     _Form(pointer=0, limbs=8),
     _Form(pointer=0, limbs=10, bits=16),
+    *(None,) * 3,
     _Form(pointer=0, limbs=4, flags=16, limb=LIMB_32),
     _Form(pointer=8, limbs=4, limb=LIMB_32),
     _Form(pointer=8, limbs=4, limb=LIMB_32),
     _Form(pointer=0, limbs=4, limb=LIMB_32),
     _Form(pointer=0, limbs=6, bits=16, limb=LIMB_32),
+    None,
 )
-"""By the signatures of `headers.SEARCHER`."""
+"""By the signatures of `headers.SEARCHER`; None for those of other structures."""
 _TOP = np.uint64(48)
 
 
@@ -127,14 +129,14 @@ def read_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Numbers:
     numbers = Numbers()
     values: dict[tuple[int, int], int | None] = {}
     kept = 0
-    for kind, address, pointer, limbs, flags in _all_followed(words, matches):
+    for kind, limb, address, pointer, limbs, flags in _all_followed(words, matches):
         kept += 1
         if kept > MAX_HEADERS:
             numbers.dropped += 1
             continue
         if (pointer, limbs) not in values:
             effort.charge(_READING)
-            values[pointer, limbs] = read_limbs(memory, pointer, limbs, _FORMS[kind].limb)
+            values[pointer, limbs] = read_limbs(memory, pointer, limbs, limb)
         value = values[pointer, limbs]
         if value is not None:
             private = bool(flags & (FLAG_CONSTTIME | FLAG_SECURE))
@@ -144,14 +146,15 @@ def read_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Numbers:
     return numbers
 
 
-def _all_followed(words: ReadWords, matches: Matches) -> Iterator[tuple[int, int, int, int, int]]:
-    """Yield what `_followed` does of headers of all kinds, with the kind before it."""
+def _all_followed(words: ReadWords, matches: Matches) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """Yield what `_followed` does of headers of all kinds, with the kind and the bytes of a limb before it."""
     for begin in range(0, len(matches.starts), _AT_ONCE):
         part = slice(begin, begin + _AT_ONCE)
         effort.charge(_FOLLOWING * len(matches.starts[part]))
         for kind, form in enumerate(_FORMS):
             starts = matches.starts[part][matches.signatures[part] == kind]
-            yield from ((kind, *header) for header in _followed(words, starts, form))
+            if form is not None and len(starts):
+                yield from ((kind, form.limb, *header) for header in _followed(words, starts, form))
 
 
 def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[int, int, int, int]]:
@@ -163,8 +166,11 @@ def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[in
     """
 
     def field(at: int, bits: int) -> tuple[Words, Found]:
-        values, held = words(starts + np.uint64(at))
-        return values & np.uint64((1 << bits) - 1), held
+        first = max(
+            at + bits // 8 - LIMB, 0
+        )  # of a word that ends with the field: the header may be the last of memory
+        values, held = words(starts + np.uint64(first))
+        return values >> np.uint64(8 * (at - first)) & np.uint64((1 << bits) - 1), held
 
     (pointers, pointed), (limbs, counted) = field(form.pointer, 8 * form.limb), field(form.limbs, form.bits)
     sizes = limbs * np.uint64(form.limb)

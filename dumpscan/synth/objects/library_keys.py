@@ -1,7 +1,7 @@
 """Keys as OpenSSL, mbedTLS, GnuTLS (GMP), Go and OpenSSH hold them, made for the address at which they lie.
 
-The structure that a finding names comes first; the numbers and what else it points to follow. Layouts: `c_big_numbers`
-and `c_openssh` in `dumpscan.model`.
+The structure that a finding names comes first; the numbers and what else it points to follow. Layouts: `c_big_numbers`,
+`c_ecx` and `c_openssh` in `dumpscan.model`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha512
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dumpscan.artifacts.symcrypt.curves import NAMED_FIELDS
 from dumpscan.exceptions import ScenarioError
 from dumpscan.model.c_big_numbers import FLAG_CONSTTIME, LIMB, c_numbers
+from dumpscan.model.libraries.c_ecx import HAS_PUBLIC, TYPE_ED448, TYPE_ED25519, c_ecx
 from dumpscan.model.libraries.c_openssh import PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
 from dumpscan.synth.objects.private_keys.members import rsa_members
 from dumpscan.synth.objects.private_keys.putty import ssh_mpint, ssh_string
@@ -176,6 +177,21 @@ def _openssl_ec(key: ec.EllipticCurvePrivateKey) -> tuple[str, int, Callable[[_H
     return "ec_key_st", len(c_numbers.ec_key_st_numbers), fill
 
 
+def _openssl_ecx(
+    key: ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey,
+) -> tuple[str, int, Callable[[_Heap], bytes]]:
+    private, public = key.private_bytes_raw(), key.public_key().public_bytes_raw()
+
+    def fill(heap: _Heap) -> bytes:
+        structure = c_ecx.ecx_key_st(libctx=_METHOD, flags=HAS_PUBLIC, privkey=heap.put(private), references=1)
+        structure.pubkey[: len(public)] = public
+        structure.keylen = len(public)
+        structure.type = TYPE_ED25519 if isinstance(key, ed25519.Ed25519PrivateKey) else TYPE_ED448
+        return bytes(structure.dumps())
+
+    return "ecx_key_st", len(c_ecx.ecx_key_st), fill
+
+
 def _mbedtls_rsa(key: rsa.RSAPrivateKey) -> tuple[str, int, Callable[[_Heap], bytes]]:
     members = rsa_members(key)
     size = len(_RSA_MEMBERS) * len(c_numbers.mbedtls_mpi)
@@ -264,9 +280,11 @@ def _ssh_private(key: _SshKey) -> bytes:
             return b"".join(map(ssh_string, (b"ssh-ed25519", raw, key.private_bytes_raw() + raw)))
 
 
-_RSA, _EC, _ED25519 = rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey
+_RSA, _EC = rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey
+_ED25519, _ED448 = ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey
 _WRITERS: dict[str, tuple[str, dict[type, Callable[..., tuple[str, int, Callable[[_Heap], bytes]]]]]] = {
     "openssl-bignum": ("openssl", {_RSA: _openssl_rsa, _EC: _openssl_ec}),
+    "openssl-ecx": ("openssl", {_ED25519: _openssl_ecx, _ED448: _openssl_ecx}),
     "mbedtls-mpi": ("mbedtls", {_RSA: _mbedtls_rsa, _EC: _mbedtls_ec}),
     "gmp-mpz": ("gmp", {_RSA: _gmp, _EC: _gmp}),
     "go-words": ("go", {_RSA: _go, _EC: _go}),

@@ -60,6 +60,22 @@ def test_an_rsa_key_is_found_by_its_numbers(library: str, bits: int) -> None:
     assert (place.key_object.library, place.key_object.missing_parts) == (library.split("-", maxsplit=1)[0], ())
 
 
+@pytest.mark.parametrize("library", HEADERS)
+@pytest.mark.parametrize("end", [0, 8])
+def test_headers_are_found_at_both_ends_of_a_region(library: str, end: int) -> None:
+    heap = Heap()
+    values = _rsa(1024)
+    for value in values[1:]:
+        heap.number(value, HEADERS[library])
+    at = heap.put(limbs(values[0]))
+    header = HEADERS[library](at, len(limbs(values[0])) // 8)
+    before = 0x5550_0000_0000
+    memory = Space({before: header + bytes(end), heap.base: bytes(heap.data)})
+    assert len(_found(memory)) == 1
+    memory = Space({before: bytes(end) + header, heap.base: bytes(heap.data)})
+    assert len(_found(memory)) == 1
+
+
 def _scalar(curve: str) -> int:
     size = CURVES[curve].key_size
     return int.from_bytes(sha512(curve.encode() * 2).digest() + b"12", "big") >> (528 - size + 1) | 1 << (size - 2)
@@ -81,10 +97,11 @@ def test_an_ec_key_is_found_by_its_scalar_and_its_point(library: str, curve: str
     heap = Heap()
     header = HEADERS[library]
     montgomery = [(part << 64 * size) % field for part in (public.x, public.y)]
-    heap.number(scalar, header)
-    if library == "boringssl":
+    if library == "boringssl":  # the scalar follows its header (`EC_WRAPPED_SCALAR`)
+        heap.put(header(heap.base + heap.used + 24, size) + limbs(scalar), 8)
         heap.put(b"".join(part.to_bytes(8 * size, "little") for part in montgomery), 8)
     else:
+        heap.number(scalar, header)
         for part in montgomery if library == "openssl" else (public.x, public.y):
             heap.number(part, header)
     (found,) = _found(heap.memory())

@@ -23,21 +23,22 @@ from dumpscan.artifacts.keys.ssh.private_keys import take_key
 from dumpscan.artifacts.keys.ssh.wire import Strings
 from dumpscan.findings import KeyObject
 from dumpscan.model.libraries.c_openssh import MAX_SHIELDED, PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
-from dumpscan.scan.passes import AlignedSearcher
-from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
 
 if TYPE_CHECKING:
-    from dumpscan.artifacts.detector import Detector
+    from numpy.typing import NDArray
+
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory
 
 ENCODING = "openssh-shielded"
 STRUCTURE = "sshkey"
 
-_SHIELD = Signature("openssh-shielded", b"", 32)
+SHIELD = Signature(ENCODING, b"", 32)
 """The fields shielded_private, shielded_len, shield_prekey and shield_prekey_len; they are too much like other memory,
 and have too many zeros, for the engine to look for."""
+MARK = np.uint64(PREKEY_SIZE)
+"""The last of them, by which they are found."""
 _HEAD_WORDS = 3
 _MAX_POINTER = np.uint64(1 << 48)
 _ALIGNMENT = 8
@@ -112,19 +113,18 @@ def _key_in(text: bytes) -> PrivateKey | None:
     return key if padding == bytes(range(1, len(padding) + 1)) else None
 
 
-def _find(data: memoryview, phases: tuple[int, ...]) -> Matches:
-    found = []
-    for phase in phases:
-        count = (len(data) - phase) // _ALIGNMENT
-        if count > _HEAD_WORDS:
-            words = np.frombuffer(data, "<u8", count, phase)
-            at = np.flatnonzero(words[_HEAD_WORDS:] == np.uint64(PREKEY_SIZE))
-            private, size, prekey = (words[at + number] for number in range(_HEAD_WORDS))
-            fits = (private < _MAX_POINTER) & (prekey < _MAX_POINTER) & (private > 0) & (prekey > 0)
-            fits &= (size > 0) & (size <= np.uint64(MAX_SHIELDED)) & (size % np.uint64(SHIELD_BLOCK) == 0)
-            found.append(at[fits] * _ALIGNMENT + phase)
-    starts = np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
-    return Matches(np.zeros(len(starts), np.uint16), starts.astype(np.uint64))
+def shields(words: NDArray[np.uint64], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find the shield's fields among words of memory.
 
+    Args:
+        words: Words of memory.
+        at: Indexes of those that are `MARK`.
 
-DETECTORS: tuple[Detector, ...] = ((AlignedSearcher((_SHIELD,), _find), decode_shielded),)
+    Returns:
+        Indexes of the fields `shielded_private`.
+    """
+    at = at[at >= _HEAD_WORDS] - _HEAD_WORDS
+    private, size, prekey = (words.take(at + number) for number in range(_HEAD_WORDS))
+    fits = (private < _MAX_POINTER) & (prekey < _MAX_POINTER) & (private > 0) & (prekey > 0)
+    fits &= (size > 0) & (size <= np.uint64(MAX_SHIELDED)) & (size % np.uint64(SHIELD_BLOCK) == 0)
+    return at[fits]

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 import dumpscan
-from dumpscan.artifacts.keys.ssh import shielded
+from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import PrivateKey
 from dumpscan.search.merge import Collector
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-
-    from dumpscan.artifacts.detector import Detector
 
 KINDS = ("rsa1024", "rsa2048", "secp256r1", "secp384r1", "secp521r1", "ed25519")
 PREKEY = b"".join(sha512(bytes([number])).digest() for number in range(256))
@@ -48,9 +46,8 @@ def _padded(kind: str) -> bytes:
 
 
 def _found(memory: Space) -> list[PrivateKey]:
-    detectors: tuple[Detector, ...] = (*certificate.DETECTORS, *shielded.DETECTORS)
     collector = Collector()
-    Scanner(detectors).scan(memory, collector)
+    Scanner(certificate.DETECTORS, GROUP_DETECTORS).scan(memory, collector)
     return [finding for finding in collector.findings() if isinstance(finding, PrivateKey)]
 
 
@@ -81,5 +78,5 @@ def test_the_keys_of_real_processes_are_found_and_nothing_else(packed: Path) -> 
     expected = set() if "client" in packed.name else {key["spki_sha256"] for key in truth["keys"]}
     with dumpscan.open_dump(packed) as dump:
         collector = Collector()
-        Scanner((*certificate.DETECTORS, *shielded.DETECTORS)).scan(dump, collector)  # type: ignore[arg-type]
+        Scanner(certificate.DETECTORS, GROUP_DETECTORS).scan(dump, collector)  # type: ignore[arg-type]
     assert {finding.key_id for finding in collector.findings() if isinstance(finding, PrivateKey)} == expected  # type: ignore[attr-defined]
