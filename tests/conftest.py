@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # How long an example takes depends on the machine, and says nothing of the code.
-settings.register_profile("dumpscan", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dumpscan", settings.get_profile("explore"), derandomize=True, database=None)
 settings.load_profile("dumpscan")
 
 
