@@ -103,10 +103,11 @@ def query(case: Path, sql: str | None, most_rows: int, seconds: float, output_fo
     from dumpscan.case.store.query import query as ask
     from dumpscan.cli.messages import EXIT_DONE, complain
     from dumpscan.output.formats.registry import write_rows
+    from dumpscan.output.terminal import write_lines
     from dumpscan.output.text import printable, write_text
 
     if sql is None and output_format is Format.TABLE:
-        write_text(sys.stdout, "".join(f"{printable(line)}\n" for line in guide.guide(case)))
+        write_lines(sys.stdout, map(printable, guide.guide(case)))
         return EXIT_DONE
     if sql is None:
         answer = guide.columns(case)
@@ -114,7 +115,13 @@ def query(case: Path, sql: str | None, most_rows: int, seconds: float, output_fo
         answer = guide.command(case, sql)
     else:
         answer = ask(case, sql, most_rows=most_rows, seconds=seconds)
-    write_rows(sys.stdout, output_format, answer.columns, answer.rows)
+    if sql is not None and sql.lstrip().startswith(".schema") and output_format is Format.TABLE:
+        if not answer.rows:
+            complain("there is no such table or view: `.tables` lists them", level="note")
+        for (statement,) in answer.rows:
+            write_text(sys.stdout, "".join(f"{printable(line)}\n" for line in f"{statement};".splitlines()))
+    else:
+        write_rows(sys.stdout, output_format, answer.columns, answer.rows)
     if answer.cut:
         complain(f"only the first {len(answer.rows)} rows are shown: see --limit", level="warning")
     return EXIT_DONE
@@ -196,6 +203,7 @@ def _named(findings: list[Finding], nothing: str, output_format: Format) -> int:
 
 def _dump(case: Case, name: str, output_format: Format, *, everything: bool) -> int:
     from dumpscan.cli.messages import EXIT_DONE, EXIT_UNREADABLE, complain
+    from dumpscan.output.labels import size_label
     from dumpscan.output.text import printable, write_text
 
     record = case.dump(name) or case.dump(str(Path(name).absolute()))
@@ -203,7 +211,7 @@ def _dump(case: Case, name: str, output_format: Format, *, everything: bool) -> 
         complain(f"no dump {name} in this case")
         return EXIT_UNREADABLE
     if output_format is Format.TABLE:
-        size = "unknown" if record.size is None else f"{record.size} bytes"
+        size = "unknown" if record.size is None else size_label(record.size)
         lines = [
             f"{record.path}: {record.status.value}, {record.format or 'no dump'}, {size}",
             f"SHA-256 {record.sha256 or 'not computed'}",

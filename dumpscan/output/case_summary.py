@@ -78,7 +78,7 @@ def case_summary(
     processes = f"{summary.processes} {'process' if summary.processes == 1 else 'processes'}"
     lines.append(f"Files: {files}: {parts or 'none'}. {processes}, {size_label(summary.bytes)} of dumps.")
     lines += [
-        f"  {printable(record.path)}: {printable('; '.join(record.problems[:1]))}" for record in bad[:_FILES_SHOWN]
+        f"  {printable(record.path)}:  {printable('; '.join(record.problems[:1]))}" for record in bad[:_FILES_SHOWN]
     ]
     if len(bad) > _FILES_SHOWN:
         lines.append(f"  … and {len(bad) - _FILES_SHOWN} more that could not be read")

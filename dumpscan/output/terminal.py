@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
 from typing import TYPE_CHECKING
 
 from dumpscan.output.text import write_text
@@ -33,7 +34,7 @@ def takes_colours(stream: TextIO) -> bool:
 
 
 def fitted(line: str, width: int | None) -> list[str]:
-    """Return a line in which two blanks separate parts as lines of a width; a longer part stays whole.
+    """Return a line in which two blanks separate parts as lines of a width; a longer part is folded between words.
 
     Args:
         line: The line, perhaps indented.
@@ -49,7 +50,20 @@ def fitted(line: str, width: int | None) -> list[str]:
             lines[-1] += f"  {part}"
         else:
             lines.append(f"{indent}    {part}")
-    return lines
+    return [each for line in lines for each in (_wrapped(line, width) if len(line) > width else [line])]
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Fold a line between words, which stay whole: a path can be copied."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(
+        line.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def write_lines(stream: TextIO, lines: Iterable[str]) -> None:

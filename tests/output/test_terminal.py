@@ -52,6 +52,11 @@ def test_parts_of_a_line_are_kept_whole() -> None:
         "      /cases/a.dmp",
     ]
     assert fitted("x" * 50, 10) == ["x" * 50]
+    assert fitted("  /a/b-c.dmp:  is cut short in its header", 20) == [
+        "  /a/b-c.dmp:",
+        "      is cut short",
+        "      in its header",
+    ]
 
 
 def test_lines_fit_a_terminal_and_are_whole_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:

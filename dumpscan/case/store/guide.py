@@ -68,6 +68,9 @@ QUESTIONS = (
 )
 
 
+_STATEMENTS = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+
+
 def command(path: Path, text: str) -> Answer:
     """Answer what begins with a dot, as SQLite's own program has it: `.tables`, `.schema`.
 
@@ -79,10 +82,10 @@ def command(path: Path, text: str) -> Answer:
             tables = dict.fromkeys(row[0] for row in columns(path).rows)
             return Answer(("table",), tuple((table,) for table in tables), cut=False)
         case [".schema"]:
-            return query(path, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name")
+            return query(path, f"{_STATEMENTS} ORDER BY type DESC, name")
         case [".schema", table]:
             literal = table.replace("'", "''")
-            return query(path, f"SELECT sql FROM sqlite_master WHERE tbl_name = '{literal}' AND sql IS NOT NULL")  # noqa: S608
+            return query(path, f"{_STATEMENTS} AND tbl_name = '{literal}' ORDER BY type DESC, name")
         case _:
             raise CaseError(f"{text}: expected .tables, .schema, .schema TABLE, or a SELECT statement")
 

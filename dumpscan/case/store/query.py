@@ -141,12 +141,21 @@ def _answer(path: Path, sql: str, most_rows: int) -> tuple[object, ...]:
                 return columns, tuple(rows), True
             rows.append(row)
         return columns, tuple(rows), False
+    except sqlite3.DatabaseError as error:
+        if "not authorized" in str(error):
+            raise CaseError("not allowed, a case is only read: expected one SELECT statement") from error
+        raise CaseError(f"the question cannot be answered: {error}{_hint(str(error))}") from error
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
         raise CaseError(f"the question cannot be answered: {error}") from error
     except MemoryError as error:
         raise CaseError("the question takes too much memory to answer") from error
     finally:
         connection.close()
+
+
+def _hint(complaint: str) -> str:
+    absent = complaint.startswith(("no such table", "no such column"))
+    return "; `dumpscan case query CASE` lists tables and columns" if absent else ""
 
 
 def _authorise(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:

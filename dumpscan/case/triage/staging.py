@@ -64,7 +64,7 @@ def staged(path: str, size: int | None, scratch: str | None, limit: int) -> Iter
         yield Path(path)
         return
     if size is not None and size > limit:
-        raise InputError(path, f"has {size} bytes; no more than {limit} may be fetched (--scratch-limit)")
+        raise InputError(path, f"has {size:,} bytes; no more than {limit:,} may be fetched (--scratch-limit)")
     system, name = file_system(path)
     with _scratch(path, scratch) as directory:
         target = directory.path / "dump"
@@ -92,7 +92,7 @@ def _copy(path: str, source: Any, out: Any, limit: int, directory: str) -> None:
             format_of(Path(path), data[:HEAD_SIZE])
         fetched += len(data)
         if fetched > limit:
-            raise InputError(path, f"has more than the {limit} bytes that may be fetched (--scratch-limit)")
+            raise InputError(path, f"has more than the {limit:,} bytes that may be fetched (--scratch-limit)")
         if shutil.disk_usage(directory).free < len(data) + _SPARED:
             raise InputError(path, f"cannot be fetched: no room in {directory}", offset=fetched)
         out.write(data)

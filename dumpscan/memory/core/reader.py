@@ -213,7 +213,7 @@ class CoreReader:
         absent = self.mapped_bytes - self.searchable_bytes
         told = []
         if absent > 0:
-            whole = f"{absent} of the {self.mapped_bytes} bytes of memory that the process had mapped"
+            whole = f"{absent:,} of the {self.mapped_bytes:,} bytes of memory that the process had mapped"
             told.append(f"{whole} are not in the core: they were left out when it was written, or cut off")
         if self._root is not None and self.sysroot is not None:
             refused = [f"{path} ({why})" for path, why in self.sysroot.refused.items()]
@@ -230,7 +230,7 @@ def _regions(
     there = np.minimum(sizes, file_size - np.minimum(offsets, file_size))
     if past := int(np.count_nonzero(there < sizes)):
         lost = exact_sum(sizes) - exact_sum(there)
-        problems.append(f"cut short: {lost} bytes of {past} segments lie past the end of the file")
+        problems.append(f"cut short: {lost:,} bytes of {past} segments lie past the end of the file")
     starts = np.minimum(starts, np.uint64(ADDRESS_LIMIT))
     fitting = np.minimum(there, np.uint64(ADDRESS_LIMIT) - starts)
     if wrapped := int(np.count_nonzero(fitting < there)):
@@ -242,7 +242,7 @@ def _regions(
     total = exact_sum(sizes)
     piece_starts, piece_sizes, owners = without_overlaps(starts, sizes)
     if (doubled := total - exact_sum(piece_sizes)) > 0:
-        problems.append(f"segments overlap: of {doubled} bytes with the same address, those listed first are taken")
+        problems.append(f"segments overlap: of {doubled:,} bytes with the same address, those listed first are taken")
     piece_offsets = offsets[owners] + (piece_starts - starts[owners])
     excess = np.cumsum(piece_sizes, dtype=np.float64) > _MAX_SHARING * file_bytes
     if excess.any():

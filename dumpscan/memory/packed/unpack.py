@@ -166,7 +166,7 @@ class _Sink:
     def write(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._limit:
-            problem = f"unpacks to more than the {self._limit} bytes that one file may have (--scratch-limit)"
+            problem = f"unpacks to more than the {self._limit:,} bytes that one file may have (--scratch-limit)"
             raise UnpackError(self._shown, problem)
         if self._size > self._plausible:
             problem = f"unpacks to more than {MAX_RATIO} times its size: taken for a bomb, and not read"

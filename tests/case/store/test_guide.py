@@ -50,6 +50,29 @@ def test_commands_with_a_dot(case: Path) -> None:
         command(case, ".drop")
 
 
+def test_the_schema_is_shown_as_it_was_written(case: Path) -> None:
+    shown = CliRunner().invoke(app, ["case", "query", str(case), ".schema dumps"]).stdout
+
+    assert shown.startswith("CREATE TABLE dumps (\n")
+    assert "    path " in shown
+    assert "…" not in shown
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT nosuch FROM dumps", "no such column: nosuch; `dumpscan case query CASE` lists tables and columns"),
+        ("DELETE FROM dumps", "a case is only read: expected one SELECT statement"),
+        ("selct 1", "syntax error"),
+    ],
+)
+def test_a_question_that_is_wrong_is_told_in_plain_words(sql: str, said: str, case: Path) -> None:
+    done = CliRunner().invoke(app, ["case", "query", str(case), sql])
+
+    assert isinstance(done.exception, CaseError)
+    assert str(done.exception).endswith(said)
+
+
 @pytest.mark.parametrize("given", [[], [".tables"], ["SELECT 1"], ["--format", "json"]])
 def test_nothing_is_left_beside_the_case(given: list[str], case: Path) -> None:
     done = CliRunner().invoke(app, ["case", "query", str(case), *given])

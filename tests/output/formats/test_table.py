@@ -67,6 +67,15 @@ def test_the_key_of_a_valid_certificate_comes_before_that_of_an_expired_one(view
     assert output.rindex("new.example") < output.rindex("old.example")
 
 
+def test_secrets_that_only_their_addresses_tell_apart_are_shown_with_them() -> None:
+    keys = [samples.symmetric_key(), samples.private_key(samples.rsa_key(), "RSA", {0x1: "pkcs1"})]
+
+    output = table(View.SECRETS, *map(finding_record, keys), width=80)
+
+    assert output.index("Secrets: 1") < output.index("Symmetric keys: 1")
+    assert "0x1d3a4f00000" in line_with("AES", output)
+
+
 @pytest.mark.parametrize("width", [width for width in WIDTHS if width])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert max(cell_len(line) for line in findings_table(width=width).splitlines()) <= width

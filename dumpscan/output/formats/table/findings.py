@@ -77,7 +77,7 @@ def kind_of(record: Record) -> str:
 
 
 def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
-    """Yield one table of everything secret, a row each: what it is, what it opens, where it lies, who can use it."""
+    """Yield a table of what may open something, and one of symmetric keys, which only their addresses tell apart."""
 
     def secret(record: Record) -> Text:
         if record["kind"] == "encrypted_container":
@@ -89,7 +89,7 @@ def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         return "container" in record and bool(record["container"].get("cipher") != NOT_ENCRYPTED)
 
     def exported(record: Record) -> Text:
-        return say("under its password", "yellow") if encrypted(record) else say("readable")
+        return say("under its password" if encrypted(record) else None, "yellow")
 
     columns = (
         Column("Secret", secret, least=20),
@@ -100,9 +100,13 @@ def secret_sections(records: list[Record], scope: Scope) -> Iterator[Section]:
         Column("Key id", lambda record: say(record.get("key", {}).get("id", record["sha256"])), rank=2, short=_HASH),
         Column("Problem", partial_note, rank=9, below=True),
     )
-    ordered = sorted(records, key=lambda record: (_ORDER[record["kind"]], *_urgency(record, scope.now)))
+    symmetric = [record for record in records if record["kind"] == "symmetric_key"]
+    ordered = [record for record in records if record["kind"] != "symmetric_key"]
+    ordered.sort(key=lambda record: (_ORDER[record["kind"]], *_urgency(record, scope.now)))
     ordered.sort(key=lambda record: not record.get("certificates"))
-    yield Section(_title("Secrets", records, [_paired(records)], style="bold red"), columns, ordered)
+    if ordered:
+        yield Section(_title("Secrets", ordered, [_paired(ordered)], style="bold red"), columns, ordered)
+    yield from sections(symmetric, scope)
 
 
 def _columns(kind: str, found: list[Record], scope: Scope) -> tuple[tuple[Column, ...], list[str]]:
