@@ -144,6 +144,13 @@ class Collector:
             if isinstance(entry.finding, PrivateKey) and not any(entry.proofs) and entry.places_in(order)
         ]
 
+    def borne(self) -> frozenset[str]:
+        """Return the ids of the keys whose public half was found anywhere: in a certificate, or by itself."""
+        halves = (entry.finding for entry in self._entries.values())
+        return frozenset(
+            half.key_id for half in halves if isinstance(half, Certificate | PublicKey) and half.key_id is not None
+        )
+
     def without_private(self, order: tuple[int, ...], *, live: bool = False) -> list[Certificate | PublicKey]:
         """Return the certificates and public keys in one dump whose private keys were not found, each key once.
 

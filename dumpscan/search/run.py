@@ -138,8 +138,17 @@ def _say_nothing(_left_out: str) -> None:
 
 
 def _prove(collector: Collector, order: tuple[int, ...], memory: Scannable, options: SearchOptions) -> tuple[str, ...]:
-    """Look for the public keys of those private ones that nothing has proved; return what could not be done."""
-    unproven = collector.unproven(order)
+    """Look for the public keys of those private ones that nothing has proved; return what could not be done.
+
+    Only for those that no certificate and no public key bears, memory is read again.
+    """
+    borne = collector.borne()
+    unproven = []
+    for key in collector.unproven(order):
+        if key.key_id in borne:
+            collector.prove(key, SUPPORTED)
+        else:
+            unproven.append(key)
     if not unproven:
         return ()
     from dumpscan.search.support import MAX_KEYS, supported_keys  # noqa: PLC0415 - most dumps have none

@@ -1,0 +1,51 @@
+"""A search of one dump as a whole: what it reads memory for, and what it knows already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from dumpscan.artifacts.registry import X509
+from dumpscan.memory.open import open_dump
+from dumpscan.search import support
+from dumpscan.search.merge import Collector
+from dumpscan.search.pairs import SUPPORTED, with_pairs
+from dumpscan.search.run import search
+from dumpscan.synth.minidump.builder import MinidumpBuilder
+from support.artifact_samples import all_keys, certificate_of, key_id, pkcs8
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dumpscan.findings import PrivateKey
+
+
+@pytest.mark.parametrize("bearer", ["certificate", "public key", "nothing"])
+def test_memory_is_read_for_public_values_only_where_nothing_found_bears_them(
+    bearer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = all_keys()["ed25519"]
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    beside = {"certificate": certificate_of(key).public_bytes(Encoding.DER), "public key": public, "nothing": b""}[
+        bearer
+    ]
+    builder = MinidumpBuilder("x64")
+    builder.add_memory(0x10000, pkcs8(key) + bytes(64) + beside + bytes(64))
+    builder.write(tmp_path / "a.dmp")
+    read: list[list[str]] = []
+    found_by_reading = support.supported_keys
+
+    def supported_keys(keys: list[PrivateKey], *given: object, **named: object) -> set[str]:
+        read.append([each.key_id for each in keys])
+        return found_by_reading(keys, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(support, "supported_keys", supported_keys)
+    collector = Collector()
+    with open_dump(tmp_path / "a.dmp") as dump:
+        assert search(dump, X509, collector) == ()
+
+    (found,) = (each for each in with_pairs(collector.findings()) if each.kind == "private_key")
+    assert found.proof == (() if bearer == "nothing" else (SUPPORTED,))  # type: ignore[attr-defined]
+    assert read == ([[key_id(key)]] if bearer == "nothing" else [])
