@@ -17,6 +17,7 @@ from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, Process, PublicKey, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import is_physical
 from dumpscan.memory.space import Region
+from dumpscan.redact.borders import across_borders
 from dumpscan.redact.copies import merged
 from dumpscan.redact.raw_image import raw_places, unpacked
 from dumpscan.redact.secret import Place, Secret, Value, What
@@ -151,8 +152,13 @@ def collect(
     _add_shapes(data, wanted, found, new)
     for secret in found.secrets:
         copies.add(secret)
-    for secret, place in copies.find(data, occupied, changed.spans if changed and known is not None else None):
+    where = changed.spans if changed and known is not None else None
+    borders = None if copies.has_new else where
+    for secret, place in copies.find(data, occupied, where):
         found.add(secret, (place,))
+    if is_physical(dump):
+        for secret, place in across_borders(dump, copies, borders):
+            found.add(secret, (place,))
     if raw is not None:
         found.places = {secret: raw_places(raw, places) for secret, places in found.places.items()}
     return found

@@ -58,6 +58,11 @@ class Copies:
         self._used = 0
         self._longest = 0
 
+    @property
+    def has_new(self) -> bool:
+        """Whether secrets were added that have not been looked for."""
+        return bool(self._new)
+
     def add(self, secret: Secret) -> None:
         """Add a secret; one that was added already is not added again."""
         if secret in self._secrets:

@@ -40,24 +40,48 @@ def copy_file(path: Path, data: memoryview, descriptor: int) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    if fcntl is None or not _cloned(path, len(data), descriptor):
-        write_bytes(data, descriptor)
-
-
-def _cloned(path: Path, size: int, descriptor: int) -> bool:
     try:
         source = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError:
+        write_bytes(data, descriptor)
+        return
+    try:
+        if os.fstat(source).st_size != len(data):
+            write_bytes(data, descriptor)
+        elif not _cloned(source, descriptor):
+            os.ftruncate(descriptor, len(data))
+            for begin, end in _without_holes(source, len(data)):
+                write_at(descriptor, data[begin:end], begin)
+    finally:
+        os.close(source)
+
+
+def _cloned(source: int, descriptor: int) -> bool:
+    if fcntl is None:
         return False
     try:
-        if os.fstat(source).st_size != size:
-            return False
         fcntl.ioctl(descriptor, _FICLONE, source)
     except OSError:
         return False
-    finally:
-        os.close(source)
     return True
+
+
+def _without_holes(source: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a file that are no holes, as (offset, end); all of it where the system does not tell them."""
+    to_data, to_hole = getattr(os, "SEEK_DATA", None), getattr(os, "SEEK_HOLE", None)
+    if to_data is None or to_hole is None:  # Windows
+        yield 0, size
+        return
+    end = 0
+    while end < size:
+        try:
+            begin = os.lseek(source, end, to_data)
+            end = os.lseek(source, begin, to_hole)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # no data behind `end`
+                yield end, size
+            return
+        yield begin, min(end, size)
 
 
 def write_bytes(data: memoryview, descriptor: int) -> None:
