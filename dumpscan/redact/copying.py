@@ -57,13 +57,10 @@ def copy_file(path: Path, data: memoryview, descriptor: int) -> None:
 
 
 def _cloned(source: int, descriptor: int) -> bool:
-    if fcntl is None:
-        return False
     try:
-        fcntl.ioctl(descriptor, _FICLONE, source)
+        return fcntl is not None and fcntl.ioctl(descriptor, _FICLONE, source) == 0
     except OSError:
         return False
-    return True
 
 
 def _without_holes(source: int, size: int) -> Iterator[tuple[int, int]]:
