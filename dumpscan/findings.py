@@ -485,6 +485,13 @@ class TlsSecret(Finding):
         server_random: The server's random (hex), likewise.
         random_proven: Whether keys or secrets in memory follow from the client's random; otherwise it was placed: it
             lies where the session's would, and nothing checks it.
+        server_name: The name of the server that the client asked for: of the ClientHello with this random, or of the
+            library's object.
+        peer_thumbprint: Thumbprint (see `Certificate`) of the certificate of the side that the process is not; of the
+            server's, where a capture shows it.
+        peer_subject: Its subject, an RFC 4514 distinguished name.
+        resumed: Whether the session goes on with what an earlier one agreed upon, by a ticket or a session id; None if
+            no capture tells.
         proof: The relations that were checked.
         secret: The secret itself. For export only.
     """
@@ -498,13 +505,18 @@ class TlsSecret(Finding):
     client_random: str | None = None
     server_random: str | None = None
     random_proven: bool = False
+    server_name: str | None = None
+    peer_thumbprint: str | None = None
+    peer_subject: str | None = None
+    resumed: bool | None = None
     proof: tuple[str, ...]
     secret: bytes = field(repr=False)
 
     @property
     def identity(self) -> tuple[str, str]:
-        """The secret names it, wherever it lies."""
-        return (self.kind, self.secret_id)
+        """The secret names it, wherever it lies; with the client's random where several sessions may have it."""
+        shared = self.label == "CLIENT_RANDOM" and self.client_random is not None
+        return (self.kind, f"{self.secret_id} {self.client_random}" if shared else self.secret_id)
 
 
 KINDS: tuple[type[Finding], ...] = (PrivateKey, PublicKey, SymmetricKey, Certificate, EncryptedContainer, TlsSecret)

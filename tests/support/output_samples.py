@@ -296,6 +296,10 @@ def tls_secret(address: int = 0x1D3A4F10000) -> TlsSecret:
         client_random="ab" * 32,
         server_random="cd" * 32,
         random_proven=True,
+        server_name="a.example",
+        peer_thumbprint="0123456789ABCDEF0123456789ABCDEF01234567",
+        peer_subject="CN=a.example",
+        resumed=True,
         proof=("the keys in use follow from it",),
         secret=secret,
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 CLIENT, SERVER = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
 PORTS = 40000, 8443
+HOST = "a.example"
 REQUEST, RESPONSE = (
     b"GET /secret HTTP/1.1\r\nHost: a.example\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd",
@@ -37,12 +38,12 @@ class Live:
     pid: int
 
 
-def pcap(turns: list[tuple[int, bytes]], link: int = 1) -> bytes:
+def pcap(turns: list[tuple[int, bytes]], link: int = 1, used: tuple[int, int] = PORTS) -> bytes:
     """Return a capture of a connection in which sides sent this, as pcap. Checksums are zero."""
     packets, numbers = [], [1000, 5000]
 
     def add(side: int, flags: int, data: bytes) -> None:
-        ports = PORTS if side == 0 else PORTS[::-1]
+        ports = used if side == 0 else used[::-1]
         tcp = struct.pack(">HHIIBBHHH", *ports, numbers[side], numbers[1 - side], 5 << 4, flags, 65535, 0, 0) + data
         ends = (CLIENT, SERVER) if side == 0 else (SERVER, CLIENT)
         ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, *ends) + tcp
@@ -98,42 +99,67 @@ def memory_of(pid: int) -> list[tuple[int, bytes]]:
     return found
 
 
-def _main(certificate: str, version: str, cipher: str) -> None:
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def contexts(certificate: str, version: str, cipher: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return those of a client and of a server (see `start`)."""
+    client, server = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     for context in (server, client):
         context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
         if cipher:
             context.set_ciphers(cipher)
+    return client, server
+
+
+def connect(
+    client: ssl.SSLContext, server: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> tuple[list[ssl.SSLObject], list[tuple[int, bytes]]]:
+    """Connect a client to a server; return both ends, and who sent what (see `Live`).
+
+    Args:
+        client: The client's context.
+        server: The server's.
+        session: What to resume.
+    """
+    turns: list[tuple[int, bytes]] = []
+    incoming, outgoing = [ssl.MemoryBIO(), ssl.MemoryBIO()], [ssl.MemoryBIO(), ssl.MemoryBIO()]
+    ends = [
+        client.wrap_bio(incoming[0], outgoing[0], server_hostname=HOST, session=session),
+        server.wrap_bio(incoming[1], outgoing[1], server_side=True),
+    ]
+
+    def run(side: int, action: str, *given: object) -> None:
+        try:
+            getattr(ends[side], action)(*given)
+        except ssl.SSLWantReadError:
+            pass
+        finally:
+            data = outgoing[side].read()
+            if data:
+                turns.append((side, data))
+                incoming[1 - side].write(data)
+
+    for _ in range(4):
+        for side in (0, 1):
+            run(side, "do_handshake")
+    run(0, "write", REQUEST)
+    run(1, "read", 1000)
+    run(1, "write", RESPONSE)
+    run(0, "read", 1000)
+    return ends, turns
+
+
+def _main(certificate: str, version: str, cipher: str) -> None:
+    client, server = contexts(certificate, version, cipher)
     with tempfile.NamedTemporaryFile() as log:
         client.keylog_filename = log.name
-        turns: list[tuple[int, str]] = []
-        incoming, outgoing = [ssl.MemoryBIO(), ssl.MemoryBIO()], [ssl.MemoryBIO(), ssl.MemoryBIO()]
-        ends = [client.wrap_bio(incoming[0], outgoing[0]), server.wrap_bio(incoming[1], outgoing[1], server_side=True)]
-
-        def run(side: int, action: str, *given: object) -> object:
-            try:
-                return getattr(ends[side], action)(*given)
-            except ssl.SSLWantReadError:
-                return None
-            finally:
-                data = outgoing[side].read()
-                if data:
-                    turns.append((side, data.hex()))
-                    incoming[1 - side].write(data)
-
-        for _ in range(4):
-            for side in (0, 1):
-                run(side, "do_handshake")
-        run(0, "write", REQUEST)
-        run(1, "read", 1000)
-        run(1, "write", RESPONSE)
-        run(0, "read", 1000)
+        ends, turns = connect(client, server)
         keys = [line for line in Path(log.name).read_text().splitlines() if not line.startswith("#")]
-    sys.stdout.write(json.dumps({"turns": turns, "keys": keys}) + "\n")
+    told = {"turns": [(side, data.hex()) for side, data in turns], "keys": keys}
+    sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
+    del ends
 
 
 if __name__ == "__main__":

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.decoded import Decoded
+from dumpscan.artifacts.decoded import Decoded, RefusedError
 from dumpscan.artifacts.tls.hello import Hellos
+from dumpscan.artifacts.tls.libraries.openssl import LIBRARY, openssl_peer
 from dumpscan.artifacts.tls.places import Places
 from dumpscan.artifacts.tls.recorded.match import Recorded
 from dumpscan.artifacts.tls.session12 import sessions_12
 from dumpscan.artifacts.tls.session13 import sessions_13
+from dumpscan.artifacts.tls.sessions import Peer
 from dumpscan.artifacts.tls.traffic import MAX_DERIVED, Effort, PlainKeys, traffic_secrets
 from dumpscan.artifacts.tls.windows import TlsSearcher
-from dumpscan.findings import KeyObject, TlsSecret
+from dumpscan.artifacts.x509.certificate import parse
+from dumpscan.findings import Certificate, KeyObject, TlsSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +88,9 @@ class TlsDetector:
         copies: dict[bytes, list[int]] = {}
         for each in found:
             copies.setdefault(each.secret, []).append(each.address)
-        sessions = [*sessions_13(places, found, Hellos(places)), *sessions_12(places, plain, effort)]
+        hellos = Hellos(places)
+        sessions = [*sessions_13(places, found, hellos), *sessions_12(places, plain, effort)]
+        sessions = [replace(each, peer=_peer(memory, each, hellos)) for each in sessions]
         if self.recorded is not None:
             sessions = list(self.recorded.proven(places, sessions, effort))
         for session in sessions:
@@ -92,6 +98,22 @@ class TlsDetector:
                 yield from _decoded(memory, session, secret, copies.pop(secret.secret, []))
         self.left -= effort.tried
         self.untried += effort.untried
+
+
+def _peer(memory: Memory, session: Session, hellos: Hellos) -> Peer:
+    """Return who is at the other end: by the ClientHello with the session's random, and by the library's objects."""
+    asked = hellos.names.get(session.randoms.client) if session.randoms is not None else None
+    held = openssl_peer(memory, session) if session.library == LIBRARY else Peer()
+    return Peer(asked).or_else(held)
+
+
+def _certificate(peer: Peer) -> Certificate | None:
+    """Return the peer's certificate; None if it is not known, or makes no sense."""
+    try:
+        found = parse(peer.certificate).finding if peer.certificate else None
+    except RefusedError:
+        return None
+    return found if isinstance(found, Certificate) else None
 
 
 def _decoded(memory: Memory, session: Session, secret: Secret, copies: list[int]) -> Iterator[Decoded]:
@@ -110,7 +132,8 @@ def _decoded(memory: Memory, session: Session, secret: Secret, copies: list[int]
 
 
 def _finding(session: Session, secret: Secret) -> TlsSecret:
-    randoms = session.randoms
+    randoms, peer = session.randoms, session.peer
+    certificate = _certificate(peer)
     return TlsSecret(
         sha256="",
         size=len(secret.secret),
@@ -121,6 +144,10 @@ def _finding(session: Session, secret: Secret) -> TlsSecret:
         client_random=randoms.client.hex() if randoms else None,
         server_random=(randoms.server.hex() or None) if randoms else None,
         random_proven=randoms is not None and randoms.proven,
+        server_name=peer.server_name,
+        peer_thumbprint=certificate.thumbprint if certificate is not None else None,
+        peer_subject=certificate.subject if certificate is not None else None,
+        resumed=session.resumed,
         proof=secret.proof,
         secret=secret.secret,
     )

@@ -1,8 +1,12 @@
-"""ClientHello and ServerHello as programs received and sent them: which randoms belong together, and the transcript."""
+"""ClientHello and ServerHello as programs received and sent them: which randoms belong together, and the transcript.
+
+Source: RFC 8446, 4.1.2, 4.1.3 and 4.2; RFC 6066, 3.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,7 +32,42 @@ MAX_HELLO = 4 << 10
 _HEAD = 4
 _CLIENT = 1
 _RANDOM = slice(6, 38)
+_ID_LENGTH = 38
 _SESSION_ID = slice(39, 71)
+_SERVER_NAME = 0
+"""The extension `server_name`, and the type of names of hosts in it."""
+_HOST_NAME = re.compile(rb"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+MAX_HOST_NAME = 253
+
+
+def host_name(data: bytes) -> str | None:
+    """Return the name of a host; None if it is none."""
+    return data.decode("ascii") if len(data) <= MAX_HOST_NAME and _HOST_NAME.fullmatch(data) else None
+
+
+def server_name(hello: bytes) -> str | None:
+    """Return the name of the server that a ClientHello asks for.
+
+    Args:
+        hello: The message, from its type on.
+    """
+    at = _ID_LENGTH
+    for size in (1, 2, 1):  # before the session id, the suites and the methods of compression are their lengths
+        at += size + int.from_bytes(hello[at : at + size], "big")
+    # Its value is a list of names, of which there is one: the length of both, the type, the length of the name.
+    value = dict(extensions(hello[at:])).get(_SERVER_NAME, b"")
+    listed = value[2:3] == bytes((_SERVER_NAME,))
+    return host_name(value[5 : 5 + int.from_bytes(value[3:5], "big")]) if listed else None
+
+
+def extensions(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the extensions behind their common length."""
+    end = 2 + int.from_bytes(data[:2], "big")
+    at = 2
+    while at + 4 <= min(end, len(data)):
+        size = int.from_bytes(data[at + 2 : at + 4], "big")
+        yield int.from_bytes(data[at : at + 2], "big"), data[at + 4 : at + 4 + size]
+        at += 4 + size
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +101,23 @@ class Hellos:
         places: What was found there.
 
     Attributes:
-        clients: Each ClientHello, by address.
+        clients: Each ClientHello of TLS 1.3, by address.
         pairs: ClientHellos with their answers.
+        names: The names of servers that clients asked for, by the clients' randoms.
     """
 
     def __init__(self, places: Places) -> None:
         self.clients: list[Hello] = []
         self._servers: list[Hello] = []
+        self.names: dict[bytes, str] = {}
         for address in places.of(windows.HELLO)[:MAX_HELLOS].tolist():
             for hello in _read(places, address):
-                (self.clients if hello.message[0] == _CLIENT else self._servers).append(hello)
+                is_client = hello.message[0] == _CLIENT
+                if hello.message[_ID_LENGTH]:
+                    (self.clients if is_client else self._servers).append(hello)
+                name = server_name(hello.message) if is_client else None
+                if name is not None:
+                    self.names[hello.random] = name
         self.pairs = list(islice(self._pairs(), MAX_PAIRS))
 
     def client_before(self, address: int) -> Hello | None:
@@ -102,10 +148,10 @@ def _read(places: Places, address: int) -> Iterator[Hello]:
         message = data[at : at + size]
         if (
             message[:1] in {b"\1", b"\2"}
-            and message[4:6] == b"\3\3"
-            and message[38:39] == bytes((RANDOM_SIZE,))
             and HELLO_SIZE < size <= MAX_HELLO
             and len(message) == size
+            and message[4:6] == b"\3\3"
+            and (message[_ID_LENGTH] == RANDOM_SIZE or (message[_ID_LENGTH] == 0 and message[0] == _CLIENT))
             and looks_random(message[_RANDOM])
         ):
             yield Hello(address + at, message)

@@ -63,5 +63,5 @@ def randoms_before(memory: Memory, address: int, reach: int) -> Randoms | None:
             and looks_random(pair[:RANDOM_SIZE])
             and looks_random(pair[RANDOM_SIZE:])
         ):
-            return Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE])
+            return Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE], address=start + at + RANDOM_SIZE)
     return None

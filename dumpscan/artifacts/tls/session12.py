@@ -94,28 +94,33 @@ class Keys:
     aes: frozenset[bytes] = field(repr=False)
     plain: PlainKeys
 
-    def session(self, master: Master, pairs: Sequence[Randoms]) -> Session | None:
-        """Return the session of a master secret with one of some pairs of randoms, if a key of it is there."""
+    def sessions(self, master: Master, pairs: Sequence[Randoms]) -> Iterator[Session]:
+        """Yield the sessions of a master secret with those of some pairs of randoms of which a key is there.
+
+        There are several if one resumed another.
+        """
+        found = False
         for hash_ in HASHES:
             blocks = [key_block(master.secret, each.client, each.server, hash_, hash_.size) for each in pairs]
             for randoms, block in zip(pairs, blocks, strict=True):
                 cipher = self._aes_in(block, 0)
                 if cipher is not None:
-                    return _session(master, randoms, cipher, hash_)
-            if hash_ is SHA256:
-                for number in self.plain.there(b"".join(blocks)):
-                    return _session(master, pairs[number], "ChaCha20-Poly1305", hash_)
-        return self._behind_macs(master, pairs) if master.sure else None
+                    found = True
+                    yield _session(master, randoms, cipher, hash_)
+            for number in self.plain.there(b"".join(blocks)) if hash_ is SHA256 else ():
+                found = True
+                yield _session(master, pairs[number], "ChaCha20-Poly1305", hash_)
+        if master.sure and not found:
+            yield from self._behind_macs(master, pairs)
 
-    def _behind_macs(self, master: Master, pairs: Sequence[Randoms]) -> Session | None:
+    def _behind_macs(self, master: Master, pairs: Sequence[Randoms]) -> Iterator[Session]:
         for hash_ in HASHES:
             for randoms in pairs[:MAX_BEHIND_MACS]:
                 block = key_block(master.secret, randoms.client, randoms.server, hash_, _LONGEST_BLOCK)
-                for mac in _MAC_KEYS:
-                    cipher = self._aes_in(block, mac)
-                    if cipher is not None:
-                        return _session(master, randoms, cipher, hash_)
-        return None
+                ciphers = (self._aes_in(block, mac) for mac in _MAC_KEYS)
+                cipher = next((each for each in ciphers if each is not None), None)
+                if cipher is not None:
+                    yield _session(master, randoms, cipher, hash_)
 
     def _aes_in(self, block: bytes, mac: int) -> str | None:
         """Return the cipher of which one side's key is in a key block, behind two MAC keys."""
@@ -144,9 +149,12 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
     """
     keys = Keys(places.aes_keys, plain)
     done: set[bytes] = set()
+    told: set[tuple[bytes, bytes]] = set()
     for session in chain(_in_runs(places, keys), _of_expansions(places, keys, effort)):
-        if session.secrets[0].secret not in done:
-            done.add(session.secrets[0].secret)
+        secret, random = session.secrets[0].secret, session.randoms.client if session.randoms else b""
+        if (secret, random) not in told:
+            done.add(secret)
+            told.add((secret, random))
             yield session
     pairs = _pairs(places)
     if not pairs:
@@ -158,8 +166,7 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
         count = max(limit // len(pairs), 1)
         effort.untried += len(wanted[count:])
         for master in wanted[:count]:
-            found = keys.session(master, _in_order(pairs, master))
-            if found is not None:
+            for found in keys.sessions(master, _in_order(pairs, master)):
                 done.add(master.secret)
                 yield found
 
@@ -167,7 +174,10 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
 def _in_order(pairs: list[tuple[int, bytes]], master: Master) -> list[Randoms]:
     """Return the randoms that may belong to a master secret, the nearest first; the server's is the first of a pair."""
     nearest = sorted(pairs, key=lambda place: abs(place[0] - master.address))
-    return [Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE], proven=True) for _, pair in nearest]
+    return [
+        Randoms(pair[RANDOM_SIZE:], pair[:RANDOM_SIZE], proven=True, address=address + RANDOM_SIZE)
+        for address, pair in nearest
+    ]
 
 
 def _pairs(places: Places) -> list[tuple[int, bytes]]:
@@ -262,9 +272,7 @@ def _in_runs(places: Places, keys: Keys) -> Iterator[Session]:
             client, server = (data[at:][:RANDOM_SIZE] for at in (client_at, server_at))
             # rustls has no suites with MAC keys.
             master = Master(secret, address + master_at, library, structure, sure=library == "gnutls")
-            session = keys.session(master, [Randoms(client, server, proven=True)])
-            if session is not None:
-                yield session
+            yield from keys.sessions(master, [Randoms(client, server, proven=True)])
 
 
 def _run_ends(places: Places, addresses: Addresses) -> NDArray[np.bool_]:
@@ -283,13 +291,16 @@ def _of_expansions(places: Places, keys: Keys, effort: Effort) -> Iterator[Sessi
         for seed in seeds
         if len(seed) == PAIR_SIZE and looks_random(seed[:RANDOM_SIZE]) and looks_random(seed[RANDOM_SIZE:])
     }
-    masters = {**_with_edge(places), **_masters(places, places.of(windows.ALIGNED_48))} if wanted else {}
+    if not wanted:
+        return
+    every = np.concatenate((places.of(windows.EDGE_48), places.of(windows.ALIGNED_48)))
+    masters = _masters(places, every[: MAX_EXPANDED // len(wanted)])
     for sure, limit in ((False, MAX_EXPANDED), (True, MAX_EXPANDED_MACS)):
         count = limit // max(len(wanted), 1)
-        effort.untried += max(len(masters) - count, 0) if wanted else 0
+        effort.untried += max(len(every) - count, 0)
         for master in [*masters.values()][:count]:
-            found = keys.session(replace(master, sure=sure), [*wanted])
-            if found is not None and found.randoms is not None:
-                del masters[master.secret]
-                wanted.discard(found.randoms)
+            for found in keys.sessions(replace(master, sure=sure), [*wanted]):
+                masters.pop(master.secret, None)
+                if found.randoms is not None:
+                    wanted.discard(found.randoms)
                 yield found

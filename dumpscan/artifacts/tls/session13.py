@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.tls.allocated import JAVA, allocated, is_java
 from dumpscan.artifacts.tls.chain import Known, chain_of
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, derive_secret
 from dumpscan.artifacts.tls.hello import transcript_hash
-from dumpscan.artifacts.tls.layouts import in_layouts
+from dumpscan.artifacts.tls.libraries.allocated import JAVA, allocated, is_java
+from dumpscan.artifacts.tls.libraries.arrays import in_layouts
+from dumpscan.artifacts.tls.libraries.nss import nss_sessions
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random, randoms_before
-from dumpscan.artifacts.tls.nss import nss_sessions
 from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
 from dumpscan.memory.space import read_before
 from dumpscan.model.c_big_numbers import MAX_POINTER
@@ -94,7 +94,10 @@ def _of_chain(
         java = JAVA if is_java(places.memory, found) else (None, None)
         return Session(VERSION_13, found.suite.name, secrets, proven or near, *java)
     secrets = tuple(chain.secrets(Known(proofs, _finder(places.memory, found.address))))
-    randoms = proven or _openssl_randoms(places.memory, secrets)
+    randoms = _openssl_randoms(places.memory, secrets)
+    if proven is not None:
+        held = randoms is not None and randoms.client == proven.client
+        randoms = replace(proven, address=randoms.address if randoms is not None and held else None)
     client_secret = next(each for each in secrets if each.label == CLIENT_TRAFFIC)
     distances = (chain.master[0] - client_secret.address, chain.transcript[0] - client_secret.address)
     openssl = distances == (OPENSSL_MASTER, OPENSSL_TRANSCRIPT)

@@ -54,11 +54,30 @@ class Randoms:
         client: 32 bytes.
         server: 32 bytes; empty if they are not known.
         proven: Whether keys in memory follow from them; otherwise only their place says whose they are.
+        address: Where the client's lies in the object that holds both; None if that is not known.
     """
 
     client: bytes
     server: bytes = b""
     proven: bool = False
+    address: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, as far as it is known.
+
+    Attributes:
+        server_name: The name that the client asked for (RFC 6066, 3).
+        certificate: The certificate of the side that the process is not, in DER; empty if it is not known.
+    """
+
+    server_name: str | None = None
+    certificate: bytes = b""
+
+    def or_else(self, other: Peer) -> Peer:
+        """Return this with what only another knows."""
+        return Peer(self.server_name or other.server_name, self.certificate or other.certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +91,8 @@ class Session:
         randoms: None if they were not found.
         library: The library whose object holds it.
         structure: The name of that object.
+        peer: Who is at the other end.
+        resumed: Whether it goes on with what an earlier session agreed upon; None if no capture tells.
     """
 
     version: str
@@ -80,3 +101,5 @@ class Session:
     randoms: Randoms | None = None
     library: str | None = None
     structure: str | None = None
+    peer: Peer = field(default_factory=Peer)
+    resumed: bool | None = None

@@ -75,9 +75,9 @@ _VERSION = 3
 _TLS_12_SESSION = {BORINGSSL_SESSION_SIZE - 1: SIZES[1]}
 """BoringSSL's SSL_SESSION: the length of the master secret, which is behind the version that it begins with."""
 _HELLO_VERSION = 4
-_HELLO = {1: 0, 38: 32}
-"""ClientHello and ServerHello behind their types: the first of three bytes of a length, the version, the length of the
-session id. It is 32 in all that offer or choose TLS 1.3 in the way that middleboxes like (RFC 8446, D.4)."""
+_HELLOS = ({0: 1, 1: 0, 38: 32}, {0: 2, 1: 0, 38: 32}, {0: 1, 1: 0, 38: 0})
+"""ClientHello and ServerHello: the type, the first of three bytes of a length, the length of the session id. It is 32
+in all that offer or choose TLS 1.3 in the way that middleboxes like (RFC 8446, D.4), and 0 in clients of TLS 1.2."""
 _ONE_UP, _MOST_DULL = np.uint32(0x10000), np.uint32(0x1FFFF)
 """With the first added, dull words, and no others, are at most the second: their upper bits are 0 or 1 then."""
 _HIGH_BITS = np.uint32(0x80808080)
@@ -336,8 +336,8 @@ def _anywhere(data: NDArray[np.uint8]) -> Iterator[tuple[Signature, Indexes]]:
     yield BORINGSSL, _boringssl(data)
     versions = _pairs(data)
     yield BORINGSSL_SESSION, _with_bytes(data, versions, BORINGSSL_SESSION_SIZE, _TLS_12_SESSION)
-    for kind in (1, 2):
-        yield HELLO, _with_bytes(data, versions - _HELLO_VERSION, HELLO_SIZE, {0: kind, **_HELLO})
+    for hello in _HELLOS:
+        yield HELLO, _with_bytes(data, versions - _HELLO_VERSION, HELLO_SIZE, hello)
 
 
 def _find(data: memoryview, phases: tuple[int, ...], *, full: bool = False) -> tuple[Matches, int]:

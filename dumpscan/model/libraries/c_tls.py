@@ -1,8 +1,8 @@
 """Where libraries keep the secrets of TLS sessions, in 64-bit programs.
 
-Sources: OpenSSL 1.1.1 to 3.5 `ssl/ssl_local.h` (ssl_session_st, ssl_st); BoringSSL `ssl/internal.h` (SSL3_STATE);
-GnuTLS 3.7 `lib/gnutls_int.h` (security_parameters_st, gnutls_key_st); rustls `src/tls13/key_schedule.rs`. The distances
-were measured in real processes: see `docs/memory-layouts.md`, "TLS secrets".
+Sources: OpenSSL 1.1.1 to 3.5 `ssl/ssl_local.h` (ssl_session_st, ssl_st) and `include/crypto/x509.h` (x509_st);
+BoringSSL `ssl/internal.h` (SSL3_STATE); GnuTLS 3.7 `lib/gnutls_int.h` (security_parameters_st, gnutls_key_st); rustls
+`src/tls13/key_schedule.rs`. The distances were measured in real processes: see `docs/memory-layouts.md`, "TLS secrets".
 """
 
 from __future__ import annotations
@@ -23,6 +23,29 @@ struct ssl_session_st {         /* OpenSSL: the head, as far as all versions agr
     uint64  session_id_length;
     char    session_id[32];
 };
+
+struct x509_st {                /* OpenSSL: the head, as far as all versions agree */
+    uint64  version;
+    int32   serial_number_length;
+    int32   serial_number_type;
+    uint64  serial_number_data;
+    uint64  serial_number_flags;
+    uint64  algorithm[2];
+    uint64  issuer;
+    uint64  validity[2];
+    uint64  subject;
+    uint64  key;
+    uint64  unique_ids[2];
+    uint64  extensions;
+    uint64  signed_data;        /* enc.enc: TBSCertificate as it was received */
+    uint64  signed_length;
+    uint64  signed_modified;
+    uint64  signature_algorithm[2];
+    int32   signature_length;
+    int32   signature_type;
+    uint64  signature_data;
+    uint64  signature_flags;
+};
 """
 
 c_tls = structures(_DEFINITIONS)
@@ -41,6 +64,18 @@ MAC secret of 64 bytes with its size for each direction. Ciphers of TLS 1.3 leav
 OPENSSL_RANDOMS = (-1664, -1400)
 """Bytes from `client_app_traffic_secret` in which `server_random` lies, and `client_random` behind it: at -1508 in 3.0
 on Linux, -1500 in 3.0 and -1520 in 3.5 on Windows, -1524 in 4.0 on Linux. MAC secrets before them are unused."""
+
+OPENSSL_SESSION = (1792, 2048)
+"""Bytes from `client_random` in `ssl_st` in which the pointer `session` lies: at 1976 in 3.0, 1856 in 3.2, 1912 in 3.5
+and 4.0. (In 1.1.1, the randoms are in another object.)"""
+OPENSSL_HOST_NAMES = (288, 320)
+"""Bytes from `session` to the pointer `ext.hostname`: since 3.2, and in 3.0."""
+OPENSSL_PEER = (592, 800)
+"""Offsets in `ssl_session_st` in which the pointer `peer` to an `x509_st` lies: at 696 in 3.0, 704 since 3.2."""
+X509_SIZE = 512
+"""Bytes of `x509_st` in which `sha1_hash` lies, the hash of the whole certificate: at 312 in 3.0 to 4.0."""
+V_ASN1_INTEGER = 2
+V_ASN1_BIT_STRING = 3
 
 DOWNGRADE = b"DOWNGRD"
 """How the last 8 bytes of a server's random begin that could have spoken TLS 1.3 and chose an older version; 0 or 1 is

@@ -95,6 +95,8 @@ def _about(secret: TlsSecret) -> str:
         f"{process.name or 'process'} {process.pid}" if process is not None and process.pid is not None else None,
         secret.version,
         secret.cipher_suite,
+        secret.server_name,
+        "resumed" if secret.resumed else None,
         _random(secret),
     ]
     return printable(", ".join(part for part in parts if part))

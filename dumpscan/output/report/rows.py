@@ -352,7 +352,13 @@ def other_key_row(key: PrivateKey | PublicKey | SymmetricKey, shown: Callable[[s
 def tls_row(secret: TlsSecret, shown: Callable[[str], str]) -> ObjectRow:
     """Return a secret of a TLS session as the report shows it."""
     random = secret.client_random or "not found"
-    detail = f"client random {random}{'' if secret.random_proven else ' (not proven)'}; {joined(secret.proof)}"
+    parts = (
+        f"client random {random}{'' if secret.random_proven else ' (not proven)'}",
+        secret.server_name and f"server {shorten(secret.server_name, 80)}",
+        secret.peer_subject and f"peer's certificate {shorten(secret.peer_subject, 80)}",
+        joined(secret.proof),
+    )
+    detail = "; ".join(part for part in parts if part)
     return _object_row(secret, shorten(secret.label, 80), detail, secret.secret_id, shown)
 
 

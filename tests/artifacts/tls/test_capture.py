@@ -21,12 +21,12 @@ from dumpscan.artifacts.tls.recorded.records import read_capture
 from dumpscan.exceptions import InputError
 from dumpscan.findings import TlsSecret
 from dumpscan.output.exports.key_files import export
-from dumpscan.output.exports.key_log import KEY_LOG
+from dumpscan.output.exports.key_log import KEY_LOG, key_log_lines
 from dumpscan.search.merge import Collector
 from dumpscan.search.run import search
 from support.artifact_samples import Space
 from support.core_bytes import CoreBytes
-from support.tls_live import Live, memory_of, pcap, start
+from support.tls_live import HOST, Live, connect, contexts, memory_of, pcap, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ KINDS = {
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a.example")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
     now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=1))
@@ -97,6 +97,8 @@ def test_the_sessions_of_a_capture(live: Live, tmp_path: Path) -> None:
         assert session.client_random.hex() == live.keys[0].split()[1]
         assert session.version == ("TLS 1.3" if len(live.keys) > 1 else "TLS 1.2")
         assert not session.resumed
+        assert session.server_name == HOST
+        assert bool(session.certificate) == (session.version == "TLS 1.2")
         assert session.client
         assert session.server
 
@@ -165,7 +167,7 @@ def _found_in_space(memory: bytes, capture: Capture | None) -> list[TlsSecret]:
     return [finding for finding in collector.findings() if isinstance(finding, TlsSecret)]
 
 
-def test_the_log_of_a_live_process_has_the_right_secrets(live: Live, tmp_path: Path) -> None:
+def test_the_log_of_a_live_process_has_the_right_secrets(live: Live, certificate: Path, tmp_path: Path) -> None:
     with dumpscan.open_dump(_core(live, tmp_path)) as dump:
         found = _found(dump, None)
         proven = _found(dump, _capture(pcap(live.turns), tmp_path))
@@ -175,6 +177,29 @@ def test_the_log_of_a_live_process_has_the_right_secrets(live: Live, tmp_path: P
         assert wanted <= {each.secret.hex() for each in findings} <= set(truth)
         assert {(each.label, each.client_random) for each in findings} <= set(truth.values())
     assert all(each.random_proven for each in proven)
+    assert {each.server_name for each in (*found, *proven)} == {HOST}
+    assert {each.resumed for each in found} == {None}
+    assert {each.resumed for each in proven} == {False}
+    thumbprint = x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - as Windows names certificates
+    assert {(each.peer_thumbprint, each.peer_subject) for each in proven} == {(thumbprint, f"CN={HOST}")}
+
+
+def test_a_session_of_1_2_and_what_resumes_it_have_a_line_each(certificate: Path, tmp_path: Path) -> None:
+    """They have the same secret, and randoms of their own."""
+    client, server = contexts(str(certificate), "TLSv1_2", "ECDHE-ECDSA-AES128-GCM-SHA256")
+    client.keylog_filename = str(tmp_path / "truth.log")
+    (first, _), turns = connect(client, server)
+    (second, _), others = connect(client, server, first.session)
+    assert second.session_reused
+    lines = [line.split() for line in (tmp_path / "truth.log").read_text().splitlines() if line[:1] == "C"]
+    assert len({secret for _, _, secret in lines}) == 1
+    capture = _capture(pcap(turns) + pcap(others, used=(40001, 8443))[24:], tmp_path)
+    assert [session.resumed for session in capture.sessions] == [False, True]
+    found = _found_in_space(bytes(64) + bytes.fromhex(lines[0][2]) + bytes(64), capture)
+    assert {(each.label, each.client_random, each.secret.hex()) for each in found} == {tuple(line) for line in lines}
+    assert {each.client_random: each.resumed for each in found} == {lines[0][1]: False, lines[1][1]: True}
+    logged = b"\n".join(key_log_lines(found)).decode()
+    assert all(" ".join(line) in logged for line in lines)
 
 
 def test_tshark_decrypts_the_capture_of_a_live_process_with_the_log(live: Live, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ class RecordedSession:
         resumed: Whether it goes on with what an earlier session agreed upon, by a ticket or a session id.
         client: The first encrypted records of the client.
         server: Those of the server.
+        server_name: The name of the server that the client asked for.
+        certificate: The server's certificate, in DER; empty if it was not sent, and in TLS 1.3, which encrypts it.
     """
 
     client_random: bytes
@@ -39,6 +41,8 @@ class RecordedSession:
     resumed: bool
     client: tuple[Record, ...]
     server: tuple[Record, ...]
+    server_name: str | None = None
+    certificate: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

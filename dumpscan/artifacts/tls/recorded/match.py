@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import MASTER_SIZE, SUITES_13
-from dumpscan.artifacts.tls.recorded.proof import PROOF, decrypts_12, decrypts_13
+from dumpscan.artifacts.tls.recorded.proof import PROOF, decrypts_12, decrypts_13, handshake_of_13
+from dumpscan.artifacts.tls.recorded.records import first_certificate
 from dumpscan.artifacts.tls.sessions import (
     BY_ORDER,
     CLIENT_HANDSHAKE,
     CLIENT_RANDOM,
     CLIENT_TRAFFIC,
     OTHER_SIDE,
+    SERVER_HANDSHAKE,
     SERVER_TRAFFIC,
     UNKNOWN_SIDE,
     VERSION_12,
     VERSION_13,
+    Peer,
     Randoms,
     Secret,
     Session,
@@ -71,7 +74,16 @@ class Recorded:
             found = _among(recorded, sessions) or _in_windows(recorded, places, effort)
             if found is not None:
                 self.missing.remove(recorded)
-                yield found
+                yield replace(found, peer=_peer(recorded, found).or_else(found.peer), resumed=recorded.resumed)
+
+
+def _peer(recorded: RecordedSession, session: Session) -> Peer:
+    """Return who the server is: by the hello and the certificate, which is encrypted in TLS 1.3."""
+    certificate = recorded.certificate
+    for secret in session.secrets:
+        if secret.label == SERVER_HANDSHAKE and not certificate:
+            certificate = first_certificate(handshake_of_13(secret.secret, recorded), is_13=True)
+    return Peer(recorded.server_name, certificate)
 
 
 def _among(recorded: RecordedSession, sessions: Sequence[Session]) -> Session | None:
@@ -79,7 +91,7 @@ def _among(recorded: RecordedSession, sessions: Sequence[Session]) -> Session | 
     own = recorded.client_random
     same = [each for each in sessions if each.randoms is not None and each.randoms.client == own]
     if recorded.version == VERSION_12:
-        return _of_12(recorded, same[0]) if same else None
+        return _of_12(recorded, same[0]) if same else _resumed_12(recorded, sessions)
     others = (each for each in sessions if each not in same)
     tried = (each for each in chain(same, others) if each.version == VERSION_13)
     return next((found for each in islice(tried, MAX_TRIED) if (found := _of_13(recorded, each))), None)
@@ -90,6 +102,19 @@ def _of_12(recorded: RecordedSession, session: Session) -> Session:
     if decrypts_12(secret.secret, recorded) is None:  # it is proven by its keys: the capture may begin too late
         return session
     return replace(session, secrets=(replace(secret, proof=(*secret.proof, PROOF)),))
+
+
+def _resumed_12(recorded: RecordedSession, sessions: Sequence[Session]) -> Session | None:
+    """Find the session of TLS 1.2 whose master secret a recorded one has too, with randoms of its own."""
+    if not recorded.resumed:
+        return None
+    randoms = Randoms(recorded.client_random, recorded.server_random, proven=True)
+    for session in islice((each for each in sessions if each.version == VERSION_12), MAX_TRIED):
+        cipher = decrypts_12(session.secrets[0].secret, recorded)
+        if cipher is not None:
+            secret = replace(session.secrets[0], proof=(PROOF,))
+            return replace(session, suite=cipher, secrets=(secret,), randoms=randoms, peer=Peer())
+    return None
 
 
 def _of_13(recorded: RecordedSession, session: Session) -> Session | None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.tls.recorded.capture import Record, RecordedSession
 
 PROOF = "it decrypts a record of the capture"
+HANDSHAKE = 22
+"""The type of records with messages of the handshake; in TLS 1.3, it is behind what is encrypted."""
+_NONCE = 12
 _EXPLICIT = 8
 _TAG = 16
 _BLOCK = 16
@@ -54,6 +57,29 @@ def decrypts_13(secret: bytes, session: RecordedSession) -> Sides:
         return any(_opens(cipher, nonce, record.body, record.header) for record in records)
 
     return Sides(opens(session.client), opens(session.server))
+
+
+def handshake_of_13(secret: bytes, session: RecordedSession) -> bytes:
+    """Return the messages of the server's handshake in TLS 1.3, as far as they are recorded without a gap.
+
+    Args:
+        secret: The server's secret of the handshake.
+        session: The session that it belongs to.
+    """
+    suite = SUITES_13.get(session.suite)
+    messages = b""
+    if suite is None:
+        return messages
+    cipher = _aead(suite, traffic_key(secret, suite))
+    nonce = int.from_bytes(traffic_iv(secret, suite), "big")
+    for number, record in enumerate(session.server):
+        try:
+            inner = cipher.decrypt((nonce ^ number).to_bytes(_NONCE, "big"), record.body, record.header).rstrip(b"\0")
+        except (InvalidTag, ValueError):
+            break
+        if inner[-1:] == bytes((HANDSHAKE,)):
+            messages += inner[:-1]
+    return messages
 
 
 def decrypts_12(master: bytes, session: RecordedSession) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts.tls.hello import extensions, server_name
 from dumpscan.artifacts.tls.recorded.capture import Capture, Record, RecordedSession
 from dumpscan.artifacts.tls.recorded.packets import read_streams
 from dumpscan.artifacts.tls.sessions import VERSION_12, VERSION_13
@@ -25,6 +26,8 @@ _APPLICATION_DATA = 23
 _CHANGE_CIPHER_SPEC = 20
 _CLIENT_HELLO = 1
 _SERVER_HELLO = 2
+_CERTIFICATE = 11
+_MESSAGE_HEAD = 4
 _RANDOM = slice(6, 38)
 _ID_LENGTH = 38
 _LEAST_HELLO = 41
@@ -58,29 +61,51 @@ def read_capture(path: Path) -> Capture:
 
 def _session(client: bytes, server: bytes) -> RecordedSession | None:
     """Return the session of two streams; None if they do not begin with hellos."""
-    hello, sent = _split(client, _CLIENT_HELLO)
-    answer, received = _split(server, _SERVER_HELLO)
+    asked, sent = _split(client)
+    answered, received = _split(server)
+    hello, answer = _hello(asked, _CLIENT_HELLO), _hello(answered, _SERVER_HELLO)
     if hello is None or answer is None:
         return None
     id_length = answer[_ID_LENGTH]
     behind = _ID_LENGTH + 1 + id_length
     suite = int.from_bytes(answer[behind : behind + 2], "big")
-    extensions = dict(_extensions(answer[behind + 3 :]))
-    is_13 = extensions.get(_SUPPORTED_VERSIONS) == b"\x03\x04"
+    told = dict(extensions(answer[behind + 3 :]))
+    is_13 = told.get(_SUPPORTED_VERSIONS) == b"\x03\x04"
     same_id = id_length > 0 and answer[_ID_LENGTH:behind] == hello[_ID_LENGTH : _ID_LENGTH + 1 + hello[_ID_LENGTH]]
     return RecordedSession(
         client_random=hello[_RANDOM],
         server_random=answer[_RANDOM],
         suite=suite,
         version=VERSION_13 if is_13 else VERSION_12,
-        resumed=_PRE_SHARED_KEY in extensions if is_13 else same_id,
+        resumed=_PRE_SHARED_KEY in told if is_13 else same_id,
         client=sent,
         server=received,
+        server_name=server_name(hello),
+        certificate=first_certificate(answered),
     )
 
 
-def _split(stream: bytes, kind: int) -> tuple[bytes | None, tuple[Record, ...]]:
-    """Return the hello of a stream, and its first encrypted records."""
+def first_certificate(messages: bytes, *, is_13: bool = False) -> bytes:
+    """Return the first certificate among messages of a handshake, in DER; nothing if there is none.
+
+    Args:
+        messages: The messages, one behind the other.
+        is_13: Whether they are of TLS 1.3, where a context comes first.
+    """
+    while len(messages) >= _MESSAGE_HEAD:
+        size = _MESSAGE_HEAD + int.from_bytes(messages[1:_MESSAGE_HEAD], "big")
+        message, messages = messages[:size], messages[size:]
+        if message[0] == _CERTIFICATE and len(message) == size:
+            listed = message[_MESSAGE_HEAD:]
+            listed = listed[1 + listed[0] :] if is_13 and listed else listed
+            length = int.from_bytes(listed[3:6], "big")  # behind that of all
+            found = listed[6 : 6 + length]
+            return found if len(found) == length else b""
+    return b""
+
+
+def _split(stream: bytes) -> tuple[bytes, tuple[Record, ...]]:
+    """Return the plain messages of the handshake that a stream begins with, and its first encrypted records."""
     plain, encrypted, changed = b"", [], False
     for record in _records(stream):
         content = record.header[0]
@@ -92,7 +117,7 @@ def _split(stream: bytes, kind: int) -> tuple[bytes | None, tuple[Record, ...]]:
             plain += record.body
         if len(encrypted) == MAX_RECORDS:
             break
-    return _hello(plain, kind), tuple(encrypted)
+    return plain, tuple(encrypted)
 
 
 def _hello(messages: bytes, kind: int) -> bytes | None:
@@ -120,13 +145,3 @@ def _records(stream: bytes) -> Iterator[Record]:
             return
         yield Record(header, body)
         at += _HEADER + size
-
-
-def _extensions(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the extensions behind their common length."""
-    end = 2 + int.from_bytes(data[:2], "big")
-    at = 2
-    while at + 4 <= min(end, len(data)):
-        size = int.from_bytes(data[at + 2 : at + 4], "big")
-        yield int.from_bytes(data[at : at + 2], "big"), data[at + 4 : at + 4 + size]
-        at += 4 + size

@@ -153,6 +153,10 @@ def _tls_columns(scope: Scope) -> tuple[Column, ...]:
             return Text()
         return say("proven") if record["tls"]["random_proven"] else say("placed, not proven", "yellow")
 
+    def certificate(record: Record) -> Text:
+        told = record["tls"]
+        return say(f"{told['peer_subject']}, {told['peer_thumbprint']}") if "peer_thumbprint" in told else Text()
+
     def proof(record: Record) -> Text:
         return say("; ".join(record["tls"]["proof"]))
 
@@ -162,9 +166,11 @@ def _tls_columns(scope: Scope) -> tuple[Column, ...]:
         Column("Suite", at("tls.cipher_suite"), rank=1),
         Column("Client random", random, short=_HASH),
         Column("Random is", placed),
+        Column("Server name", at("tls.server_name"), rank=3),
         *holder_columns(scope),
         *place_columns(),
         Column("Problem", partial_note, rank=9, below=True),
+        Column("Peer's certificate", certificate, rank=9, below=True),
         Column("Proof", proof, rank=9, below=True),
     )
 

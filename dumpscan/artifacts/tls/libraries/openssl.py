@@ -1,0 +1,130 @@
+"""Who is at the other end of a session of OpenSSL: what its objects say beside the secrets.
+
+`ssl_st` holds the name of the server, and points to `ssl_session_st`, which points to the certificate of the other
+side. That is not kept as it was received: its signed part is, and its signature; the object also has the SHA-1 of the
+whole, which proves what is put together of them.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import TYPE_CHECKING
+
+from dumpscan.artifacts import der
+from dumpscan.artifacts.decoded import RefusedError
+from dumpscan.artifacts.tls.hello import MAX_HOST_NAME, host_name
+from dumpscan.artifacts.tls.sessions import VERSION_12, Peer
+from dumpscan.model.c_big_numbers import MAX_POINTER
+from dumpscan.model.libraries.c_tls import (
+    MASTER_OFFSET,
+    MAX_SESSION_VERSION,
+    MIN_SESSION_VERSION,
+    OPENSSL_HOST_NAMES,
+    OPENSSL_PEER,
+    OPENSSL_SESSION,
+    V_ASN1_BIT_STRING,
+    V_ASN1_INTEGER,
+    X509_SIZE,
+    c_tls,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dumpscan.artifacts.tls.sessions import Session
+    from dumpscan.memory.space import Memory
+
+LIBRARY = "openssl"
+MAX_CERTIFICATE = 64 << 10
+"""Bytes of the signed part of the largest certificate that is put together."""
+_POINTER = 8
+_VERSIONS = range(MIN_SESSION_VERSION, MAX_SESSION_VERSION + 2)
+"""Those that a session may have, TLS 1.3 too."""
+_BIT_STRING = 0x03
+_VERSION_TAG = 0xA0
+
+
+def openssl_peer(memory: Memory, session: Session) -> Peer:
+    """Return who is at the other end of a session, as far as OpenSSL's objects say it.
+
+    Args:
+        memory: The memory of the process.
+        session: One of OpenSSL.
+    """
+    randoms, secret = session.randoms, session.secrets[0]
+    own = secret.address - MASTER_OFFSET if session.version == VERSION_12 else None
+    place, held = None, own
+    if randoms is not None and randoms.address is not None:
+        place, held = _session_of(memory, randoms.address, own)
+    certificates = _certificates(memory, held) if held is not None else iter(())
+    return Peer(_host_name(memory, place) if place is not None else None, next(certificates, b""))
+
+
+def _session_of(memory: Memory, random: int, own: int | None) -> tuple[int | None, int | None]:
+    """Find the pointer `session` behind a client's random in `ssl_st`.
+
+    Args:
+        memory: The memory of the process.
+        random: Where the random lies.
+        own: What it must point to, if that is known.
+
+    Returns:
+        Where it lies, and what it points to; for the first, None if it was not found.
+    """
+    first, past = OPENSSL_SESSION
+    begin = random + first
+    begin += -begin % _POINTER
+    for address, pointer in _pointers(memory, begin, random + past - begin):
+        version = int.from_bytes(memory.read(pointer, 4), "little")
+        if pointer == own or (own is None and version in _VERSIONS):
+            return address, pointer
+    return None, own
+
+
+def _pointers(memory: Memory, begin: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield what may be pointers, with where they lie."""
+    data = memory.read(begin, size)
+    for at in range(0, len(data) - _POINTER + 1, _POINTER):
+        pointer = int.from_bytes(data[at : at + _POINTER], "little")
+        if 0 < pointer < MAX_POINTER and pointer % _POINTER == 0:
+            yield begin + at, pointer
+
+
+def _host_name(memory: Memory, place: int) -> str | None:
+    """Return the name of the server, given where `session` lies."""
+    for distance in OPENSSL_HOST_NAMES:
+        pointer = int.from_bytes(memory.read(place + distance, _POINTER), "little")
+        text, end, _ = memory.read(pointer, MAX_HOST_NAME + 1).partition(b"\0") if pointer < MAX_POINTER else (b"",) * 3
+        name = host_name(text) if end else None
+        if name is not None:
+            return name
+    return None
+
+
+def _certificates(memory: Memory, session: int) -> Iterator[bytes]:
+    """Yield the certificates that a session points to."""
+    first, past = OPENSSL_PEER
+    for _, pointer in _pointers(memory, session + first, past - first):
+        data = memory.read(pointer, X509_SIZE)
+        if len(data) == X509_SIZE:
+            certificate = _put_together(memory, data)
+            if certificate and sha1(certificate, usedforsecurity=False).digest() in data:
+                yield certificate
+
+
+def _put_together(memory: Memory, data: bytes) -> bytes:
+    """Put a certificate together of its parts; nothing if `data` is no `x509_st`."""
+    held = c_tls.x509_st(data)
+    if (held.serial_number_type, held.signature_type) != (V_ASN1_INTEGER, V_ASN1_BIT_STRING):
+        return b""
+    if not (0 < held.signed_length <= MAX_CERTIFICATE and 0 < held.signature_length <= MAX_CERTIFICATE):
+        return b""
+    signed = memory.read(int(held.signed_data), int(held.signed_length))
+    signature = memory.read(int(held.signature_data), int(held.signature_length))
+    try:
+        parts = der.members(signed)
+    except RefusedError:
+        return b""
+    version = bool(parts) and parts[0].tag == _VERSION_TAG
+    algorithm = b"".join(part.encoded for part in parts[1 + version : 2 + version])  # behind the serial number
+    return der.encode(der.SEQUENCE, signed, algorithm, der.encode(_BIT_STRING, b"\0", signature))
