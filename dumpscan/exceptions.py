@@ -38,6 +38,10 @@ class UnpackError(InputError):
     """A packed file could not be unpacked, or not within its bounds."""
 
 
+class NoMemberError(UnpackError):
+    """An archive does not have the file that was asked for."""
+
+
 class BombError(UnpackError):
     """A packed file unpacks to so much more than its size that it was made to fill a disk."""
 

@@ -119,7 +119,7 @@ def query(case: Path, sql: str | None, most_rows: int, seconds: float, output_fo
         if not answer.rows:
             complain("there is no such table or view: `.tables` lists them", level="note")
         for (statement,) in answer.rows:
-            write_text(sys.stdout, "".join(f"{printable(line)}\n" for line in f"{statement};".splitlines()))
+            write_text(sys.stdout, "".join(f"{printable(line)}\n" for line in f"{statement!s};".splitlines()))
     else:
         write_rows(sys.stdout, output_format, answer.columns, answer.rows)
     if answer.cut:

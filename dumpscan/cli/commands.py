@@ -67,6 +67,15 @@ class Command(click.Command):
         super().__init__(*arguments, **options)
         self.examples = tuple(examples)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; an option without its value is told as a fault of this command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadOptionUsage as error:
+            if error.ctx is None and error.message.endswith("requires an argument."):
+                raise click.BadOptionUsage(error.option_name, f"{error.option_name} needs a value.", ctx) from error
+            raise
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         super().format_epilog(ctx, formatter)
@@ -115,6 +124,15 @@ class Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a name, or None."""
         return super().get_command(ctx, self._aliases.get(cmd_name, cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that was typed; one that only a group has is suggested with the group's name."""
+        groups = [each for each in self.commands.values() if isinstance(each, Group) and args[0] in each.commands]
+        if args[0] not in self.commands and len(groups) == 1:
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean '{groups[0].name} {args[0]}'?", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own
         """Write what each command does, the whole sentence."""

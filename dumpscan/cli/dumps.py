@@ -112,7 +112,7 @@ class Request:
             for file in _walk(path) if walked else (path,):
                 dumps, others = dumps_in(file, unpacking)
                 if not dumps:  # an archive of other things; to open it says so
-                    dumps = [file]
+                    yield file, not walked
                 yield from ((dump, not walked and len(dumps) + others == 1) for dump in dumps)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dumpscan.cli.commands import Judging, OneOf
+from dumpscan.cli.commands import AtLeast, Judging, OneOf
 from dumpscan.exceptions import UsageError
 from dumpscan.output.formats.registry import Format
 
@@ -53,7 +53,7 @@ sysroot = click.option(
     help="Read from the programs and libraries in DIR what a core leaves out of them, if the build id agrees.",
 )
 pids = click.option(
-    "--pid", "pids", metavar="N", type=int, multiple=True, help="Report only this process. May be repeated."
+    "--pid", "pids", metavar="N", type=AtLeast(0), multiple=True, help="Report only this process. May be repeated."
 )
 names = click.option(
     "--name",

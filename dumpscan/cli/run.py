@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     AnyDump = ProcessDump | PhysicalDump
 
 
+_MAX_ABSENT = 5
+"""Inputs that are named when none has the process that was asked for."""
+
+
 class Run:
     """One command over its inputs. Results go to standard output through one renderer, all else to standard error.
 
@@ -159,7 +163,8 @@ class Run:
             else:
                 self.warn(line)
         if absent and not self.readable:
-            raise absent[0]
+            more = f"; and {len(absent) - _MAX_ABSENT} more" if len(absent) > _MAX_ABSENT else ""
+            raise NoSuchProcessError("; ".join(map(str, absent[:_MAX_ABSENT])) + more)
         for each in absent:
             self.note(str(each))
         if others:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dumpscan.cli import options
-from dumpscan.cli.commands import Example, Group, OneOf, command
+from dumpscan.cli.commands import AtLeast, Example, Group, OneOf, command
 from dumpscan.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ class Container(StrEnum):
     show_default=True,
     help="Write the image in this format.",
 )
-@click.option("--size", metavar="MIB", type=int, help="Give the machine so much memory, whatever the scenario says.")
+@click.option(
+    "--size", metavar="MIB", type=AtLeast(1), help="Give the machine so much memory, whatever the scenario says."
+)
 @options.quiet
 def kernel(
     scenario: Path, output: Path, symbols: Path | None, container: Container, size: int | None, quiet: bool

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import BombError, InputError, UnpackError
+from dumpscan.exceptions import BombError, InputError, NoMemberError, UnpackError
 from dumpscan.memory.formats import (
     HEAD_SIZE,
     RAW,
@@ -82,6 +82,10 @@ def open_dump(
         problem = f"is {packing.name}: {UNPACK_FIRST} (dumpscan could not: it {error.problem})"
         if isinstance(error, BombError):
             problem = f"is {packing.name}, and {error.problem}"
+        elif isinstance(error, NoMemberError):
+            problem = error.problem
+        elif kind is None and member is None and not (listed := dumps_in(outer, options.unpacking))[0]:
+            raise NoDumpError(no_dump_in(listed[1])) from error
         if kind is None:
             raise StillPackedError(problem) from error
         raise InputError(path, problem, offset=0) from error
@@ -105,6 +109,11 @@ def dumps_in(path: Path, options: UnpackOptions) -> tuple[list[Path], int]:
         return [path], 0
     dumps = [each.path for each in members if each.head is None or _may_be_dump(each)]
     return dumps, len(members) - len(dumps)
+
+
+def no_dump_in(count: int) -> str:
+    """Say that none of the files of an archive is a dump."""
+    return f"is an archive of {count} files, none of which is a dump"
 
 
 def _may_be_dump(file: PackedFile) -> bool:
@@ -144,7 +153,7 @@ def _open_plain(path: Path, kind: DumpKind | None, options: OpenOptions) -> Proc
         return opener_of_kind(path, head, kind)(path, options)
     form = format_of(path, head)
     if form is RAW and size < MIN_RAW_IMAGE:
-        raise NoDumpError(f"no dump: {first_words(path)}; and too small ({size} bytes) for an image of memory")
+        raise NoDumpError(f"no dump: {first_words(path)}; and too small for an image of memory")
     try:
         return form.open(path, options)
     except UnknownSystemError:

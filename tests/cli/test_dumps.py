@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,6 +79,25 @@ def test_a_file_that_is_named_and_no_dump_is_an_error(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert f"{tmp_path / 'notes.txt'}: no dump: it begins like a text" in done.stderr
     assert [each["status"] for each in json.loads(done.stdout)["inputs"]] == ["unreadable", "ok"]
+
+
+def test_an_archive_without_a_dump_is_an_error_where_it_is_named_and_counted_in_a_directory(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "wheel.zip", "w") as archive:
+        archive.writestr("a.txt", "a")
+        archive.writestr("b.txt", "b")
+
+    named = run("x509", tmp_path / "wheel.zip")
+    walked = run("x509", tmp_path)
+
+    assert (named.exit_code, walked.exit_code) == (1, 0)
+    assert f"{tmp_path / 'wheel.zip'}: is an archive of 2 files, none of which is a dump" in named.stderr
+    assert "1 file in the directories is not a dump" in walked.stderr
+
+
+def test_where_no_input_has_the_process_all_are_named(lab: Lab) -> None:
+    done = run("cmdline", SAMPLE, lab.image, "--symbols", lab.symbols, "--pid", 4242)
+    assert str(SAMPLE) in str(done.exception)
+    assert str(lab.image) in str(done.exception)
 
 
 def test_a_file_of_another_kind_names_its_command(lab: Lab) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpscan.case.triage.staging import file_system, is_url
 from dumpscan.exceptions import DumpscanError, InputError, reason
-from dumpscan.memory.open import dumps_in
+from dumpscan.memory.open import dumps_in, no_dump_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -129,7 +129,7 @@ def _looked_into(archive: Input, unpacking: UnpackOptions) -> Iterator[Input]:
         return
     dumps, others = dumps_in(Path(archive.path), unpacking)
     if not dumps:
-        yield replace(archive, unusable=f"is an archive of {others} files, none of which is a dump", other=True)
+        yield replace(archive, unusable=no_dump_in(others), other=True)
     for dump in dumps:
         yield replace(archive, path=str(dump))
 

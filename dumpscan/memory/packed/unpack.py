@@ -9,10 +9,11 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from dumpscan.exceptions import BombError, UnpackError, reason
+from dumpscan.exceptions import BombError, NoMemberError, UnpackError, reason
 from dumpscan.memory.packed.formats import HEAD_SIZE, Member, is_tar, packing_of, pour, said_of, tar_members
 from dumpscan.memory.packed.scratch import ScratchDirectory
 
@@ -30,6 +31,8 @@ nine tenths are zeros is packed by zstd to a fortieth."""
 _FREE_SIZE = 256 << 20
 _SPARED = 64 << 20
 """Bytes of the scratch directory's file system that are left free."""
+_MAX_NAMES = 5
+"""Files of an archive that are named when it does not have the one that was asked for."""
 _BLOCK = 64 << 10
 _ZEROS = bytes(_BLOCK)
 
@@ -223,6 +226,15 @@ def _copy(path: Path, packing: Packing, member: str | None, password: str | None
             copied += 1
             if member is not None:
                 break
+    if not copied and member is not None:
+        raise NoMemberError(path, f"is {packing.name}, and has no file {member}; {_names(path, packing, password)}")
     if not copied:
-        raise UnpackError(path, f"is {packing.name}, and has no file {member or ''}".rstrip())
+        raise UnpackError(path, f"is {packing.name}, and has no file")
     sink.finish()
+
+
+def _names(path: Path, packing: Packing, password: str | None) -> str:
+    """Say which files an archive has."""
+    names = [str(each.name) for each in islice(_members(path, packing, password) or (), _MAX_NAMES + 1)]
+    more = " and more" if len(names) > _MAX_NAMES else ""
+    return f"it has {', '.join(names[:_MAX_NAMES])}{more}" if names else "it is empty"

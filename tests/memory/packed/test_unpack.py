@@ -179,7 +179,10 @@ class TestRefused:
 
     def test_a_name_that_is_not_in_it(self, tmp_path: Path) -> None:
         path = write(tmp_path, "dumps.zip", zip_of(FILES))
-        assert "has no file other.dmp" in self.said(tmp_path / "dumps.zip!other.dmp")
+        said = self.said(tmp_path / "dumps.zip!other.dmp")
+        assert "has no file other.dmp" in said
+        assert f"it has {', '.join(FILES)}" in said
+        assert "unpack it first" not in said
         assert path.exists()
 
     def test_no_room(self, tmp_path: Path) -> None:
