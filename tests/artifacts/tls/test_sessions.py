@@ -174,6 +174,34 @@ def test_arrays_of_java_are_told_apart_by_the_key_schedule_where_it_is_among_the
     assert all(any("master secret" in proof for proof in finding.proof) for finding in found.values())
 
 
+def _arrays(*values: bytes) -> bytes:
+    """Return arrays of Java, one behind the other."""
+    return b"".join(struct.pack("<QII", 1, 0x6848, len(value)) + value + bytes(64) for value in values)
+
+
+def test_where_java_collected_garbage_no_random_is_guessed() -> None:
+    """Those of two sessions lie behind one ClientHello."""
+    sessions = Session13(SUITES["aes-128"]), Session13(SUITES["aes-256"], "another")
+    arrays = [_arrays(*(each.secrets[label] for label in APPLICATION[1::-1])) for each in sessions]
+    keys = b"".join(each.key_material() for each in sessions) + bytes(64)
+    collector = Collector()
+    pieces = {BASE: keys, HEAP: bytes(64) + sessions[0].client_hello + bytes(7) + b"".join(arrays)}
+    Scanner((), TlsDetector().detectors).scan(Space(pieces), collector)
+    found = [finding for finding in collector.findings() if isinstance(finding, TlsSecret)]
+    assert len(found) == 4
+    assert {each.client_random for each in found} == {None}
+
+
+def test_secrets_of_a_handshake_in_java_are_told_by_the_keys_that_follow_from_them() -> None:
+    session = Session13(SUITES["aes-128"])
+    order = (*APPLICATION[1::-1], *HANDSHAKE)  # those in use were moved away from the others
+    arrays = _arrays(*(session.secrets[label] for label in order), *map(session.finished, HANDSHAKE))
+    state = bytes(64) + session.client_hello + bytes(64 - len(session.client_hello) % 8) + arrays
+    found = _found({BASE: session.key_material(*order) + bytes(64), HEAP: state})
+    _agree(found, session, order)
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+
+
 def test_nss_refers_to_secrets_by_the_numbers_of_objects() -> None:
     session = Session13(SUITES["aes-256"])
     pieces = {BASE: session.key_material() + bytes(64)}

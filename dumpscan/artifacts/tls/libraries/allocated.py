@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts.tls.derive import expand_label
 from dumpscan.artifacts.tls.near import randoms_before
 from dumpscan.artifacts.tls.sessions import (
     BY_ORDER,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 RANDOM_REACH = 8 << 10
 """Bytes before a secret in which the randoms of its session are looked for."""
+HELLO_REACH = 1 << 20
+"""Bytes behind a ClientHello in which Java allocates the secrets of its session: 400 KiB where it was measured."""
+SESSION_REACH = 256 << 10
+"""Bytes from one secret of a session in Java to the next: 190 KiB, likewise."""
 JAVA = ("java", "byte[]")
 """The library and the structure of what Java holds."""
 _WHOLE = 4
@@ -78,24 +83,67 @@ def allocated(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) ->
     others: list[TrafficSecret] = []
     for each in first.values():
         (java if is_java(places.memory, each) else others).append(each)
-    yield from _behind_hellos(java, hellos)
+    yield from _behind_hellos(places, java, hellos)
     for group in _by_suite(others):
         for begin in range(0, len(group), 2):
             randoms = randoms_before(places.memory, group[begin].address, RANDOM_REACH)
-            yield _session(group[begin : begin + 2], _ANY, randoms)
+            pair = group[begin : begin + 2]
+            yield _session(pair, _ANY.labels(len(pair)), _ANY, randoms)
 
 
-def _behind_hellos(found: list[TrafficSecret], hellos: Hellos) -> Iterator[Session]:
-    """Yield a session for each ClientHello, of the secrets that lie between it and the next."""
+def _behind_hellos(places: Places, found: list[TrafficSecret], hellos: Hellos) -> Iterator[Session]:
+    """Yield the sessions of the secrets that lie behind each ClientHello, up to the next.
+
+    One session that lies alone behind it has its random. There are several where garbage was collected, which moves
+    what is in use away from what is not, in an order that says nothing.
+    """
     parts: dict[Hello | None, list[TrafficSecret]] = {}
     for each in found:
         parts.setdefault(hellos.client_before(each.address), []).append(each)
     for hello, part in parts.items():
-        for group in _by_suite(part):
-            size = _WHOLE if len(group) % _WHOLE == 0 else 2
-            randoms = Randoms(hello.random) if hello is not None and len(group) <= _WHOLE else None
-            for begin in range(0, len(group), size):
-                yield _session(group[begin : begin + size], _JAVA, randoms)
+        groups = [group for suite in _by_suite(part) for group in _together(places, suite)]
+        near = hello is not None and part[0].address - hello.address <= HELLO_REACH
+        for labels, group in groups:
+            randoms = Randoms(hello.random) if hello is not None and near and len(groups) == 1 else None
+            yield _session(group, labels, _JAVA, randoms)
+
+
+def _together(places: Places, found: list[TrafficSecret]) -> Iterator[tuple[tuple[str, ...], list[TrafficSecret]]]:
+    """Yield the secrets of one suite that were allocated together, with what they are.
+
+    From the secrets of a handshake the keys of its Finished messages follow, which are often left in memory.
+    """
+    handshake = [each for each in found if _finished_key(each) in places.sized(each.suite.hash.size)]
+    others = [each for each in found if each not in handshake]
+    if handshake and len(handshake) % 2 == 0 and len(handshake) == len(others):
+        handshake_labels, labels = _JAVA.four[:2], _JAVA.four[2:]
+        for begin in range(0, len(found), 2):
+            if begin < len(handshake):
+                yield (*handshake_labels, *labels), [*handshake[begin : begin + 2], *others[begin : begin + 2]]
+        return
+    for group in _runs(others):
+        yield _JAVA.labels(len(group)), group
+    if handshake:
+        yield (UNKNOWN_SIDE,) * len(handshake), handshake
+
+
+def _finished_key(found: TrafficSecret) -> bytes:
+    """Return the key of Finished that follows from a secret, if it is one of a handshake (RFC 8446, 4.4.4)."""
+    return expand_label(found.secret, found.suite.hash, b"finished", found.suite.hash.size)
+
+
+def _runs(found: list[TrafficSecret]) -> Iterator[list[TrafficSecret]]:
+    """Yield secrets that lie near each other, in pairs where there are more than those of one session."""
+    runs: list[list[TrafficSecret]] = []
+    for each in found:
+        if runs and each.address - runs[-1][-1].address <= SESSION_REACH:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    for run in runs:
+        size = _WHOLE if len(run) % _WHOLE == 0 else 2 if len(run) % 2 == 0 else len(run)
+        for begin in range(0, len(run), size):
+            yield run[begin : begin + size]
 
 
 def _by_suite(found: Sequence[TrafficSecret]) -> list[list[TrafficSecret]]:
@@ -105,10 +153,10 @@ def _by_suite(found: Sequence[TrafficSecret]) -> list[list[TrafficSecret]]:
     return list(groups.values())
 
 
-def _session(group: list[TrafficSecret], order: _Order, randoms: Randoms | None) -> Session:
+def _session(group: list[TrafficSecret], labels: tuple[str, ...], order: _Order, randoms: Randoms | None) -> Session:
     secrets = tuple(
         Secret(label, each.secret, each.address, len(each.secret), (each.proof, BY_ORDER))
-        for label, each in zip(order.labels(len(group)), group, strict=True)
+        for label, each in zip(labels, group, strict=True)
     )
     return Session(VERSION_13, group[0].suite.name, secrets, randoms, order.library, order.structure)
 
