@@ -185,7 +185,8 @@ def test_where_java_collected_garbage_no_random_is_guessed() -> None:
     arrays = [_arrays(*(each.secrets[label] for label in APPLICATION[1::-1])) for each in sessions]
     keys = b"".join(each.key_material() for each in sessions) + bytes(64)
     collector = Collector()
-    pieces = {BASE: keys, HEAP: bytes(64) + sessions[0].client_hello + bytes(7) + b"".join(arrays)}
+    hello = sessions[0].client_hello + bytes(64 - len(sessions[0].client_hello) % 8)
+    pieces = {BASE: keys, HEAP: bytes(64) + hello + b"".join(arrays)}
     Scanner((), TlsDetector().detectors).scan(Space(pieces), collector)
     found = [finding for finding in collector.findings() if isinstance(finding, TlsSecret)]
     assert len(found) == 4
