@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _POWER_1024 = 2500
 """A power modulo a number of 1024 bits, to an exponent as long, by Python's `pow`."""
+_INVERSE_1024 = 300
+"""An inverse modulo a number of 1024 bits, by Python's `pow`."""
 
 
 class TooCostlyError(Exception):
@@ -49,3 +51,8 @@ def charge(microseconds: float) -> None:
 def charge_power(modulus_bits: int, exponent_bits: int) -> None:
     """Announce a power modulo a number of `modulus_bits`, to an exponent of `exponent_bits` (see `charge`)."""
     charge(_POWER_1024 * (modulus_bits / 1024) ** 2 * (exponent_bits / 1024))
+
+
+def charge_inverse(modulus_bits: int) -> None:
+    """Announce an inverse modulo a number of `modulus_bits` (see `charge`)."""
+    charge(_INVERSE_1024 * (modulus_bits / 1024) ** 1.5)

@@ -37,12 +37,12 @@ _FIRST_ALLOWANCE = 64 << 20
 _ALLOWANCE_PER_BYTE = 8
 """Bytes beyond those that decoders may read in all, at first and for each byte scanned. Real memory takes a tenth of
 one; a file made of large structures within one another would take thousands."""
-_FIRST_PATIENCE = 750_000
-_PATIENCE_PER_MIB = 250_000
+_FIRST_PATIENCE = 800_000
+_PATIENCE_PER_MIB = 100_000
 """Microseconds that looking into hits may take, at first and for each MiB that each pass over memory has scanned: there
 are four passes. Ordinary memory has three openings in a MiB that come to nothing; one made of nothing but openings has
 a hundred thousand."""
-_COST_OF_A_HIT = 25
+_COST_OF_A_HIT = 40
 _COST_OF_FOLLOWING = 300
 """Microseconds for a hit that comes to nothing, and for one whose decoder follows pointers that lead nowhere. The cost
 of texts and of proofs is added to that; their code announces it (`dumpscan.artifacts.effort`)."""

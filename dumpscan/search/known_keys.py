@@ -7,10 +7,10 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 from cryptography.x509 import load_der_x509_certificate
 
+from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.artifacts.keys.self_test_keys import carrier_of
 from dumpscan.artifacts.openssl.known.effort import PATIENCE_FOR_NAMED, Effort
 from dumpscan.artifacts.openssl.known.places import find_places
@@ -155,7 +155,7 @@ def _loaded(key: PrivateKey) -> PrivateKeyTypes | None:
     """
     try:  # it was proved already; to prove it again would take minutes for the largest
         return load_der_private_key(key.pkcs8, None, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, UnsupportedAlgorithm):
+    except LIBRARY_ERRORS:
         return None
 
 
@@ -163,5 +163,5 @@ def load_public_key(public_info: bytes) -> PublicKeyTypes | None:
     """Read a SubjectPublicKeyInfo; None if it is none that the library knows."""
     try:
         return load_der_public_key(public_info)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except LIBRARY_ERRORS:
         return None

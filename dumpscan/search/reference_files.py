@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.encode import RSA_ALGORITHM, public_info
+from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.artifacts.x509 import certificate as certificates
 from dumpscan.artifacts.x509.parts import take_apart
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MAX_OBJECTS = 100_000
 """Certificates and keys that one file may hold."""
 
-_ERRORS = (ValueError, TypeError, KeyError, UnsupportedAlgorithm, RefusedError)
+_ERRORS = (*LIBRARY_ERRORS, KeyError, RefusedError)
 _PEM = re.compile(
     rb"-----BEGIN (?P<label>[ -~]{1,64}?)-----(?P<body>(?:(?!-----).)*+)-----END (?P=label)-----", re.DOTALL
 )

@@ -11,9 +11,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
+from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 
@@ -68,7 +68,7 @@ def _public_values(key: PrivateKey) -> list[bytes]:
         with warnings.catch_warnings(action="ignore"):  # the library means to drop Diffie-Hellman
             public: Any = load_der_private_key(key.pkcs8, None).public_key()
             numbers: Any = public.public_numbers() if key.algorithm in ("EC", "DSA", "DH") else None
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except LIBRARY_ERRORS:
         return []
     match key.algorithm:
         case "RSA":

@@ -23,6 +23,7 @@ from dumpscan.search import scanner
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
 from fuzz.library_contents import WHOLE, composite_rsa, odd
+from fuzz.pgp_contents import PGP_AND_SSH
 from support.artifact_samples import Space, certificate_der, certificate_of, ec_key, pem, rewritten, tlv
 from support.blob_samples import FFDHE2048, G_256, P_256, Q_256, Numbers, capi_2, cng_dh, cng_dsa2
 from support.core_bytes import CoreBytes
@@ -81,6 +82,7 @@ def _many_primes(rng: Random) -> bytes:
 def _sec1(name: str, *, point: bool = True, named: bool = True) -> Piece:
     """A point that is on the curve, and is not that of the private value."""
     curve = curve_named(name)
+    other = curve.encodings(curve.curve.generator)[0]
 
     def make(rng: Random) -> bytes:
         value = _big(rng.randrange(1 << 100, curve.order), curve.order_size)
@@ -88,7 +90,7 @@ def _sec1(name: str, *, point: bool = True, named: bool = True) -> Piece:
         if named:
             parts.append(tlv(0xA0, curve.parameters))
         if point:
-            parts.append(tlv(0xA1, tlv(3, b"\0" + curve.encodings(curve.curve.generator)[0])))
+            parts.append(tlv(0xA1, tlv(3, b"\0" + other)))
         return tlv(0x30, *parts)
 
     return make
@@ -186,30 +188,6 @@ def _jwk(rng: Random) -> bytes:
     return f'{{"kty":"RSA",{parts}}}\n'.encode()
 
 
-def _packet(rng: Random) -> bytes:
-    """A version 4 RSA secret key of OpenPGP whose factors are not prime."""
-    n, e, d, p, q = _numbers(2048, rng)
-
-    def number(value: int) -> bytes:
-        return struct.pack(">H", value.bit_length()) + _big(value, (value.bit_length() + 7) // 8)
-
-    secret = b"".join(map(number, (d, p, q, pow(p, -1, q))))
-    body = (
-        b"\x04" + bytes(4) + b"\x01" + number(n) + number(e) + b"\0" + secret + struct.pack(">H", sum(secret) & 0xFFFF)
-    )
-    return b"\x95" + struct.pack(">H", len(body)) + body
-
-
-def _ssh(rng: Random) -> bytes:
-    n, e, d, p, q = _numbers(2048, rng)
-
-    def string(data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + data
-
-    numbers = (n, e, d, pow(q, -1, p), p, q)
-    return string(b"ssh-rsa") + b"".join(string(_big(each, each.bit_length() // 8 + 1)) for each in numbers)
-
-
 @cache
 def _encrypted() -> bytes:
     cipher = tlv(0x30, bytes.fromhex("060960864801650304012a"), tlv(4, bytes(16)))
@@ -266,6 +244,10 @@ PIECES: dict[str, Piece] = {
     "ber": _repeated(bytes.fromhex("30803080020101")),
     "der-within-der": _repeated(bytes.fromhex("30820fff0201000282")),
     "certificate-openings": _repeated(bytes.fromhex("30820fff30820ff0a003020102020101")),
+    "certificate-validities": _repeated(bytes.fromhex("308201ff308201f0020101 301e170d32")),
+    "certificate-validities-nested": lambda _: (
+        bytes.fromhex("308201ff308201f0020101300030") * 250 + bytes.fromhex("301e170d32") * 400
+    ),
     "tls-records": _repeated(bytes.fromhex("1603030010") + bytes.fromhex("30820fff30820ff0a003020102")),
     "cng-rsa": _cng_rsa,
     "cng-ec": _cng_ec,
@@ -273,8 +255,6 @@ PIECES: dict[str, Piece] = {
     "cng-dh-8192": _cng_dh(8192),
     "cng-dsa": _cng_dsa,
     "capi-dh": _capi_dh,
-    "openpgp": _packet,
-    "ssh": _ssh,
     "openssh-magic": _repeated(b"openssh-key-v1\0" + bytes.fromhex("000000046e6f6e65000000046e6f6e650000000000000001")),
     "putty": _repeated(b"PuTTY-User-Key-File-3: ssh-rsa\r\nEncryption: none\r\nComment: x\r\nPublic-Lines: 9\r\n"),
     "jks": _repeated(bytes.fromhex("feedfeed00000002000000010000000100016100000000000000000000000a")),
@@ -300,7 +280,7 @@ PIECES: dict[str, Piece] = {
     "jwk-names": _repeated(b'"kty":'),
     "jwk-braces": _repeated(b'{"kty":"RSA"'),
     "xml": _repeated(b"<RSAKeyValue><Modulus>AAAA</Modulus>"),
-    "openpgp-armour": _repeated(b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOY\n"),
+    **PGP_AND_SSH,
 }
 """Kinds of memory that are one structure after another, each with other numbers."""
 
@@ -334,7 +314,7 @@ class _Unlimited(Decoding):
         self.announced += microseconds
 
 
-def announced(kind: str, size: int) -> float:
+def announced(kind: str, size: int, *, seed: int = 1) -> float:
     """Search memory of a kind, and return how many microseconds the decoders announced: no budget ends it."""
     made: list[_Unlimited] = []
 
@@ -343,6 +323,6 @@ def announced(kind: str, size: int) -> float:
         return made[-1]
 
     with patch.object(scanner, "Decoding", make):
-        space = Space({BASE: content(kind, size)})
+        space = Space({BASE: content(kind, size, seed=seed)})
         scanner.Scanner(EVERYTHING.detectors, EVERYTHING.groups).scan(space, Collector(), threads=1)
     return sum(decoding.announced for decoding in made)

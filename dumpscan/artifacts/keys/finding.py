@@ -27,8 +27,9 @@ if TYPE_CHECKING:
         | x448.X448PrivateKey
     )
 
-LIBRARY_ERRORS = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InternalError)
-"""What `cryptography` raises for numbers and encodings that it does not accept."""
+LIBRARY_ERRORS = (ValueError, TypeError, OverflowError, NotImplementedError, UnsupportedAlgorithm, InternalError)
+"""What `cryptography` raises for numbers and encodings that it does not accept: for a point of an SSH key that is
+compressed, that it has not been written."""
 
 
 def finding_of(

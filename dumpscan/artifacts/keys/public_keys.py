@@ -15,7 +15,6 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from dumpscan.artifacts import der, effort
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import encode
+from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.artifacts.keys.proof import ED448, ED25519, LEAST_RSA_BITS, MOST_RSA_BITS, X448, X25519
 from dumpscan.artifacts.keys.ssh.private_keys import CURVES, OPENINGS_OF_PUBLIC_HALVES, read_counted
 from dumpscan.artifacts.keys.ssh.wire import Strings, string_pattern
@@ -57,7 +57,7 @@ def parse_info(data: bytes) -> Parsed:
         raise RefusedError("bits of the key that are not used")
     try:
         key = load_der_public_key(data)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except LIBRARY_ERRORS:
         raise RefusedError("no public key") from None
     return _parsed(key, data, "spki")
 
@@ -68,7 +68,7 @@ def parse_ssh(data: bytes) -> Parsed:
     kind = Strings(data).string()
     try:
         key = load_ssh_public_key(kind + b" " + binascii.b2a_base64(data, newline=False))
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except LIBRARY_ERRORS:
         raise RefusedError("no public key") from None
     return _parsed(key, data, "ssh")
 

@@ -19,10 +19,15 @@ from functools import cache
 from itertools import pairwise
 from math import comb
 
+import numpy as np
+
+from dumpscan.artifacts import effort
 from dumpscan.scan.anchors import COMMON_BYTES
 
 _RARE = 1e-8
 """Probability with which random bytes may have a property that is refused."""
+_JUDGING = 30
+"""Microseconds to see whether a value looks random."""
 MIN_SIZE = 14
 """Bytes of a value that can be judged: the order of the smallest curve with a name has 112 bits."""
 
@@ -58,6 +63,7 @@ def looks_random(value: bytes) -> bool:
     Args:
         value: The bytes, at least `MIN_SIZE` of them.
     """
+    effort.charge(_JUDGING)
     return len(value) >= MIN_SIZE and not (
         len(set(value)) < _fewest_different(len(value))
         or any(sum(map(model.__getitem__, value)) < _least_score(model, len(value)) for model in _MODELS)
@@ -112,15 +118,11 @@ def _fewest_different(size: int) -> int:
 @cache
 def _least_score(model: tuple[int, ...], size: int) -> int:
     """Return the least sum of a model's digits that random bytes have, but for one in 10^8 of them."""
-    digits = Counter(model)
-    chances = [1.0]
+    shares = np.bincount(model) / len(model)
+    chances = np.ones(1)
     for _ in range(size):
-        longer = [0.0] * (len(chances) + max(digits))
-        for total, chance in enumerate(chances):
-            for digit, count in digits.items():
-                longer[total + digit] += chance * count / 256
-        chances = longer
-    return _quantile(chances)
+        chances = np.convolve(chances, shares)
+    return _quantile(chances.tolist())
 
 
 @cache

@@ -101,7 +101,7 @@ class Curve:
     @property
     def _out_of_montgomery(self) -> tuple[int, ...]:
         """The factors that turn a number in Montgomery form into the plain one."""
-        return tuple(pow(factor, -1, self.field) for factor in self._montgomery_factors)
+        return tuple(_inverse(factor, self.field) for factor in self._montgomery_factors)
 
     def affine(self, x: int, y: int, z: int) -> Iterator[Point | None]:
         """Turn Jacobian coordinates, all in Montgomery form, into plain ones; None for the point at infinity."""
@@ -253,6 +253,11 @@ def _boringssl_point(memory: Memory, address: int, limbs: int) -> Iterator[tuple
         x, y, z = (_number(coordinate[:limbs]) for coordinate in (fields.X, fields.Y, fields.Z))
         if x and y and z:
             yield x, y, z
+
+
+@cache
+def _inverse(factor: int, field: int) -> int:
+    return pow(factor, -1, field)
 
 
 def _number(limbs: Sequence[int]) -> int:

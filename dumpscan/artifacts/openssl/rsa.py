@@ -134,6 +134,7 @@ def _key_of(values: Collection[int], modulus: int, p: int, q: int) -> RsaKey | N
     """Find the exponents of a modulus among the numbers; None if there are none."""
     if math.gcd(p, q) > 1:
         return None
+    effort.charge_inverse(q.bit_length())
     if pow(p, -1, q) in values:  # the coefficient is that of the second prime
         p, q = q, p
     exponent, private = _exponents(values, modulus, p, q)
@@ -170,7 +171,7 @@ def _exponents(values: Collection[int], modulus: int, p: int, q: int) -> tuple[i
     bits = modulus.bit_length()
     others = [value for value in values if bits - 64 < value.bit_length() <= bits and value not in (modulus, product)]
     for private in others[:MAX_UNCOMMON]:
-        effort.charge_power(256, 1024)
+        effort.charge_inverse(modulus.bit_length())
         if math.gcd(private, both) == 1:
             exponent = pow(private, -1, both)
             if exponent.bit_length() <= MOST_EXPONENT_BITS:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.artifacts.decoded import Decoded
-from dumpscan.artifacts.effort import charge, charge_power
+from dumpscan.artifacts.effort import charge_inverse, charge_power
 from dumpscan.artifacts.keys import encode as key_encode
 from dumpscan.artifacts.symcrypt.numbers import (
     digest_present,
@@ -40,8 +40,6 @@ GROUP = "SYMCRYPT_DLGROUP"
 MOST_BITS = 8192
 """Of the prime: the largest group of RFC 7919. A larger one would take seconds to prove."""
 _LEAST_BITS = 256
-_INVERSE_2048 = 250
-"""Microseconds for an inverse modulo a number of 2048 bits."""
 _MOST_POINTERS = 16
 """So many words that hold the INT's address are looked at; a key has one."""
 
@@ -175,7 +173,7 @@ def _prove(group: Group, stored: int, private: int, *, signs: bool) -> PrivateKe
     """Check y = g^x mod p in each form that elements may have."""
     p = group.p
     for factor in montgomery_factors(p, group.element):
-        charge(_INVERSE_2048 * (p.bit_length() / 2048) ** 2)
+        charge_inverse(p.bit_length())
         try:
             inverse = pow(factor, -1, p)
         except ValueError:

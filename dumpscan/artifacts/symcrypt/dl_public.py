@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.decoded import Decoded
-from dumpscan.artifacts.effort import charge, charge_power
+from dumpscan.artifacts.effort import charge, charge_inverse, charge_power
 from dumpscan.artifacts.keys import encode as key_encode
 from dumpscan.artifacts.symcrypt.dl import GROUP, STRUCTURE, key_object, read_group, signs_with
 from dumpscan.artifacts.symcrypt.numbers import (
@@ -129,6 +129,7 @@ class _ProvenGroup:
         factor = element_factor(memory, group.at_p, header, p)
         if agrees is None or factor is None:
             return None
+        charge_inverse(p.bit_length())
         inverse = pow(factor, -1, p)
         g = group.generator * inverse % p
         if not 1 < g < p - 1:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts.decoded import Decoded, RefusedError
+from dumpscan.artifacts.effort import charge_inverse
 from dumpscan.artifacts.keys.ec.weierstrass import Weierstrass, to_affine
 from dumpscan.artifacts.keys.encode import private_key, public_key
 from dumpscan.artifacts.keys.proof import X25519, ec_key, raw_key
@@ -284,6 +285,7 @@ def _points(coordinates: tuple[int, ...], curve: _Curve, size: int) -> Iterator[
     p = curve.field
     seen = set()
     for factor in montgomery_factors(p, size):
+        charge_inverse(p.bit_length())
         try:
             inverse = pow(factor, -1, p)
         except ValueError:
@@ -367,6 +369,7 @@ def _read_weierstrass(memory: Memory, place: EcAllocation, curve: _Curve) -> Wei
     if order is None or order.bit_length() != fields.GOrdBitsize or None in stored:
         return None
     for factor in montgomery_factors(p, place.element):
+        charge_inverse(p.bit_length())
         try:
             inverse = pow(factor, -1, p)
         except ValueError:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 20
 _MICROSECONDS, _PER_BYTE = 15, 0.3
 """What reading a certificate takes."""
+_PER_OPENING = 3
+"""Microseconds to see whether a validity belongs to an opening before it."""
 _MOST_BEFORE_VALIDITY = 4 << 10
 """Bytes of a certificate before its validity: serial number, algorithm and the issuer's name."""
 _SEQUENCE = bytes((der.SEQUENCE,))
@@ -164,6 +166,7 @@ def _opening_before(before: bytes) -> int:
         RefusedError: If there is none.
     """
     for opened in _opening_of_version_1().finditer(before):
+        effort.charge(_PER_OPENING)
         at = opened.end(1) + before[opened.end(1) - 1]  # behind the serial number
         for _ in ("algorithm", "issuer"):
             header = before[at : at + der.HEADER_SIZE]

@@ -27,10 +27,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.exceptions import ExportError
 from dumpscan.findings import SCHEMA_VERSION, Certificate, EncryptedContainer, PrivateKey, SymmetricKey
 from dumpscan.output.exports.directory import PrivateDirectory
@@ -55,8 +55,6 @@ MAX_NAME = 80
 """Characters of a certificate's name in the name of a file."""
 
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")
-_UNFIT = (ValueError, TypeError, UnsupportedAlgorithm, OverflowError)
-"""What `cryptography` raises for keys and certificates that it refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +253,7 @@ def _key_items(
     try:
         loaded = serialization.load_der_private_key(key.pkcs8, None)
         pem = _pem(key, loaded, password)
-    except _UNFIT as error:
+    except LIBRARY_ERRORS as error:
         if password is not None:
             remarks.append(
                 f"private key {key.key_id[:16]} ({key.algorithm}): not exported, since it cannot be encrypted: "
@@ -282,7 +280,7 @@ def _key_items(
             if loaded is None:
                 raise ValueError("the key is of a size or kind that PKCS#12 files cannot be made with")
             pfx = _pfx(loaded, certificate, password)
-        except _UNFIT as error:
+        except LIBRARY_ERRORS as error:
             remarks.append(f"{name}: not exported: {_first_line(error)}")
             continue
         yield _Item(file, pfx, (key, certificate), same=_same_pfx(loaded, certificate, password))
@@ -324,14 +322,14 @@ def _pfx(key: PrivateKeyTypes, certificate: Certificate, password: bytes | None)
 
 
 def _is_same_pem(there: bytes, key: PrivateKeyTypes, password: bytes | None) -> bool:
-    with contextlib.suppress(*_UNFIT):
+    with contextlib.suppress(*LIBRARY_ERRORS):
         return _plain(serialization.load_pem_private_key(there, password)) == _plain(key)
     return False
 
 
 def _same_pfx(key: PrivateKeyTypes, certificate: Certificate, password: bytes | None) -> Callable[[bytes], bool]:
     def same(there: bytes) -> bool:
-        with contextlib.suppress(*_UNFIT):
+        with contextlib.suppress(*LIBRARY_ERRORS):
             found, found_certificate, _ = pkcs12.load_key_and_certificates(there, password)
             if found is not None and found_certificate is not None:
                 der = found_certificate.public_bytes(serialization.Encoding.DER)

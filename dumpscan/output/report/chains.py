@@ -6,8 +6,10 @@ import warnings
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509 import InvalidVersion, load_der_x509_certificate
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509 import load_der_x509_certificate
+
+from dumpscan.artifacts.x509.readers import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +22,7 @@ MAX_LENGTH = 8
 """Certificates in a chain. Real ones have two to four."""
 _MAX_CANDIDATES = 8
 """Certificates of one name by whose keys a signature is verified."""
-_ERRORS = (InvalidSignature, InvalidVersion, UnsupportedAlgorithm, ValueError, TypeError)
+_ERRORS = (InvalidSignature, *ERRORS)
 
 
 def issuers(certificates: Iterable[Certificate]) -> dict[str, str]:

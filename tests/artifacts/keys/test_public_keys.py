@@ -74,3 +74,12 @@ def test_damaged_ones(name: str) -> None:
 def test_arbitrary_bytes(data: bytes, opening: bytes) -> None:
     for decoded in detect(DETECTORS, opening + data):
         assert decoded.length <= len(opening) + len(data)
+
+
+def test_a_compressed_point_that_the_library_does_not_read() -> None:
+    """OpenSSH writes no such key; the search goes on to the key behind it."""
+    compressed = bytearray(ssh("secp256r1"))
+    at = compressed.index(b"\0\0\0\x41\x04")
+    compressed[at : at + 5] = b"\0\0\0\x21\x02"
+    (finding,) = collected(bytes(compressed[: at + 4 + 33]) + ssh("rsa2048")).findings()
+    assert finding.key_id == key_id(KEYS["rsa2048"])

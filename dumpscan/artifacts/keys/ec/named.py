@@ -7,6 +7,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.keys import encode
 from dumpscan.artifacts.keys.ec.binary import BinaryCurve
 from dumpscan.artifacts.keys.ec.weierstrass import Weierstrass
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.keys.ec.weierstrass import Point
 
+_PER_PRIME_BIT, _PER_BINARY_BIT = 0.01, 0.17
+"""Microseconds for each bit of the field that it takes to see whether a point is on a curve."""
 _TABLE = "named_curves.txt"
 _NO_IDENTIFIER = "-"
 _UNCOMPRESSED, _COMPRESSED, _HYBRID = 4, 2, 6
@@ -70,6 +73,7 @@ class NamedCurve:
             return len(encoded) == 1 + size
         if form not in (b"\x04", b"\x06", b"\x07") or len(encoded) != 1 + 2 * size:
             return False
+        effort.charge(self.bits * (_PER_BINARY_BIT if isinstance(self.curve, BinaryCurve) else _PER_PRIME_BIT))
         return self.curve.has(
             (int.from_bytes(encoded[1 : 1 + size], "big"), int.from_bytes(encoded[1 + size :], "big"))
         )

@@ -25,10 +25,8 @@ PROOF = "Q = d*G"
 _BINARY_283 = 45_000
 """Microseconds for a multiple of the generator on a curve over a binary field of 283 bits. What is computed here over a
 prime field is charged there (`Weierstrass.multiply`)."""
-_CHECK_PER_BIT = 0.15
-"""Microseconds for each bit of the field that it takes to see whether a point is on a curve."""
-_JUDGING = 30
-"""Microseconds to see whether a value looks random."""
+_TRYING = 40
+"""Microseconds to see which curves have coordinates as long as those of a point."""
 _WRITING = 60
 """Microseconds for everything else about a key."""
 _GUESSED = ("secp", "brainpool", "SM2")
@@ -76,7 +74,6 @@ def ec_key(curve: Named, private_value: int, *public_points: bytes, plausible: P
     points = [point for point in public_points if any(point[1:])]
     if not 0 < private_value < named.order:
         raise RefusedError("the private value is out of the curve's range")
-    effort.charge(len(points) * _CHECK_PER_BIT * named.bits)
     if not all(map(named.may_have, points)):
         raise RefusedError("the public point is not on the curve")
     if not points and not plausible(private_value.to_bytes(named.order_size, "big")):
@@ -115,6 +112,7 @@ def key_on_some_curve(private_value: int, points: Sequence[bytes]) -> PrivateKey
         RefusedError: It is a key on none of the curves.
     """
     given = [point for point in points if any(point[1:])]
+    effort.charge(_TRYING)
     for curve in all_curves():
         if given and all(map(curve.may_have, given)):
             try:
@@ -132,7 +130,6 @@ def candidates(value: bytes) -> list[PrivateKey]:
     Raises:
         RefusedError: The value is not random, or as long as that of no curve in use.
     """
-    effort.charge(_JUDGING)
     if not looks_random(value):
         raise RefusedError("nothing vouches for the private value, and it is not random")
     found = list(_candidates(value))

@@ -124,6 +124,7 @@ def to_affine(x: int, y: int, z: int, p: int, powers: tuple[int, int] = (2, 3)) 
     """
     if z % p == 0:
         return None
+    effort.charge_inverse(p.bit_length())
     try:
         inverse = pow(z, -1, p)
     except ValueError:  # the modulus is damaged, and no prime

@@ -6,10 +6,12 @@ secret part is protected. In version 4 and 5 a sum of the secret part's bytes fo
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.openpgp.algorithms import take_public
@@ -133,10 +135,13 @@ _MAX_SIGNED = 4 << 10
 _MAX_HEADERS = 4
 """Packets that are tried that end at one address: hostile memory could have thousands, nested."""
 _RSA_ALGORITHMS = (1, 2, 3)
+_PER_BYTE, _PER_HEADER, _PER_PACKET = 0.02, 1, 30
+"""Microseconds to look for what may open a packet, to read a header, and to read a packet that ends in nothing."""
 
 
 def _at_content(memory: Memory, address: int) -> Decoded | None:
     """Decode the packet whose content begins at an address, whichever header is before it."""
+    effort.charge(_PER_PACKET)
     head = _header_before(memory, address, _HEADER_SIZES, (SECRET_KEY, SECRET_SUBKEY))
     return None if head is None else PACKET(memory, head)
 
@@ -191,6 +196,7 @@ def _decode_signed(memory: Memory, address: int) -> Decoded | None:
     ends = (end, *_packets_before(memory, end, _MAX_USER_ID, (USER_ID,)))
     for key_end in ends:
         for key in _packets_before(memory, key_end, _MAX_SIGNED, (SECRET_KEY, SECRET_SUBKEY)):
+            effort.charge(_PER_PACKET)
             found = PACKET(memory, key)
             if found is not None:
                 return found
@@ -207,26 +213,28 @@ def _packets_before(memory: Memory, end: int, most: int, tags: tuple[int, ...]) 
     before = memory.read(begin, end - begin)
     if len(before) < end - begin:
         begin, before = _tail(memory, begin, end)
+    places = [first.start() for first in _FIRST_BYTES[tags].finditer(before)]
+    effort.charge(_PER_BYTE * len(before) + _PER_HEADER * len(places))
     found = []
-    for at in range(len(before) - 2, -1, -1):
-        if before[at] in _FIRST_BYTES[tags]:
-            try:
-                head = header(before, at)
-            except RefusedError:
-                continue
-            if at + head.size + head.content == len(before):
-                found.append(begin + at)
-                if len(found) == _MAX_HEADERS:
-                    break
+    for at in reversed(places):
+        try:
+            head = header(before, at)
+        except RefusedError:
+            continue
+        if at + head.size + head.content == len(before):
+            found.append(begin + at)
+            if len(found) == _MAX_HEADERS:
+                break
     return found
 
 
-def _first_bytes(*tags: int) -> bytes:
-    """Return the first bytes of packets of some types: old formats with a length, and the new one."""
-    return bytes(first for tag in tags for first in (0xC0 | tag, *range(0x80 | tag << 2, (0x80 | tag << 2) + 3)))
+def _first_bytes(*tags: int) -> re.Pattern[bytes]:
+    """Match the first bytes of packets of some types: old formats with a length, and the new one."""
+    firsts = bytes(first for tag in tags for first in (0xC0 | tag, *range(0x80 | tag << 2, (0x80 | tag << 2) + 3)))
+    return re.compile(b"[%b]" % re.escape(firsts))
 
 
-_FIRST_BYTES: dict[tuple[int, ...], bytes] = {
+_FIRST_BYTES: dict[tuple[int, ...], re.Pattern[bytes]] = {
     tags: _first_bytes(*tags) for tags in ((USER_ID,), (SECRET_KEY, SECRET_SUBKEY))
 }
 

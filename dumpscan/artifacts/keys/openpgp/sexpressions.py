@@ -14,6 +14,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import BytesDecoder, Parsed, Raw, RefusedError
 from dumpscan.artifacts.keys import encode
 from dumpscan.artifacts.keys import proof as key_proof
@@ -37,17 +38,24 @@ MAX_BYTES = 32 << 10
 _MAX_DEPTH, _MAX_ATOMS = 8, 128
 
 _TOKEN = re.compile(
-    rb"""\s*(?: (?P<open>\() | (?P<close>\)) | (?P<size>[0-9]{1,5}): | \#(?P<hex>[0-9A-Fa-f\s]*)\#
-        | \|(?P<base64>[A-Za-z0-9+/=\s]*)\| | "(?P<text>(?:[^"\\\0]|\\[^\0])*)"
+    rb"""\s*+(?: (?P<open>\() | (?P<close>\)) | (?P<size>[0-9]{1,5}): | \#(?P<hex>[0-9A-Fa-f\s]*+)\#
+        | \|(?P<base64>[A-Za-z0-9+/=\s]*+)\| | "(?P<text>(?:[^"\\\0]++|\\[^\0])*+)"
         | (?P<name>[A-Za-z][0-9A-Za-z.:*+=/_-]{0,63}) )""",
     re.VERBOSE,
 )
+_UNFINISHED = re.compile(
+    rb"""\s*+(?: [0-9]{0,5}+ | [\#][0-9A-Fa-f\s]*+ | \|[A-Za-z0-9+/=\s]*+ | "(?:[^"\\\0]++|\\[^\0])*+\\? )\Z""",
+    re.VERBOSE,
+)
+"""What may become a token if more of the memory is read."""
 _ESCAPE = re.compile(rb"\\(?:([0-7]{3})|x([0-9A-Fa-f]{2})|(\r\n|\n\r|.))", re.DOTALL)
 _ESCAPED = {
     b"b": b"\b", b"t": b"\t", b"v": b"\v", b"n": b"\n", b"f": b"\f", b"r": b"\r",
     b"\n": b"", b"\r": b"", b"\r\n": b"", b"\n\r": b"",
 }  # fmt: skip
 """What a letter or the end of a line stands for behind a backslash; another character stands for itself."""
+_PER_TOKEN, _PER_BYTE = 2, 0.02
+"""Microseconds to read a token, and for each byte of it."""
 _PRIVATE, _PROTECTED = b"private-key", b"protected-private-key"
 
 List = list["bytes | List"]
@@ -73,6 +81,10 @@ def parse(data: bytes) -> Parsed:
     return Parsed(read_from(_ALGORITHMS[key[0]](_members(key)), data), ENCODING)
 
 
+class _UnfinishedError(RefusedError):
+    """The bytes end within an expression that has no fault so far."""
+
+
 def _read(data: bytes) -> tuple[List, int]:
     """Read the list that opens bytes; return it with where it ends."""
     root: List = []
@@ -81,7 +93,11 @@ def _read(data: bytes) -> tuple[List, int]:
     for _ in range(_MAX_ATOMS):
         token = _TOKEN.match(data, at)
         if token is None:
+            effort.charge(_PER_BYTE * (len(data) - at))
+            if _UNFINISHED.match(data, at):
+                raise _UnfinishedError("no expression that is whole")
             break
+        effort.charge(_PER_TOKEN + _PER_BYTE * (token.end() - at))
         at = token.end()
         if token["open"]:
             inner: List = []
@@ -105,7 +121,7 @@ def _atom(token: re.Match[bytes], data: bytes) -> bytes:
     if token["size"] is not None:
         atom = data[token.end() : token.end() + int(token["size"])]
         if len(atom) < int(token["size"]):
-            raise RefusedError("an atom that is cut short")
+            raise _UnfinishedError("an atom that is cut short")
         return atom
     try:
         if token["hex"] is not None:
@@ -267,7 +283,7 @@ def _extract(memory: Memory, address: int) -> Raw:
         data = memory.read(address, size)
         try:
             end = _read(data)[1]
-        except RefusedError:
+        except _UnfinishedError:
             if len(data) < size or size == MAX_BYTES:
                 raise
             size *= 2

@@ -55,8 +55,6 @@ _MAX_DIVISOR_BITS = 16
 _SLACK_BITS = 16
 _SMALL_EXPONENT_2048 = 130
 """Microseconds for factoring a modulus of 2048 bits with a small public exponent; 20 more, whatever its size."""
-_INVERSE_2048 = 150
-"""Microseconds for an inverse modulo a number of 2048 bits."""
 _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 """Each splits the modulus with a probability of at least one half."""
 
@@ -354,7 +352,7 @@ def _candidates(parts: RsaParts, stored: int | None, p: int, q: int) -> Iterator
     yield from USUAL_EXPONENTS
     for private, modulus in ((parts.d, lcm(p - 1, q - 1)), (parts.dp, p - 1), (parts.dq, q - 1)):
         if private:
-            effort.charge(_INVERSE_2048 * (modulus.bit_length() / 2048) ** 2)
+            effort.charge_inverse(modulus.bit_length())
             recovered = pow(private, -1, modulus) if gcd(private, modulus) == 1 else 0
             if 0 < recovered.bit_length() <= _MOST_RECOVERED_EXPONENT_BITS:
                 yield recovered

@@ -230,6 +230,7 @@ def _coefficient(p: int, q: int, stored: int | None) -> int:
 
 
 def _inverse(number: int, modulus: int) -> int:
+    effort.charge_inverse(min(number.bit_length(), modulus.bit_length()))
     try:
         return pow(number, -1, modulus)
     except ValueError:
