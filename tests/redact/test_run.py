@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import os
 import signal
@@ -328,6 +329,25 @@ def test_what_is_left_of_a_key_that_is_cut_short_goes(
     data = target.read_bytes()
     assert b"\x01" * 100 + left + b"REDACTED" in data
     assert first[-32:] not in data
+    assert not examine(target, RedactOptions()).removed
+
+
+@pytest.mark.parametrize("form", ["raw", "hex", "c", "base64"])
+def test_what_is_left_of_a_key_goes_in_every_notation(tmp_path: Path, key: rsa.RSAPrivateKey, form: str) -> None:
+    whole = der(key)
+    first = whole[: len(whole) * 9 // 20]  # nearly all of the private exponent
+    written = {
+        "raw": first,
+        "hex": first.hex().encode(),
+        "c": b"{\n" + b"".join(b"0x%02x,%s" % (byte, b" " if at % 12 else b"\n") for at, byte in enumerate(first, 1)),
+        "base64": base64.encodebytes(first),
+    }[form]
+    source = minidump(tmp_path / "a.dmp", bytes(5000) + written + bytes(5000))
+    target = tmp_path / "clean.dmp"
+
+    redact(source, target, RedactOptions())
+
+    assert written[-60:-20] not in target.read_bytes()
     assert not examine(target, RedactOptions()).removed
 
 

@@ -192,7 +192,7 @@ def _integers(members: list[der.Element]) -> list[int]:
 
 
 def _pkcs8_head(raw: Raw) -> Parsed:
-    """As `parse_pkcs8_head`; a key that is cut short is reported by the opening of the structure within."""
+    """As `parse_pkcs8_head`; in memory, a key that is cut short is reported by the opening of the structure within."""
     try:
         return parse_pkcs8_head(raw)
     except CutShortError:
@@ -252,7 +252,7 @@ def _detectors(kind: str, patterns: dict[str, str], decoder: BytesDecoder) -> tu
     return tuple((opening(f"{kind}-{name}", pattern), decoder) for name, pattern in patterns.items())
 
 
-_PKCS8_IN_TEXT = BytesDecoder(_extract_pkcs8, partial(parse_pkcs8, plausible=is_not_constant), _pkcs8_head)
+_PKCS8_IN_TEXT = BytesDecoder(_extract_pkcs8, partial(parse_pkcs8, plausible=is_not_constant), parse_pkcs8_head)
 _SEC1_IN_TEXT = BytesDecoder(_extract, partial(parse_sec1, plausible=is_not_constant), parse_sec1_head)
 
 DETECTORS: tuple[Detector, ...] = (

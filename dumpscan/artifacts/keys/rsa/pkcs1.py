@@ -41,6 +41,8 @@ _MIN_MEMBERS = 4
 _MAX_USUAL_EXPONENT_BITS = 33
 _OVERHEAD, _TOLERANCE = 40, 24
 """Bytes of a structure's content beside 4.5 times those of its modulus, more or less: headers, signs, version and e."""
+_MIN_ZEROS = 32
+"""Zeros at the end of a structure of which the end was overwritten."""
 _MIN_SEEN = 16
 """Bytes of a modulus that must be there to tell that a key was cut short."""
 
@@ -49,7 +51,7 @@ def prove(structure: bytes) -> PrivateKey:
     """Prove the key in an RSAPrivateKey, the end of which may be missing or damaged.
 
     Raises:
-        CutShortError: It is such a structure, and too little is left of it.
+        CutShortError: It is such a structure, and too little is left of it: the end is missing or was overwritten.
         RefusedError: It is not an RSA key.
     """
     head = der.header(structure)
@@ -60,7 +62,8 @@ def prove(structure: bytes) -> PrivateKey:
     try:
         return _proven(numbers, content[end:], structure[: head.total])
     except RefusedError:
-        if len(structure) < head.total and _is_certain(content, numbers, head.content):
+        overwritten = len(numbers) < _MEMBERS and not any(content[-_MIN_ZEROS:])
+        if (len(structure) < head.total or overwritten) and _is_certain(content, numbers, head.content):
             raise CutShortError(WHAT) from None
         raise
 
