@@ -25,13 +25,14 @@ from dumpscan.artifacts.openssl.known.windows import (
     Wanted,
     finder,
     has_even_words,
+    has_many_bytes,
     looks_random,
     without_small_factors,
 )
 from dumpscan.artifacts.openssl.rsa import Partners
 from dumpscan.findings import PrivateKey
 from support.artifact_samples import CURVES, Space, key_id, raw_key, rsa_key
-from support.number_samples import Heap, limbs
+from support.number_samples import HEAP, Heap, limbs
 
 
 def _little(value: int) -> bytes:
@@ -313,3 +314,24 @@ def test_numbers_of_keys_that_were_found_are_placed_unless_files_write_them_so(f
     found = list(find_places(heap.memory(), [(with_proof, private), (ec_found, curve)], Effort()))
     assert [each.address for each in found] == ([] if form == "be" else places)
     assert all(each.key_object is not None and each.key_object.has_private for each in found)
+
+
+@pytest.mark.parametrize("count", [8, 16, 24, 32, 64, 128])
+def test_random_numbers_have_many_bytes_and_code_has_not(count: int) -> None:
+    random = np.random.default_rng(count).integers(0, 1 << 64, (20_000, count), np.uint64, endpoint=False)
+    assert has_many_bytes(random).all()
+    code = bytes.fromhex("4889e54883ec20488b45f8488b4008ff75e8c3") * count
+    assert not has_many_bytes(np.frombuffer(code[: 8 * count], "<u8").reshape(1, count)).any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_prime_amid_random_memory_is_found_at_all_of_its_places(form: str) -> None:
+    """It begins and ends at no edge; the second copy has one."""
+    key = rsa_key(2048)
+    prime = FORMS[form](key.private_numbers().p)
+    random = np.random.default_rng(3).bytes(4096)
+    data = random[:2048] + prime + random[2048:]
+    for memory, places in ((data, [2048]), (data + bytes(64) + prime + bytes(64), [2048, len(data) + 64])):
+        found = list(find_known(Space({HEAP: memory}), [key.public_key()], Effort(1 << 20)))
+        assert [each.address - HEAP for each in found] == places
+        assert {each.encoding for each in found} == {f"rsa-prime-{form}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +13,19 @@ from dumpscan.artifacts.keys.proof import MOST_RSA_BITS, rsa_key
 from dumpscan.artifacts.openssl.known.found import Names, number_found
 from dumpscan.artifacts.openssl.known.windows import (
     FORMS,
+    WORD,
     Numbers,
     Wanted,
     as_integers,
     has_even_words,
+    has_many_bytes,
     matches_of,
     without_small_factors,
 )
 from dumpscan.artifacts.openssl.rsa import LOW_WORD, Partners
 from dumpscan.memory.regions import total_size
+from dumpscan.scan.engine import Engine
+from dumpscan.scan.opening import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +34,9 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.openssl.known.effort import Effort
+    from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Searchable
+    from dumpscan.scan.signature import Signature
 
     Words = NDArray[np.uint64]
 
@@ -40,10 +47,12 @@ MAX_JOINED = 2_000_000
 _WORD_BITS = 64
 _MOST = 1 << MOST_RSA_BITS
 _AT_ONCE = 1 << 14
-_PASS_PER_MIB = 400
+_EDGES_PER_MIB = 150
+_PASS_PER_MIB = 250
+_PLACES_PER_MIB = 250
 _DIVISION_2048 = 2
 _JOIN = 0.2
-"""Microseconds of a pass over a MiB, of dividing 2048 bits by a candidate, and of comparing a low word."""
+"""Microseconds of the passes over a MiB, of dividing 2048 bits by a candidate, and of comparing a low word."""
 _MIB = 1 << 20
 _READING = 1
 """Microseconds to read a candidate."""
@@ -64,17 +73,43 @@ def find_rsa(
     """
     every = authorities | exponents
     search = _Search(space, effort, exponents, authorities)
+    size = total_size(space.regions) / _MIB
     if not search.wanted:
         return
-    if not effort.affords(_PASS_PER_MIB * total_size(space.regions) / _MIB):
+    if not effort.affords(_EDGES_PER_MIB * size):
         effort.skip("primes of RSA moduli: the dump is too large")
         return
+    proved: dict[int, tuple[PrivateKey, int]] = {}
+    first: list[tuple[int, Wanted, int]] = []
     for address, wanted, modulus, p in search.primes():
-        try:
-            key = rsa_key(modulus=modulus, exponent=every[modulus], p=p, q=modulus // p)
-        except RefusedError:
-            continue
-        yield number_found(space, key, address, wanted, PRIME)
+        if modulus not in proved:
+            try:
+                key = rsa_key(modulus=modulus, exponent=every[modulus], p=p, q=modulus // p)
+            except RefusedError:
+                continue
+            proved[modulus] = key, p
+            first.append((address, wanted, modulus))
+    if first and effort.affords(_PLACES_PER_MIB * size):
+        yield from _places(space, proved, effort)
+    else:
+        yield from (
+            number_found(space, proved[modulus][0], address, wanted, PRIME) for address, wanted, modulus in first
+        )
+
+
+def _places(space: Searchable, proved: dict[int, tuple[PrivateKey, int]], effort: Effort) -> Iterator[Decoded]:
+    """Yield all places of the primes of keys that were found."""
+    kinds: list[tuple[PrivateKey, Wanted]] = []
+    signatures: list[Signature] = []
+    for modulus, (key, p) in proved.items():
+        for prime, form in product({p, modulus // p}, FORMS):
+            bits = 64 * -(-prime.bit_length() // 64)
+            kinds.append((key, Wanted(form, bits // _WORD_BITS)))
+            signatures.append(literal(f"prime-{len(signatures)}", form.written(prime, bits)))
+    for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads):
+        for number, address in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
+            if address % WORD == 0:
+                yield number_found(space, kinds[number][0], address, kinds[number][1], PRIME)
 
 
 class _Search:
@@ -99,40 +134,65 @@ class _Search:
 
     def _least_top(self, count: int) -> int:
         """Return the least highest word of a prime of so many words: p = n/q > n / 2^(64 * count)."""
-        return min(*self._divided[count], *self._joined[count], _MOST) >> (2 * count - 1) * _WORD_BITS
+        moduli = *self._divided.get(count, ()), *self._joined.get(count, ())
+        return min(*moduli, _MOST) >> (2 * count - 1) * _WORD_BITS
 
     def primes(self) -> Iterator[tuple[int, Wanted, int, int]]:
-        """Yield address, kind, modulus and number for each number that divides a modulus."""
+        """Yield address, kind, modulus and number for a number that divides a modulus, once for most moduli.
+
+        Numbers at the ends of random memory are tried first. What all others cost is spared if those suffice.
+        """
+        if self._divided:
+            yield from self._among(edges=True)
+        if not (any(self._divided.values()) or self._joined):
+            return
+        if not self._effort.affords(_PASS_PER_MIB * total_size(self._space.regions) / _MIB):
+            self._effort.skip(_TOO_MANY)
+            return
+        yield from self._among(edges=False)
+        for count, moduli in self._joined.items():
+            yield from self._join(count, moduli)
+
+    def _among(self, *, edges: bool) -> Iterator[tuple[int, Wanted, int, int]]:
+        """Do so for the moduli that are divided; keep what the others need unless only edges are searched."""
         numbers = [Numbers(self._space, wanted) for wanted in self.wanted]
-        for matches in matches_of(self._space, self.wanted, threads=self._effort.threads):
+        for matches in matches_of(self._space, self.wanted, edges=edges, threads=self._effort.threads):
             for index, wanted in enumerate(self.wanted):
                 starts = matches.starts[matches.signatures == index]
                 for begin in range(0, len(starts), _AT_ONCE):
                     some = starts[begin : begin + _AT_ONCE]
+                    if not (self._divided.get(wanted.count) or (wanted.count in self._joined and not edges)):
+                        break
                     if self._effort.affords(_READING * len(some)):
-                        yield from self._divide(wanted, *numbers[index].at(some))
+                        yield from self._divide(wanted, *numbers[index].at(some), keep=not edges)
                     else:
                         self._effort.skip(_TOO_MANY)
-        for count, moduli in self._joined.items():
-            yield from self._join(count, moduli)
+            if edges and not any(self._divided.values()):
+                return
 
-    def _divide(self, wanted: Wanted, addresses: Words, values: Words) -> Iterator[tuple[int, Wanted, int, int]]:
+    def _divide(
+        self, wanted: Wanted, addresses: Words, values: Words, *, keep: bool
+    ) -> Iterator[tuple[int, Wanted, int, int]]:
         """Divide by some numbers, and keep their lowest words for the moduli that are not divided."""
         even = has_even_words(values)
         addresses, values = addresses[even], values[even]
-        if self._joined[wanted.count] and self._count < MAX_JOINED:
+        if keep and wanted.count in self._joined and self._count < MAX_JOINED:
             self._count += len(addresses)
             self._kept[wanted.count].append((wanted, addresses, values[:, 0].copy()))
-        prime = without_small_factors(values) if self._divided[wanted.count] else np.zeros(0, np.intp)
-        addresses, values = addresses[prime], values[prime]
-        for modulus in self._divided[wanted.count]:
+        moduli = self._divided.get(wanted.count, [])
+        for test in (without_small_factors, has_many_bytes) if moduli else ():
+            fits = test(values)
+            addresses, values = addresses[fits], values[fits]
+        for modulus in moduli:
             cost = _DIVISION_2048 * (modulus.bit_length() / 2048) ** 2
             if not self._effort.affords(cost * len(addresses)):
                 self._effort.skip(_TOO_MANY)
                 return
             for address, p in zip(addresses.tolist(), as_integers(values), strict=True):
                 if modulus % p == 0:
+                    self._divided[wanted.count] = [each for each in self._divided[wanted.count] if each != modulus]
                     yield address, wanted, modulus, p
+                    break
 
     def _join(self, count: int, moduli: list[int]) -> Iterator[tuple[int, Wanted, int, int]]:
         """Find the moduli that two of the kept numbers make."""

@@ -36,8 +36,19 @@ MAX_ACROSS = 1024
 _CHUNK = 32 << 10
 """Words taken at a time: all arrays over them fit in a processor's second cache."""
 _TOP = np.uint64(48)
+_LEAST_MIXED = np.uint64(1 << 48)
+_MIXED = np.uint64(0xFFFE << 48)
+_EDGE = 3
+"""Words from the end of a run within which a number begins or ends: the heap of Windows has random headers of two."""
+_FEW = 32
+"""Where fewer than one word in so many begins a run, it is cheaper to look at the numbers that were read."""
+_DIFFERENCES = np.array([(bits - 32) ** 2 for bits in range(65)], np.int32)
 _HALF = np.uint64(32)
 _ENDS = np.uint64(0xFFFE)
+_BYTES = np.bitwise_or.reduce(
+    [np.uint64(1) << (np.arange(1 << 16, dtype=np.uint64) >> np.uint64(shift) & np.uint64(63)) for shift in (0, 8)]
+)
+"""The set of both bytes of each 16-bit number."""
 _HIGH = 7
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _NOISE = 0.9
@@ -131,8 +142,16 @@ class Wanted:
         return Signature(name, b"", self.lead + self.size)
 
 
-def matches_of(space: Scannable, wanted: tuple[Wanted, ...], *, threads: int | None = None) -> Iterator[Matches]:
+def matches_of(
+    space: Scannable, wanted: tuple[Wanted, ...], *, edges: bool = False, threads: int | None = None
+) -> Iterator[Matches]:
     """Search memory for numbers.
+
+    Args:
+        space: The memory.
+        wanted: What to look for.
+        edges: As for `finder`.
+        threads: As for `aligned_matches`.
 
     Yields:
         Which number (an index into `wanted`) may lie where, block by block.
@@ -141,12 +160,18 @@ def matches_of(space: Scannable, wanted: tuple[Wanted, ...], *, threads: int | N
         return
     leads = np.array([each.lead for each in wanted], np.uint64)
     signatures = [each.signature for each in wanted]
-    for found in aligned_matches(space, signatures, finder(wanted), threads=threads):
+    for found in aligned_matches(space, signatures, finder(wanted, edges=edges), threads=threads):
         yield Matches(found.signatures, found.starts + leads[found.signatures])
 
 
-def finder(wanted: tuple[Wanted, ...]) -> Callable[[memoryview, tuple[int, ...]], Matches]:
-    """Return a function that searches a buffer for numbers (see `dumpscan.scan.passes.aligned_matches`)."""
+def finder(wanted: tuple[Wanted, ...], *, edges: bool = False) -> Callable[[memoryview, tuple[int, ...]], Matches]:
+    """Return a function that searches a buffer for numbers (see `dumpscan.scan.passes.aligned_matches`).
+
+    Args:
+        wanted: What to look for.
+        edges: Whether to look only near the ends of runs of words that may be random: there nearly all numbers lie, as
+            allocators put a size or a pointer before each. Of a hundred places few are such.
+    """
     sizes: dict[int, list[tuple[int, Wanted]]] = defaultdict(list)
     for number, each in enumerate(wanted):
         sizes[each.count].append((number, each))
@@ -155,11 +180,15 @@ def finder(wanted: tuple[Wanted, ...]) -> Callable[[memoryview, tuple[int, ...]]
         numbers, starts = [np.zeros(0, np.uint16)], [np.zeros(0, np.uint64)]
         for phase in phases:
             words = np.frombuffer(data, "<u8", max(len(data) - phase, 0) // WORD, min(phase, len(data)))
-            mixed, above = _mixed_words(words)
+            mixed = _mixed_words(words)
+            above = None if edges else _words_above_text(words)
             for count, group in sizes.items():
-                runs = np.flatnonzero(_in_a_row(np.logical_and, mixed, count) & _in_a_row(np.logical_or, above, count))
+                fits = _in_a_row(np.logical_and, mixed, count)
+                fits = _at_edges(fits) if above is None else fits & _in_a_row(np.logical_or, above, count)
+                runs = np.flatnonzero(fits)
+                whole = runs if edges else _evenly_mixed(words, runs, count)
                 for number, each in group:
-                    found = _fitting(words, runs, each)
+                    found = _fitting(words, runs if each.extra else whole, each)
                     numbers.append(np.full(len(found), number, np.uint16))
                     starts.append((found * WORD + phase - each.lead).astype(np.uint64))
         return Matches(np.concatenate(numbers), np.concatenate(starts))
@@ -167,21 +196,37 @@ def finder(wanted: tuple[Wanted, ...]) -> Callable[[memoryview, tuple[int, ...]]
     return find
 
 
-def _mixed_words(words: Words) -> tuple[Found, Found]:
-    """Say which words have bits of both kinds among their upper 16, and which have a byte above 0x7f.
+def _mixed_words(words: Words) -> Found:
+    """Say which words have bits of both kinds among their upper 16.
 
-    In a number that is random all words do the former, but one in 32,768, whatever their order; in other memory few do.
-    Text does, but has no byte above 0x7f; of 2^32 random numbers of four words, one has none.
+    In a number that is random all words do, but one in 32,768, whatever their order; in other memory few do.
     """
-    mixed, above = np.empty(len(words), np.bool_), np.empty(len(words), np.bool_)
+    mixed = np.empty(len(words), np.bool_)
+    rest = np.empty(min(_CHUNK, len(words)), np.uint64)
     for begin in range(0, len(words), _CHUNK):
         chunk = slice(begin, begin + _CHUNK)
-        part = words[chunk] >> _TOP
-        part -= np.uint64(1)
-        np.less(part, _ENDS, out=mixed[chunk])
-        np.bitwise_and(words[chunk], _HIGH_BITS, out=part)
-        np.not_equal(part, 0, out=above[chunk])
-    return mixed, above
+        part = words[chunk]
+        np.less(np.subtract(part, _LEAST_MIXED, out=rest[: len(part)]), _MIXED, out=mixed[chunk])
+    return mixed
+
+
+def _words_above_text(words: Words) -> Found:
+    """Say which words have a byte above 0x7f: text has none, and of 2^32 random numbers of four words, one."""
+    above = np.empty(len(words), np.bool_)
+    rest = np.empty(min(_CHUNK, len(words)), np.uint64)
+    for begin in range(0, len(words), _CHUNK):
+        chunk = slice(begin, begin + _CHUNK)
+        part = words[chunk]
+        np.not_equal(np.bitwise_and(part, _HIGH_BITS, out=rest[: len(part)]), 0, out=above[chunk])
+    return above
+
+
+def _at_edges(fits: Found) -> Found:
+    """Keep places that fit unless those some words before and behind fit too."""
+    deep = fits[: -2 * _EDGE] & fits[2 * _EDGE :]
+    if len(deep):
+        np.greater(fits[_EDGE:-_EDGE], deep, out=fits[_EDGE:-_EDGE])
+    return fits
 
 
 def _in_a_row(combine: np.ufunc, found: Found, count: int) -> Found:
@@ -192,6 +237,20 @@ def _in_a_row(combine: np.ufunc, found: Found, count: int) -> Found:
         found = combine(found[:-step], found[step:])
         length += step
     return found
+
+
+def _evenly_mixed(words: Words, found: Indexes, count: int) -> Indexes:
+    """Keep those runs of words that `has_even_words` keeps, whatever their order, where there are many of them."""
+    if len(found) * _FEW < len(words):
+        return found
+    sums = np.zeros(len(words) + 1, np.int32)
+    np.cumsum(_DIFFERENCES.take(np.bitwise_count(words)), out=sums[1:])
+    return found[sums.take(found + count) - sums.take(found) <= _limit(count)]
+
+
+def _limit(count: int) -> int:
+    """Return the largest sum of squared differences of words with as many bits as random ones have."""
+    return int(16 * (count + 7.5 * count**0.5 + 8))
 
 
 def _fitting(words: Words, found: Indexes, wanted: Wanted) -> Indexes:
@@ -285,9 +344,22 @@ def has_even_words(values: Words) -> Found:
     """
     differences = np.bitwise_count(values).view(np.int8) - np.int8(32)
     count = values.shape[1]
-    limit = int(16 * (count + 7.5 * count**0.5 + 8))
-    even: Found = np.einsum("ij,ij->i", differences, differences, dtype=np.int32, casting="unsafe") <= limit
+    squares = np.einsum("ij,ij->i", differences, differences, dtype=np.int32, casting="unsafe")
+    even: Found = squares <= _limit(count)
     return even
+
+
+def has_many_bytes(values: Words) -> Found:
+    """Say which numbers, shape (n, count), have as many different bytes as random ones: of a million, all have.
+
+    Bytes are told apart by six of their bits, so that those of a number fit into one word as a set.
+    """
+    sets = np.bitwise_or.reduce(_BYTES.take(values.view(np.uint16)), axis=1)
+    size = 8 * values.shape[1]
+    one, two = 64 * (63 / 64) ** size, 64 * 63 * (62 / 64) ** size  # expected sets that lack a value, and two
+    spread = (one + two - one**2) ** 0.5
+    many: Found = np.bitwise_count(sets) >= 62 - one - 5.5 * spread
+    return many
 
 
 def without_small_factors(values: Words) -> Found:
