@@ -135,7 +135,8 @@ class _Search:
     def _least_top(self, count: int) -> int:
         """Return the least highest word of a prime of so many words: p = n/q > n / 2^(64 * count)."""
         moduli = *self._divided.get(count, ()), *self._joined.get(count, ())
-        return min(*moduli, _MOST) >> (2 * count - 1) * _WORD_BITS
+        least: int = min(*moduli, _MOST)
+        return least >> (2 * count - 1) * _WORD_BITS
 
     def primes(self) -> Iterator[tuple[int, Wanted, int, int]]:
         """Yield address, kind, modulus and number for a number that divides a modulus, once for most moduli.
