@@ -121,6 +121,7 @@ def search_physical(
             *_seam_matches(dump.physical, page_map, searcher, options.threads, _frames(private)),
         ]
         resolver.resolve_together(together, decoder)
+        resolver.resolve_of_32_bits(searcher, decoder, options.threads)
     resolver.tell_remains()
     if afterwards is not None:
         for memory, source in resolver.own_memories(free=options.deep or bool(options.public_keys)):

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dumpscan.artifacts.openssl.headers import HeaderSearcher
 from dumpscan.findings import Location
 from dumpscan.memory.physical.own_memory import OwnMemory, unmapped
 from dumpscan.memory.physical.virtual_memory import VirtualMemory
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
-from dumpscan.scan.searcher import Matches
+from dumpscan.scan.searcher import Matches, by_place
 from dumpscan.scan.signature import Hit
 from dumpscan.search.merge import MAX_REMAINS, Source
 from dumpscan.search.zeros import Part
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.physical.image import PhysicalImage
     from dumpscan.memory.physical.page_map import PageMap
     from dumpscan.memory.space import Searchable
+    from dumpscan.scan.searcher import Searcher
     from dumpscan.scan.signature import Signature
     from dumpscan.search.decoding import Decoding
     from dumpscan.search.merge import Collector
@@ -223,6 +225,23 @@ class Resolver:
             memory = self._memories[number]
             for decoded in self._decoding.decode_together(memory, memory.words_at, decoder, found):
                 self._collector.add(decoded, self._sources[number])
+
+    def resolve_of_32_bits(self, searcher: Searcher, decoder: GroupDecoder, threads: int | None) -> None:
+        """Do so in each process of 32 bits, if the searcher tells pointers of 32 bits from others.
+
+        Args:
+            searcher: What to look for.
+            decoder: What makes sense of it.
+            threads: As for the searcher.
+        """
+        if not isinstance(searcher, HeaderSearcher):
+            return
+        for number, owner in enumerate(self._map.owners if self._map is not None else ()):
+            if self._map is not None and owner.process.architecture == "x86" and not owner.kernel:
+                memory = OwnMemory(self._map, number, MAX_SHARERS, pointer_size=4)
+                found = by_place(searcher.batches(memory, threads=threads))
+                for decoded in self._decoding.decode_together(memory, memory.words_at, decoder, found):
+                    self._collector.add(decoded, self._sources[number])
 
     def own_memories(self, *, free: bool) -> Iterator[tuple[Searchable, Source]]:
         """Yield each process's own memory, with the source of what is found there.

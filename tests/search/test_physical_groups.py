@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pytest
 
 from dumpscan.artifacts.openssl.detectors import GROUP_DETECTORS
 from dumpscan.artifacts.x509.certificate import DETECTORS
@@ -82,3 +83,41 @@ def test_memory_that_nobody_maps_holds_no_such_key(tmp_path: Path) -> None:
 
 def test_pages_of_files_hold_no_such_key(tmp_path: Path) -> None:
     assert not _found(tmp_path, 1, in_file=True)
+
+
+def _heap_of_32_bits(base: int) -> bytes:
+    """Return a heap of four pages with the numbers of a key, and headers and limbs across the borders of pages."""
+    numbers = rsa_key(2048).private_numbers()
+    public = numbers.public_numbers
+    data = bytearray(PAGES * PAGE)
+    limbs_at, header_at = 16, PAGE - 8  # the first header lies across a border
+    for value in (public.n, numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp):
+        count = -(-value.bit_length() // 32)
+        data[limbs_at : limbs_at + 4 * count] = value.to_bytes(4 * count, "little")
+        data[header_at : header_at + 20] = struct.pack("<IiiiI", base + limbs_at, count, count, 0, 5)
+        limbs_at, header_at = limbs_at + 4 * count + 12, header_at + 28
+        if limbs_at + 256 > PAGE - 8 and limbs_at < PAGE:
+            limbs_at = 2 * PAGE - 100  # these limbs too
+    return bytes(data)
+
+
+@pytest.mark.parametrize("architecture", ["x86", "x64"])
+def test_a_process_of_32_bits_is_searched_by_its_own_layouts(architecture: str, tmp_path: Path) -> None:
+    base = 0x5655_0000
+    data = _heap_of_32_bits(base)
+    image = TableImage()
+    root = image.root()
+    for page in range(PAGES):
+        frame = FIRST + 2 * (PAGES - page)
+        image.write(frame * PAGE, data[page * PAGE : (page + 1) * PAGE])
+        image.map(root, base + page * PAGE, frame)
+    with image.open(tmp_path) as physical:
+        page_map = PageMap(physical, [owner(root, architecture=architecture)])
+        collector = Collector()
+        search_physical(cast("Any", MappedDump(page_map)), Scanner((), GROUP_DETECTORS), collector)
+    keys = [finding for finding in collector.findings() if isinstance(finding, PrivateKey)]
+    assert [key.key_id for key in keys] == [key_id(rsa_key(2048))] * (architecture == "x86")
+    for key in keys:
+        assert {(place.process.pid, place.virtual_address) for place in key.locations if place.process} == {
+            (8, base + PAGE - 8 + 28)
+        }

@@ -85,9 +85,9 @@ def open_bytes(directory: Path, data: bytes, runs: Sequence[tuple[int, int, int]
     return PhysicalImage(file, [(0, file.size, 0)] if runs is None else runs, image_format="raw", path=path)
 
 
-def owner(root: int, pid: int = 8, *, kernel: bool = False) -> Owner:
+def owner(root: int, pid: int = 8, *, kernel: bool = False, architecture: str | None = None) -> Owner:
     """Make an owner of a page map."""
-    return Owner(Process(pid=pid, name=f"p{pid}"), root, kernel=kernel)
+    return Owner(Process(pid=pid, name=f"p{pid}", architecture=architecture), root, kernel=kernel)
 
 
 class MappedDump:

@@ -151,7 +151,7 @@ def _is_pointer(words: Words) -> Found:
     return fits
 
 
-class _Searcher(AlignedSearcher):
+class HeaderSearcher(AlignedSearcher):
     """Finds where headers may begin, by the size of a program's pointers."""
 
     def batches(
@@ -167,7 +167,7 @@ class _Searcher(AlignedSearcher):
 
 _OF_64_BITS = (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5, ecx.ECX_KEY, ecx.EVP_PKEY_1_1_1, shielded.SHIELD)
 _KINDS = len(_OF_64_BITS)
-SEARCHER = _Searcher(
+SEARCHER = HeaderSearcher(
     (*_OF_64_BITS, *headers32.SEARCHER.signatures), partial(find_headers, word=LIMB, in_words=_in_words)
 )
 """Finds where headers of big numbers, and what tells other keys, may begin."""

@@ -30,11 +30,18 @@ class OwnMemory(VirtualMemory):
         page_map: The page map.
         owner: Index into its owners, of a process.
         most_sharers: Mappings of a frame that is searched, at most: programs and libraries have more.
+        pointer_size: Bytes of a pointer of its program.
     """
 
-    def __init__(self, page_map: PageMap, owner: int, most_sharers: int) -> None:
+    def __init__(self, page_map: PageMap, owner: int, most_sharers: int, *, pointer_size: int = 8) -> None:
         super().__init__(page_map, owner)
         self._most_sharers = most_sharers
+        self._pointer_size = pointer_size
+
+    @property
+    def pointer_size(self) -> int:
+        """As given."""
+        return self._pointer_size
 
     @cached_property
     def regions(self) -> RegionTable:

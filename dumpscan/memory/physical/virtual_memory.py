@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.physical.page_map import PageMap
 
+_MAX_ACROSS = 4096
+"""Words across two pages that are read in one call: they are read one by one. In 32-bit programs one in 1,024 is so."""
 _MAX_READ = 64 << 20
 """Bytes that one read returns, at most."""
 
@@ -36,7 +38,7 @@ class VirtualMemory:
 
     @property
     def pointer_size(self) -> int:
-        """8 bytes, also for 32-bit processes, which have the same page tables."""
+        """8 bytes, also for 32-bit processes, which have page tables of the same kind."""
         return 8
 
     def read(self, address: int, size: int) -> bytes:
@@ -59,6 +61,11 @@ class VirtualMemory:
         words = np.zeros(len(addresses), np.uint64)
         if held.any():
             words[held] = self._image.gather(frames[held], within[held], WORD).view("<u8")[:, 0]
+        across = np.flatnonzero(within > PAGE_SIZE - WORD)[:_MAX_ACROSS]
+        for index, address in zip(across.tolist(), addresses[across].tolist(), strict=True):
+            data = self.read(address, WORD)
+            if len(data) == WORD:
+                words[index], held[index] = int.from_bytes(data, "little"), True
         return words, held
 
     def read_padded(self, address: int, size: int) -> bytes:
