@@ -75,7 +75,7 @@ def open_dump(
         with unpacked(outer, member, options.unpacking) as content:
             return _open_content(content, path, kind, options, depth)
     except NoDumpError as error:
-        raise NoDumpError(f"is {packing.name}, and its content {error}") from error
+        raise type(error)(f"is {packing.name}, and its content {error}") from error
     except InputError as error:
         if not isinstance(error, UnpackError):
             raise

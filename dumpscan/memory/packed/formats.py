@@ -15,7 +15,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from dumpscan.exceptions import UnpackError
 
@@ -29,10 +29,19 @@ HEAD_SIZE = 512
 """Bytes of a file's beginning that tell how it is packed: a tar archive has its signature at offset 257."""
 _TAR_MAGIC = (257, b"ustar")
 _PIECE = 1 << 20
-_ZSTD_PIECE = 4 << 10
+_TAR_BUFFER = 1 << 20
+"""Bytes that are read of a tar archive at a time; tarfile's own 10 KiB make many calls of large files."""
+_ZSTD_PIECE = 1 << 10
 """Bytes that are decompressed at a time: a block of four bytes may stand for 128 KiB (RFC 8878, 3.1.1.2)."""
 _MAX_WINDOW = 1 << 31
 """Bytes of the largest window of a zstd frame: that of `zstd --long=31`."""
+
+
+class Readable(Protocol):
+    """What can be read on."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most so many; none at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +53,14 @@ class Member:
         size: Bytes in it, as the archive claims; None where it does not say.
         head: Its first `HEAD_SIZE` bytes; None where they are not had without unpacking more.
         copy: Writes it with the given function, piece by piece.
+        behind: Bytes that have to be unpacked before it, as the archive claims.
     """
 
     name: str | None
     size: int | None
     head: bytes | None
     copy: Callable[[Callable[[bytes], object]], None]
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +159,7 @@ class _ZstdFrames(io.RawIOBase):
         self._file = path.open("rb")
         self._decompressor = decompressor
         self._frame: Any = None
-        self._ready = b""
+        self._ready = memoryview(b"")  # a view: to cut the front off 128 MiB copies nothing
 
     def readable(self) -> bool:
         """Return True."""
@@ -180,7 +191,7 @@ class _ZstdFrames(io.RawIOBase):
             packed = b""
             if self._frame.eof:
                 packed, self._frame = self._frame.unused_data, None
-        self._ready = b"".join(pieces)
+        self._ready = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def close(self) -> None:
         """Close the file."""
@@ -211,9 +222,9 @@ def _zip(path: Path, password: str | None) -> Iterator[Member]:
             yield Member(info.filename, info.file_size, head, copy)
 
 
-def tar_members(stream: IO[bytes]) -> Iterator[Member]:
+def tar_members(stream: Readable) -> Iterator[Member]:
     """Yield the files of a tar archive that is read from its beginning on; each must be copied before the next."""
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
+    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=_TAR_BUFFER) as archive:
         for number, info in enumerate(archive):
             if number >= MAX_MEMBERS:
                 break
@@ -243,13 +254,15 @@ def _seven_zip(path: Path, password: str | None) -> Iterator[Member]:
     library = _library("py7zr", path, "a 7-Zip archive")
     with library.SevenZipFile(path, password=password) as archive:
         listed = [info for info in archive.list()[:MAX_MEMBERS] if not info.is_directory]
+    behind = 0
     for info in listed:
 
         def copy(write: Callable[[bytes], object], name: str = info.filename) -> None:
             with library.SevenZipFile(path, password=password) as archive:
                 archive.extract(targets=[name], factory=_one_file(library, write))
 
-        yield Member(info.filename, info.uncompressed, None, copy)
+        yield Member(info.filename, info.uncompressed, None, copy, behind)  # the files are packed as one
+        behind += info.uncompressed
 
 
 def _one_file(library: Any, write: Callable[[bytes], object]) -> Any:  # noqa: ANN401 - of py7zr, which has none

@@ -155,6 +155,35 @@ def stored(stream: IO[bytes], shown: str, options: UnpackOptions) -> Iterator[Pa
         yield target
 
 
+_BOMB = f"unpacks to more than {MAX_RATIO} times its size: taken for a bomb, and not read"
+
+
+def _plausible(packed_size: int) -> int:
+    """Return to how many bytes a file of a size may unpack."""
+    return max(packed_size * MAX_RATIO, _FREE_SIZE)
+
+
+class _Metered:
+    """The content of a compressed tar archive, of which no more is read than is plausible: to list it reads it all."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path = path
+        self._stream = stream
+        self._left = _plausible(path.stat().st_size)
+
+    def read(self, size: int) -> bytes:
+        """Read on.
+
+        Raises:
+            BombError: There is more than is plausible.
+        """
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise BombError(self._path, _BOMB)
+        return data
+
+
 class _Sink:
     """Writes a file, counts its bytes, and leaves runs of zeros out of it: they take no space then."""
 
@@ -163,8 +192,17 @@ class _Sink:
         self._out = out
         self._size = 0
         self._limit = limit
-        self._plausible = max(packed_size * MAX_RATIO, _FREE_SIZE)
+        self._plausible = _plausible(packed_size)
         self._checked = 0
+
+    def expect(self, claimed: int) -> None:
+        """Refuse at once a file for which too much would be unpacked, by what its own archive claims.
+
+        Raises:
+            BombError: It is.
+        """
+        if claimed > self._plausible:
+            raise BombError(self._shown, _BOMB)
 
     def write(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -172,8 +210,7 @@ class _Sink:
             problem = f"unpacks to more than the {self._limit:,} bytes that one file may have (--scratch-limit)"
             raise UnpackError(self._shown, problem)
         if self._size > self._plausible:
-            problem = f"unpacks to more than {MAX_RATIO} times its size: taken for a bomb, and not read"
-            raise BombError(self._shown, problem)
+            raise BombError(self._shown, _BOMB)
         for at in range(0, len(piece), _BLOCK):
             block = piece[at : at + _BLOCK]
             if block == _ZEROS[: len(block)]:
@@ -203,7 +240,7 @@ def _members(path: Path, packing: Packing, password: str | None) -> Iterator[Mem
     with packing.stream(path) as stream:
         if not is_tar(stream.read(HEAD_SIZE)):
             return None
-    return tar_members(packing.stream(path))
+    return tar_members(_Metered(path, packing.stream(path)))
 
 
 def _copy(path: Path, packing: Packing, member: str | None, password: str | None, sink: _Sink) -> None:
@@ -222,6 +259,7 @@ def _copy(path: Path, packing: Packing, member: str | None, password: str | None
         if member in {None, each.name}:
             if copied:
                 raise UnpackError(path, f"is {packing.name} with several files: name one as {path}{SEPARATOR}FILE")
+            sink.expect(each.behind + (each.size or 0))
             each.copy(sink.write)
             copied += 1
             if member is not None:
