@@ -57,7 +57,7 @@ class MappedFile:
             if status.st_size == 0:
                 raise InputError(self.path, "is empty", offset=0)
             self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-            self.holes = _holes(descriptor, status)
+            self.holes = holes_of(descriptor, status)
         except (OSError, ValueError, OverflowError) as error:
             raise InputError(self.path, f"cannot be mapped into memory: {reason(error)}") from error
         finally:
@@ -86,8 +86,12 @@ class MappedFile:
         self.close()
 
 
-def _holes(descriptor: int, status: os.stat_result) -> tuple[tuple[int, int], ...]:
-    """List the holes of a file, as long as there are not too many; none where the system does not tell them."""
+def holes_of(descriptor: int, status: os.stat_result) -> tuple[tuple[int, int], ...]:
+    """List the holes of an open file, as long as there are not too many; none where the system does not tell them.
+
+    Returns:
+        Offsets of the first byte and past the last of each, in ascending order.
+    """
     if not hasattr(os, "SEEK_HOLE") or status.st_blocks * _BLOCK >= status.st_size:
         return ()
     found: list[tuple[int, int]] = []

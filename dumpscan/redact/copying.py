@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.memory.mapped_file import holes_of
 from dumpscan.redact.copies import merged
 from dumpscan.redact.filling import filling
 
@@ -47,12 +48,15 @@ def copy_file(path: Path, data: memoryview, descriptor: int) -> None:
         write_bytes(data, descriptor)
         return
     try:
-        if os.fstat(source).st_size != len(data):
+        status = os.fstat(source)
+        if status.st_size != len(data):
             write_bytes(data, descriptor)
         elif not _cloned(source, descriptor):
             os.ftruncate(descriptor, len(data))
-            for begin, end in _without_holes(source, len(data)):
-                write_at(descriptor, data[begin:end], begin)
+            begin = 0
+            for hole, end in (*holes_of(source, status), (len(data), len(data))):
+                write_at(descriptor, data[begin:hole], begin)
+                begin = end
     finally:
         os.close(source)
 
@@ -62,24 +66,6 @@ def _cloned(source: int, descriptor: int) -> bool:
         return fcntl is not None and fcntl.ioctl(descriptor, _FICLONE, source) == 0
     except OSError:
         return False
-
-
-def _without_holes(source: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a file that are no holes, as (offset, end); all of it where the system does not tell them."""
-    to_data, to_hole = getattr(os, "SEEK_DATA", None), getattr(os, "SEEK_HOLE", None)
-    if to_data is None or to_hole is None:  # Windows
-        yield 0, size
-        return
-    end = 0
-    while end < size:
-        try:
-            begin = os.lseek(source, end, to_data)
-            end = os.lseek(source, begin, to_hole)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # no data behind `end`
-                yield end, size
-            return
-        yield begin, min(end, size)
 
 
 def write_bytes(data: memoryview, descriptor: int) -> None:

@@ -20,7 +20,7 @@ from dumpscan.scan.searcher import Matches
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.resolving import MAX_SHARERS, Resolver
-from dumpscan.search.zeros import Part
+from dumpscan.search.zeros import Part, without_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,6 +146,8 @@ def _written(
     regions = physical.written
     if options.spans is not None:
         regions = within_spans(regions, options.spans)
+    else:
+        regions = without_zeros(physical.buffer, regions)
     if progress is not None:
         progress((physical.size - regions.total) * scanner.passes)
     return _PartOfImage(physical, physical.buffer, regions)

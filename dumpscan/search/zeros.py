@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -51,6 +51,10 @@ class Part:
         return self.memory.read(address, size)
 
 
+@overload
+def without_zeros(buffer: memoryview, regions: RegionTable) -> RegionTable: ...
+@overload
+def without_zeros(buffer: memoryview, regions: Sequence[Region]) -> Sequence[Region]: ...
 def without_zeros(buffer: memoryview, regions: Sequence[Region]) -> Sequence[Region]:
     """Return regions less their long runs of zeros; the same ones where there are none.
 
