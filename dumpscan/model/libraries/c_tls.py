@@ -12,6 +12,7 @@ from dumpscan.model.structures import structures
 MIN_SESSION_VERSION = 0x0301
 MAX_SESSION_VERSION = 0x0303
 """TLS 1.0 to 1.2. SSL_SESSION of TLS 1.3 holds no traffic secret."""
+VERSION_OF_13 = 0x0304
 
 _DEFINITIONS = """
 struct ssl_session_st {         /* OpenSSL: the head, as far as all versions agree */

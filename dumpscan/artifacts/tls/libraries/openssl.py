@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
+from dumpscan.artifacts.tls.derive import MASTER_SIZE
 from dumpscan.artifacts.tls.hello import MAX_HOST_NAME, host_name
 from dumpscan.artifacts.tls.sessions import VERSION_12, Peer
 from dumpscan.model.c_big_numbers import MAX_POINTER
 from dumpscan.model.libraries.c_tls import (
     MASTER_OFFSET,
-    MAX_SESSION_VERSION,
-    MIN_SESSION_VERSION,
     OPENSSL_HOST_NAMES,
     OPENSSL_PEER,
     OPENSSL_SESSION,
     V_ASN1_BIT_STRING,
     V_ASN1_INTEGER,
+    VERSION_OF_13,
     X509_SIZE,
     c_tls,
 )
@@ -38,8 +38,6 @@ LIBRARY = "openssl"
 MAX_CERTIFICATE = 64 << 10
 """Bytes of the signed part of the largest certificate that is put together."""
 _POINTER = 8
-_VERSIONS = range(MIN_SESSION_VERSION, MAX_SESSION_VERSION + 2)
-"""Those that a session may have, TLS 1.3 too."""
 _BIT_STRING = 0x03
 _VERSION_TAG = 0xA0
 
@@ -51,34 +49,37 @@ def openssl_peer(memory: Memory, session: Session) -> Peer:
         memory: The memory of the process.
         session: One of OpenSSL.
     """
-    randoms, secret = session.randoms, session.secrets[0]
-    own = secret.address - MASTER_OFFSET if session.version == VERSION_12 else None
-    place, held = None, own
-    if randoms is not None and randoms.address is not None:
-        place, held = _session_of(memory, randoms.address, own)
-    certificates = _certificates(memory, held) if held is not None else iter(())
-    return Peer(_host_name(memory, place) if place is not None else None, next(certificates, b""))
+    master = session.secrets[0] if session.version == VERSION_12 else None
+    random = session.randoms.address if session.randoms is not None else None
+    found = _session_of(memory, random, master.secret if master is not None else b"") if random is not None else None
+    if found is not None:
+        place, held = found
+        return Peer(_host_name(memory, place), next(_certificates(memory, held), b""))
+    if master is not None:  # OpenSSL 1.1.1 has the randoms in another object
+        return Peer(certificate=next(_certificates(memory, master.address - MASTER_OFFSET), b""))
+    return Peer()
 
 
-def _session_of(memory: Memory, random: int, own: int | None) -> tuple[int | None, int | None]:
+def _session_of(memory: Memory, random: int, master: bytes) -> tuple[int, int] | None:
     """Find the pointer `session` behind a client's random in `ssl_st`.
 
     Args:
         memory: The memory of the process.
         random: Where the random lies.
-        own: What it must point to, if that is known.
+        master: The master secret that the session must have, of which there may be copies; empty in TLS 1.3.
 
     Returns:
-        Where it lies, and what it points to; for the first, None if it was not found.
+        Where it lies, and what it points to; None if it was not found.
     """
     first, past = OPENSSL_SESSION
     begin = random + first
     begin += -begin % _POINTER
     for address, pointer in _pointers(memory, begin, random + past - begin):
-        version = int.from_bytes(memory.read(pointer, 4), "little")
-        if pointer == own or (own is None and version in _VERSIONS):
+        head = memory.read(pointer, MASTER_OFFSET + MASTER_SIZE)
+        same = head[MASTER_OFFSET:] == master if master else int.from_bytes(head[:4], "little") == VERSION_OF_13
+        if same:
             return address, pointer
-    return None, own
+    return None
 
 
 def _pointers(memory: Memory, begin: int, size: int) -> Iterator[tuple[int, int]]:
