@@ -5,6 +5,7 @@ Run as a program, it is the process: it connects to itself through memory, write
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import ssl
 import struct
@@ -13,6 +14,10 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 CLIENT, SERVER = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
 PORTS = 40000, 8443
@@ -58,6 +63,18 @@ def pcap(turns: list[tuple[int, bytes]], link: int = 1, used: tuple[int, int] = 
     head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, link)
     return head + b"".join(
         struct.pack("<IIII", 1, number, len(each), len(each)) + each for number, each in enumerate(packets)
+    )
+
+
+def server_pem() -> bytes:
+    """Return a certificate of `HOST` and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=1))
+    plain = serialization.NoEncryption()
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain
     )
 
 

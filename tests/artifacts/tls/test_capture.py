@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
 import struct
 import subprocess
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +24,7 @@ from dumpscan.search.merge import Collector
 from dumpscan.search.run import search
 from support.artifact_samples import Space
 from support.core_bytes import CoreBytes
-from support.tls_live import HOST, Live, connect, contexts, memory_of, pcap, start
+from support.tls_live import HOST, Live, connect, contexts, memory_of, pcap, server_pem, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,17 +44,8 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-        .public_bytes(serialization.Encoding.PEM)
-    )
-    plain = serialization.NoEncryption()
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(made + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    path.write_bytes(server_pem())
     return path
 
 

@@ -1,70 +1,26 @@
-"""The TCP streams of a capture (pcap or pcapng), as far as TLS needs them: the first bytes of each direction.
-
-dpkt reads pcap and the headers of packets. Which streams are TLS is told by their content, not by ports.
-"""
+"""The packets of a capture (pcap or pcapng), and the TCP streams that they make. dpkt reads pcap and their headers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dumpscan.artifacts.tls.recorded import blocks
+from dumpscan.artifacts.tls.recorded.streams import Connections
 from dumpscan.exceptions import InputError, UsageError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from dumpscan.artifacts.tls.recorded.streams import Stream
+
 MAX_PACKETS = 4_000_000
 """Packets that are read: some minutes."""
-MAX_STREAMS = 1 << 16
-"""Streams that are kept: one for each direction of a connection."""
-MAX_STREAM = 64 << 10
-"""Bytes kept of each: handshakes with long chains of certificates have 16 KiB."""
 MAX_READ = 16 << 20
 """Bytes of the largest block that a file may announce."""
-_MASK = (1 << 32) - 1
-
-End = tuple[bytes, int]
-"""An address and a port."""
-
-
-@dataclass(slots=True)
-class Stream:
-    """One direction of a connection.
-
-    Attributes:
-        data: Its bytes from the first that the capture has, up to the first that are missing.
-    """
-
-    data: bytearray = field(default_factory=bytearray)
-    _next: int | None = None
-    _waiting: dict[int, bytes] = field(default_factory=dict)
-    _held: int = 0
-
-    def begin(self, number: int) -> None:
-        """Begin anew behind a SYN with this sequence number."""
-        self.data.clear()
-        self._waiting.clear()
-        self._held = 0
-        self._next = (number + 1) & _MASK
-
-    def add(self, number: int, data: bytes) -> None:
-        """Add the data of a packet; those that came too early wait."""
-        if not data or len(self.data) >= MAX_STREAM:
-            return
-        if self._next is None:
-            self._next = number
-        if self._held + len(data) <= MAX_STREAM:
-            self._waiting.setdefault(number, data)
-            self._held += len(data)
-        while self._next in self._waiting:
-            part = self._waiting.pop(self._next)
-            self._held -= len(part)
-            self.data += part[: MAX_STREAM - len(self.data)]
-            self._next = (self._next + len(part)) & _MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +50,22 @@ def read_streams(path: Path) -> Streams:
         import dpkt  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise UsageError("--capture needs dpkt: pip install 'dumpscan[capture]'") from error
-    streams: dict[tuple[End, End], Stream] = {}
+    connections = Connections()
     problems: list[str] = []
     try:
         with path.open("rb") as file:
-            unread = _fill(streams, _packets(path, _Bounded(file), dpkt, problems), dpkt)
+            unread = _fill(connections, _packets(path, _Bounded(file), dpkt, problems), dpkt)
     except OSError as error:
         raise InputError(path, reason(error)) from error
     for link, count in sorted(unread.items()):
-        if not streams:
+        if not connections.pairs:
             raise InputError(path, f"its packets are of link type {link}, which is not read")
         problems.append(f"{count:,} of the capture's packets are of link type {link}, which is not read")
-    pairs, seen = [], set()
-    for (source, target), stream in streams.items():
-        if (target, source) not in seen:
-            seen.add((source, target))
-            pairs.append((stream, streams.get((target, source), Stream())))
-    return Streams(tuple(pairs), tuple(problems))
+    if connections.left_out:
+        problems.append(
+            f"{connections.left_out:,} of the capture's packets were not kept: there are too many connections"
+        )
+    return Streams(tuple(connections.pairs), tuple(problems))
 
 
 class _Bounded:
@@ -193,11 +148,11 @@ def _parser(dpkt: Any, link: int) -> Callable[[bytes], Any] | None:  # noqa: ANN
 
 
 def _fill(
-    streams: dict[tuple[End, End], Stream],
+    connections: Connections,
     packets: Iterator[tuple[int, bytes]],
     dpkt: Any,  # noqa: ANN401 - see above
 ) -> Counter[int]:
-    """Add the data of all packets to their streams; return how many came from links of types that are not read."""
+    """Add the data of all packets to their connections; return how many came from links of types that are not read."""
     parsers: dict[int, Callable[[bytes], Any] | None] = {}
     unread: Counter[int] = Counter()
     for link, packet in packets:
@@ -214,14 +169,9 @@ def _fill(
             continue
         if not isinstance(segment, dpkt.tcp.TCP):
             continue
-        key = ((bytes(network.src), segment.sport), (bytes(network.dst), segment.dport))
-        stream = streams.get(key)
-        if stream is None:
-            if len(streams) >= MAX_STREAMS:
-                continue
-            stream = streams[key] = Stream()
+        source, target = (bytes(network.src), segment.sport), (bytes(network.dst), segment.dport)
         if segment.flags & dpkt.tcp.TH_SYN:
-            stream.begin(segment.seq)
-        else:
-            stream.add(segment.seq, bytes(segment.data))
+            connections.begin(source, target, segment.seq, first=not segment.flags & dpkt.tcp.TH_ACK)
+        elif segment.data:
+            connections.add(source, target, segment.seq, bytes(segment.data))
     return unread

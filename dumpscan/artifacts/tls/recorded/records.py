@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.tls.hello import extensions, server_name
 from dumpscan.artifacts.tls.recorded.capture import Capture, Record, RecordedSession
 from dumpscan.artifacts.tls.recorded.packets import read_streams
+from dumpscan.artifacts.tls.recorded.streams import begins_tls
 from dumpscan.artifacts.tls.sessions import VERSION_12, VERSION_13
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from dumpscan.artifacts.tls.recorded.streams import Stream
 
 MAX_SESSIONS = 1 << 14
 MAX_RECORDS = 24
@@ -53,10 +56,16 @@ def read_capture(path: Path) -> Capture:
     sessions: list[RecordedSession] = []
     for one, other in streams.pairs:
         for client, server in ((one, other), (other, one)):
-            session = _session(bytes(client.data), bytes(server.data))
+            session = _session(_tls_of(client), _tls_of(server))
             if session is not None and len(sessions) < MAX_SESSIONS:
                 sessions.append(session)
     return Capture(tuple(sessions), streams.problems)
+
+
+def _tls_of(stream: Stream) -> bytes:
+    """Return what a stream has of TLS."""
+    begin = begins_tls(stream.data)
+    return b"" if begin is None else bytes(stream.data[begin:])
 
 
 def _session(client: bytes, server: bytes) -> RecordedSession | None:
