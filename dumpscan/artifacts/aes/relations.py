@@ -108,6 +108,8 @@ def starts(words: Words) -> Iterator[tuple[Relation, Indexes]]:
     if len(words) < min(relation.words for relation in RELATIONS):
         return
     looked_at = _looked_at(words)
+    if not len(looked_at):
+        return
     held = {distance: looked_at[_is_one_of_many(words, looked_at, distance)] for distance in _DISTANCES}
     for relation in RELATIONS:
         found = np.unique(np.concatenate([held[distance] for distance in relation.distances]))
@@ -118,13 +120,13 @@ def starts(words: Words) -> Iterator[tuple[Relation, Indexes]]:
 
 
 def _looked_at(words: Words) -> Indexes:
-    """Return the words of pairs for which the relation holds at any distance, and the last pair in any case."""
+    """Return the words of pairs for which the relation holds at any distance."""
     last = len(words) - _LAST_PAIR
-    found = []
+    found = [word + np.flatnonzero(_hits(words, word, 1)) for word in (last, last + 1)]
     for begin in range(_FIRST_PAIR, last, _CHUNK // _STEP * _STEP):
         count = min(_CHUNK // _STEP, -(-(last - begin) // _STEP))
         found += [word + _STEP * np.flatnonzero(_hits(words, word, count)) for word in (begin, begin + 1)]
-    return np.concatenate((*found, [last, last + 1]))
+    return np.concatenate(found)
 
 
 def _hits(words: Words, begin: int, count: int) -> NDArray[np.bool_]:

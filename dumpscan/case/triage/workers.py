@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext, SpawnContext
+    from types import FrameType
 
     from dumpscan.case.store.writer import DumpResult
     from dumpscan.case.triage.task import Task
@@ -185,14 +186,36 @@ def _sockets() -> ScratchDirectory:
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
     """Block SIGINT, also in processes that are started in this block: the coordinator is interrupted, and ends them."""
-    if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+    with _interrupted_later():
+        if hasattr(signal, "pthread_sigmask"):  # not on Windows
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                yield
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        else:
             yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    else:
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Have the main thread handle SIGINT at the end of the block.
+
+    To block the signal in that thread is not enough: the system gives it to another one (that which shows progress,
+    say), and Python runs the handler in the main thread nevertheless.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(*came[0])
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -194,3 +195,27 @@ def test_an_abandoned_pool_ends(tmp_path: Path) -> None:
     while next(results) is None:
         pass
     results.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows has no such signals")
+def test_an_interrupt_that_another_thread_takes_comes_behind_the_block() -> None:
+    """A process that is half started when the coordinator is interrupted would be ended by nobody."""
+    done, ended = threading.Event(), []
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupted() -> None:
+        with workers._without_interrupts():
+            signal.pthread_kill(thread.ident or 0, signal.SIGINT)
+            time.sleep(0.1)
+            ended.append("the block")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        done.set()
+        thread.join()
+    assert ended == ["the block"]
