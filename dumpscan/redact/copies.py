@@ -131,10 +131,9 @@ def matches(
         data: The file.
         spans: Where matches begin, as (offset, end); by default anywhere.
     """
-    overlap = max(signature.length for signature in engine.signatures) - 1
     for first, end in ((0, len(data)),) if spans is None else spans:
         for begin in range(first, end, _BLOCK):
-            found = engine.scan_buffer(data[begin : min(begin + _BLOCK, end) + overlap])
+            found = engine.scan_buffer(data[begin : min(begin + _BLOCK, end) + engine.overlap])
             for number, start in zip(found.signatures.tolist(), found.starts.tolist(), strict=True):
                 yield number, begin + start
 

@@ -46,6 +46,11 @@ class Engine:
         literal: Whether the expressions are long literals, of which there may be thousands: hyperscan is quick with
             them as they are, and choosing anchors for so many would take minutes.
 
+    Attributes:
+        signatures: As given.
+        overlap: Bytes behind a place that must be seen to tell every match that begins there: one less than the longest
+            match has.
+
     Raises:
         ValueError: Two signatures have one name, or one has an impossible length or lead.
     """
@@ -60,7 +65,7 @@ class Engine:
         if not 0 < len(self.signatures) < 1 << _NUMBER_BITS:
             raise ValueError("there must be signatures, though not that many")
         self._lengths = np.array([signature.length for signature in self.signatures], np.int64)
-        self._overlap = int(self._lengths.max()) - 1
+        self.overlap = int(self._lengths.max()) - 1
         self._literal = literal
 
     def scan(
@@ -99,13 +104,13 @@ class Engine:
     ) -> Iterator[Matches]:
         """As `scan`, with the matches of a block together in arrays and no `lead` taken off."""
         pieces = Pieces.of(space.regions)
-        lines = [line(space.buffer, pieces, self._overlap) for line in (FileStretches, SeamWindows)]
+        lines = [line(space.buffer, pieces, self.overlap) for line in (FileStretches, SeamWindows)]
         yield from self._run(lines, int(pieces.sizes.sum()), threads, progress)
 
     def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:
         """Find every match in a contiguous buffer of any size (of an array, pass its `data`)."""
         view = memoryview(data).cast("B")
-        batches = list(self._run([Plain(view, self._overlap)], len(view), threads, None))
+        batches = list(self._run([Plain(view, self.overlap)], len(view), threads, None))
         return Matches(*map(np.concatenate, zip(_NO_MATCHES, *batches, strict=True)))
 
     @cached_property
