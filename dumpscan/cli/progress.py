@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
+_LAST = ", last checks"
+"""Said when all bytes are read, and keys are still being compared: how long that takes is not known."""
 DELAY = 0.5
 """Seconds before the display of a single file appears: short scans show none."""
 
@@ -41,6 +43,7 @@ class ProgressBar:
         self._done = 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._read = False  # whether all bytes are read, as far as the display says
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
 
@@ -90,13 +93,19 @@ class ProgressBar:
             if not self._enabled or time.monotonic() - self._started < self._delay:
                 return
             amount = "" if self._total is None else amount_label(self._done / self._passes, self._total / self._passes)
-            if self._bar is None or self._task is None:
+            read = bool(self._total) and self._done >= (self._total or 0)
+            label, total = f"{self._label}{_LAST if read else ''}", None if read else self._total
+            if self._bar is None:
                 self._bar = _new_bar()
-                self._task = self._bar.add_task(self._label, total=self._total, completed=self._done, amount=amount)
                 self._bar.start()
-            self._bar.update(
-                self._task, description=self._label, completed=self._done, total=self._total, amount=amount
-            )
+            if self._task is None or read is not self._read:  # a task's total cannot become unknown
+                if self._task is not None:
+                    self._bar.remove_task(self._task)
+                self._read = read
+                self._task = self._bar.add_task(
+                    label, total=total, completed=self._done, amount=amount, percent=self.percent
+                )
+            self._bar.update(self._task, description=label, completed=self._done, total=total, amount=amount)
 
 
 def _new_bar() -> Progress:
@@ -106,7 +115,7 @@ def _new_bar() -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%", markup=False),
+        TextColumn("{task.fields[percent]:>3}%", markup=False),
         TextColumn("{task.fields[amount]}", markup=False),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         console=Console(stderr=True, emoji=False, highlight=False),

@@ -49,6 +49,15 @@ def shown(screen: Terminal) -> str:
     return DRAWN.sub("", screen.getvalue())
 
 
+def test_when_all_is_read_it_says_that_checks_go_on() -> None:
+    with terminal() as screen, ProgressBar("a.dmp", 100, enabled=True, delay=0) as bar:
+        bar.advance(99)
+        assert "last checks" not in shown(screen)
+        bar.advance(1)
+    assert "a.dmp, last checks" in shown(screen)
+    assert bar.percent == 100
+
+
 def test_a_files_name_steers_no_terminal() -> None:
     with terminal() as screen, ProgressBar(EVIL, 100, enabled=True, delay=0) as bar:
         bar.advance(50)

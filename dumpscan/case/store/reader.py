@@ -262,7 +262,7 @@ class Case:
         (validity,) = self._ask("certificates", _VALIDITY.format(captured=captured), *moments)
         (keys,) = self._ask("keys", _EXPOSURES.format(captured=captured), *moments)
         (span,) = self._ask("dumps", "SELECT min(started) AS first, max(finished) AS last FROM dumps")
-        (sizes,) = self._ask("dumps", "SELECT sum(size) AS sum FROM dumps WHERE status IN ('ok', 'damaged')")
+        (sizes,) = self._ask("dumps", _SIZES)
         (processes,) = self._ask("processes", "SELECT count(*) AS count FROM processes")
         return CaseSummary(
             dumps={status: statuses[status] for status in Status if status in statuses},
@@ -301,6 +301,13 @@ WITH judged AS (
     UNION SELECT finding_id, ifnull({captured}, ?3) FROM sightings JOIN dumps ON dumps.id = dump_id WHERE ?2
 )"""
 """The moments that count for each finding: ?1, unless it is NULL; if ?2, when its dumps were made, ?3 where unknown."""
+_SIZES = """
+    SELECT sum(size) AS sum FROM (
+        SELECT DISTINCT size, CASE instr(path, '!') WHEN 0 THEN path ELSE substr(path, 1, instr(path, '!')) END
+        FROM dumps WHERE status IN ('ok', 'damaged')
+    )
+"""
+"""Bytes of the files that were read; an archive counts once, though each dump in it has its size."""
 _VALIDITY = f"""{_JUDGED}
 SELECT sum(expired) AS expired, sum(live) AS live FROM (
     SELECT min(not_after < moment) AS expired, max(not_before <= moment AND not_after >= moment) AS live

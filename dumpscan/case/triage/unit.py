@@ -27,7 +27,7 @@ from dumpscan.memory.symbols.errors import SymbolsError
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
 from dumpscan.search.pairs import with_pairs, without_guesses
-from dumpscan.search.run import search
+from dumpscan.search.run import search, search_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -159,6 +159,8 @@ def _search(
     what = KEYS.with_aes(unaligned=settings.aes_unaligned) if settings.aes else KEYS.without_aes()
     if settings.tls:
         what = what.with_tls()
+    if advance is not None:
+        advance = _in_shares(advance, search_size(dump, what), task.size or 0)
     try:
         reading.problems += search(dump, what, collector, options=SearchOptions(threads=task.threads), progress=advance)
         reading.problems += dump.damage
@@ -166,6 +168,20 @@ def _search(
         reading.findings = without_guesses(with_pairs(collector.findings()))
         if collector.dropped:
             reading.problems.append(f"{collector.dropped} further findings were not kept: there are too many")
+
+
+def _in_shares(advance: Callable[[int], None], whole: int, size: int) -> Callable[[int], None]:
+    """Return what counts bytes that are searched, `whole` of them over all passes, as shares of the file's size."""
+    searched = told = 0
+
+    def count(further: int) -> None:
+        nonlocal searched, told
+        searched += further
+        now = size * min(searched, whole) // max(whole, 1)
+        advance(now - told)
+        told = now
+
+    return count
 
 
 def _missing_symbols(missing: MissingTable) -> MissingSymbols:

@@ -51,6 +51,14 @@ def test_a_minidump_is_read_whole() -> None:
     assert all(place.file == str(SAMPLE) for finding in result.findings for place in finding.locations)
 
 
+def test_what_is_read_adds_up_to_the_file_s_size_over_all_passes() -> None:
+    size = SAMPLE.stat().st_size
+    advanced: list[int] = []
+    read_dump(Task(path=str(SAMPLE), size=size, modified_ns=1, settings=ReadSettings()), advanced.append)
+    assert sum(advanced) == size
+    assert max(advanced) < size
+
+
 def test_key_material_stays_where_it_was_found_unless_it_is_wanted() -> None:
     for finding in read(SAMPLE).findings:
         for name in ("pkcs8", "data", "key"):
