@@ -37,6 +37,8 @@ MAX_KEYS = 32
 """Public keys whose private ones are looked for, unless the search is deep or the user names them."""
 _WITH_NUMBERS = ("RSA", "EC")
 """Algorithms whose private keys are numbers, which libraries hold in other forms than files."""
+MAX_TRUSTED = 16
+"""Well-known authorities in a process whose bare public keys are searched for; more are a store of whom it trusts."""
 MAX_SIGNERS = 1
 """Certificates of authorities that are taken for a program's own; where there are more, they are whom it trusts."""
 
@@ -44,7 +46,8 @@ MAX_SIGNERS = 1
 class KnownKeys:
     """The search for the private keys of one dump's certificates in forms that no library's layout tells.
 
-    Keys of well-known authorities, which come with every browser by the hundred, count only if the search is deep.
+    Keys of well-known authorities, which come with every browser by the hundred, count only if the search is deep; so do
+    bare public keys of a process that has many of those.
 
     Args:
         collector: Has what the scan found; takes what is found.
@@ -72,18 +75,22 @@ class KnownKeys:
         there = self._collector.without_private(source.order, live=deep)
         found = [each for each in there if not is_well_known(each.key_id)]
         found.sort(key=lambda each: isinstance(each, PublicKey))  # certificates first
-        authorities = [each for each in there if is_well_known(each.key_id)] if deep else []
+        authorities = [each for each in there if is_well_known(each.key_id)]
+        trusted = 0
+        if not deep and len(authorities) > MAX_TRUSTED:
+            certified = [each for each in found if not isinstance(each, PublicKey)]
+            trusted, found = len(found) - len(certified), certified
         if not deep and sum(map(_is_authority, found)) > MAX_SIGNERS:
             found = [each for each in found if not _is_authority(each)]
         most = len(found)
         if found and not deep:  # nearly all processes have no such keys: their regions are not even listed
             most = MAX_KEYS if total_size(space.regions) <= MAX_SIZE else 0
-        self._keys_in_all += len(found)
-        self._keys_left_out += max(len(found) - most, 0)
+        self._keys_in_all += len(found) + trusted
+        self._keys_left_out += max(len(found) - most, 0) + trusted
         wanted = found[:most]
         bare = [] if deep else [each for each in wanted if isinstance(each, PublicKey)]
         keys = [*self._named, *_public_keys(wanted[: len(wanted) - len(bare)])]
-        others = _public_keys(authorities)
+        others = _public_keys(authorities) if deep else []
         private = _private_keys(self._collector, found) if deep else []
         if keys or others:
             self._add(source, find_known(space, keys, self._effort, authorities=others, private=private))

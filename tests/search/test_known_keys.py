@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -65,6 +66,24 @@ def test_what_is_left_out_for_its_cost_is_said(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(known_keys, "MAX_SIZE", 16)
     assert _search(dump) == ([], [left.format(3)])
     assert _search(dump, deep=True) == ([], [])
+
+
+def test_bare_public_keys_among_those_of_many_authorities_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are a store of whom the process trusts."""
+    keys = [rsa_key(1024), rsa_key(2048)]
+    infos = [key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in keys]
+    dump = _dump(tmp_path / "store.dmp", *infos, limbs(keys[0].private_numbers().p)[::-1])
+    ((found,), notes) = _search(dump)
+    assert (found.encodings, notes) == (("rsa-prime-be",), [])
+    authority = sha256(infos[1]).hexdigest()
+    monkeypatch.setattr(known_keys, "is_well_known", lambda key_id: key_id == authority)
+    monkeypatch.setattr(known_keys, "MAX_TRUSTED", 0)
+    left = "not searched for without --deep: the private keys of 1 of 1 public keys found without them"
+    assert _search(dump) == ([], [left])
+    ((found,), notes) = _search(dump, deep=True)
+    assert (found.encodings, notes) == (("rsa-prime-be",), [])
 
 
 def test_a_key_of_three_primes_which_the_library_does_not_take_is_found(tmp_path: Path) -> None:
