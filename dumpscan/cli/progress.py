@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dumpscan.output.labels import amount_label
 from dumpscan.output.text import printable
@@ -95,6 +95,8 @@ class ProgressBar:
             amount = "" if self._total is None else amount_label(self._done / self._passes, self._total / self._passes)
             read = bool(self._total) and self._done >= (self._total or 0)
             label, total = f"{self._label}{_LAST if read else ''}", None if read else self._total
+            percent = 100 if read else min(99, round(100 * self._done / self._total)) if self._total else 0
+            shown: dict[str, Any] = {"amount": amount, "percent": percent}
             if self._bar is None:
                 self._bar = _new_bar()
                 self._bar.start()
@@ -102,10 +104,8 @@ class ProgressBar:
                 if self._task is not None:
                     self._bar.remove_task(self._task)
                 self._read = read
-                self._task = self._bar.add_task(
-                    label, total=total, completed=self._done, amount=amount, percent=self.percent
-                )
-            self._bar.update(self._task, description=label, completed=self._done, total=total, amount=amount)
+                self._task = self._bar.add_task(label, total=total, completed=self._done, **shown)
+            self._bar.update(self._task, description=label, completed=self._done, total=total, **shown)
 
 
 def _new_bar() -> Progress:

@@ -204,6 +204,12 @@ def test_processes_are_told_apart_by_time_and_name(tmp_path: Path) -> None:
     assert known == [samples.PROCESS, earlier, Process(pid=4, name="kernel"), Process(pid=99)]
 
 
+def test_an_archive_counts_once_however_many_dumps_lie_in_it(tmp_path: Path) -> None:
+    dumps = [result(name) for name in ("/a.zip!one.dmp", "/a.zip!two.dmp", "/b.zip!one.dmp", A)]
+    with Case.open(write_case(tmp_path / "case.db", *dumps)) as case:
+        assert case.summary().bytes == 3000
+
+
 def test_the_worst_key_comes_first(tmp_path: Path) -> None:
     web, key, old, old_key, alone = samples.findings()[:5]
     path = write_case(tmp_path / "case.db", result(A, alone, old, old_key, key, web), result(B, alone))
