@@ -46,8 +46,8 @@ MAX_SIGNERS = 1
 class KnownKeys:
     """The search for the private keys of one dump's certificates in forms that no library's layout tells.
 
-    Keys of well-known authorities, which come with every browser by the hundred, count only if the search is deep; so do
-    bare public keys of a process that has many of those.
+    Keys of well-known authorities, which come with every browser by the hundred, count only if the search is deep, and
+    so do bare public keys of a process that has many of those.
 
     Args:
         collector: Has what the scan found; takes what is found.
@@ -76,10 +76,10 @@ class KnownKeys:
         found = [each for each in there if not is_well_known(each.key_id)]
         found.sort(key=lambda each: isinstance(each, PublicKey))  # certificates first
         authorities = [each for each in there if is_well_known(each.key_id)]
-        trusted = 0
+        in_all = len(found)
         if not deep and len(authorities) > MAX_TRUSTED:
-            certified = [each for each in found if not isinstance(each, PublicKey)]
-            trusted, found = len(found) - len(certified), certified
+            found = [each for each in found if not isinstance(each, PublicKey)]
+        trusted = in_all - len(found)
         if not deep and sum(map(_is_authority, found)) > MAX_SIGNERS:
             found = [each for each in found if not _is_authority(each)]
         most = len(found)
