@@ -73,6 +73,8 @@ def all_numbers(space: Searchable, plain: tuple[Wanted, ...], threads: int | Non
 
 def random_ones(space: Searchable, candidates: Candidates) -> Iterator[tuple[Words, Words]]:
     """Yield the numbers that look random, some thousand at a time, as `Numbers.at` returns them."""
+    if not len(candidates.addresses):  # most kinds, in most dumps
+        return
     numbers = Numbers(space, candidates.wanted)
     for begin in range(0, len(candidates.addresses), _AT_ONCE):
         addresses, values = numbers.at(candidates.addresses[begin : begin + _AT_ONCE])
