@@ -140,7 +140,7 @@ def _finding(session: Session, secret: Secret) -> TlsSecret:
         secret_id=sha256(_LABEL + secret.secret).hexdigest(),
         label=secret.label,
         version=session.version,
-        cipher_suite=session.suite,
+        cipher_suite=session.suite or None,
         client_random=randoms.client.hex() if randoms else None,
         server_random=(randoms.server.hex() or None) if randoms else None,
         random_proven=randoms is not None and randoms.proven,

@@ -15,6 +15,7 @@ import numpy as np
 
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import HASHES, MASTER_SIZE, RANDOM_SIZE, SHA256, key_block
+from dumpscan.artifacts.tls.libraries.openssl import connections
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random
 from dumpscan.artifacts.tls.places import WORD, among
 from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, Secret, Session
@@ -60,6 +61,7 @@ _MAC_KEYS = (20, 32, 48)
 """Bytes of each MAC key before the keys of the ciphers: those of SHA-1, SHA-256, SHA-384."""
 _LONGEST_BLOCK = 2 * (48 + 32)
 """Bytes of the MAC keys and the keys of the longest of them."""
+BY_OBJECT = "the object with both randoms points to it; no key that follows from it is in use"
 _PROOF = "the {} key that follows from it and both randoms is in use"
 
 
@@ -150,11 +152,12 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
     keys = Keys(places.aes_keys, plain)
     done: set[bytes] = set()
     told: set[tuple[bytes, bytes]] = set()
-    for session in chain(_in_runs(places, keys), _of_expansions(places, keys, effort)):
-        secret, random = session.secrets[0].secret, session.randoms.client if session.randoms else b""
-        if (secret, random) not in told:
-            done.add(secret)
-            told.add((secret, random))
+    for session in chain(_in_runs(places, keys), _of_expansions(places, keys, effort), _connected(places, keys)):
+        secret, randoms = session.secrets[0].secret, session.randoms or Randoms(b"")
+        if (secret, randoms.client) not in told:
+            told.add((secret, randoms.client))
+            if randoms.proven:
+                done.add(secret)
             yield session
     pairs = _pairs(places)
     if not pairs:
@@ -169,6 +172,24 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
             for found in keys.sessions(master, _in_order(pairs, master)):
                 done.add(master.secret)
                 yield found
+
+
+def _connected(places: Places, keys: Keys) -> Iterator[Session]:
+    """Find the sessions of OpenSSL whose connections point to them. The object gives the randoms; keys may prove them.
+
+    There may be no keys of theirs: the connection was closed and the session kept, or its cipher is not known here.
+    """
+    for address, held in connections(places):
+        data = places.memory.read(held + MASTER_OFFSET, MASTER_SIZE)
+        pair = places.memory.read(address, PAIR_SIZE)
+        if len(data) < MASTER_SIZE or len(pair) < PAIR_SIZE or not looks_random(data):
+            continue
+        master = Master(data, held + MASTER_OFFSET, "openssl", "ssl_session_st", sure=True)
+        (randoms,) = _in_order([(address, pair)], master)
+        proven = [*keys.sessions(master, [randoms])]
+        secret = Secret(CLIENT_RANDOM, data, master.address, MASTER_SIZE, (BY_OBJECT,))
+        placed = Session(VERSION_12, "", (secret,), replace(randoms, proven=False), master.library, master.structure)
+        yield from proven or [placed]
 
 
 def _in_order(pairs: list[tuple[int, bytes]], master: Master) -> list[Randoms]:

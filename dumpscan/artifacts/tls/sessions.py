@@ -86,7 +86,7 @@ class Session:
 
     Attributes:
         version: e.g. `TLS 1.3`.
-        suite: The cipher suite, as far as it is known.
+        suite: The cipher suite, as far as it is known; empty if nothing of it is.
         secrets: Its secrets.
         randoms: None if they were not found.
         library: The library whose object holds it.

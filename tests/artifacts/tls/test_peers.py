@@ -1,4 +1,4 @@
-"""Who is at the other end of a session: names and certificates in memory made by hand."""
+"""Connections of OpenSSL in memory made by hand: whose session it is, and who is at the other end."""
 
 from __future__ import annotations
 
@@ -141,3 +141,38 @@ def test_two_sessions_with_one_master_secret_are_two() -> None:
     found = _found({BASE: keys, HEAP: bytes(64) + first.openssl() + first.randoms + second.randoms})
     assert {each.client_random for each in found} == {first.client_random.hex(), second.client_random.hex()}
     assert {each.secret for each in found} == {first.master}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_of_openssl_without_keys_in_use_is_placed_by_its_connection(version: str) -> None:
+    """It was closed, or its cipher is not known here."""
+    session = Session12()
+    pieces = _session_12(session, version)
+    del pieces[BASE]
+    (found,) = _found(pieces)
+    assert (found.secret, found.client_random) == (session.master, session.client_random.hex())
+    assert not found.random_proven
+    assert found.cipher_suite is None
+    assert "no key that follows from it is in use" in found.proof[0]
+    state = pieces[HEAP]
+    for changed in (state.replace(struct.pack("<Q", SESSION + 64), bytes(8)), state[:128] + bytes(400) + state[128:]):
+        assert not _found({**pieces, HEAP: changed})
+    assert not _found({**pieces, SESSION: pieces[SESSION].replace(b"\3\3\0\0", b"\4\3\0\0")})
+
+
+def test_any_number_of_connections_is_tried_each_with_its_own_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpscan.artifacts.tls.session12.MAX_LIKELY", 1)
+    pieces: dict[int, bytes] = {}
+    keys = b""
+    for number in range(8):
+        session = Session12(seed=f"session {number}")
+        keys += session.key_material()
+        moved = 0x100000 * number
+        one = _session_12(session, "3.0")
+        pieces[HEAP + moved] = one[HEAP].replace(
+            struct.pack("<Q", SESSION + 64), struct.pack("<Q", SESSION + 64 + moved)
+        )
+        pieces[SESSION + moved] = one[SESSION]
+    found = _found({BASE: keys + bytes(64), **pieces})
+    assert len({each.client_random for each in found}) == 8
+    assert all(each.random_proven for each in found)

@@ -1,4 +1,4 @@
-"""Who is at the other end of a session of OpenSSL: what its objects say beside the secrets.
+"""Connections of OpenSSL: which session belongs to which randoms, and who is at the other end.
 
 `ssl_st` holds the name of the server, and points to `ssl_session_st`, which points to the certificate of the other
 side. That is not kept as it was received: its signed part is, and its signature; the object also has the SHA-1 of the
@@ -10,14 +10,19 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.tls.derive import MASTER_SIZE
+from dumpscan.artifacts.tls import windows
+from dumpscan.artifacts.tls.derive import MASTER_SIZE, RANDOM_SIZE
 from dumpscan.artifacts.tls.hello import MAX_HOST_NAME, host_name
+from dumpscan.artifacts.tls.places import among
 from dumpscan.artifacts.tls.sessions import VERSION_12, Peer
 from dumpscan.model.c_big_numbers import MAX_POINTER
 from dumpscan.model.libraries.c_tls import (
     MASTER_OFFSET,
+    MAX_SESSION_VERSION,
     OPENSSL_HOST_NAMES,
     OPENSSL_PEER,
     OPENSSL_SESSION,
@@ -31,15 +36,39 @@ from dumpscan.model.libraries.c_tls import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dumpscan.artifacts.tls.places import Places
     from dumpscan.artifacts.tls.sessions import Session
     from dumpscan.memory.space import Memory
 
 LIBRARY = "openssl"
+MAX_CONNECTIONS = 1 << 14
+"""Pairs of randoms behind which a pointer to a session is looked for."""
 MAX_CERTIFICATE = 64 << 10
 """Bytes of the signed part of the largest certificate that is put together."""
 _POINTER = 8
 _BIT_STRING = 0x03
 _VERSION_TAG = 0xA0
+
+
+def connections(places: Places) -> Iterator[tuple[int, int]]:
+    """Find the connections of TLS 1.2: the `ssl_st` with two randoms that point to a session of this version.
+
+    Args:
+        places: What was found in the process.
+
+    Yields:
+        Where the server's random lies, which the client's follows, and where the session lies.
+    """
+    sessions = places.of(windows.SESSION)
+    is_12 = places.word(sessions) & np.uint64(0xFFFFFFFF) == np.uint64(MAX_SESSION_VERSION)
+    sessions = sessions[is_12]
+    pairs = places.random_pairs()[:MAX_CONNECTIONS]
+    first, past = OPENSSL_SESSION
+    begin = pairs + np.uint64(RANDOM_SIZE + first + _POINTER - 1) & ~np.uint64(_POINTER - 1)
+    for at in range(0, past - first, _POINTER) if len(sessions) else ():
+        pointers = places.word(begin + np.uint64(at))
+        found = among(pointers, sessions)
+        yield from zip(pairs[found].tolist(), pointers[found].tolist(), strict=True)
 
 
 def openssl_peer(memory: Memory, session: Session) -> Peer:
