@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 WINDOW = 16
 """Bytes of a window of binary data, and the distance to the next: a fragment of 31 bytes holds a window."""
 TEXT_WINDOW = 24
-"""Characters of a window of hex or base64; to the next it is twice as far."""
+"""Characters of a window of hex or base64; to the next it is twice as far, at most three times."""
+_IN_ONE_ALPHABET = re.compile(rb"[+/_-]")
+"""Characters of base64 (RFC 4648, 4) that base64url (5) writes otherwise, and the other way round."""
 MIN_DISTINCT = 6
 """Different bytes that a window has, at least. Others lie everywhere, and give nothing away."""
 MAX_LITERAL = 512
@@ -159,10 +161,23 @@ def _windows(form: Form) -> Iterator[tuple[int, bytes]]:
             yield 0, probe
         return
     step = 2 * size if form.lines else size
-    for at in dict.fromkeys((*range(0, len(form.data) - size + 1, step), len(form.data) - size)):
-        probe = form.data[at : at + size]
+    last = len(form.data) - size
+    for at in dict.fromkeys((0, last) if form.rare else (*range(0, last + 1, step), last)):
+        begin = _in_both_alphabets(form, at, size) if form.lines else at
+        probe = form.data[begin : begin + size]
         if len(set(probe)) >= MIN_DISTINCT and not _counts(probe):
-            yield at, probe
+            yield begin, probe
+
+
+def _in_both_alphabets(form: Form, at: int, size: int) -> int:
+    """Return where a window begins, at most its size behind `at`, that base64 and base64url write in the same way.
+
+    Such a window finds both; `at` if there is none.
+    """
+    for begin in range(at, min(at + size, len(form.data) - size) + 1, 2 if form.wide else 1):
+        if not _IN_ONE_ALPHABET.search(form.data, begin, begin + size):
+            return begin
+    return at
 
 
 def _counts(probe: bytes) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MIN_ALONE = 6
 """Bytes of the shortest value that is looked for without what stands before it."""
 _WORDS = (4, 8)
+_REVERSED = "reversed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Form:
         wide: Whether it is UTF-16.
         lines: Whether it is text that may be cut into lines.
         fragments: Whether any part of it gives the value away.
+        rare: Whether so few write it so that it is enough to find copies of which one end is whole.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Form:
     wide: bool = False
     lines: bool = False
     fragments: bool = False
+    rare: bool = False
 
 
 def forms(value: Value) -> Iterator[Form]:
@@ -56,7 +59,7 @@ def _all_forms(value: Value) -> Iterator[Form]:
     if len(data) < MIN_ALONE:
         return
     yield Form("raw", data, fragments=value.random)
-    yield Form("reversed", data[::-1], fragments=value.random)
+    yield Form(_REVERSED, data[::-1], fragments=value.random)
     if value.number:
         for size in _WORDS:
             if len(data) % size == 0:
@@ -68,7 +71,7 @@ def _all_forms(value: Value) -> Iterator[Form]:
         yield Form("utf-16", _wide(data), wide=True)
         yield from _text_forms("utf-16", _wide(data) + b"\0", value)
     yield from _text_forms("", data, value)
-    yield from _text_forms("reversed", data[::-1], value)
+    yield from _text_forms(_REVERSED, data[::-1], value)
 
 
 def _text_forms(prefix: str, data: bytes, value: Value) -> Iterator[Form]:
@@ -76,8 +79,9 @@ def _text_forms(prefix: str, data: bytes, value: Value) -> Iterator[Form]:
     for name, text in _texts(data):
         full = f"{prefix}+{name}" if prefix else name
         if len(text) >= MIN_ALONE:
-            yield Form(full, text, lines=True, fragments=value.random)
-            yield Form(f"{full}+utf-16", _wide(text), wide=True, lines=True, fragments=value.random)
+            rare = prefix == _REVERSED
+            yield Form(full, text, lines=True, fragments=value.random, rare=rare)
+            yield Form(f"{full}+utf-16", _wide(text), wide=True, lines=True, fragments=value.random, rare=rare)
 
 
 def _texts(data: bytes) -> Iterator[tuple[str, bytes]]:
