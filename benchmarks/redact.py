@@ -53,9 +53,11 @@ def main() -> None:
                 times[name].append(timed(measured))
                 target.unlink(missing_ok=True)
         size = source.stat().st_size / MIB
+        copying = [min(part) for part in zip(*times["cp"], strict=True)]
         for name, seconds in times.items():
             wall, worked = (min(part) for part in zip(*seconds, strict=True))
-            print(f"{name:>8}: {wall:6.2f} s, {size / wall:6.0f} MiB/s; processors {worked:6.2f} s")
+            times_cp = f"{wall / copying[0]:5.1f} times cp, of processors {worked / max(copying[1], 0.01):5.1f}"
+            print(f"{name:>8}: {wall:6.2f} s, {size / wall:6.0f} MiB/s; processors {worked:6.2f} s; {times_cp}")
 
 
 def search_once(path: Path) -> None:
