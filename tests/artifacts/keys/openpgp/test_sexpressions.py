@@ -108,21 +108,6 @@ def test_keys_of_every_algorithm(name: str, write: object) -> None:
     assert [place.encoding for place in finding.locations] == ["s-expression"]
 
 
-def quoted(name: str) -> bytes:
-    """As libgcrypt writes bytes that are nearly text; here all are, with every kind of escape."""
-    algorithm, values = members(name)
-    named = {8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r", 34: b'\\"', 39: b"\\'", 92: b"\\\\"}
-    escapes = [
-        named.get(value, bytes((value,)) if value > 127 else b"\\%03o" % value if value & 1 else b"\\x%02x" % value)
-        for value in range(256)
-    ]
-    lines = [
-        b'(%b "%b")' % (key, b"".join(escapes[each] + b"\\\n" * (each == 70) for each in value))
-        for key, value in values.items()
-    ]
-    return b"(private-key\n (" + algorithm + b" " + b"\n  ".join(lines) + b"))"
-
-
 @pytest.mark.parametrize("write", [canonical, advanced, quoted])
 @pytest.mark.parametrize("name", KEYS)
 def test_no_key_of_a_damaged_one(name: str, write: object) -> None:
