@@ -29,6 +29,11 @@ FLAG_CONSTTIME = 4
 FLAG_SECURE = 8
 """OpenSSL sets either or both on private numbers; BoringSSL has neither."""
 MAX_POINTER = 1 << 48
+NID_P256 = 415
+NID_SECP256K1 = 714
+NID_P384 = 715
+NID_P521 = 716
+"""OpenSSL's numbers of curves (`include/openssl/obj_mac.h`)."""
 
 _DEFINITIONS = """
 struct bignum_st {              /* OpenSSL, BoringSSL */

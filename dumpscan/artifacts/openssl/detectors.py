@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from dumpscan.artifacts.decoded import Decoded, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh import shielded
-from dumpscan.artifacts.openssl import ecx, headers
-from dumpscan.artifacts.openssl.ec import ec_keys
+from dumpscan.artifacts.openssl import ecx, headers, points
+from dumpscan.artifacts.openssl.ec import ec_keys, openssl_points
 from dumpscan.artifacts.openssl.near import FAR, Surroundings
 from dumpscan.artifacts.openssl.nonces import without_nonces
 from dumpscan.artifacts.openssl.numbers import read_numbers
@@ -63,6 +63,7 @@ _DECODERS: dict[str, Decoder] = {
     shielded.SHIELD.name: shielded.decode_shielded,
 }
 """Decoders of structures that are no numbers, by the names of their signatures."""
+_POINT = headers.SEARCHER.signatures.index(points.EC_POINT)
 _BORINGSSL = _Library("boringssl", "boringssl-bignum")
 
 
@@ -85,7 +86,9 @@ def decode_numbers(memory: Memory, words: ReadWords, matches: Matches) -> Iterat
     far = Surroundings(memory, FAR)
     for rsa in rsa_keys(numbers):
         yield from _placed(memory, rsa.key, rsa_structures(numbers, far, rsa), rsa.missing_parts)
-    for ec in without_nonces(list(ec_keys(numbers, Surroundings(memory), far)), numbers):
+    places = matches.starts[matches.signatures == _POINT][:MAX_TRIED].tolist()
+    keys = list(ec_keys(numbers, Surroundings(memory), far, openssl_points(memory, places)))
+    for ec in without_nonces(keys, numbers):
         yield from _placed(memory, ec.key, scalar_structures(numbers, far, ec), ())
 
 

@@ -16,10 +16,10 @@ from dumpscan.artifacts.keys.proof import ec_key
 from dumpscan.artifacts.openssl.headers import OPENSSL
 from dumpscan.artifacts.openssl.numbers import read_bignum
 from dumpscan.artifacts.symcrypt.curves import NAMED_FIELDS, multiple_on_named_curve
-from dumpscan.model.c_big_numbers import LIMB, LIMB_32, c_numbers, layouts
+from dumpscan.model.c_big_numbers import LIMB, LIMB_32, NID_P256, NID_P384, NID_P521, NID_SECP256K1, c_numbers, layouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dumpscan.artifacts.keys.ec.weierstrass import Point
     from dumpscan.artifacts.openssl.near import Surroundings
@@ -131,6 +131,11 @@ def _generator(curve: ec.EllipticCurve) -> Point:
     return numbers.x, numbers.y
 
 
+_CURVES_BY_NID = dict(zip((NID_P256, NID_P384, NID_P521, NID_SECP256K1), CURVES, strict=True))
+_POINT = 100
+"""Microseconds to read a point and to make its coordinates plain."""
+
+
 @dataclass(frozen=True, slots=True)
 class EcKey:
     """A key, and its numbers.
@@ -150,7 +155,27 @@ class EcKey:
     x: int
 
 
-def ec_keys(numbers: Numbers, near: Surroundings, far: Surroundings) -> Iterator[EcKey]:
+def openssl_points(memory: Memory, addresses: Iterable[int]) -> dict[str, dict[Point, int]]:
+    """Read the points of OpenSSL whose structures may be at some addresses; the generators are left out.
+
+    Returns:
+        By curve's name and point: the first coordinate as it lies in memory. A structure that is none gives any points.
+    """
+    points: dict[str, dict[Point, int]] = defaultdict(dict)
+    for address in addresses:
+        effort.charge(_POINT)
+        name = int.from_bytes(memory.read(address + LIMB, 4), "little")
+        for x, y, z in _openssl_point(memory, address) if name in _CURVES_BY_NID else ():
+            curve = _CURVES_BY_NID[name]
+            for point in (*curve.affine(x, y, z), to_affine(x, y, z, curve.field)):
+                if point is not None and point != curve.generator:
+                    points[curve.curve.name][point] = x
+    return points
+
+
+def ec_keys(
+    numbers: Numbers, near: Surroundings, far: Surroundings, known: Mapping[str, Mapping[Point, int]]
+) -> Iterator[EcKey]:
     """Tie scalars to their public points.
 
     The coordinates of a point are numbers too, or the structure that holds the scalar leads to them, or they lie near
@@ -160,6 +185,7 @@ def ec_keys(numbers: Numbers, near: Surroundings, far: Surroundings) -> Iterator
         numbers: All numbers of a process.
         near: Finds what lies near any of them.
         far: The same for those that are private; it is slower, and looks further.
+        known: Points as `openssl_points` returns them.
 
     Raises:
         TooCostlyError: There are too many numbers.
@@ -171,15 +197,16 @@ def ec_keys(numbers: Numbers, near: Surroundings, far: Surroundings) -> Iterator
     for curve in CURVES:
         values = sizes.get(curve.limbs, [])
         effort.charge(_SQUARING * len(values))
-        points = dict(curve.points(values))
-        coordinates = {part for written in points.values() for part in written}  # they are no scalars
+        pairs = dict(curve.points(values))
+        coordinates = {part for written in pairs.values() for part in written}  # they are no scalars
+        points = dict(known.get(curve.curve.name, {})) | {point: written[0] for point, written in pairs.items()}
         points.pop(curve.generator, None)  # its scalar is 1
         scalars = [value for value in values if value not in coordinates and looks_random(value, curve.limbs)]
         for scalar in scalars[:MAX_SCALARS]:
             public = _multiple(curve, scalar) if points else None
             if public in points:
                 proven.add(scalar)
-                yield _key(curve, scalar, public, points[public][0])
+                yield _key(curve, scalar, public, points[public])
             else:
                 left.append((curve, scalar))
     for curve, scalar in left:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.artifacts.keys.ssh import shielded
-from dumpscan.artifacts.openssl import ecx, headers32
+from dumpscan.artifacts.openssl import ecx, headers32, points
 from dumpscan.artifacts.openssl.header_pass import find_headers
 from dumpscan.model.c_big_numbers import LIMB, MAX_DMAX, MAX_FLAGS, MAX_LIMBS, MAX_POINTER, MIN_LIMBS
 from dumpscan.scan.passes import AlignedSearcher
@@ -84,6 +84,7 @@ def _in_words(words: Words) -> tuple[Indexes, ...]:
         ecx.ecx_keys(words, *counted),
         ecx.evp_keys(*pairs),
         shielded.shields(words, shields),
+        points.ec_points(words, *others),
     )
 
 
@@ -165,7 +166,17 @@ class HeaderSearcher(AlignedSearcher):
             yield found._replace(signatures=found.signatures + np.uint16(_KINDS))
 
 
-_OF_64_BITS = (OPENSSL, GMP, MBEDTLS, GO, MBEDTLS_3_5, ecx.ECX_KEY, ecx.EVP_PKEY_1_1_1, shielded.SHIELD)
+_OF_64_BITS = (
+    OPENSSL,
+    GMP,
+    MBEDTLS,
+    GO,
+    MBEDTLS_3_5,
+    ecx.ECX_KEY,
+    ecx.EVP_PKEY_1_1_1,
+    shielded.SHIELD,
+    points.EC_POINT,
+)
 _KINDS = len(_OF_64_BITS)
 SEARCHER = HeaderSearcher(
     (*_OF_64_BITS, *headers32.SEARCHER.signatures), partial(find_headers, word=LIMB, in_words=_in_words)

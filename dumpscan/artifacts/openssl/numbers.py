@@ -103,7 +103,7 @@ _FORMS: tuple[_Form | None, ...] = (
     _Form(pointer=16, limbs=8),
     _Form(pointer=0, limbs=8),
     _Form(pointer=0, limbs=10, bits=16),
-    *(None,) * 3,
+    *(None,) * 4,
     _Form(pointer=0, limbs=4, flags=16, limb=LIMB_32),
     _Form(pointer=8, limbs=4, limb=LIMB_32),
     _Form(pointer=8, limbs=4, limb=LIMB_32),

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dumpscan.artifacts.symcrypt.curves import NAMED_FIELDS
 from dumpscan.exceptions import ScenarioError
-from dumpscan.model.c_big_numbers import FLAG_CONSTTIME, LIMB, c_numbers
+from dumpscan.model.c_big_numbers import FLAG_CONSTTIME, LIMB, NID_P256, NID_P384, NID_P521, c_numbers
 from dumpscan.model.libraries.c_ecx import HAS_PUBLIC, TYPE_ED448, TYPE_ED25519, c_ecx
 from dumpscan.model.libraries.c_openssh import PREKEY_SIZE, SHIELD_BLOCK, SHIELD_KEY_SIZE, c_openssh
 from dumpscan.synth.objects.private_keys.members import rsa_members
@@ -38,7 +38,7 @@ _MALLOCED = 1
 _GROUP = 0x7F00_0000_1000
 _METHOD = 0x7F00_0000_2000
 """Addresses of what a key shares with others, and the dump need not hold."""
-_NIST_P = {256: 415, 384: 715, 521: 716}
+_NIST_P = {256: NID_P256, 384: NID_P384, 521: NID_P521}
 """OpenSSL's numbers of the curves (`obj_mac.h`)."""
 
 

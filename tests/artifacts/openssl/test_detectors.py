@@ -129,6 +129,20 @@ def test_a_generated_key_has_its_point_in_jacobian_coordinates(z: int, montgomer
     assert (place.key_object.library, place.key_object.structure) == ("openssl", "ec_key_st")
 
 
+def test_a_generated_key_of_1_1_1_is_found_however_far_its_scalar_lies() -> None:
+    """Its flags do not say that it is private."""
+    key = ec.derive_private_key(_scalar("secp256r1"), ec.SECP256R1())
+    heap = Heap(size=2 << 20)
+    scalar = heap.number(key.private_numbers().private_value, lambda at, count: samples.bignum(at, count, 1))
+    heap.used += 1 << 20
+    numbers = [heap.number(part, samples.bignum) for part in _jacobian(key, 3)]
+    point = heap.put(struct.pack("<Qi4xQQQi", 0x7F00_0000_0000, 415, *numbers, 0))
+    address = heap.put(struct.pack("<QQQ", 0x7F00_0000_1000, point, scalar))
+    (found,) = _found(heap.memory())
+    assert (found.key_id, found.proof) == (key_id(key), ("Q = d*G",))
+    assert [place.virtual_address for place in found.locations] == [address]
+
+
 def _jacobian(key: ec.EllipticCurvePrivateKey, z: int, *, montgomery: bool = True) -> list[int]:
     field = 2**256 - 2**224 + 2**192 + 2**96 - 1
     public = key.public_key().public_numbers()
