@@ -72,3 +72,12 @@ TASK_STATES = (
 """What /proc/PID/status calls a state, by the number of the highest bit in it that TASK_REPORT has."""
 MAX_COMM = 16
 END_OF_32_BITS = 1 << 32
+
+XA_SLOTS = 64
+"""Slots of a node of the kernel's trees (XA_CHUNK_SIZE, `include/linux/xarray.h`)."""
+XA_LOW_BITS = 3
+"""Bits of an entry that tell what it is: 0 for a pointer."""
+XA_INTERNAL = 2
+"""The low bits of an entry that leads to a node (xa_is_internal, xa_to_node)."""
+MAX_ID_TREE_SHIFT = 64
+"""More than the shift of any node: each level below takes six bits of the id."""

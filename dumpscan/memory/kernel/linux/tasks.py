@@ -1,4 +1,4 @@
-"""The processes of a Linux kernel: the ring of tasks, their children, and what each of them says.
+"""The processes of a Linux kernel: the ring of tasks, their ids and children, and what each of them says.
 
 Source: docs/memory-layouts.md, "Linux kernel images". A task is a process if it leads its thread group; only such tasks
 are in the ring. Kernel threads and processes that have exited have no memory of their own.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dumpscan.findings import Process
 from dumpscan.memory.kernel.linux.addresses import FOUR_LEVELS
+from dumpscan.memory.kernel.linux.ids import ProcessIds
 from dumpscan.memory.kernel.linux.symbols.types import MissingTypeError
 from dumpscan.memory.kernel.profile import ListedProcess
 from dumpscan.memory.records import decode_utf8
@@ -87,10 +88,10 @@ class TaskList:
             yield self._task(address)
 
     def unlisted(self, listed: Iterable[int]) -> list[Task]:
-        """Find processes that are not in the ring, as children of those that are, and of their children.
+        """Find processes that are not in the ring: by their ids, and as children of those that are known.
 
-        A rootkit that takes a task out of the ring leaves it among its parent's children. Also found is what a broken
-        ring does not reach, and what was started while the image was made.
+        A rootkit that takes a task out of the ring leaves it in the table of process ids, or among its parent's
+        children. Also found is what a broken ring does not reach, and what was started while the image was made.
 
         Args:
             listed: Addresses of the tasks in the ring.
@@ -100,6 +101,11 @@ class TaskList:
         """
         waiting = [self._types.address("init_task"), *listed]
         known, found = set(waiting), list[Task]()
+        for leader in _known(lambda: ProcessIds(self._memory, self._types).leaders(_RELATIVES * self._most)) or ():
+            if leader not in known and len(found) < self._most:
+                known.add(leader)
+                waiting.append(leader)
+                found.append(self._as_unlisted(self._task(leader)))
         left = _RELATIVES * self._most
         while waiting and len(found) < self._most:
             relatives, children = self._children(waiting.pop(), left)

@@ -33,8 +33,20 @@ struct cred {
     kgid_t egid;
 };
 struct upid { int nr; struct pid_namespace *ns; };
-struct pid { atomic_t count; u32 level; struct upid numbers[1]; };
-struct pid_namespace { u32 level; };
+struct pid { atomic_t count; u32 level; struct hlist_head tasks[4]; struct upid numbers[1]; };
+struct xarray { u32 xa_lock; u32 xa_flags; void *xa_head; };
+struct xa_node {
+    u8 shift;
+    u8 offset;
+    u8 count;
+    u8 nr_values;
+    struct xa_node *parent;
+    struct xarray *array;
+    struct list_head private_list;
+    void *slots[64];
+};
+struct idr { struct xarray idr_rt; u32 idr_base; u32 idr_next; };
+struct pid_namespace { struct idr idr; u32 level; };
 struct signal_struct { atomic_t sigcnt; atomic_t live; int nr_threads; struct list_head thread_head; };
 struct mnt_namespace { atomic_t count; u64 seq; };
 struct nsproxy { atomic_t count; struct mnt_namespace *mnt_ns; };
@@ -81,6 +93,7 @@ struct task_struct {
     struct list_head sibling;
     struct task_struct *group_leader;
     struct pid *thread_pid;
+    struct hlist_node pid_links[4];
     struct list_head thread_node;
     void *worker_private;
     u64 start_time;
@@ -160,7 +173,6 @@ struct page {
 };
 
 struct kobject { char *name; };
-struct idr { u32 idr_base; u32 idr_next; };
 struct net { u32 hash_mix; };
 struct socket { u16 type; struct sock *sk; };
 struct sock { u16 sk_family; };

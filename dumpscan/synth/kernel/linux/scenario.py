@@ -85,6 +85,8 @@ class LinuxProcess:
         state: One of `STATES`.
         kernel_thread: Whether it is a thread of the kernel.
         linked: Whether it is in the kernel's list of processes.
+        child: Whether it is among its parent's children.
+        numbered: Whether it is in the table of process ids.
         paging: By name of the region.
     """
 
@@ -94,6 +96,8 @@ class LinuxProcess:
     state: str = "sleeping"
     kernel_thread: bool = False
     linked: bool = True
+    child: bool = True
+    numbered: bool = True
     paging: dict[str, Paging] = field(default_factory=dict)
 
     @property
@@ -252,6 +256,8 @@ def _parse_process(table: Table, common: Common) -> LinuxProcess:
         state=table.choice("state", STATES, "sleeping"),
         kernel_thread=table.flag("kernel_thread"),
         linked=table.flag("linked", default=True),
+        child=table.flag("child", default=True),
+        numbered=table.flag("numbered", default=True),
         paging=paging,
     )
     _check_process(process)

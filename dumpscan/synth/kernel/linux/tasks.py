@@ -16,6 +16,8 @@ from dumpscan.model.linux.c_kernel import (
     SWAP_OFFSET_SHIFT,
     SWAP_TYPE_SHIFT,
     SWAP_VALUE_SHIFT,
+    XA_INTERNAL,
+    XA_SLOTS,
 )
 from dumpscan.model.windows import c_paging as paging
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
@@ -48,6 +50,8 @@ _SWAP_AREA = 0
 _SWAP_FIRST = 0x100
 """First page of the swap area that is used."""
 _NANOSECOND = 1_000_000_000
+_ID_BITS = 6
+"""Bits of a process id for each level of the table of ids: `XA_SLOTS` slots."""
 _LOW_BITS = paging.USER | paging.ACCESSED | paging.DIRTY
 
 
@@ -100,6 +104,7 @@ class TaskBuilder:
         self._seed = seed
         self._next_swap = _SWAP_FIRST
         self._tasks: dict[int, int] = {0: image.address("init_task")}
+        self._pids: dict[int, int] = {}
         keeper = image.address("tk_core") + TIMEKEEPER_OFFSET
         started = int(self._boot.timestamp())
         clock = {"xtime_sec": int(now.timestamp()), "offs_real": started * _NANOSECOND}
@@ -136,16 +141,42 @@ class TaskBuilder:
         return BuiltTask(process, task, user)
 
     def link(self, built: list[BuiltTask]) -> None:
-        """Link the tasks in a ring, and each with its parent; a hidden one is only among its parent's children."""
+        """Link the tasks in a ring, with their parents, and in the table of ids, but where they are hidden."""
         space, ring = self._space, offset_of("task_struct.tasks")
         space.link(self._tasks[0] + ring, [task.address + ring for task in built if task.process.linked])
         children: dict[int, list[int]] = {task: [] for task in self._tasks.values()}
         for task in built:
             parent = self._tasks[task.process.spec.parent_pid or 0]
             space.put(task.address, "task_struct", {"real_parent": parent, "parent": parent})
-            children[parent].append(task.address + offset_of("task_struct.sibling"))
+            if task.process.child:
+                children[parent].append(task.address + offset_of("task_struct.sibling"))
         for parent, entries in children.items():
             space.link(parent + offset_of("task_struct.children"), entries)
+        self._number({task.process.spec.pid: task.address for task in built if task.process.numbered})
+
+    def _number(self, tasks: dict[int, int]) -> None:
+        """Make the table of process ids, a tree with six bits of the id a level."""
+        space = self._space
+        links = offset_of("task_struct.pid_links")
+        leaves = {number: self._pids[number] for number in tasks}
+        for number, pid in leaves.items():
+            space.put(pid + offset_of("pid.tasks"), "hlist_head", {"first": tasks[number] + links})
+            space.put(tasks[number] + links, "hlist_node", {"pprev": pid + offset_of("pid.tasks")})
+        shift, level = 0, leaves
+        while shift == 0 or max(level, default=0):
+            level = {first: self._id_node(shift, first, level) for first in {number >> _ID_BITS for number in level}}
+            shift += _ID_BITS
+        head = level.get(0, 0)
+        namespace = self._image.address("init_pid_ns") + offset_of("pid_namespace.idr")
+        space.put(namespace + offset_of("idr.idr_rt"), "xarray", {"xa_head": head})
+
+    def _id_node(self, shift: int, number: int, below: dict[int, int]) -> int:
+        """Make a node of the table of ids, and return its entry in the node above."""
+        own = {each & (XA_SLOTS - 1): entry for each, entry in below.items() if each >> _ID_BITS == number}
+        node = self._space.make("xa_node", {"shift": shift, "offset": number & (XA_SLOTS - 1), "count": len(own)})
+        for slot, entry in own.items():
+            self._space.write(node + offset_of("xa_node.slots") + 8 * slot, entry.to_bytes(8, "little"))
+        return node + XA_INTERNAL
 
     # --- Tasks -------------------------------------------------------------------------------------------------------
 
@@ -157,6 +188,7 @@ class TaskBuilder:
         cred = space.make("cred", {f"{name}.val": uid for name in ids})
         pid = space.make("pid", {"count.counter": 1})
         space.put(pid + offset_of("pid.numbers"), "upid", {"nr": spec.pid, "ns": address("init_pid_ns")})
+        self._pids[spec.pid] = pid
         started = int((spec.created - self._boot).total_seconds() * _NANOSECOND)
         memory = 0 if user is None else user.memory
         zombie = process.state == "zombie"

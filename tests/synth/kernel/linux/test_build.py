@@ -64,10 +64,13 @@ def changed(directory: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
+@pytest.mark.parametrize("trace", ["numbered = false", "child = false"])
 @pytest.mark.parametrize("hidden", [(613,), (612, 613)])
-def test_hidden_processes_are_found_among_the_children_of_others(tmp_path: Path, hidden: tuple[int, ...]) -> None:
+def test_hidden_processes_are_found_among_the_children_of_others_and_by_their_ids(
+    tmp_path: Path, hidden: tuple[int, ...], trace: str
+) -> None:
     """A process whose parent is hidden too is found through the parent; command line and memory are theirs as ever."""
-    changes = [(f"]\npid = {pid}\n", f"]\npid = {pid}\nlinked = false\n") for pid in hidden]
+    changes = [(f"]\npid = {pid}\n", f"]\npid = {pid}\nlinked = false\n{trace}\n") for pid in hidden]
     built = build(tmp_path, changed(tmp_path, *changes))
     with built.open() as image:
         assert not {entry.process.pid for entry in image.listed} & set(hidden)
