@@ -42,20 +42,28 @@ class Environment(StrEnum):
 
 MASK = "[masked]"
 _SECRET_NAME = re.compile(
-    r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|KEYS?(?![A-Z])|(?<![A-Z])(?:PASS|PWD|PAT|AUTH|COOKIE)(?![A-Z])",
+    r"PASSWOR[DT]|PASSWD|PWORD|PASS[_-]?PHRASE|KENNWORT|MOT_DE_PASSE|CONTRASE|SECRET|TOKEN|CREDENTIAL|AUTHORIZATION|BEARER"
+    r"|MNEMONIC|(?:(?<!ASK)PASS|PWD|PW|AUTH|AUTH2|CREDS?|KEYS?)(?![A-Z])"
+    r"|(?<![A-Z])(?:PAT|PIN|PSK|JWT|SEED|SALT|COOKIE|PHRASE|NETRC|COMMUNITY)(?![A-Z])",
     re.IGNORECASE,
 )
 _DIRECTORIES = frozenset({"PWD", "OLDPWD"})
 """Variables of shells with the working directory, in spite of their names."""
-_IN_URL = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)(?=@)")
-"""`scheme://user:password@host` (RFC 3986, 3.2.1)."""
-_IN_PAIRS = re.compile(
-    r"((?:^|[;,?&\s\"'])[\w .-]{0,40}?(?:PASSWORD|PASSWD|PWD|SECRET|TOKEN|KEY|SIGNATURE|SIG)\s{0,4}=\s{0,4})"
-    r"(\"[^\"]*\"|'[^']*'|[^;,&\s]+)",
+_IN_URL = re.compile(r"(?:^|(?<=://))([^\s/:@]*):([^\s/]+)(?=@)")
+"""`scheme://user:password@host` (RFC 3986, 3.2.1), with `@` in the password or without a scheme too."""
+_NAMES = "(?:PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|PW|SECRET|TOKEN|CREDENTIALS?|KEY|AUTH|SIGNATURE|SIG)"
+_VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^;,&\s]+)"
+_IN_PAIRS = re.compile(rf"({_NAMES}[\"']?\s{{0,4}}[=:]\s{{0,4}}){_VALUE}", re.IGNORECASE)
+"""`Server=db;Uid=sa;Pwd=...`, `AccountKey=...`, `?sig=...`, `{"password": "..."}`, `-DkeyStorePassword=...`,
+`X-Api-Key: ...`."""
+_IN_OPTIONS = re.compile(
+    rf"((?:(?:^|\s)--?[\w.-]{{0,40}}?{_NAMES}|\bPASSWORD|\bPASSWD)\s{{1,4}}|(?:^|\s)-u\s{{0,4}}[^\s:]{{1,80}}:)(?![-=:[]){_VALUE}",
     re.IGNORECASE,
 )
-"""`Server=db;Uid=sa;Pwd=...`, `AccountKey=...`, `?sig=...`."""
+"""`--password ...`, `-u user:...`; `login ... password ...` of netrc."""
 _IN_HEADERS = re.compile(r"\b((?:Basic|Bearer)\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?")
+"""JSON Web Tokens (RFC 7519): base64 of `{"`."""
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*", re.DOTALL)
 _TOKEN = re.compile(r"[A-Za-z0-9+_=-]{20,}")
 MIN_CHANGES = 0.25
@@ -79,8 +87,9 @@ def is_secret_name(name: str) -> bool:
 def masked(entry: str) -> str:
     """Return an environment entry, `NAME=value`, with everything masked that looks like a credential.
 
-    These are the values of variables with names such as `DB_PASSWORD`, `API_KEY` or `TOKEN`, passwords in URLs and
-    connection strings, authorization headers, private keys in PEM, and random tokens of 20 characters or more.
+    These are the values of variables with names such as `DB_PASSWORD`, `API_KEY` or `TOKEN`; passwords in URLs, JSON,
+    connection strings and options of programs; authorization headers, JSON Web Tokens, private keys in PEM; and random
+    tokens of 20 characters or more.
     """
     at = entry.find("=", 1)  # the names of Windows' own variables begin with `=`
     name, value = entry[: at + 1], entry[at + 1 :]
@@ -88,8 +97,9 @@ def masked(entry: str) -> str:
         return name + MASK
     value = _PEM.sub(MASK, value)
     value = _IN_URL.sub(rf"\1:{MASK}", value)
-    value = _IN_PAIRS.sub(rf"\1{MASK}", value)
-    value = _IN_HEADERS.sub(rf"\1{MASK}", value)
+    value = _JWT.sub(MASK, value)
+    for pattern in (_IN_HEADERS, _IN_PAIRS, _IN_OPTIONS):
+        value = pattern.sub(rf"\1{MASK}", value)
     return name + _TOKEN.sub(lambda found: MASK if is_random(found[0]) else found[0], value)
 
 

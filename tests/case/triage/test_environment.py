@@ -109,3 +109,27 @@ def test_long_values_take_no_longer_than_their_length(piece: str) -> None:
     """Values are an attacker's. A pattern that went through one again and again would meet the suite's time limit."""
     entry = "X=" + piece * (1_000_000 // len(piece))
     assert masked(masked(entry)).startswith("X=")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(f"{name}=hunter2" for name in ("SSHPASS", "dbpass", "keystorePass", "DB_PW", "ROOTPW", "DbPwd", "MY_CREDS")),
+        *(f"{name}=hunter2" for name in ("OAUTH2", "AUTHORIZATION", "WIFI_PSK", "CARD_PIN", "TOTP_SEED", "Kennwort")),
+        'CONFIG={"user": "a", "client_secret" : "hunter2"}',
+        "CONFIG={'password': 'hunter2'}",
+        'VCAP={"credentials":{"username":"u","password":"hunter2","uri":"mysql://u:hunter2@h"}}',
+        "OPTS=-Xmx1g -Djavax.net.ssl.keyStorePassword=hunter2 -Dpw=hunter2",
+        "OPTS=--user a --password hunter2",
+        "OPTS=--header=X-Api-Key: hunter2",
+        "OPTS=-u admin:hunter2",
+        "NETRC_LINE=machine h login u password hunter2",
+        "http_proxy=user:hunter2@proxy:8080",
+        "DATABASE_URL=postgres://app:x@hunter2@db/prod",
+        "JWS=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.hunter2",
+    ],
+)
+def test_ways_to_write_a_credential(entry: str) -> None:
+    kept = masked(entry)
+    assert "hunter2" not in kept
+    assert MASK in kept
