@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -208,7 +209,11 @@ def _dump(case: Case, name: str, output_format: Format, *, everything: bool) -> 
 
     record = case.dump(name) or case.dump(str(Path(name).absolute()))
     if record is None:
-        complain(f"no dump {name} in this case")
+        named = [each.path for each in case.dumps(processes=False) if re.split(r"[/\\!]", each.path)[-1] == name]
+        record = case.dump(named[0]) if len(named) == 1 else None
+        which = f": which of {', '.join(named)}?" if named else ""
+    if record is None:
+        complain(f"no dump {name} in this case{which}")
         return EXIT_UNREADABLE
     if output_format is Format.TABLE:
         size = "unknown" if record.size is None else size_label(record.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.keys.names import algorithm_label
@@ -13,7 +14,6 @@ from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from dumpscan.case.records import CaseSummary, DumpRecord, ExposedKey
     from dumpscan.findings import Certificate
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 _SHOWN = {Exposure.LIVE: 8, Exposure.PAIRED: 4, Exposure.ALONE: 3, Exposure.UNPROVEN: 2}
 _FILES_SHOWN = 4
 _ID_SHOWN = 16
+_PRESENT = timedelta(minutes=1)
+"""How long ago a moment may be that is still called now: that of `--at now` was taken before the case was read."""
 _HEADINGS = {
-    Exposure.LIVE: "Private keys with a certificate that is valid now",
-    Exposure.PAIRED: "Private keys with certificates, none of them valid now",
+    Exposure.LIVE: "Private keys with a certificate that is valid {when}",
+    Exposure.PAIRED: "Private keys with certificates, none of them valid {when}",
     Exposure.ALONE: "Private keys without a certificate",
     Exposure.UNPROVEN: "Unproven keys, which nothing was found to check against",
 }
@@ -99,7 +101,8 @@ def _keys(exposure: Exposure, keys: list[ExposedKey], at: At) -> Iterator[str]:
     if not keys:
         return
     then = exposure is Exposure.LIVE and any(_only_then(each.certificates, each.captured, at) for each in keys)
-    yield f"{_HEADINGS[exposure]}{', or was when captured' if then else ''}: {len(keys)}"
+    heading = _HEADINGS[exposure].format(when=_when(at))
+    yield f"{heading}{', or was when captured' if then and at.present else ''}: {len(keys)}"
     for each in keys[: _SHOWN[exposure]]:
         key, place = each.key, each.key.locations[0]
         parts = [algorithm_label(key.algorithm, key.curve or key.bits)]
@@ -117,6 +120,15 @@ def _keys(exposure: Exposure, keys: list[ExposedKey], at: At) -> Iterator[str]:
         yield "  " + printable("  ".join(parts))
     if len(keys) > _SHOWN[exposure]:
         yield f"  … and {len(keys) - _SHOWN[exposure]} more"
+
+
+def _when(at: At) -> str:
+    """Say by which moment certificates were judged, besides the times of capture."""
+    if not at.present:
+        return "when captured"
+    if at.capture or abs(datetime.now(UTC) - at.now) < _PRESENT:
+        return "now"
+    return f"on {at.now.date().isoformat()}"
 
 
 def _only_then(certificates: Sequence[Certificate], captured: Sequence[datetime], at: At) -> datetime | None:

@@ -95,6 +95,20 @@ def test_the_summary_says_when(case: Path) -> None:
     assert "valid when captured (2024-05-17), expired now" in lines[1]
 
 
+@pytest.mark.parametrize(
+    ("at", "heading"),
+    [
+        (At.on(datetime(2024, 6, 1, tzinfo=UTC)), "with a certificate that is valid on 2024-06-01: 1"),
+        (At.captured(), "with a certificate that is valid when captured: 1"),
+        (At.on(datetime.now(UTC)), "with certificates, none of them valid now: 1"),
+    ],
+)
+def test_the_heading_names_the_moment(case: Path, at: At, heading: str) -> None:
+    with Case.open(case) as opened:
+        lines = case_summary(opened.summary(at), opened.exposed_keys(at), [], at)
+    assert lines[0] == f"Private keys {heading}"
+
+
 def test_a_case_of_an_older_version_can_be_read(case: Path) -> None:
     with sqlite3.connect(case) as connection:
         connection.executescript("ALTER TABLE dumps DROP COLUMN captured; PRAGMA user_version = 2;")

@@ -194,6 +194,16 @@ def test_every_word_that_is_neither_is_named(tmp_path: Path) -> None:
         assert name in said
 
 
+def test_case_show_takes_a_dump_s_bare_name_if_only_one_has_it(case: Path) -> None:
+    shown = run("case", "show", case, "--dump", SAMPLE.name)
+    assert shown.exit_code == 0
+    assert f"{SAMPLE}: ok, minidump, 243.6 KiB" in shown.stdout
+
+    absent = run("case", "show", case, "--dump", "server.dmp")
+    assert absent.exit_code == 1
+    assert "no dump server.dmp in this case" in absent.stderr
+
+
 def test_case_show_takes_the_same_forms(case: Path, exported: Path) -> None:
     (file,) = exported.glob("E2D5CA90*.cer")
     shown = run("case", "show", case, "--certificate", file, "--format", "json").stdout

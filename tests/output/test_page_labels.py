@@ -14,12 +14,12 @@ from dumpscan.output.formats.table.sections import holder_name, process_name
         (
             {"page": {"owner": "page cache", "file": {"path": "/a b", "offset": 0}}},
             "page cache: /a b",
-            "page cache: /a b +0",
+            "page cache: /a b",
         ),
         (
             {"page": {"owner": "deleted file", "file": {"inode": 9, "filesystem": "ext4 on vda", "offset": 0x1234}}},
             "deleted file: inode 9 of ext4 on vda",
-            "deleted file: inode 9 of ext4 on vda +0x1234",
+            "deleted file: inode 9 of ext4 on vda, offset 0x1234",
         ),
         ({}, "", ""),
     ],

@@ -117,9 +117,9 @@ def process_name(place: Record) -> str:
 
 
 def holder_name(place: Record) -> str:
-    """Return what `process_name` does, and where in a file it lies: `page cache: /etc/ssl/key.pem +0`."""
+    """Return what `process_name` does, and where in a file it lies: `page cache: /etc/ssl/key.pem, offset 0x40`."""
     offset = None if "process" in place else place.get("page", {}).get("file", {}).get("offset")
-    return process_name(place) + ("" if offset is None else f" +{offset:#x}" if offset else " +0")
+    return process_name(place) + (f", offset {offset:#x}" if offset else "")
 
 
 def title(text: str, *, detail: str = "", style: str = "bold") -> Text:
