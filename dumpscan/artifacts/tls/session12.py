@@ -15,7 +15,9 @@ import numpy as np
 
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import HASHES, MASTER_SIZE, RANDOM_SIZE, SHA256, key_block
+from dumpscan.artifacts.tls.libraries import wolfssl
 from dumpscan.artifacts.tls.libraries.openssl import connections
+from dumpscan.artifacts.tls.libraries.wolfssl import arrays_of_12
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random
 from dumpscan.artifacts.tls.places import WORD, among
 from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, Secret, Session
@@ -152,7 +154,8 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
     keys = Keys(places.aes_keys, plain)
     done: set[bytes] = set()
     told: set[tuple[bytes, bytes]] = set()
-    for session in chain(_in_runs(places, keys), _of_expansions(places, keys, effort), _connected(places, keys)):
+    every = (_in_runs(places, keys), _in_arrays(places, keys), _of_expansions(places, keys, effort))
+    for session in chain(*every, _connected(places, keys)):
         secret, randoms = session.secrets[0].secret, session.randoms or Randoms(b"")
         if (secret, randoms.client) not in told:
             told.add((secret, randoms.client))
@@ -294,6 +297,12 @@ def _in_runs(places: Places, keys: Keys) -> Iterator[Session]:
             # rustls has no suites with MAC keys.
             master = Master(secret, address + master_at, library, structure, sure=library == "gnutls")
             yield from keys.sessions(master, [Randoms(client, server, proven=True)])
+
+
+def _in_arrays(places: Places, keys: Keys) -> Iterator[Session]:
+    """Find the sessions of wolfSSL, which has the secret and both randoms in one object."""
+    for address, secret, randoms in arrays_of_12(places):
+        yield from keys.sessions(Master(secret, address, wolfssl.LIBRARY, "Arrays", sure=True), [randoms])
 
 
 def _run_ends(places: Places, addresses: Addresses) -> NDArray[np.bool_]:

@@ -24,6 +24,9 @@ from dumpscan.model.libraries.c_tls import (
     KEY_EXPANSION,
     MAX_SESSION_VERSION,
     MIN_SESSION_VERSION,
+    WOLFSSL_ID_LENGTH,
+    WOLFSSL_MASTER,
+    WOLFSSL_SIZE,
 )
 from dumpscan.scan.passes import AlignedSearcher
 from dumpscan.scan.searcher import Matches
@@ -52,12 +55,15 @@ SESSION = Signature("tls-ssl-session", b"", HEAD_SIZE)
 BORINGSSL = Signature("tls-boringssl-secrets", b"", BORINGSSL_COUNT * BORINGSSL_SECRET + WORD - 1)
 BORINGSSL_SESSION = Signature("tls-boringssl-session", b"", BORINGSSL_SESSION_SIZE + WORD - 1)
 HELLO = Signature("tls-hello", b"", HELLO_SIZE + WORD - 1)
+WOLFSSL_LEAD = 2
+"""Bytes from a multiple of four to `clientRandom` in wolfSSL's `Arrays`."""
+WOLFSSL = Signature("tls-wolfssl-arrays", b"", WOLFSSL_LEAD + WOLFSSL_SIZE)
 EXPANSION = Signature("tls-key-expansion", b"", len(KEY_EXPANSION) + 2 * SIZES[0])
 SCHEDULE = ScheduleSearcher.signatures[0]
 
 WINDOWS = (EDGE_32, EDGE_48, ALIGNED_32, ALIGNED_48, INNER_32, INNER_48)
 """By their promise: windows with an edge, those at multiples of 16, where allocators put objects, and all others."""
-SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, HELLO, EXPANSION, SCHEDULE)
+SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, WOLFSSL, HELLO, EXPANSION, SCHEDULE)
 
 _LIMITS = {EDGE_32.name: 1 / 2, INNER_32.name: 2, INNER_48.name: 1 / 4}
 """Beyond half a million windows with an edge, memory is made to have them: no more are looked for. Any window of 32
@@ -281,6 +287,19 @@ def _sessions(words: Words) -> Indexes:
     return np.asarray(at[~head.any(axis=1)])
 
 
+def _wolfssl(words: Words) -> Indexes:
+    """Find wolfSSL's `Arrays` of TLS 1.2: zeros behind the length of a session id, up to the master secret."""
+    id_length = (WOLFSSL_LEAD + WOLFSSL_ID_LENGTH) // WORD  # in the upper half
+    master = (WOLFSSL_LEAD + WOLFSSL_MASTER) // WORD  # its first byte is the last of a word
+    count = max(len(words) - WOLFSSL.length // WORD, 0)
+    first = words[master : master + count]
+    at = np.flatnonzero((first << np.uint32(8) == 0) & (first != 0))
+    for number in range(master - 1, id_length, -1):
+        at = at[words[at + number] == 0]
+    length = words[at + id_length] >> np.uint32(16)
+    return np.asarray(at[(length == 0) | (length == np.uint32(SIZES[0]))])
+
+
 def _expansions(words: Words) -> Indexes:
     """Find the label of the key block before what may be randoms."""
     count = len(words) - EXPANSION.length // WORD
@@ -361,6 +380,7 @@ def _find(data: memoryview, phases: tuple[int, ...], *, full: bool = False) -> t
             add(ALIGNED_32 if size == SIZES[0] else ALIGNED_48, place[~edge])
         add(SESSION, _sessions(words) * WORD + phase)
         add(EXPANSION, _expansions(words) * WORD + phase)
+        add(WOLFSSL, _wolfssl(words) * WORD + phase)
     plain = np.frombuffer(data, np.uint8)
     for signature, at in _anywhere(plain):
         for phase in phases:  # the multiple of four before it announces it

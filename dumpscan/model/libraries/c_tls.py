@@ -2,7 +2,8 @@
 
 Sources: OpenSSL 1.1.1 to 3.5 `ssl/ssl_local.h` (ssl_session_st, ssl_st) and `include/crypto/x509.h` (x509_st);
 BoringSSL `ssl/internal.h` (SSL3_STATE); GnuTLS 3.7 `lib/gnutls_int.h` (security_parameters_st, gnutls_key_st); rustls
-`src/tls13/key_schedule.rs`. The distances were measured in real processes: see `docs/memory-layouts.md`, "TLS secrets".
+`src/tls13/key_schedule.rs`; wolfSSL 5.5 `wolfssl/internal.h` (WOLFSSL, Arrays). The distances were measured in real
+processes: see `docs/memory-layouts.md`, "TLS secrets".
 """
 
 from __future__ import annotations
@@ -123,6 +124,17 @@ SCHANNEL_MAGIC = b"5lss"
 SCHANNEL_MAGIC_BEFORE = 24
 """Bytes from the magic number `ssl5` to the master secret: behind it are the version, the suite and its side. Source:
 Kambic, "Extracting CNG TLS/SSL artifacts from LSASS memory" (2016); no such memory was at hand."""
+
+WOLFSSL_STEP = 48
+"""Bytes from `clientSecret` to `serverSecret` in `WOLFSSL`."""
+WOLFSSL_ARRAYS = -8
+"""Bytes from `clientSecret` to the pointer `arrays`."""
+WOLFSSL_RANDOM = 0xC62
+"""Offset of `clientRandom`, which `serverRandom` follows, in `Arrays`."""
+WOLFSSL_ID_LENGTH = 96
+WOLFSSL_MASTER = 209
+"""Bytes from `clientRandom` to `sessionIDSz` and to `masterSecret`; secrets of TLS 1.3 between are zero in 1.2."""
+WOLFSSL_SIZE = WOLFSSL_MASTER + 48
 
 RUSTLS_STEP = 72
 """Bytes from one secret to the next: 64, and their number."""

@@ -223,6 +223,19 @@ def test_nss_refers_to_secrets_by_the_numbers_of_objects() -> None:
     assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
 
 
+@pytest.mark.parametrize("name", SUITES)
+def test_wolfssl_points_to_its_randoms_before_its_secrets(name: str) -> None:
+    session = Session13(SUITES[name])
+    secrets = b"".join(session.secrets[label].ljust(48, b"\0") for label in APPLICATION[:2])
+    arrays = bytes(0xC62) + session.client_random + session.server_random + bytes(300)
+    pieces = {HEAP: bytes(64) + struct.pack("<Q", HEAP + 0x4000) + secrets + bytes(64), HEAP + 0x4000: arrays}
+    found = _found({BASE: session.key_material() + bytes(64), **pieces})
+    _agree(found, session, APPLICATION[:2])
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+    held = {place.key_object.library for each in found.values() for place in each.locations if place.key_object}
+    assert held == {"wolfssl"}
+
+
 def test_a_secret_by_itself_is_no_line_of_a_key_log() -> None:
     session = Session13(SUITES["aes-128"])
     state = bytes(64) + session.secrets["CLIENT_TRAFFIC_SECRET_0"] + bytes(64)
@@ -301,12 +314,34 @@ def _schannel(session: Session12) -> bytes:
     return head + session.master + bytes(64) + session.randoms
 
 
+def _wolfssl(session: Session12) -> bytes:
+    head = bytes(66) + session.client_random + session.server_random + session.session_id + b"\x20"
+    return head + bytes(209 - 97) + session.master + bytes(64)
+
+
+def _wolfssl_with_ticket(session: Session12) -> bytes:
+    return bytes(66) + session.client_random + session.server_random + bytes(209 - 64) + session.master + bytes(64)
+
+
 def _java(session: Session12) -> bytes:
     head = bytes(64) + struct.pack("<QII", 1, 0x6848, 48) + session.master + bytes(64)
     return head + session.randoms
 
 
-@pytest.mark.parametrize("build", [_gnutls, _mbedtls, _mbedtls_with_ticket, _boringssl, _java, _go, _schannel])
+@pytest.mark.parametrize(
+    "build",
+    [
+        _gnutls,
+        _mbedtls,
+        _mbedtls_with_ticket,
+        _boringssl,
+        _java,
+        _go,
+        _schannel,
+        _wolfssl,
+        _wolfssl_with_ticket,
+    ],
+)
 @pytest.mark.parametrize("session", SESSIONS_12, ids=lambda session: f"{session.cipher} {session.hash}")
 def test_a_session_of_another_library_is_proven_too(build: object, session: Session12) -> None:
     found = _found({BASE: session.key_material() + bytes(64), HEAP: build(session)})  # type: ignore[operator]
