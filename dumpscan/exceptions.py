@@ -38,6 +38,10 @@ class UnpackError(InputError):
     """A packed file could not be unpacked, or not within its bounds."""
 
 
+class PasswordError(UnpackError):
+    """An archive needs a password, or another one."""
+
+
 class NoMemberError(UnpackError):
     """An archive does not have the file that was asked for."""
 

@@ -232,9 +232,10 @@ def _interruptible(case: Path) -> Generator[list[TriageProgress]]:
     try:
         yield states
     except KeyboardInterrupt as error:
-        done = (
-            f"{states[-1].files_done} of {states[-1].files} files are in {case}" if states else "no file was read yet"
-        )
+        done = "no file was read yet"
+        if states:
+            verb = "is" if states[-1].files_done == 1 else "are"
+            done = f"{states[-1].files_done} of {states[-1].files} files {verb} in {case}"
         raise KeyboardInterrupt(f"interrupted: {done}; run the same command again to read the others") from error
 
 
@@ -281,7 +282,8 @@ def _report(
         if line := missing.line():
             complain(line, level="warning")
         unchanged = len(outcome.paths) - outcome.read
-        complain(f"{outcome.read} files read, {unchanged} known and unchanged", level="note")
+        count = "1 file" if outcome.read == 1 else f"{outcome.read} files"
+        complain(f"{count} read, {unchanged} known and unchanged", level="note")
     judged = At.of(at)
     with Case.open(path) as case:
         exposed = case.exposed_keys(judged) if rules or output_format is Format.TABLE else []

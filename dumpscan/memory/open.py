@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import BombError, InputError, NoMemberError, UnpackError
+from dumpscan.exceptions import BombError, InputError, NoMemberError, PasswordError, UnpackError
 from dumpscan.memory.formats import (
     HEAD_SIZE,
     RAW,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.dump import PhysicalDump, ProcessDump
     from dumpscan.memory.formats import DumpKind
+    from dumpscan.memory.packed.formats import Packing
     from dumpscan.memory.packed.unpack import PackedFile, UnpackOptions
 
 MIN_RAW_IMAGE = 1 << 20
@@ -79,16 +80,24 @@ def open_dump(
     except InputError as error:
         if not isinstance(error, UnpackError):
             raise
-        problem = f"is {packing.name}: {UNPACK_FIRST} (dumpscan could not: it {error.problem})"
-        if isinstance(error, BombError):
-            problem = f"is {packing.name}, and {error.problem}"
-        elif isinstance(error, NoMemberError):
-            problem = error.problem
-        elif kind is None and member is None and not (listed := dumps_in(outer, options.unpacking))[0]:
+        listable = kind is None and member is None and not isinstance(error, BombError | PasswordError)
+        if listable and not (listed := dumps_in(outer, options.unpacking))[0]:
             raise NoDumpError(no_dump_in(listed[1])) from error
+        problem = _still_packed(packing, error)
         if kind is None:
             raise StillPackedError(problem) from error
         raise InputError(path, problem, offset=0) from error
+
+
+def _still_packed(packing: Packing, error: UnpackError) -> str:
+    """Say why a file could not be unpacked."""
+    match error:
+        case NoMemberError():
+            return error.problem
+        case BombError() | PasswordError():
+            return f"is {packing.name}, and {error.problem}"
+        case _:
+            return f"is {packing.name}: {UNPACK_FIRST} (dumpscan could not: it {error.problem})"
 
 
 def dumps_in(path: Path, options: UnpackOptions) -> tuple[list[Path], int]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
-from dumpscan.exceptions import UnpackError
+from dumpscan.exceptions import PasswordError, UnpackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,22 +95,23 @@ def is_tar(head: bytes) -> bool:
 
 
 @contextmanager
-def said_of(path: Path | str) -> Iterator[None]:
-    """Turn what the libraries raise for damaged files into one error."""
+def said_of(path: Path | str, *, password: bool = False) -> Iterator[None]:
+    """Turn what the libraries raise for damaged files into one error; `password` says whether one was given."""
+    damaged = f"is packed and damaged{', or needs another password' if password else ''}"
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-        raise UnpackError(path, f"is packed and damaged: {_words(error)}") from error
+        raise UnpackError(path, f"{damaged}: {_words(error)}") from error
     except NotImplementedError as error:
         raise UnpackError(path, f"is packed in a way that cannot be read: {_words(error)}") from error
     except RuntimeError as error:  # how zipfile speaks of passwords
         needs = "another password" if "Bad password" in str(error) else "a password"
-        raise UnpackError(path, f"needs {needs}: see --archive-password") from error
+        raise PasswordError(path, f"needs {needs}: see --archive-password") from error
     except Exception as error:
         if type(error).__module__.split(".")[0] not in {"py7zr", "zstandard", "lz4", "_lzma", "gzip", "igzip_lib"}:
             raise
         if "password" in type(error).__name__.lower():
-            raise UnpackError(path, "needs a password: see --archive-password") from error
+            raise PasswordError(path, "needs a password: see --archive-password") from error
         raise UnpackError(path, f"is packed and damaged, or needs another password: {_words(error)}") from error
 
 

@@ -98,7 +98,7 @@ def list_members(path: Path, options: UnpackOptions) -> list[PackedFile] | None:
     packing = how_packed(path)
     if packing is None:
         return None
-    with said_of(path):
+    with said_of(path, password=options.password is not None):
         members = _members(path, packing, options.password)
         if members is None:
             return None
@@ -128,7 +128,7 @@ def unpacked(path: Path, member: str | None, options: UnpackOptions) -> Iterator
     with directory:
         target = directory.path / "dump"
         try:
-            with said_of(shown), target.open("wb") as out:
+            with said_of(shown, password=options.password is not None), target.open("wb") as out:
                 sink = _Sink(shown, out, options.limit, path.stat().st_size)
                 _copy(path, packing, member, options.password, sink)
         except OSError as error:

@@ -301,7 +301,7 @@ def test_environments_are_announced_masked_or_left_out(tmp_path: Path) -> None:
     assert b"hunter2hunter2" in case.read_bytes()
 
     masked = dumpscan("triage", dump, "-c", case, "--mask-environment")
-    assert "1 files read" in masked.stderr
+    assert "1 file read" in masked.stderr
     assert said not in masked.stderr
     with Case.open(case) as opened:
         (record,) = opened.dumps()
