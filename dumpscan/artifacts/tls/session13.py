@@ -16,6 +16,7 @@ from dumpscan.artifacts.tls.hello import transcript_hash
 from dumpscan.artifacts.tls.libraries.allocated import JAVA, allocated, is_java
 from dumpscan.artifacts.tls.libraries.arrays import in_layouts
 from dumpscan.artifacts.tls.libraries.nss import nss_sessions
+from dumpscan.artifacts.tls.libraries.rustls import with_randoms
 from dumpscan.artifacts.tls.libraries.wolfssl import wolfssl_sessions
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random, randoms_before
 from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
@@ -70,7 +71,7 @@ def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) 
             done.update(secret.secret for secret in session.secrets)
             yield session
     for others in (in_layouts, nss_sessions, wolfssl_sessions):
-        for session in others(places, [each for each in found if each.secret not in done]):
+        for session in with_randoms(places, others(places, [each for each in found if each.secret not in done])):
             done.update(secret.secret for secret in session.secrets)
             yield session
     yield from allocated(places, [each for each in found if each.secret not in done], hellos)

@@ -223,6 +223,37 @@ def test_nss_refers_to_secrets_by_the_numbers_of_objects() -> None:
     assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
 
 
+def _rustls_13(session: Session13) -> tuple[bytes, bytes]:
+    """Return the objects of a handshake and of its application."""
+    size = struct.pack("<Q", session.suite.size)
+    parts = {label: secret.ljust(64, b"\0") + size for label, secret in session.secrets.items()}
+    handshake = b"".join(parts[label] for label in HANDSHAKE) + session.client_random + session.server_random
+    return bytes(64) + handshake + bytes(64), bytes(64) + b"".join(parts[label] for label in APPLICATION) + bytes(64)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_the_only_handshake_of_rustls_that_is_left_is_that_of_the_only_session(name: str) -> None:
+    session, other = Session13(SUITES[name]), Session13(SUITES[name], "another")
+    handshake, application = _rustls_13(session)
+    pieces = {BASE: session.key_material() + bytes(64), HEAP: application, HEAP + 0x8000: handshake}
+    found = _found(pieces)
+    _agree(found, session, (*HANDSHAKE, *APPLICATION))
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+    assert not any(finding.random_proven for finding in found.values())
+    found = _found({**pieces, HEAP + 0x10000: _rustls_13(other)[0]})
+    _agree(found, session, APPLICATION)
+    assert {finding.client_random for finding in found.values()} == {None}
+
+
+def test_an_old_copy_of_rustls_with_something_else_in_a_secrets_place_is_no_session() -> None:
+    session = Session13(SUITES["aes-128"])
+    _, application = _rustls_13(session)
+    old = bytes(64) + noise(32, "old").ljust(64, b"\0") + application[128:]
+    for first, second in ((application, old), (old, application)):
+        pieces = {HEAP: first, HEAP + 0x8000: second}
+        _agree(_found({BASE: session.key_material() + bytes(64), **pieces}), session, APPLICATION)
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_wolfssl_points_to_its_randoms_before_its_secrets(name: str) -> None:
     session = Session13(SUITES[name])

@@ -213,13 +213,16 @@ def in_layouts(places: Places, found: Sequence[TrafficSecret]) -> Iterator[Sessi
         known.setdefault(each.suite.name, {})[each.secret] = each
     told: set[bytes] = set()
     for layout in LAYOUTS:  # those that tell more come first
-        done: set[int] = set()
-        for each in found:
-            for distance, _ in layout.arrays:
-                base = each.address - distance
-                session = None if base in done else layout.session_at(places.memory, base, known[each.suite.name])
-                secrets = {secret.secret for secret in session.secrets} if session is not None else set()
-                if session is not None and not secrets <= told:
-                    done.add(base)
-                    told |= secrets
-                    yield session
+        places_of = ((each, each.address - distance) for each in found for distance, _ in layout.arrays)
+        bases = {base: each.suite.name for each, base in places_of}
+        every = (layout.session_at(places.memory, base, known[suite]) for base, suite in bases.items())
+        proven = [
+            (session, {secret.secret for secret in session.secrets} & known[session.suite].keys())
+            for session in every
+            if session is not None
+        ]
+        # An old copy may have something else in place of a secret: the copy in which more are proven is the right one.
+        for session, secrets in sorted(proven, key=lambda each: -len(each[1])):
+            if not secrets & told:
+                told |= secrets
+                yield session
