@@ -15,7 +15,7 @@ from dumpscan.artifacts.keys.proof import rsa_key as rsa_finding
 from dumpscan.artifacts.openssl.known.ec import ORDERS
 from dumpscan.artifacts.openssl.known.effort import Effort
 from dumpscan.artifacts.openssl.known.places import find_places
-from dumpscan.artifacts.openssl.known.pointers import Marks
+from dumpscan.artifacts.openssl.known.pointers import Targets
 from dumpscan.artifacts.openssl.known.rsa import MAX_DIVIDED
 from dumpscan.artifacts.openssl.known.search import find_known
 from dumpscan.artifacts.openssl.known.windows import (
@@ -255,19 +255,18 @@ def test_text_is_no_place_for_numbers() -> None:
 
 
 @pytest.mark.parametrize("regions", [1, 40])
-def test_marks_are_the_same_in_any_order(regions: int) -> None:
-    """Of many ascending addresses in few regions only the borders are looked up."""
+def test_what_words_point_to_is_the_same_in_any_order(regions: int) -> None:
     step = 1 << 16
-    words = (step + 8 * np.arange(512, dtype="<u8")).tobytes()  # of the first region, and none beyond
-    space = Space({step * (number + 1): words for number in range(regions)})
-    addresses = np.arange(0, step * (regions + 3), 24, np.uint64)
-    pointed = []
-    for order in (addresses, addresses[::-1], addresses[:5]):
-        marks = Marks(space)
-        marks.add(order)
-        pointed.append(marks.pointed_to().tolist())
-    expected = [address for address in addresses.tolist() if step <= address < step + 4096]
-    assert pointed == [expected, expected, []]
+    addresses = np.arange(0, step * (regions + 3), 24, np.uint64)  # of some regions, and beyond
+    expected = [step + address for address in range(0, 4096, 8) if (step + address) % 24 == 0]
+    for order in (addresses, addresses[::-1]):
+        words = {step * (number + 1): bytes(4096) for number in range(regions)}
+        beyond = step * (regions + 1)
+        space = Space({**words, beyond: order.astype("<u8").tobytes()})
+        pointed = Targets(space).addresses().tolist()
+        assert [address for address in pointed if address < 2 * step] == expected
+        assert all(address % 24 == 0 for address in pointed)
+    assert Targets(Space({step: bytes(4096)})).addresses().tolist() == []
 
 
 def test_numbers_with_small_factors_are_told_from_primes() -> None:

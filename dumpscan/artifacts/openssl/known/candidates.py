@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dumpscan.artifacts.openssl.known.pointers import Marks
-from dumpscan.artifacts.openssl.known.windows import Numbers, looks_random, matches_of
+from dumpscan.artifacts.openssl.known.pointers import Targets
+from dumpscan.artifacts.openssl.known.windows import (
+    WORD,
+    Numbers,
+    arrays_of,
+    looks_random,
+    matches_of,
+    may_be_numbers,
+)
+from dumpscan.memory.regions import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,18 +58,28 @@ def pointed_to(
     space: Searchable, plain: tuple[Wanted, ...], arrays: tuple[Wanted, ...], threads: int | None
 ) -> Iterator[Candidates]:
     """Yield the contents of arrays, then numbers that something points to, for each kind all that may be it."""
-    marks = Marks(space)
-    marked = plain if plain[0].extra else plain[:1]  # of whole words, what fits another form fits the first one too
     starts: list[list[Words]] = [[np.zeros(0, np.uint64)] for _ in arrays]
-    for matches in matches_of(space, (*marked, *arrays), threads=threads):
-        marks.add(matches.starts[matches.signatures < len(marked)])
-        for number, found in enumerate(starts, len(marked)):
+    for matches in arrays_of(space, arrays, threads=threads):
+        for number, found in enumerate(starts):
             found.append(matches.starts[matches.signatures == number])
     for each, found in zip(arrays, starts, strict=True):
         yield Candidates(each, np.concatenate(found))
-    pointed = marks.pointed_to(threads=threads)
+    pointed = _likely(space, plain[0].count, Targets(space).addresses(threads=threads))
     for each in plain:
         yield Candidates(each, pointed)
+
+
+def _likely(space: Searchable, count: int, addresses: Words) -> Words:
+    """Keep addresses at which there may be random numbers of so many whole words, or the end of a region."""
+    read = read_runs(space.buffer, space.regions, WORD * count)
+    kept = [np.zeros(0, np.uint64)]
+    for begin in range(0, len(addresses), _AT_ONCE):
+        some = addresses[begin : begin + _AT_ONCE]
+        runs, held = read(some)
+        likely = ~held
+        likely[held] = may_be_numbers(runs.view("<u8"))
+        kept.append(some[likely])
+    return np.concatenate(kept)
 
 
 def all_numbers(space: Searchable, plain: tuple[Wanted, ...], threads: int | None) -> Iterator[Candidates]:

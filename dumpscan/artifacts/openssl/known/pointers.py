@@ -1,4 +1,4 @@
-"""Which of many places in memory a word of memory points to."""
+"""Which places in memory a word of memory points to."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 _CHUNK = 32 << 10
 _POINTER = Signature("pointer", b"", WORD)
 _ALIGNMENT = np.uint64(WORD - 1)
-_MANY = 16
-"""Addresses in a region for which it pays to look up its borders instead of them."""
 
 
-class Marks:
-    """A mark for each word of memory at a multiple of 8; it takes an eighth of the memory's size, twice.
+class Targets:
+    """What words of memory point to; it takes an eighth of the memory's size.
 
     Args:
         space: The memory.
@@ -42,20 +40,15 @@ class Marks:
         self._starts, counts = (starts + skipped)[kept], counts[kept]
         self._ends = self._starts + counts * np.uint64(WORD)
         self._first = np.cumsum(counts) - counts
-        self._marks = np.zeros(int(counts.sum()), np.bool_)
-        self._hit = np.zeros(len(self._marks), np.bool_)
+        self._hit = np.zeros(int(counts.sum()), np.bool_)
 
-    def add(self, addresses: Words) -> None:
-        """Mark addresses."""
-        self._marks[self._slots(addresses)] = True
-
-    def pointed_to(self, *, threads: int | None = None) -> Words:
-        """Return the marked addresses that some word of memory is, in ascending order."""
-        if not self._marks.any():
+    def addresses(self, *, threads: int | None = None) -> Words:
+        """Return the multiples of 8 in the memory that some word of it is, in ascending order."""
+        if not len(self._hit):
             return np.zeros(0, np.uint64)
         for _ in aligned_matches(self._space, [_POINTER], self._note, threads=threads):
             pass
-        slots = np.flatnonzero(self._hit & self._marks).astype(np.uint64)
+        slots = np.flatnonzero(self._hit).astype(np.uint64)
         region = np.searchsorted(self._first, slots, "right") - 1
         pointed: Words = self._starts[region] + (slots - self._first[region]) * np.uint64(WORD)
         return pointed
@@ -72,23 +65,8 @@ class Marks:
 
     def _slots(self, addresses: Words) -> NDArray[np.uint64]:
         """Return the numbers of the words at addresses; others are left out."""
-        region = self._regions_of(addresses)
-        held = (
-            (region >= 0) & (addresses < self._ends[region]) if len(self._starts) else np.zeros(len(region), np.bool_)
-        )
+        region = np.searchsorted(self._starts, addresses, "right") - 1
+        held = (region >= 0) & (addresses < self._ends[region])
         region, addresses = region[held], addresses[held]
         slots: NDArray[np.uint64] = self._first[region] + (addresses - self._starts[region]) // np.uint64(WORD)
         return slots
-
-    def _regions_of(self, addresses: Words) -> NDArray[np.intp]:
-        """Return the number of the region that begins last before each address; -1 before all of them.
-
-        Of many addresses in ascending order in few regions, as numbers are found, only the borders are looked up.
-        """
-        ascending = len(addresses) > 0 and bool(np.all(addresses[1:] >= addresses[:-1]))
-        first, last = np.searchsorted(self._starts, addresses[[0, -1]], "right") - 1 if ascending else (0, 0)
-        if not ascending or last - first >= len(addresses) // _MANY:
-            return np.searchsorted(self._starts, addresses, "right") - 1
-        borders = np.searchsorted(addresses, self._starts[first + 1 : last + 1])
-        counts = np.diff(borders, prepend=0, append=len(addresses))
-        return np.repeat(np.arange(first, last + 1), counts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -194,6 +195,46 @@ def finder(wanted: tuple[Wanted, ...], *, edges: bool = False) -> Callable[[memo
         return Matches(np.concatenate(numbers), np.concatenate(starts))
 
     return find
+
+
+def arrays_of(space: Scannable, wanted: tuple[Wanted, ...], *, threads: int | None = None) -> Iterator[Matches]:
+    """Search memory for numbers that are contents of arrays, by their lengths; yield what `matches_of` does."""
+    leads = np.array([each.lead for each in wanted], np.uint64)
+    signatures = [each.signature for each in wanted]
+    for found in aligned_matches(space, signatures, partial(_find_arrays, wanted), threads=threads):
+        yield Matches(found.signatures, found.starts + leads[found.signatures])
+
+
+def _find_arrays(wanted: tuple[Wanted, ...], data: memoryview, phases: tuple[int, ...]) -> Matches:
+    numbers, starts = [np.zeros(0, np.uint16)], [np.zeros(0, np.uint64)]
+    for phase in phases:
+        words = np.frombuffer(data, "<u8", max(len(data) - phase, 0) // WORD, min(phase, len(data)))
+        places = _behind_lengths(words, {each.array for each in wanted})
+        for number, each in enumerate(wanted):
+            at = places[each.array]
+            at = at[at + each.count <= len(words)]
+            at = at[may_be_numbers(words[at[:, None] + np.arange(each.count)])]
+            found = _fitting(words, at, each)
+            numbers.append(np.full(len(found), number, np.uint16))
+            starts.append((found * WORD + phase - each.lead).astype(np.uint64))
+    return Matches(np.concatenate(numbers), np.concatenate(starts))
+
+
+def _behind_lengths(words: Words, lengths: set[int]) -> dict[int, Indexes]:
+    """Return the indexes of words before which there is one of some lengths, in the upper half of a word."""
+    found: dict[int, list[Indexes]] = {length: [np.zeros(0, np.intp)] for length in lengths}
+    for begin in range(0, len(words), _CHUNK):
+        upper = words[begin : begin + _CHUNK] >> _HALF
+        for length, places in found.items():
+            places.append(np.flatnonzero(upper == np.uint64(length)) + (begin + 1))
+    return {length: np.concatenate(places) for length, places in found.items()}
+
+
+def may_be_numbers(values: Words) -> Found:
+    """Say which words of memory, shape (n, count), may be random numbers: the quick test, whatever their order."""
+    fits: Found = (values - _LEAST_MIXED < _MIXED).all(axis=1)
+    fits &= np.bitwise_or.reduce(values, axis=1) & _HIGH_BITS != 0
+    return fits
 
 
 def _mixed_words(words: Words) -> Found:
