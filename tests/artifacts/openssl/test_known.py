@@ -263,10 +263,10 @@ def test_what_words_point_to_is_the_same_in_any_order(regions: int) -> None:
         words = {step * (number + 1): bytes(4096) for number in range(regions)}
         beyond = step * (regions + 1)
         space = Space({**words, beyond: order.astype("<u8").tobytes()})
-        pointed = Targets(space).addresses().tolist()
+        pointed = Targets(space).addresses.tolist()
         assert [address for address in pointed if address < 2 * step] == expected
         assert all(address % 24 == 0 for address in pointed)
-    assert Targets(Space({step: bytes(4096)})).addresses().tolist() == []
+    assert Targets(Space({step: bytes(4096)})).addresses.tolist() == []
 
 
 def test_numbers_with_small_factors_are_told_from_primes() -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dumpscan.artifacts.openssl.known.pointers import Targets
 from dumpscan.artifacts.openssl.known.windows import (
     WORD,
     Numbers,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dumpscan.artifacts.openssl.known.effort import Effort
+    from dumpscan.artifacts.openssl.known.pointers import Targets
     from dumpscan.artifacts.openssl.known.windows import Wanted
     from dumpscan.memory.space import Searchable
 
@@ -55,7 +55,11 @@ def affords_passes(effort: Effort, size: int) -> bool:
 
 
 def pointed_to(
-    space: Searchable, plain: tuple[Wanted, ...], arrays: tuple[Wanted, ...], threads: int | None
+    space: Searchable,
+    targets: Targets,
+    plain: tuple[Wanted, ...],
+    arrays: tuple[Wanted, ...],
+    threads: int | None,
 ) -> Iterator[Candidates]:
     """Yield the contents of arrays, then numbers that something points to, for each kind all that may be it."""
     starts: list[list[Words]] = [[np.zeros(0, np.uint64)] for _ in arrays]
@@ -64,7 +68,7 @@ def pointed_to(
             found.append(matches.starts[matches.signatures == number])
     for each, found in zip(arrays, starts, strict=True):
         yield Candidates(each, np.concatenate(found))
-    pointed = _likely(space, plain[0].count, Targets(space).addresses(threads=threads))
+    pointed = _likely(space, plain[0].count, targets.addresses)
     for each in plain:
         yield Candidates(each, pointed)
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.openssl.ec import Curve
     from dumpscan.artifacts.openssl.known.candidates import Candidates
     from dumpscan.artifacts.openssl.known.effort import Effort
+    from dumpscan.artifacts.openssl.known.pointers import Targets
     from dumpscan.artifacts.openssl.known.windows import Form
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Searchable
@@ -56,12 +57,18 @@ MONTGOMERY = Names("ec-scalar", "scalar in Montgomery form", "ring")
 
 
 def find_ec(
-    space: Searchable, points: Points, authorities: Points, known: Mapping[str, Mapping[Point, int]], effort: Effort
+    space: Searchable,
+    targets: Targets,
+    points: Points,
+    authorities: Points,
+    known: Mapping[str, Mapping[Point, int]],
+    effort: Effort,
 ) -> Iterator[Decoded]:
     """Yield the places of scalars.
 
     Args:
         space: The memory of a process.
+        targets: What its words point to.
         points: By the names of their curves.
         authorities: Further ones, which are looked for only if the search is deep, not among all numbers, and not as
             long as it takes.
@@ -81,7 +88,7 @@ def find_ec(
         if not affords_passes(effort, size):
             effort.skip(f"private keys on {curve.curve.name}: the dump is too large")
         else:
-            pointed = list(_pointed_to(space, scalars, effort))
+            pointed = list(_pointed_to(space, targets, scalars, effort))
             yield from _try(space, pointed, scalars, matter, effort)
             yield from _try(space, pointed, scalars, others, limited)
         if effort.deep:
@@ -175,9 +182,9 @@ def _try(
                         yield number_found(space, scalars.keys[point][1], address, places.wanted, names)
 
 
-def _pointed_to(space: Searchable, scalars: Scalars, effort: Effort) -> Iterator[_Try]:
+def _pointed_to(space: Searchable, targets: Targets, scalars: Scalars, effort: Effort) -> Iterator[_Try]:
     """Yield the contents of arrays, then numbers that something points to."""
-    found = list(pointed_to(space, scalars.plain, scalars.arrays, effort.threads))
+    found = list(pointed_to(space, targets, scalars.plain, scalars.arrays, effort.threads))
     for each in found[: len(scalars.arrays)]:
         yield _Try(each, _AS_IT_IS)
     for ways in _ways(scalars):

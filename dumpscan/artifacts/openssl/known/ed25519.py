@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.openssl.known.effort import Effort
+    from dumpscan.artifacts.openssl.known.pointers import Targets
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory, Searchable
 
@@ -50,7 +51,9 @@ _BESIDE = Names("ed25519-seed", "seed and public key")
 _POINTED_TO = Names("ed25519-seed", "ecx_key_st", "openssl")
 
 
-def find_ed25519(space: Searchable, keys: Sequence[ed25519.Ed25519PublicKey], effort: Effort) -> Iterator[Decoded]:
+def find_ed25519(
+    space: Searchable, targets: Targets, keys: Sequence[ed25519.Ed25519PublicKey], effort: Effort
+) -> Iterator[Decoded]:
     """Yield the places of seeds: those beside the public keys, and for keys of which there is none, any others."""
     values = [key.public_bytes(Encoding.Raw, PublicFormat.Raw) for key in keys]
     signatures = [literal(f"ed25519-{number}", value) for number, value in enumerate(values)]
@@ -64,15 +67,15 @@ def find_ed25519(space: Searchable, keys: Sequence[ed25519.Ed25519PublicKey], ef
                     left.discard(values[number])
                     yield found
     if left:
-        yield from _elsewhere(space, left, effort)
+        yield from _elsewhere(space, targets, left, effort)
 
 
-def _elsewhere(space: Searchable, left: set[bytes], effort: Effort) -> Iterator[Decoded]:
+def _elsewhere(space: Searchable, targets: Targets, left: set[bytes], effort: Effort) -> Iterator[Decoded]:
     """Yield the places of seeds that something points to, or before which an array's length stands; or all."""
     if not affords_passes(effort, total_size(space.regions)):
         effort.skip("private keys of Ed25519: the dump is too large")
         return
-    likely = pointed_to(space, (_SEED,), (_ARRAY,), effort.threads)
+    likely = pointed_to(space, targets, (_SEED,), (_ARRAY,), effort.threads)
     tried: set[bytes] = set()
     for places in chain(likely, all_numbers(space, (_SEED,), effort.threads) if effort.deep else ()):
         for addresses, values in random_ones(space, places):

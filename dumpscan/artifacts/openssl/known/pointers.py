@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,14 +26,16 @@ _ALIGNMENT = np.uint64(WORD - 1)
 
 
 class Targets:
-    """What words of memory point to; it takes an eighth of the memory's size.
+    """What words of memory point to, found when it is first asked for; it takes an eighth of the memory's size.
 
     Args:
         space: The memory.
+        threads: As for `aligned_matches`.
     """
 
-    def __init__(self, space: Scannable) -> None:
+    def __init__(self, space: Scannable, threads: int | None = None) -> None:
         self._space = space
+        self._threads = threads
         starts, sizes, _ = columns_of(space.regions)
         skipped = np.minimum(-starts & _ALIGNMENT, sizes)  # up to the first multiple of 8
         counts = (sizes - skipped) // np.uint64(WORD)
@@ -40,13 +43,15 @@ class Targets:
         self._starts, counts = (starts + skipped)[kept], counts[kept]
         self._ends = self._starts + counts * np.uint64(WORD)
         self._first = np.cumsum(counts) - counts
-        self._hit = np.zeros(int(counts.sum()), np.bool_)
+        self._count = int(counts.sum())
 
-    def addresses(self, *, threads: int | None = None) -> Words:
-        """Return the multiples of 8 in the memory that some word of it is, in ascending order."""
-        if not len(self._hit):
+    @cached_property
+    def addresses(self) -> Words:
+        """The multiples of 8 in the memory that some word of it is, in ascending order."""
+        if not self._count:
             return np.zeros(0, np.uint64)
-        for _ in aligned_matches(self._space, [_POINTER], self._note, threads=threads):
+        self._hit = np.zeros(self._count, np.bool_)
+        for _ in aligned_matches(self._space, [_POINTER], self._note, threads=self._threads):
             pass
         slots = np.flatnonzero(self._hit).astype(np.uint64)
         region = np.searchsorted(self._first, slots, "right") - 1

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from dumpscan.artifacts.openssl.known.ec import find_ec
 from dumpscan.artifacts.openssl.known.ed25519 import find_ed25519
+from dumpscan.artifacts.openssl.known.pointers import Targets
 from dumpscan.artifacts.openssl.known.rsa import find_rsa
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ def find_known(
         Each place of a private number of theirs.
     """
     yield from find_rsa(space, _moduli(keys), _moduli(authorities), effort)
-    yield from find_ed25519(space, [key for key in keys if isinstance(key, ed25519.Ed25519PublicKey)], effort)
+    targets = Targets(space, effort.threads)
+    yield from find_ed25519(space, targets, [key for key in keys if isinstance(key, ed25519.Ed25519PublicKey)], effort)
     told: set[tuple[int, str]] = set()
-    for found in find_ec(space, _points(keys), _points(authorities), _scalars(private), effort):
+    for found in find_ec(space, targets, _points(keys), _points(authorities), _scalars(private), effort):
         if (found.address, found.encoding) not in told:
             told.add((found.address, found.encoding))
             yield found

@@ -232,9 +232,9 @@ def _behind_lengths(words: Words, lengths: set[int]) -> dict[int, Indexes]:
 
 def may_be_numbers(values: Words) -> Found:
     """Say which words of memory, shape (n, count), may be random numbers: the quick test, whatever their order."""
-    fits: Found = (values - _LEAST_MIXED < _MIXED).all(axis=1)
-    fits &= np.bitwise_or.reduce(values, axis=1) & _HIGH_BITS != 0
-    return fits
+    mixed: Found = np.logical_and.reduce(values - _LEAST_MIXED < _MIXED, axis=1)
+    above: Found = np.bitwise_or.reduce(values, axis=1) & _HIGH_BITS != 0
+    return mixed & above
 
 
 def _mixed_words(words: Words) -> Found:
