@@ -61,8 +61,9 @@ def find_ec(
     targets: Targets,
     points: Points,
     authorities: Points,
-    known: Mapping[str, Mapping[Point, int]],
     effort: Effort,
+    *,
+    known: Mapping[str, Mapping[Point, int]],
 ) -> Iterator[Decoded]:
     """Yield the places of scalars.
 
@@ -72,8 +73,8 @@ def find_ec(
         points: By the names of their curves.
         authorities: Further ones, which are looked for only if the search is deep, not among all numbers, and not as
             long as it takes.
-        known: Scalars that are known already, by curve and point; their places are found if the search is deep.
         effort: How far to go.
+        known: Scalars that are known already, by curve and point; their places are found if the search is deep.
     """
     size = total_size(space.regions)
     limited = effort.limited(size)

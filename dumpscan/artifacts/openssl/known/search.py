@@ -48,7 +48,7 @@ def find_known(
     targets = Targets(space, effort.threads)
     yield from find_ed25519(space, targets, [key for key in keys if isinstance(key, ed25519.Ed25519PublicKey)], effort)
     told: set[tuple[int, str]] = set()
-    for found in find_ec(space, targets, _points(keys), _points(authorities), _scalars(private), effort):
+    for found in find_ec(space, targets, _points(keys), _points(authorities), effort, known=_scalars(private)):
         if (found.address, found.encoding) not in told:
             told.add((found.address, found.encoding))
             yield found
