@@ -37,7 +37,7 @@ _FIRST_ALLOWANCE = 64 << 20
 _ALLOWANCE_PER_BYTE = 8
 """Bytes beyond those that decoders may read in all, at first and for each byte scanned. Real memory takes a tenth of
 one; a file made of large structures within one another would take thousands."""
-_FIRST_PATIENCE = 800_000
+_FIRST_PATIENCE = 1_000_000
 _PATIENCE_PER_MIB = 100_000
 """Microseconds that looking into hits may take, at first and for each MiB that each pass over memory has scanned: there
 are four passes. Ordinary memory has three openings in a MiB that come to nothing; one made of nothing but openings has
