@@ -173,16 +173,19 @@ def test_the_seed_before_a_public_key_is_the_key() -> None:
     assert (found.address, found.length, found.encoding) == (address, 64, "ed25519-seed")
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "ed448", "x25519", "x448"])
 @pytest.mark.parametrize("gap", [63, 64])
-def test_the_seed_to_which_a_pointer_behind_the_public_key_leads_is_the_key(gap: int) -> None:
+def test_the_seed_to_which_a_pointer_behind_the_public_key_leads_is_the_key(gap: int, kind: str) -> None:
     """OpenSSL's `ecx_key_st`: the public key lies at an odd address since 3.0."""
-    key = raw_key("ed25519")
+    key = raw_key(kind)
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     heap = Heap()
     seed = heap.put(key.private_bytes_raw())
-    heap.put(bytes(64 - gap) + public + bytes(gap - 32) + struct.pack("<Q", seed))
+    heap.put(bytes(64 - gap) + public + bytes(gap - len(public)) + struct.pack("<Q", seed))
     (found,) = find_known(heap.memory(), [key.public_key()], Effort())
-    assert (found.address, found.length, found.encoding) == (seed, 32, "ed25519-seed")
+    assert (found.address, found.length, found.encoding) == (seed, len(public), f"{kind}-seed")
+    assert isinstance(found.finding, PrivateKey)
+    assert found.finding.key_id == key_id(key)
     assert found.key_object is not None
     assert (found.key_object.library, found.key_object.structure) == ("openssl", "ecx_key_st")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from dumpscan.artifacts.openssl.known.ec import find_ec
-from dumpscan.artifacts.openssl.known.ed25519 import find_ed25519
 from dumpscan.artifacts.openssl.known.pointers import Targets
+from dumpscan.artifacts.openssl.known.raw import find_raw
 from dumpscan.artifacts.openssl.known.rsa import find_rsa
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def find_known(
 
     Args:
         space: The process dump.
-        keys: RSA keys, keys on the curves of `CURVES`, and Ed25519 keys; others are passed over.
+        keys: RSA keys, keys on the curves of `CURVES`, of Curve25519 and of Curve448; others are passed over.
         effort: How far to go.
         authorities: Further keys, of which no one expects the private half: RSA keys among them are found only if both
             primes are there, and EC keys only if the search is deep and something points to the number.
@@ -46,7 +46,7 @@ def find_known(
     """
     yield from find_rsa(space, _moduli(keys), _moduli(authorities), effort)
     targets = Targets(space, effort.threads)
-    yield from find_ed25519(space, targets, [key for key in keys if isinstance(key, ed25519.Ed25519PublicKey)], effort)
+    yield from find_raw(space, targets, keys, effort)
     told: set[tuple[int, str]] = set()
     for found in find_ec(space, targets, _points(keys), _points(authorities), effort, known=_scalars(private)):
         if (found.address, found.encoding) not in told:

@@ -1,6 +1,6 @@
-"""Ed25519 by public key: libraries keep the seed right before it, a pointer to it soon behind it, or it elsewhere.
+"""Keys of Curve25519 and Curve448 by public key: libraries keep the private value near it, or elsewhere.
 
-Go, OpenSSH and others keep seed and public key side by side. OpenSSL's `ecx_key_st` has the public key in an array of
+It is right before the public one, a pointer to it is soon behind that, or, of Ed25519, it is anywhere. Go, OpenSSH and others keep seed and public key side by side. OpenSSL's `ecx_key_st` has the public key in an array of
 57 bytes, then a pointer to the private one: 63 bytes from its beginning since 3.0, where the array begins at an odd
 address, and 64 in 1.1.1. GnuTLS and Java keep it in memory of its own, to which something points, or before which the
 length of an array stands.
@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, x448, x25519
 
 from dumpscan.artifacts.decoded import RefusedError
-from dumpscan.artifacts.keys.proof import ED25519, raw_key
+from dumpscan.artifacts.keys.proof import ED448, ED25519, X448, X25519, raw_key
 from dumpscan.artifacts.openssl.known.candidates import affords_passes, all_numbers, pointed_to, random_ones
 from dumpscan.artifacts.openssl.known.found import Names, found_at
 from dumpscan.artifacts.openssl.known.windows import LITTLE, WORD, Wanted
@@ -28,9 +27,10 @@ from dumpscan.scan.opening import literal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cryptography.hazmat.primitives.asymmetric import ed25519
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
     from dumpscan.artifacts.decoded import Decoded
+    from dumpscan.artifacts.keys.raw import RawAlgorithm
     from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.artifacts.openssl.known.pointers import Targets
     from dumpscan.findings import PrivateKey
@@ -47,27 +47,56 @@ _DERIVING = 60
 """Microseconds to calculate a public key."""
 _ALONE = Names("ed25519-seed", "seed")
 _ARRAY_OF_JAVA = Names("ed25519-seed", "seed", "java")
-_BESIDE = Names("ed25519-seed", "seed and public key")
-_POINTED_TO = Names("ed25519-seed", "ecx_key_st", "openssl")
 
 
-def find_ed25519(
-    space: Searchable, targets: Targets, keys: Sequence[ed25519.Ed25519PublicKey], effort: Effort
-) -> Iterator[Decoded]:
-    """Yield the places of seeds: those beside the public keys, and for keys of which there is none, any others."""
-    values = [key.public_bytes(Encoding.Raw, PublicFormat.Raw) for key in keys]
-    signatures = [literal(f"ed25519-{number}", value) for number, value in enumerate(values)]
+def find_raw(space: Searchable, targets: Targets, keys: Sequence[PublicKeyTypes], effort: Effort) -> Iterator[Decoded]:
+    """Yield the places of private values: those near the public keys, and for Ed25519 keys without one, any others.
+
+    Args:
+        space: The memory of a process.
+        targets: What its words point to.
+        keys: Keys of Ed25519, Ed448, X25519 and X448; others are passed over.
+        effort: How far to go.
+    """
+    sought = [found for found in map(_sought, keys) if found is not None]
+    signatures = [literal(f"raw-{number}", each.public) for number, each in enumerate(sought)]
     counts: dict[int, int] = defaultdict(int)
-    left = set(values)
+    left = {each.public for each in sought if each.algorithm is ED25519}
     for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads) if signatures else ():
         for number, start in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
             counts[number] += 1
             if counts[number] <= MAX_PLACES:
-                for found in (*_beside(space, start, values[number]), *_pointed_to(space, start, values[number])):
-                    left.discard(values[number])
+                for found in (*_beside(space, start, sought[number]), *_pointed_to(space, start, sought[number])):
+                    left.discard(sought[number].public)
                     yield found
     if left:
         yield from _elsewhere(space, targets, left, effort)
+
+
+class _Sought(NamedTuple):
+    """A key that is looked for.
+
+    Attributes:
+        algorithm: Its algorithm.
+        public: Its public value.
+    """
+
+    algorithm: RawAlgorithm
+    public: bytes
+
+
+def _sought(key: PublicKeyTypes) -> _Sought | None:
+    match key:
+        case ed25519.Ed25519PublicKey():
+            return _Sought(ED25519, key.public_bytes_raw())
+        case ed448.Ed448PublicKey():
+            return _Sought(ED448, key.public_bytes_raw())
+        case x25519.X25519PublicKey():
+            return _Sought(X25519, key.public_bytes_raw())
+        case x448.X448PublicKey():
+            return _Sought(X448, key.public_bytes_raw())
+        case _:
+            return None
 
 
 def _elsewhere(space: Searchable, targets: Targets, left: set[bytes], effort: Effort) -> Iterator[Decoded]:
@@ -89,34 +118,38 @@ def _elsewhere(space: Searchable, targets: Targets, left: set[bytes], effort: Ef
                     effort.skip("some numbers as private keys of Ed25519: there are too many")
                     return
                 tried.add(seed)
-                public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+                public = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
                 if public in left:
                     left.discard(public)
                     names = _ARRAY_OF_JAVA if places.wanted.array else _ALONE
                     yield found_at(space, raw_key(ED25519, seed, public), address, ED25519.size, names)
 
 
-def _beside(memory: Memory, start: int, public: bytes) -> Iterator[Decoded]:
-    address = start - ED25519.size
-    key = _key(memory, address, public)
+def _beside(memory: Memory, start: int, sought: _Sought) -> Iterator[Decoded]:
+    size = sought.algorithm.size
+    key = _key(memory, start - size, sought)
     if key is not None:
-        yield found_at(memory, key, address, 2 * ED25519.size, _BESIDE)
+        yield found_at(memory, key, start - size, 2 * size, _names(sought, "seed and public key"))
 
 
-def _pointed_to(memory: Memory, start: int, public: bytes) -> Iterator[Decoded]:
+def _pointed_to(memory: Memory, start: int, sought: _Sought) -> Iterator[Decoded]:
     for at in _POINTERS:
         if (start + at) % _POINTER == 0:
             pointer = int.from_bytes(memory.read(start + at, _POINTER), "little")
-            key = _key(memory, pointer, public)
+            key = _key(memory, pointer, sought)
             if key is not None:
-                yield found_at(memory, key, pointer, ED25519.size, _POINTED_TO)
+                yield found_at(memory, key, pointer, sought.algorithm.size, _names(sought, "ecx_key_st", "openssl"))
 
 
-def _key(memory: Memory, address: int, public: bytes) -> PrivateKey | None:
-    data = memory.read(address, ED25519.size) if address > 0 else b""
-    if len(data) < ED25519.size:
+def _names(sought: _Sought, structure: str, library: str | None = None) -> Names:
+    return Names(f"{sought.algorithm.name.lower()}-seed", structure, library)
+
+
+def _key(memory: Memory, address: int, sought: _Sought) -> PrivateKey | None:
+    data = memory.read(address, sought.algorithm.size) if address > 0 else b""
+    if len(data) < sought.algorithm.size:
         return None
     try:
-        return raw_key(ED25519, data, public)
+        return raw_key(sought.algorithm, data, sought.public)
     except RefusedError:
         return None
