@@ -1,9 +1,10 @@
 """Keys of Curve25519 and Curve448 by public key: libraries keep the private value near it, or elsewhere.
 
-It is right before the public one, a pointer to it is soon behind that, or, of Ed25519, it is anywhere. Go, OpenSSH and others keep seed and public key side by side. OpenSSL's `ecx_key_st` has the public key in an array of
-57 bytes, then a pointer to the private one: 63 bytes from its beginning since 3.0, where the array begins at an odd
-address, and 64 in 1.1.1. GnuTLS and Java keep it in memory of its own, to which something points, or before which the
-length of an array stands.
+It is right before the public one, or a pointer to it is soon behind that, or, of Ed25519, it is anywhere. Go, OpenSSH
+and others keep seed and public key side by side. OpenSSL's `ecx_key_st` has the public key in an array of 57 bytes,
+then a pointer to the private one: 63 bytes from its beginning since 3.0, where the array begins at an odd address, and
+64 in 1.1.1. GnuTLS and Java keep it in memory of its own, to which something points, or before which the length of an
+array stands.
 """
 
 from __future__ import annotations
