@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 << 20
 _MAX_ENTRIES = 10_000
+_PER_BLOCK = 0.5
+"""Microseconds to see whether a block looks encrypted."""
 _MICROSECONDS = 20
 """To pass an entry."""
 _MAX_CHAIN = 100
@@ -177,10 +179,12 @@ def _extract(memory: Memory, address: int) -> Raw:
 
 def _extract_uber(memory: Memory, address: int) -> Raw:
     """Read an UBER key store: its end is where the blocks no longer look encrypted."""
+    charge(_MICROSECONDS)
     data = memory.read(address, _HEADER)
     _take_header(_cursor(data))
     for at in range(_HEADER, _MAX_UBER_BYTES, _WINDOW):
         window = memory.read(address + at, _WINDOW)
+        charge(_PER_BLOCK * len(window) / _BLOCK)
         blocks = [window[begin : begin + _BLOCK] for begin in range(0, len(window), _BLOCK)]
         good = next((number for number, block in enumerate(blocks) if not _looks_encrypted(block)), len(blocks))
         data += window[: good * _BLOCK]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WORD = 8
 MAX_SCHEDULES = 1 << 16
 """Key schedules of one process that are read."""
+_SCHEDULES_AT_ONCE = 1 << 10
 MAX_SIZED = 1 << 14
 """Windows of one size that have their own length before them, and are remembered."""
 
@@ -109,8 +110,12 @@ class Places:
         return addresses[held], np.ascontiguousarray(data[held]).view(np.uint8).reshape(-1, size)
 
     def _read_keys(self) -> frozenset[bytes]:
+        """Return the keys of schedules, which are looked at side by side, each in a place as large as the longest."""
+        size = aes_schedule.LONGEST
+        addresses = self.of(windows.SCHEDULE)[:MAX_SCHEDULES].tolist()
         keys: set[bytes] = set()
-        for address in self.of(windows.SCHEDULE)[:MAX_SCHEDULES].tolist():
-            data = self.memory.read(address, aes_schedule.LONGEST)
-            keys.update(each.key for each in aes_schedule.find(data, (0,)) if each.address == 0)
+        for begin in range(0, len(addresses), _SCHEDULES_AT_ONCE):
+            some = addresses[begin : begin + _SCHEDULES_AT_ONCE]
+            data = b"".join(self.memory.read(address, size).ljust(size, b"\0") for address in some)
+            keys.update(each.key for each in aes_schedule.find(data, (0,)) if each.address % size == 0)
         return frozenset(keys)
