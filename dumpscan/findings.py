@@ -7,7 +7,7 @@ and leaves only through an export.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime  # noqa: TC003 - the annotations of the fields are evaluated
 from enum import StrEnum
 from typing import ClassVar
@@ -517,6 +517,25 @@ class TlsSecret(Finding):
         """The secret names it, wherever it lies; with the client's random where several sessions may have it."""
         shared = self.label == "CLIENT_RANDOM" and self.client_random is not None
         return (self.kind, f"{self.secret_id} {self.client_random}" if shared else self.secret_id)
+
+    def joined(self, other: TlsSecret) -> TlsSecret:
+        """Return this with what is known of it only where `other` lies: one process knows more than another.
+
+        Of randoms that differ, the proven ones count.
+        """
+        better = other.random_proven > self.random_proven or self.client_random is None
+        randoms = other if better else self
+        return replace(
+            self,
+            cipher_suite=self.cipher_suite or other.cipher_suite,
+            client_random=randoms.client_random,
+            server_random=randoms.server_random,
+            random_proven=randoms.random_proven,
+            server_name=self.server_name or other.server_name,
+            peer_thumbprint=self.peer_thumbprint or other.peer_thumbprint,
+            peer_subject=self.peer_subject or other.peer_subject,
+            resumed=other.resumed if self.resumed is None else self.resumed,
+        )
 
 
 KINDS: tuple[type[Finding], ...] = (PrivateKey, PublicKey, SymmetricKey, Certificate, EncryptedContainer, TlsSecret)

@@ -131,6 +131,8 @@ class Collector:
             position = (source.order, decoded.address, -decoded.length)
             proof = decoded.finding.proof
             entry.proofs[proof] = min(entry.proofs.get(proof, position), position)
+        if isinstance(entry.finding, TlsSecret) and isinstance(decoded.finding, TlsSecret):
+            entry.finding = entry.finding.joined(decoded.finding)
         if isinstance(decoded.finding, PrivateKey):
             entry.wrong_parts.update(decoded.finding.wrong_parts)
             entry.needs_support &= decoded.finding.needs_support

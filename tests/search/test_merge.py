@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from dumpscan.artifacts.decoded import Decoded, Raw
 from dumpscan.artifacts.x509 import certificate
-from dumpscan.findings import Certificate, EncryptedContainer, Finding, Location, PrivateKey, PublicKey
+from dumpscan.findings import Certificate, EncryptedContainer, Finding, Location, PrivateKey, PublicKey, TlsSecret
 from dumpscan.search.merge import Collector, Source
 from support.artifact_samples import certificate_der, parse_any, pkcs8, rsa_key, traditional
+from support.output_samples import tls_secret
 
 DER = certificate_der("rsa2048")
 KEY = rsa_key(1024)
@@ -281,3 +282,20 @@ def test_encrypted_keys_within_a_pkcs12_are_part_of_it() -> None:
 
 def test_nothing() -> None:
     assert Collector().findings() == []
+
+
+def test_what_only_one_process_knows_of_a_tls_secret_is_told() -> None:
+    """The client knows the server's name, and its random is placed; with the server's memory, it is proven."""
+    whole = replace(
+        tls_secret(), label="CLIENT_TRAFFIC_SECRET_0", server_name="a.example", peer_subject=None, peer_thumbprint=None
+    )
+    client = replace(whole, client_random="ee" * 32, random_proven=False, resumed=None)
+    server = replace(whole, server_name=None, cipher_suite=None)
+    for order in ((client, server), (server, client)):
+        collector = Collector()
+        for number, finding in enumerate(order):
+            collector.add(_decoded(finding, 100 * number), _source(number))
+        (found,) = collector.findings()
+        assert isinstance(found, TlsSecret)
+        assert (found.client_random, found.random_proven) == (whole.client_random, True)
+        assert (found.server_name, found.cipher_suite, found.resumed) == ("a.example", whole.cipher_suite, True)

@@ -15,6 +15,7 @@ from dumpscan.case.store import rows as rows_of
 from dumpscan.case.store.database import ask, insert, open_for_writing, own_files, resolve, stored_text
 from dumpscan.case.store.lock import CaseLock
 from dumpscan.case.store.values import stored
+from dumpscan.findings import TlsSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -208,6 +209,8 @@ class CaseWriter:
             self._insert(rows_of.KINDS[kind].table, {"finding_id": number, **rows_of.finding_row(finding)})
         else:
             number = known[0]
+            if isinstance(finding, TlsSecret):
+                self._tell_more(number, finding)
         if secret := rows_of.secret_of(finding):
             self._execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", number, secret)
         row = {"finding_id": number, "dump_id": dump_id, "position": position, **rows_of.sighting_row(finding)}
@@ -216,6 +219,26 @@ class CaseWriter:
             row = {"finding_id": number, "dump_id": dump_id, "position": place, **rows_of.location_row(location)}
             row["process_id"] = processes.number_of(location)
             self._insert("locations", row)
+
+    def _tell_more(self, number: int, secret: TlsSecret) -> None:
+        """Add what is known of a secret in this dump only (see `TlsSecret.joined`)."""
+        row = rows_of.finding_row(secret)
+        self._execute(
+            "UPDATE tls_secrets SET client_random = ?, server_random = ?, random_proven = ? "
+            "WHERE finding_id = ? AND (client_random IS NULL OR random_proven < ?)",
+            row["client_random"],
+            row["server_random"],
+            row["random_proven"],
+            number,
+            row["random_proven"],
+        )
+        self._execute(
+            "UPDATE tls_secrets SET cipher_suite = coalesce(cipher_suite, ?), details = json_patch(?, details) "
+            "WHERE finding_id = ?",
+            row["cipher_suite"],
+            row["details"],
+            number,
+        )
 
 
 class _ProcessNumbers:

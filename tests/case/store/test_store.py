@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dumpscan.case.records import CaseError, Exposure
 from dumpscan.case.store.reader import Case
 from dumpscan.case.store.writer import CaseWriter
-from dumpscan.findings import Certificate, Finding, Location, PrivateKey, Process, Status
+from dumpscan.findings import Certificate, Finding, Location, PrivateKey, Process, Status, TlsSecret
 from dumpscan.search.pairs import with_pairs
 from support import output_samples as samples
 from support.case_samples import BEGUN, DONE, result, write_case
@@ -307,3 +307,15 @@ def test_an_impossible_name_is_said_to_be_one(
 ) -> None:
     with pytest.raises(CaseError, match=problem):
         open_case(tmp_path / name)
+
+
+def test_what_only_one_dump_tells_of_a_tls_secret_is_kept(tmp_path: Path) -> None:
+    whole = replace(samples.tls_secret(), label="CLIENT_TRAFFIC_SECRET_0")
+    client = replace(whole, client_random="ee" * 32, random_proven=False, resumed=None)
+    server = replace(whole, server_name=None, cipher_suite=None, peer_subject=None, peer_thumbprint=None)
+    for name, order in (("one.db", (client, server)), ("other.db", (server, client))):
+        with Case.open(write_case(tmp_path / name, result(A, order[0]), result(B, order[1]))) as case:
+            (found,) = case.findings()
+        assert isinstance(found, TlsSecret)
+        told = ("client_random", "random_proven", "server_name", "cipher_suite", "peer_subject", "resumed")
+        assert [getattr(found, field) for field in told] == [getattr(whole, field) for field in told]
