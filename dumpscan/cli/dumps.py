@@ -385,7 +385,7 @@ _COMMANDS = (
     _Command(
         "keys",
         _keys,
-        "Show everything secret in one table: keys from any source, and which certificate each opens.",
+        "Show everything secret: keys from any source, and which certificate each opens.",
         (
             ("FILE", "Show all keys and encrypted containers."),
             ("FILE --deep -o out", "Look for the key of every certificate in any form, and export all keys to `out`."),
