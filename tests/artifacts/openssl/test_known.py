@@ -16,6 +16,12 @@ from dumpscan.artifacts.openssl.known.ec import ORDERS
 from dumpscan.artifacts.openssl.known.effort import Effort
 from dumpscan.artifacts.openssl.known.places import find_places
 from dumpscan.artifacts.openssl.known.pointers import Targets
+from dumpscan.artifacts.openssl.known.randomness import (
+    has_even_words,
+    has_many_bytes,
+    looks_random,
+    without_small_factors,
+)
 from dumpscan.artifacts.openssl.known.rsa import MAX_DIVIDED
 from dumpscan.artifacts.openssl.known.search import find_known
 from dumpscan.artifacts.openssl.known.windows import (
@@ -24,10 +30,6 @@ from dumpscan.artifacts.openssl.known.windows import (
     LITTLE,
     Wanted,
     finder,
-    has_even_words,
-    has_many_bytes,
-    looks_random,
-    without_small_factors,
 )
 from dumpscan.artifacts.openssl.rsa import Partners
 from dumpscan.findings import PrivateKey

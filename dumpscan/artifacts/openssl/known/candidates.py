@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from dumpscan.artifacts.openssl.known.randomness import looks_random
 from dumpscan.artifacts.openssl.known.windows import (
     WORD,
     Numbers,
     arrays_of,
-    looks_random,
     matches_of,
     may_be_numbers,
 )

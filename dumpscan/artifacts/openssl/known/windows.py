@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.artifacts.openssl.known.randomness import WORD, limit_of_even_words
 from dumpscan.memory.regions import read_runs
 from dumpscan.scan.passes import aligned_matches
 from dumpscan.scan.searcher import Matches
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Indexes = NDArray[np.intp]
     Found = NDArray[np.bool_]
 
-WORD = 8
 MAX_ACROSS = 1024
 """Numbers that are read at once across the borders of regions: each takes some microseconds."""
 _CHUNK = 32 << 10
@@ -46,16 +45,9 @@ _FEW = 32
 _DIFFERENCES = np.array([(bits - 32) ** 2 for bits in range(65)], np.int32)
 _HALF = np.uint64(32)
 _ENDS = np.uint64(0xFFFE)
-_BYTES = np.bitwise_or.reduce(
-    [np.uint64(1) << (np.arange(1 << 16, dtype=np.uint64) >> np.uint64(shift) & np.uint64(63)) for shift in (0, 8)]
-)
-"""The set of both bytes of each 16-bit number."""
-_HIGH = 7
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _NOISE = 0.9
 """Where more than this share of numbers passes a test, memory is as random as they are."""
-_SMALL_PRIMES = (3, 5, 7, 11, 13, 17, 19)
-_SMALL_PRODUCT = prod(_SMALL_PRIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,12 +278,7 @@ def _evenly_mixed(words: Words, found: Indexes, count: int) -> Indexes:
         return found
     sums = np.zeros(len(words) + 1, np.int32)
     np.cumsum(_DIFFERENCES.take(np.bitwise_count(words)), out=sums[1:])
-    return found[sums.take(found + count) - sums.take(found) <= _limit(count)]
-
-
-def _limit(count: int) -> int:
-    """Return the largest sum of squared differences of words with as many bits as random ones have."""
-    return int(16 * (count + 7.5 * count**0.5 + 8))
+    return found[sums.take(found + count) - sums.take(found) <= limit_of_even_words(count)]
 
 
 def _fitting(words: Words, found: Indexes, wanted: Wanted) -> Indexes:
@@ -360,61 +347,6 @@ class Numbers:
         whole = [each for each in data if len(each[1]) == self._size]
         kept = np.array([address for address, _ in whole], np.uint64)
         return kept, np.frombuffer(b"".join(read for _, read in whole), np.uint8).reshape(-1, self._size)
-
-
-def looks_random(values: Words) -> Found:
-    """Say which numbers, shape (n, count), look random: of 100,000 random numbers, one does not.
-
-    Three bytes in four occur once, and one in seven or more has its highest bit set: code and text are not so.
-    """
-    even = has_even_words(values)
-    data = values[even].view(np.uint8)
-    size = data.shape[1]
-    high = np.count_nonzero(data & np.uint8(0x80), axis=1) * _HIGH >= size
-    ordered = np.sort(data, axis=1)
-    distinct = np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1) + 1
-    even[even] = high & (distinct >= size * 3 // 4)
-    return even
-
-
-def has_even_words(values: Words) -> Found:
-    """Say of which numbers, shape (n, count), all words have as many bits as random ones: of 100,000, one has not.
-
-    Bits of a random word are 32, and its variance 16; the sum of their squared differences, divided by 16, is spread as
-    chi-squared with `count` degrees of freedom.
-    """
-    differences = np.bitwise_count(values).view(np.int8) - np.int8(32)
-    count = values.shape[1]
-    squares = np.einsum("ij,ij->i", differences, differences, dtype=np.int32, casting="unsafe")
-    even: Found = squares <= _limit(count)
-    return even
-
-
-def has_many_bytes(values: Words) -> Found:
-    """Say which numbers, shape (n, count), have as many different bytes as random ones: of a million, all have.
-
-    Bytes are told apart by six of their bits, so that those of a number fit into one word as a set.
-    """
-    sets = np.bitwise_or.reduce(_BYTES.take(values.view(np.uint16)), axis=1)
-    size = 8 * values.shape[1]
-    one, two = 64 * (63 / 64) ** size, 64 * 63 * (62 / 64) ** size  # expected sets that lack a value, and two
-    spread = (one + two - one**2) ** 0.5
-    many: Found = np.bitwise_count(sets) >= 62 - one - 5.5 * spread
-    return many
-
-
-def without_small_factors(values: Words) -> Found:
-    """Say which odd numbers, shape (n, count), no prime up to 19 divides: two in three have such a factor."""
-    product = np.uint64(_SMALL_PRODUCT)
-    total = np.zeros(len(values), np.uint64)
-    for index in range(values.shape[1]):
-        weight = np.uint64(pow(2, 8 * WORD * index, _SMALL_PRODUCT))
-        total += values[:, index] % product * weight  # 46 bits each, and there are at most 2^14
-    rest = total % product
-    fits: Found = np.ones(len(values), np.bool_)
-    for prime in _SMALL_PRIMES:
-        fits &= rest % np.uint64(prime) != 0
-    return fits
 
 
 def as_integers(values: Words) -> Iterator[int]:
