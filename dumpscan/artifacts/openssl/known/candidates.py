@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dumpscan.artifacts.openssl.known.randomness import looks_random
-from dumpscan.artifacts.openssl.known.windows import (
-    WORD,
-    Numbers,
-    arrays_of,
-    matches_of,
-    may_be_numbers,
-)
-from dumpscan.memory.regions import read_runs
+from dumpscan.artifacts.openssl.known.windows import Numbers, arrays_of, matches_of, may_be_numbers
+from dumpscan.memory.regions import WORD, read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,17 +14,9 @@ from dumpscan.artifacts.keys.proof import ec_key
 from dumpscan.artifacts.openssl.ec import CURVES
 from dumpscan.artifacts.openssl.known.candidates import affords_passes, all_numbers, pointed_to, random_ones
 from dumpscan.artifacts.openssl.known.found import Names, number_found
-from dumpscan.artifacts.openssl.known.windows import (
-    BIG,
-    FORMS,
-    JAVA,
-    LITTLE,
-    WORD,
-    Wanted,
-    as_integers,
-)
+from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, JAVA, LITTLE, Wanted, as_integers
 from dumpscan.artifacts.symcrypt.curves import multiple_on_named_curve
-from dumpscan.memory.regions import total_size
+from dumpscan.memory.regions import WORD, total_size
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 

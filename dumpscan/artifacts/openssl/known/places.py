@@ -10,8 +10,8 @@ from dumpscan.artifacts.openssl.ec import CURVES
 from dumpscan.artifacts.openssl.known.ec import MONTGOMERY, PLAIN, Scalars
 from dumpscan.artifacts.openssl.known.found import number_found
 from dumpscan.artifacts.openssl.known.rsa import PRIME
-from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, WORD, Wanted
-from dumpscan.memory.regions import total_size
+from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, Wanted
+from dumpscan.memory.regions import WORD, total_size
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.artifacts.openssl.known.windows import WORD
-from dumpscan.memory.regions import columns_of
+from dumpscan.memory.regions import WORD, columns_of
 from dumpscan.scan.passes import aligned_matches
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature

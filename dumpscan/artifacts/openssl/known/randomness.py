@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpscan.memory.regions import WORD
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Words = NDArray[np.uint64]
     Found = NDArray[np.bool_]
 
-WORD = 8
 _BYTES = np.bitwise_or.reduce(
     [np.uint64(1) << (np.arange(1 << 16, dtype=np.uint64) >> np.uint64(shift) & np.uint64(63)) for shift in (0, 8)]
 )

@@ -20,8 +20,8 @@ from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import ED448, ED25519, X448, X25519, raw_key
 from dumpscan.artifacts.openssl.known.candidates import affords_passes, all_numbers, pointed_to, random_ones
 from dumpscan.artifacts.openssl.known.found import Names, found_at
-from dumpscan.artifacts.openssl.known.windows import LITTLE, WORD, Wanted
-from dumpscan.memory.regions import total_size
+from dumpscan.artifacts.openssl.known.windows import LITTLE, Wanted
+from dumpscan.memory.regions import WORD, total_size
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 

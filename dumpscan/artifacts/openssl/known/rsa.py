@@ -12,16 +12,9 @@ from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import MOST_RSA_BITS, rsa_key
 from dumpscan.artifacts.openssl.known.found import Names, number_found
 from dumpscan.artifacts.openssl.known.randomness import has_even_words, has_many_bytes, without_small_factors
-from dumpscan.artifacts.openssl.known.windows import (
-    FORMS,
-    WORD,
-    Numbers,
-    Wanted,
-    as_integers,
-    matches_of,
-)
+from dumpscan.artifacts.openssl.known.windows import FORMS, Numbers, Wanted, as_integers, matches_of
 from dumpscan.artifacts.openssl.rsa import LOW_WORD, Partners
-from dumpscan.memory.regions import total_size
+from dumpscan.memory.regions import WORD, total_size
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumpscan.artifacts.openssl.known.randomness import WORD, limit_of_even_words
-from dumpscan.memory.regions import read_runs
+from dumpscan.artifacts.openssl.known.randomness import limit_of_even_words
+from dumpscan.memory.regions import WORD, read_runs
 from dumpscan.scan.passes import aligned_matches
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
