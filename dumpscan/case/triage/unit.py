@@ -10,6 +10,7 @@ import threading
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -204,10 +205,17 @@ class _Hashing(threading.Thread):
 
 def _digest(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        status = path.stat()
+        return _digest_of(path, status.st_size, status.st_mtime_ns)
     except OSError:
         return None
+
+
+@lru_cache(maxsize=4)
+def _digest_of(path: Path, _size: int, _modified_ns: int) -> str:
+    """Compute a file's SHA-256; that of an archive is remembered for the next dump in it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _at(path: str, findings: Iterable[Finding]) -> Iterable[Finding]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from typing import TYPE_CHECKING
+import zipfile
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
@@ -77,6 +78,26 @@ def test_hashing_beside_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit, "_HASHED_BESIDE", 1)
     assert read(SAMPLE).record.sha256 == hashlib.sha256(SAMPLE.read_bytes()).hexdigest()
     assert read(SAMPLE, hashes=False).record.sha256 is None
+
+
+def test_an_archive_is_hashed_once_for_all_dumps_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "two.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(SAMPLE, "a.dmp")
+        archive.write(SAMPLE, "b.dmp")
+    hashed: list[str] = []
+    digest = hashlib.file_digest
+
+    def file_digest(file: BinaryIO, name: str) -> object:
+        hashed.append(file.name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", file_digest)
+
+    for name in ("a.dmp", "b.dmp"):
+        task = Task(path=f"{path}!{name}", size=path.stat().st_size, modified_ns=1, settings=ReadSettings())
+        assert read_dump(task).record.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert hashed == [str(path)]
 
 
 @pytest.mark.parametrize("path", corpus_dumps(), ids=lambda path: path.name)
