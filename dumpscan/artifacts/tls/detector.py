@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -107,10 +108,11 @@ def _peer(memory: Memory, session: Session, hellos: Hellos) -> Peer:
     return Peer(asked).or_else(held)
 
 
-def _certificate(peer: Peer) -> Certificate | None:
-    """Return the peer's certificate; None if it is not known, or makes no sense."""
+@lru_cache(maxsize=64)
+def _certificate(data: bytes) -> Certificate | None:
+    """Read a peer's certificate, which many sessions may have; None if it is not known, or makes no sense."""
     try:
-        found = parse(peer.certificate).finding if peer.certificate else None
+        found = parse(data).finding if data else None
     except RefusedError:
         return None
     return found if isinstance(found, Certificate) else None
@@ -133,7 +135,7 @@ def _decoded(memory: Memory, session: Session, secret: Secret, copies: list[int]
 
 def _finding(session: Session, secret: Secret) -> TlsSecret:
     randoms, peer = session.randoms, session.peer
-    certificate = _certificate(peer)
+    certificate = _certificate(peer.certificate)
     return TlsSecret(
         sha256="",
         size=len(secret.secret),

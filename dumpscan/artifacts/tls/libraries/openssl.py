@@ -8,6 +8,7 @@ whole, which proves what is put together of them.
 from __future__ import annotations
 
 from hashlib import sha1
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
 
 LIBRARY = "openssl"
-MAX_CONNECTIONS = 1 << 14
+MAX_CONNECTIONS = 1 << 13
 """Pairs of randoms behind which a pointer to a session is looked for."""
-MAX_CERTIFICATE = 64 << 10
-"""Bytes of the signed part of the largest certificate that is put together."""
+MAX_CERTIFICATE = 32 << 10
+"""Bytes of the signed part, and of the signature, of the largest certificate that is put together."""
+MAX_HASHED = 2
+"""What may be certificates of one session, and is put together to be hashed."""
 _POINTER = 8
 _BIT_STRING = 0x03
 _VERSION_TAG = 0xA0
@@ -69,6 +72,7 @@ def connections(places: Places) -> Iterator[tuple[int, int]]:
         pointers = places.word(begin + np.uint64(at))
         found = among(pointers, sessions)
         yield from zip(pairs[found].tolist(), pointers[found].tolist(), strict=True)
+        pairs, begin = pairs[~found], begin[~found]  # each has one session
 
 
 def openssl_peer(memory: Memory, session: Session) -> Peer:
@@ -134,12 +138,11 @@ def _host_name(memory: Memory, place: int) -> str | None:
 def _certificates(memory: Memory, session: int) -> Iterator[bytes]:
     """Yield the certificates that a session points to."""
     first, past = OPENSSL_PEER
-    for _, pointer in _pointers(memory, session + first, past - first):
-        data = memory.read(pointer, X509_SIZE)
-        if len(data) == X509_SIZE:
-            certificate = _put_together(memory, data)
-            if certificate and sha1(certificate, usedforsecurity=False).digest() in data:
-                yield certificate
+    objects = (memory.read(pointer, X509_SIZE) for _, pointer in _pointers(memory, session + first, past - first))
+    made = ((data, _put_together(memory, data)) for data in objects if len(data) == X509_SIZE)
+    for data, certificate in islice((each for each in made if each[1]), MAX_HASHED):
+        if sha1(certificate, usedforsecurity=False).digest() in data:
+            yield certificate
 
 
 def _put_together(memory: Memory, data: bytes) -> bytes:
