@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -130,16 +130,15 @@ def test_triage_shows_one_from_its_beginning_and_results_stay_on_standard_output
     command = [sys.executable, "-m", "dumpscan", "triage", str(tmp_path / "in"), "-c", str(tmp_path / "case.db")]
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        output, _ = process.communicate()
     drawn = b""
-    try:
+    with (tmp_path / "out").open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=theirs, env=environment)
+    os.close(theirs)
+    with process, suppress(OSError):  # the other end is closed; until then it is read, or the program waits for room
         while piece := os.read(ours, 65536):
             drawn += piece
-    except OSError:  # the other end is closed
-        pass
     os.close(ours)
+    output = (tmp_path / "out").read_bytes()
     assert process.returncode == 0
     assert b"looking for dumps" in drawn
     assert b"owned" not in drawn.replace(b"\\x1b]0;owned", b"")
