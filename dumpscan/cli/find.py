@@ -206,7 +206,7 @@ def _tell(
     from dumpscan.findings import Status
     from dumpscan.output.answers import COLUMNS, Searched, answer_lines, answer_record, answer_rows
     from dumpscan.output.formats.registry import write_rows
-    from dumpscan.output.text import write_text
+    from dumpscan.output.terminal import write_lines
     from dumpscan.search.answers import answer, locked
 
     answers: list[Answer] = [answer(reference, found) for reference in wanted]
@@ -214,7 +214,7 @@ def _tell(
     if output_format is Format.TABLE:
         incomplete = run.incomplete + sum(each.status not in {Status.OK, Status.NO_SYMBOLS} for each in dumps)
         searched = Searched(dumps=readable, incomplete=incomplete, locked=locked(found))
-        write_text(sys.stdout, "".join(f"{line}\n" for line in answer_lines(answers, searched)))
+        write_lines(sys.stdout, answer_lines(answers, searched))
         sys.stdout.flush()
     elif output_format is Format.CSV:
         write_rows(sys.stdout, output_format, COLUMNS, answer_rows(answers))
