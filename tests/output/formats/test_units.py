@@ -52,6 +52,12 @@ def test_offsets_from_utc(minutes: int, shown: str) -> None:
     assert utc_offset(minutes) == shown
 
 
+def test_exceptions() -> None:
+    shown = spelled("exception", {"code": 0xC0000005, "context": [0x9C0, 1232]})
+    assert shown == {"code": "0xc0000005 (access violation)", "context": "1232 bytes at file offset 0x9c0"}
+    assert spelled("exception", {"code": 11})["code"] == "0xb"
+
+
 def test_processors() -> None:
     system = {"version": "10.0.1", "major": 10, "minor": 0, "build": 1, "architecture": "x64", "processor_level": 6}
     assert spelled("system", system | {"processor_revision": 0x8E0A}) == {

@@ -52,6 +52,20 @@ _LEVELS = (
 )
 """Mandatory integrity levels, each up to the next."""
 
+_EXCEPTIONS = {
+    0x80000003: "breakpoint",
+    0xC0000005: "access violation",
+    0xC0000006: "in-page error",
+    0xC000001D: "illegal instruction",
+    0xC0000094: "integer division by zero",
+    0xC00000FD: "stack overflow",
+    0xC0000374: "heap corruption",
+    0xC0000409: "stack buffer overrun, or fail fast",
+    0xE0434352: ".NET exception",
+    0xE06D7363: "C++ exception",
+}
+"""Exception codes of Windows that end programs (`ntstatus.h`; the last two are those of the runtimes)."""
+
 _REDUNDANT = {"major", "minor", "build"}
 """Parts of the version, which stands above them."""
 
@@ -68,6 +82,12 @@ def integrity_level(value: int) -> str:
     return f"{next((name for least, name in _LEVELS if value >= least), 'unknown')} ({value:#x})"
 
 
+def exception_code(value: int) -> str:
+    """Return an exception's code, with its name if it is one of Windows' own that is well known."""
+    name = _EXCEPTIONS.get(value)
+    return f"{value:#x} ({name})" if name else f"{value:#x}"
+
+
 def utc_offset(minutes: int) -> str:
     """Return an offset from UTC as clocks show it: `+01:00`."""
     hours, rest = divmod(abs(minutes), 60)
@@ -78,6 +98,7 @@ _SPELLED: dict[tuple[str, str], Callable[[int], str]] = {
     ("minidump", "flags"): dump_flags,
     ("misc_info", "integrity_level"): integrity_level,
     ("misc_info", "utc_offset"): utc_offset,
+    ("exception", "code"): exception_code,
 }
 """By the name of the document that holds the value, and its own."""
 
@@ -90,6 +111,8 @@ def spelled(name: str, document: Record) -> Record:
         redundant = field in _REDUNDANT and isinstance(value, int) and "version" in document
         if field == "processor_level":
             found |= _processor(document)
+        elif (name, field) == ("exception", "context"):
+            found[field] = f"{value[1]} bytes at file offset {value[0]:#x}"
         elif field != "processor_revision" and not redundant:
             found[field] = spell(value) if spell is not None and isinstance(value, int) else value
     return found
