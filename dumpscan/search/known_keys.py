@@ -127,7 +127,8 @@ class KnownKeys:
         if self._keys_left_out:
             keys = f"the private keys of {self._keys_left_out} of {self._keys_in_all} public keys found without them"
             skipped = [keys, *skipped]
-        return tuple(f"not searched for without --deep: {what}" for what in skipped)
+        cheaply = "" if self._options.deep else " without --deep"
+        return tuple(f"not searched for{cheaply}: {what}" for what in skipped)
 
 
 def _is_authority(finding: Certificate | PublicKey) -> bool:

@@ -166,15 +166,13 @@ class _Search:
         self, wanted: Wanted, addresses: Words, values: Words, *, keep: bool
     ) -> Iterator[tuple[int, Wanted, int, int]]:
         """Divide by some numbers, and keep their lowest words for the moduli that are not divided."""
-        even = has_even_words(values)
-        addresses, values = addresses[even], values[even]
+        for test in (has_even_words, without_small_factors, has_many_bytes):
+            fits = test(values)
+            addresses, values = addresses[fits], values[fits]
         if keep and wanted.count in self._joined and self._count < MAX_JOINED:
             self._count += len(addresses)
             self._kept[wanted.count].append((wanted, addresses, values[:, 0].copy()))
         moduli = self._divided.get(wanted.count, [])
-        for test in (without_small_factors, has_many_bytes) if moduli else ():
-            fits = test(values)
-            addresses, values = addresses[fits], values[fits]
         for modulus in moduli:
             cost = _DIVISION_2048 * (modulus.bit_length() / 2048) ** 2
             if not self._effort.affords(cost * len(addresses)):
