@@ -146,11 +146,14 @@ def list_tables(output_format: Format) -> int:
     """List the symbol tables that were added or downloaded."""
     import sys
 
-    from dumpscan.cli.messages import EXIT_DONE
+    from dumpscan.cli.messages import EXIT_DONE, complain
     from dumpscan.memory.symbols.store import stored_tables, user_store
-    from dumpscan.output.formats.registry import write_rows
+    from dumpscan.output.formats.registry import Format, write_rows
 
     rows = [(each.name, each.guid, each.age, each.size, str(each.path)) for each in stored_tables(user_store())]
+    if not rows and output_format is Format.TABLE:
+        complain(f"there is no symbol table in {user_store()}; `dumpscan symbols add` puts them there", level="note")
+        return EXIT_DONE
     write_rows(sys.stdout, output_format, ("name", "guid", "age", "bytes", "path"), rows)
     return EXIT_DONE
 

@@ -122,4 +122,5 @@ def test_tables_are_listed_and_removed(images: tuple[Path, Path], lab: Lab) -> N
     done = run("symbols", "remove", table["guid"].lower())
     assert (done.exit_code, done.stdout.strip()) == (0, table["path"])
     assert json.loads(run("symbols", "list", "--format", "json").stdout) == []
+    assert "there is no symbol table in" in run("symbols", "list").stderr
     assert run("symbols", "needed", images[0]).exit_code == 1
