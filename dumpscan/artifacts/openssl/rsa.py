@@ -107,6 +107,11 @@ def _dull_limbs(value: int) -> int:
     return sum(data[at : at + 2] in (b"\0\0", b"\xff\xff") for at in range(6, len(data), 8))
 
 
+_SPARSE = 4
+_MOST_BITS = 24
+"""Bits by which words are told apart before they are looked up, beyond those that number them, and at most."""
+
+
 class Partners:
     """Odd words among which two may have a certain product.
 
@@ -118,6 +123,9 @@ class Partners:
 
     def __init__(self, words: NDArray[np.uint64]) -> None:
         self._sorted = np.sort(words)
+        self._shift = np.uint64(64 - min(len(words).bit_length() + _SPARSE, _MOST_BITS))
+        self._begins = np.zeros(1 << (64 - int(self._shift)), np.bool_)
+        self._begins[words >> self._shift] = True
         self._inverse = words.copy()  # right to 3 bits; each step doubles them
         for _ in range(5):
             self._inverse *= np.uint64(2) - words * self._inverse
@@ -125,8 +133,10 @@ class Partners:
     def of(self, product: int) -> list[int]:
         """Return the indexes of the words whose product with another one is `product`, modulo 2^64."""
         wanted = self._inverse * np.uint64(product)
+        likely = np.flatnonzero(self._begins.take(wanted >> self._shift))
+        wanted = wanted[likely]
         at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-        indexes: list[int] = np.flatnonzero(self._sorted[at] == wanted).tolist()
+        indexes: list[int] = likely[self._sorted[at] == wanted].tolist()
         return indexes
 
 
