@@ -10,6 +10,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+from dumpscan.artifacts import effort
 from dumpscan.artifacts.decoded import Decoded, RefusedError
 from dumpscan.artifacts.keys.finding import read_from
 from dumpscan.artifacts.keys.ssh import shielded
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 MAX_TRIED = 1024
 """Structures of one kind that are tried in one process."""
+_STRUCTURE = 220
+"""Microseconds to read a structure and what it points to, at most: of OpenSSH's, 16 KiB."""
 MAX_STRUCTURES = 64
 """Places of one key that are told in one process."""
 
@@ -98,6 +101,7 @@ def _structures(memory: Memory, matches: Matches) -> Iterator[Decoded]:
         decoder = _DECODERS.get(signature.name)
         places = matches.starts[matches.signatures == number][:MAX_TRIED] if decoder is not None else ()
         for address in map(int, places):
+            effort.charge(_STRUCTURE)
             with suppress(RefusedError):
                 decoded = decoder(memory, address) if decoder is not None else None
                 if decoded is not None:
