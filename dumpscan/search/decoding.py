@@ -42,7 +42,7 @@ _PATIENCE_PER_MIB = 100_000
 """Microseconds that looking into hits may take, at first and for each MiB that each pass over memory has scanned: there
 are four passes. Ordinary memory has three openings in a MiB that come to nothing; one made of nothing but openings has
 a hundred thousand."""
-_COST_OF_A_HIT = 40
+_COST_OF_A_HIT = 33
 _COST_OF_FOLLOWING = 300
 """Microseconds for a hit that comes to nothing, and for one whose decoder follows pointers that lead nowhere. The cost
 of texts and of proofs is added to that; their code announces it (`dumpscan.artifacts.effort`)."""
