@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
@@ -71,13 +72,14 @@ class Packing:
         name: What such a file is, in words.
         signature: Its first bytes.
         stream: Opens a compressed file for reading; None for archives.
-        members: Yields the files of an archive, given its path and password; None for compressed files.
+        members: Yields the files of an archive, given its path and password, and perhaps a name: files of other names
+            are not opened then. None for compressed files.
     """
 
     name: str
     signature: bytes
     stream: Callable[[Path], IO[bytes]] | None = None
-    members: Callable[[Path, str | None], Iterator[Member]] | None = None
+    members: Callable[[Path, str | None, str | None], Iterator[Member]] | None = None
 
 
 def packing_of(head: bytes) -> Packing | None:
@@ -208,28 +210,35 @@ def _lz4(path: Path) -> IO[bytes]:
 # --- Archives --------------------------------------------------------------------------------------------------------
 
 
-def _zip(path: Path, password: str | None) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist()[:MAX_MEMBERS]:
-            if info.is_dir():
-                continue
+def _zip(path: Path, password: str | None, wanted: str | None) -> Iterator[Member]:
+    status = path.stat()
+    archive = _last_zip(path, status.st_mtime_ns, status.st_size)
+    for info in archive.infolist()[:MAX_MEMBERS]:
+        if info.is_dir() or wanted not in {None, info.filename}:
+            continue
 
-            def copy(write: Callable[[bytes], object], info: zipfile.ZipInfo = info) -> None:
-                with archive.open(info, pwd=password.encode() if password else None) as source:
-                    pour(source, write)
-
+        def copy(write: Callable[[bytes], object], info: zipfile.ZipInfo = info) -> None:
             with archive.open(info, pwd=password.encode() if password else None) as source:
-                head = source.read(HEAD_SIZE)
-            yield Member(info.filename, info.file_size, head, copy)
+                pour(source, write)
+
+        with archive.open(info, pwd=password.encode() if password else None) as source:
+            head = source.read(HEAD_SIZE)
+        yield Member(info.filename, info.file_size, head, copy)
 
 
-def tar_members(stream: Readable) -> Iterator[Member]:
+@lru_cache(maxsize=1)
+def _last_zip(path: Path, _modified: int, _size: int) -> zipfile.ZipFile:
+    """Open an archive, which stays open until another one is: its thousands of dumps are opened one after another."""
+    return zipfile.ZipFile(path)
+
+
+def tar_members(stream: Readable, wanted: str | None) -> Iterator[Member]:
     """Yield the files of a tar archive that is read from its beginning on; each must be copied before the next."""
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=_TAR_BUFFER) as archive:
         for number, info in enumerate(archive):
             if number >= MAX_MEMBERS:
                 break
-            if not info.isreg():
+            if not info.isreg() or wanted not in {None, info.name}:
                 continue
 
             source = archive.extractfile(info)
@@ -246,12 +255,12 @@ def tar_members(stream: Readable) -> Iterator[Member]:
             yield Member(info.name, info.size, head, copy)
 
 
-def _tar(path: Path, _password: str | None) -> Iterator[Member]:
+def _tar(path: Path, _password: str | None, wanted: str | None) -> Iterator[Member]:
     with path.open("rb") as stream:
-        yield from tar_members(stream)
+        yield from tar_members(stream, wanted)
 
 
-def _seven_zip(path: Path, password: str | None) -> Iterator[Member]:
+def _seven_zip(path: Path, password: str | None, wanted: str | None) -> Iterator[Member]:
     library = _library("py7zr", path, "a 7-Zip archive")
     with library.SevenZipFile(path, password=password) as archive:
         listed = [info for info in archive.list()[:MAX_MEMBERS] if not info.is_directory]
@@ -262,7 +271,8 @@ def _seven_zip(path: Path, password: str | None) -> Iterator[Member]:
             with library.SevenZipFile(path, password=password) as archive:
                 archive.extract(targets=[name], factory=_one_file(library, write))
 
-        yield Member(info.filename, info.uncompressed, None, copy, behind)  # the files are packed as one
+        if wanted in {None, info.filename}:
+            yield Member(info.filename, info.uncompressed, None, copy, behind)  # the files are packed as one
         behind += info.uncompressed
 
 

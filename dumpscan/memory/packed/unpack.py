@@ -231,20 +231,20 @@ class _Sink:
         self._out.truncate(self._size)
 
 
-def _members(path: Path, packing: Packing, password: str | None) -> Iterator[Member] | None:
-    """Yield the files of an archive; None if the file is compressed, and its content no tar archive."""
+def _members(path: Path, packing: Packing, password: str | None, wanted: str | None = None) -> Iterator[Member] | None:
+    """Yield the files of an archive, or those of one name; None if the file is compressed, and no tar archive."""
     if packing.members is not None:
-        return packing.members(path, password)
+        return packing.members(path, password, wanted)
     if packing.stream is None:
         raise AssertionError
     with packing.stream(path) as stream:
         if not is_tar(stream.read(HEAD_SIZE)):
             return None
-    return tar_members(_Metered(path, packing.stream(path)))
+    return tar_members(_Metered(path, packing.stream(path)), wanted)
 
 
 def _copy(path: Path, packing: Packing, member: str | None, password: str | None, sink: _Sink) -> None:
-    members = _members(path, packing, password)
+    members = _members(path, packing, password, member)
     if members is None:
         if member is not None:
             raise UnpackError(path, f"is {packing.name}, which holds one file without a name, not {member!r}")
@@ -256,14 +256,13 @@ def _copy(path: Path, packing: Packing, member: str | None, password: str | None
         return
     copied = 0
     for each in members:
-        if member in {None, each.name}:
-            if copied:
-                raise UnpackError(path, f"is {packing.name} with several files: name one as {path}{SEPARATOR}FILE")
-            sink.expect(each.behind + (each.size or 0))
-            each.copy(sink.write)
-            copied += 1
-            if member is not None:
-                break
+        if copied:
+            raise UnpackError(path, f"is {packing.name} with several files: name one as {path}{SEPARATOR}FILE")
+        sink.expect(each.behind + (each.size or 0))
+        each.copy(sink.write)
+        copied += 1
+        if member is not None:
+            break
     if not copied and member is not None:
         raise NoMemberError(path, f"is {packing.name}, and has no file {member}; {_names(path, packing, password)}")
     if not copied:

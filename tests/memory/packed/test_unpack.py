@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import IO, Any
 
 import lz4.frame
 import py7zr
@@ -97,6 +98,38 @@ def test_the_dumps_in_an_archive(tmp_path: Path, kind: str) -> None:
     with open_dump(first) as dump:
         assert dump.path == first
         assert dump.processes()[0].pid == 5120
+
+
+def test_one_file_of_many_is_opened_without_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive of thousands of dumps would take hours otherwise: each of them is opened by itself."""
+    path = tmp_path / "dumps.zip"
+    path.write_bytes(zip_of({"a.dmp": SAMPLE, "b.dmp": SAMPLE + b"b", "c.dmp": SAMPLE}))
+    opened, read = [], []
+    real_open, real_init = zipfile.ZipFile.open, zipfile.ZipFile.__init__
+
+    def noted_open(self: zipfile.ZipFile, info: zipfile.ZipInfo, *args: Any, **options: Any) -> IO[bytes]:  # noqa: ANN401
+        opened.append(info.filename)
+        return real_open(self, info, *args, **options)
+
+    def noted_init(self: zipfile.ZipFile, file: Path, *args: Any) -> None:  # noqa: ANN401
+        read.append(file)
+        real_init(self, file, *args)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", noted_open)
+    monkeypatch.setattr(zipfile.ZipFile, "__init__", noted_init)
+    for name in ("b.dmp", "c.dmp", "b.dmp"):
+        with unpack.unpacked(path, name, UnpackOptions()) as content:
+            assert content.read_bytes() == SAMPLE + b"b" * (name == "b.dmp")
+    assert set(opened) == {"b.dmp", "c.dmp"}
+    assert len(read) == 1
+
+
+def test_an_archive_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "dumps.zip"
+    for content in (b"first", b"the second"):
+        path.write_bytes(zip_of({"a": content}))
+        with unpack.unpacked(path, "a", UnpackOptions()) as unpacked:
+            assert unpacked.read_bytes() == content
 
 
 def test_scratch_space_is_left_empty(tmp_path: Path) -> None:
