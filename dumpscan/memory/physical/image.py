@@ -402,9 +402,9 @@ def require_memory(path: Path, runs: Numbers) -> None:
     Raises:
         InputError: There are no runs, or none begins below 16 TiB.
     """
+    if not len(runs):
+        raise InputError(path, "has no memory: it lists no range of physical addresses")
     if not (runs[:, 0] < ADDRESS_LIMIT).any():
-        problem = f"has no memory below {ADDRESS_LIMIT >> 40} TiB, in none of its {len(runs)} runs"
-        if not len(runs):
-            raise InputError(path, problem)
         first, _size, at = runs[0].tolist()
-        raise InputError(path, f"{problem}: the first is for physical address {first:#x}", offset=at)
+        runs_said = "its only range begins" if len(runs) == 1 else f"the first of its {len(runs):,} ranges begins"
+        raise InputError(path, f"has no memory below {ADDRESS_LIMIT >> 40} TiB: {runs_said} at {first:#x}", offset=at)
