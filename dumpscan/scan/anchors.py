@@ -76,16 +76,20 @@ def parse(expression: bytes) -> ByteSets | None:
         if token is None:
             return None
         at = token.end()
-        dot, negated, members, atom, count = token.groups()
-        if dot:
-            values = _ANY
-        elif atom:
-            values = frozenset((_value(atom),))
-        else:
-            values = frozenset(_members(members))
-            values = _ANY - values if negated else values
-        positions += [values] * int(count or 1)
+        *which, count = token.groups()
+        positions += [_values(*which)] * int(count or 1)
     return positions
+
+
+@cache
+def _values(dot: bytes | None, negated: bytes | None, members: bytes | None, atom: bytes | None) -> frozenset[int]:
+    """Return what one token of an expression stands for."""
+    if dot:
+        return _ANY
+    if atom:
+        return frozenset((_value(atom),))
+    values = frozenset(_members(members or b""))
+    return _ANY - values if negated else values
 
 
 def _members(text: bytes) -> Iterator[int]:
@@ -141,8 +145,9 @@ def _windows(positions: ByteSets) -> list[Anchor]:
         if longest >= _STEP:
             break
     least = max(_MIN_LENGTH, min(longest, _STEP))
+    sure = [sorted(values) if len(values) <= _MANY else [] for values in positions]
     return [
-        Anchor(tuple(map(bytes, product(*map(sorted, positions[begin:end])))), len(positions) - end)
+        Anchor(tuple(map(bytes, product(*sure[begin:end]))), len(positions) - end)
         for begin, end in places
         if end - begin >= least
     ]
@@ -166,7 +171,7 @@ def _shared(positions: ByteSets, users: Counter[bytes]) -> Anchor | None:
 
 def _run(sizes: Sequence[int], most: int) -> int:
     """Return how many sets there are from the first on that together take no more than so many values."""
-    return sum(count <= most for count in accumulate(sizes, mul))
+    return sum([count <= most for count in accumulate(sizes, mul)])
 
 
 def _cost(anchor: Anchor, users: Counter[bytes]) -> float:
