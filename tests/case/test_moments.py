@@ -20,6 +20,7 @@ from support import output_samples as samples
 from support.case_samples import result, write_case
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from dumpscan.case.store.writer import DumpResult
@@ -98,14 +99,15 @@ def test_the_summary_says_when(case: Path) -> None:
 @pytest.mark.parametrize(
     ("at", "heading"),
     [
-        (At.on(datetime(2024, 6, 1, tzinfo=UTC)), "with a certificate that is valid on 2024-06-01: 1"),
-        (At.captured(), "with a certificate that is valid when captured: 1"),
-        (At.on(datetime.now(UTC)), "with certificates, none of them valid now: 1"),
+        (lambda: At.on(datetime(2024, 6, 1, tzinfo=UTC)), "with a certificate that is valid on 2024-06-01: 1"),
+        (At.captured, "with a certificate that is valid when captured: 1"),
+        (lambda: At.on(datetime.now(UTC)), "with certificates, none of them valid now: 1"),
     ],
 )
-def test_the_heading_names_the_moment(case: Path, at: At, heading: str) -> None:
+def test_the_heading_names_the_moment(case: Path, at: Callable[[], At], heading: str) -> None:
+    moment = at()
     with Case.open(case) as opened:
-        lines = case_summary(opened.summary(at), opened.exposed_keys(at), [], at)
+        lines = case_summary(opened.summary(moment), opened.exposed_keys(moment), [], moment)
     assert lines[0] == f"Private keys {heading}"
 
 
