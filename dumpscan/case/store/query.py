@@ -142,6 +142,9 @@ def _answer(path: Path, sql: str, most_rows: int) -> tuple[object, ...]:
             rows.append(row)
         return columns, tuple(rows), False
     except sqlite3.DatabaseError as error:
+        _, _, function = str(error).partition("not authorized to use function: ")
+        if function:
+            raise CaseError(f"not allowed: a question may not call {function}") from error
         if "not authorized" in str(error):
             raise CaseError("not allowed, a case is only read: expected one SELECT statement") from error
         raise CaseError(f"the question cannot be answered: {error}{_hint(str(error))}") from error

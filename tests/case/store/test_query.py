@@ -86,6 +86,11 @@ def test_what_does_not_read_is_refused(case: Path, sql: str) -> None:
     assert case.read_bytes() == before
 
 
+def test_a_function_that_may_not_be_called_is_named(case: Path) -> None:
+    with pytest.raises(CaseError, match="not allowed: a question may not call zeroblob$"):
+        query(case, "SELECT hex(zeroblob(100))")
+
+
 def test_the_schema_may_be_looked_at(case: Path) -> None:
     names = {row[0] for row in query(case, "SELECT name FROM sqlite_master").rows}
     assert {"dumps", "locations", "pairs"} <= names
