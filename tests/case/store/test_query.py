@@ -87,7 +87,7 @@ def test_what_does_not_read_is_refused(case: Path, sql: str) -> None:
 
 
 def test_a_function_that_may_not_be_called_is_named(case: Path) -> None:
-    with pytest.raises(CaseError, match="not allowed: a question may not call zeroblob$"):
+    with pytest.raises(CaseError, match=r"not allowed: a question may not call zeroblob$"):
         query(case, "SELECT hex(zeroblob(100))")
 
 
