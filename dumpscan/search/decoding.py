@@ -40,7 +40,7 @@ one; a file made of large structures within one another would take thousands."""
 _FIRST_PATIENCE = 1_000_000
 _PATIENCE_PER_MIB = 100_000
 """Microseconds that looking into hits may take, at first and for each MiB that each pass over memory has scanned: there
-are four passes. Ordinary memory has three openings in a MiB that come to nothing; one made of nothing but openings has
+are three passes. Ordinary memory has three openings in a MiB that come to nothing; one made of nothing but openings has
 a hundred thousand."""
 _COST_OF_A_HIT = 33
 _COST_OF_FOLLOWING = 300

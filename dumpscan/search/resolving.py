@@ -236,9 +236,9 @@ class Resolver:
         """
         if not isinstance(searcher, HeaderSearcher):
             return
-        for number, owner in enumerate(self._map.owners if self._map is not None else ()):
-            if self._map is not None and owner.process.architecture == "x86" and not owner.kernel:
-                memory = OwnMemory(self._map, number, MAX_SHARERS, pointer_size=4)
+        for page_map, number in self._processes():
+            if page_map.owners[number].process.architecture == "x86":
+                memory = OwnMemory(page_map, number, MAX_SHARERS, pointer_size=4)
                 found = by_place(searcher.batches(memory, threads=threads))
                 for decoded in self._decoding.decode_together(memory, memory.words_at, decoder, found):
                     self._collector.add(decoded, self._sources[number])
@@ -249,13 +249,16 @@ class Resolver:
         Args:
             free: Whether to yield what nobody maps as well, at the end.
         """
-        if self._map is not None:
-            for number, owner in enumerate(self._map.owners):
-                if not owner.kernel:
-                    yield OwnMemory(self._map, number, MAX_SHARERS), self._sources[number]
+        for page_map, number in self._processes():
+            yield OwnMemory(page_map, number, MAX_SHARERS), self._sources[number]
         if free and self._report_all:
             regions = self._physical.written if self._map is None else unmapped(self._map)
             yield Part(self._free, self._physical.buffer, regions), self._free_source
+
+    def _processes(self) -> Iterator[tuple[PageMap, int]]:
+        """Yield the page map, and the number in it of each owner that is not the kernel; nothing without a map."""
+        if self._map is not None:
+            yield from ((self._map, number) for number, owner in enumerate(self._map.owners) if not owner.kernel)
 
     def tell_remains(self) -> None:
         """Tell the collector where private keys lie that are cut short."""
