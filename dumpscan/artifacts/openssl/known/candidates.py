@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from dumpscan.artifacts.openssl.known.windows import Numbers, arrays_of, matches
 from dumpscan.memory.regions import WORD, read_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -48,20 +49,35 @@ def affords_passes(effort: Effort, size: int) -> bool:
     return size <= _MAX_MARKED and effort.affords(_PASS_PER_MIB * size / _MIB)
 
 
-def pointed_to(
-    space: Searchable,
-    targets: Targets,
-    plain: tuple[Wanted, ...],
-    arrays: tuple[Wanted, ...],
-    threads: int | None,
-) -> Iterator[Candidates]:
-    """Yield the contents of arrays, then numbers that something points to, for each kind all that may be it."""
-    starts: list[list[Words]] = [[np.zeros(0, np.uint64)] for _ in arrays]
-    for matches in arrays_of(space, arrays, threads=threads):
-        for number, found in enumerate(starts):
-            found.append(matches.starts[matches.signatures == number])
-    for each, found in zip(arrays, starts, strict=True):
-        yield Candidates(each, np.concatenate(found))
+class Arrays:
+    """Where the contents of arrays may lie, found in one pass for all kinds when it is first asked for.
+
+    Args:
+        space: The memory.
+        wanted: What the contents may be.
+        threads: As for `arrays_of`.
+    """
+
+    def __init__(self, space: Searchable, wanted: Iterable[Wanted], threads: int | None) -> None:
+        self._space = space
+        self._wanted = tuple(dict.fromkeys(wanted))
+        self._threads = threads
+
+    def of(self, wanted: Wanted) -> Candidates:
+        """Return where there may be content of one kind."""
+        return Candidates(wanted, self._places[wanted])
+
+    @cached_property
+    def _places(self) -> dict[Wanted, Words]:
+        starts: list[list[Words]] = [[np.zeros(0, np.uint64)] for _ in self._wanted]
+        for matches in arrays_of(self._space, self._wanted, threads=self._threads):
+            for number in set(matches.signatures.tolist()):
+                starts[number].append(matches.starts[matches.signatures == number])
+        return {each: np.concatenate(found) for each, found in zip(self._wanted, starts, strict=True)}
+
+
+def pointed_to(space: Searchable, targets: Targets, plain: tuple[Wanted, ...]) -> Iterator[Candidates]:
+    """Yield, for each kind of numbers, all that something points to and that may be it."""
     pointed = _likely(space, plain[0].count, targets.addresses)
     for each in plain:
         yield Candidates(each, pointed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dumpscan.artifacts.keys.encode import point as write_point
 from dumpscan.artifacts.keys.proof import ec_key
 from dumpscan.artifacts.openssl.ec import CURVES
-from dumpscan.artifacts.openssl.known.candidates import affords_passes, all_numbers, pointed_to, random_ones
+from dumpscan.artifacts.openssl.known.candidates import Arrays, affords_passes, all_numbers, pointed_to, random_ones
 from dumpscan.artifacts.openssl.known.found import Names, number_found
 from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, JAVA, LITTLE, Wanted, as_integers
 from dumpscan.artifacts.symcrypt.curves import multiple_on_named_curve
@@ -70,18 +70,20 @@ def find_ec(
     """
     size = total_size(space.regions)
     limited = effort.limited(size)
-    for curve in CURVES:
+    if not effort.deep:
+        authorities = {}
+    searched = [Scalars(curve) for curve in CURVES if curve.curve.name in {**points, **authorities}]
+    arrays = Arrays(space, (each for scalars in searched for each in scalars.arrays), effort.threads)
+    for scalars in searched:
+        curve = scalars.curve
         matter = points.get(curve.curve.name, set())
-        others = authorities.get(curve.curve.name, set()) if effort.deep else set()
-        if not matter | others:
-            continue
-        scalars = Scalars(curve)
+        others = authorities.get(curve.curve.name, set())
         for point, scalar in known.get(curve.curve.name, {}).items() if effort.deep else ():
             scalars.add(scalar, point)
         if not affords_passes(effort, size):
             effort.skip(f"private keys on {curve.curve.name}: the dump is too large")
         else:
-            pointed = list(_pointed_to(space, targets, scalars, effort))
+            pointed = list(_pointed_to(space, targets, arrays, scalars))
             yield from _try(space, pointed, scalars, matter, effort)
             yield from _try(space, pointed, scalars, others, limited)
         if effort.deep:
@@ -175,13 +177,13 @@ def _try(
                         yield number_found(space, scalars.keys[point][1], address, places.wanted, names)
 
 
-def _pointed_to(space: Searchable, targets: Targets, scalars: Scalars, effort: Effort) -> Iterator[_Try]:
+def _pointed_to(space: Searchable, targets: Targets, arrays: Arrays, scalars: Scalars) -> Iterator[_Try]:
     """Yield the contents of arrays, then numbers that something points to."""
-    found = list(pointed_to(space, targets, scalars.plain, scalars.arrays, effort.threads))
-    for each in found[: len(scalars.arrays)]:
-        yield _Try(each, _AS_IT_IS)
+    for wanted in scalars.arrays:
+        yield _Try(arrays.of(wanted), _AS_IT_IS)
+    pointed = list(pointed_to(space, targets, scalars.plain))
     for ways in _ways(scalars):
-        for each in found[len(scalars.arrays) :]:
+        for each in pointed:
             yield _Try(each, ways.get(each.wanted.form, ()))
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, x448, x255
 
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import ED448, ED25519, X448, X25519, raw_key
-from dumpscan.artifacts.openssl.known.candidates import affords_passes, all_numbers, pointed_to, random_ones
+from dumpscan.artifacts.openssl.known.candidates import Arrays, affords_passes, all_numbers, pointed_to, random_ones
 from dumpscan.artifacts.openssl.known.found import Names, found_at
 from dumpscan.artifacts.openssl.known.windows import LITTLE, Wanted
 from dumpscan.memory.regions import WORD, total_size
@@ -105,9 +105,10 @@ def _elsewhere(space: Searchable, targets: Targets, left: set[bytes], effort: Ef
     if not affords_passes(effort, total_size(space.regions)):
         effort.skip("private keys of Ed25519: the dump is too large")
         return
-    likely = pointed_to(space, targets, (_SEED,), (_ARRAY,), effort.threads)
+    arrays = Arrays(space, (_ARRAY,), effort.threads)
+    every = all_numbers(space, (_SEED,), effort.threads) if effort.deep else ()
     tried: set[bytes] = set()
-    for places in chain(likely, all_numbers(space, (_SEED,), effort.threads) if effort.deep else ()):
+    for places in chain([arrays.of(_ARRAY)], pointed_to(space, targets, (_SEED,)), every):
         for addresses, values in random_ones(space, places):
             for address, row in zip(addresses.tolist(), values, strict=True):
                 seed = row.tobytes()

@@ -198,28 +198,36 @@ def arrays_of(space: Scannable, wanted: tuple[Wanted, ...], *, threads: int | No
 
 
 def _find_arrays(wanted: tuple[Wanted, ...], data: memoryview, phases: tuple[int, ...]) -> Matches:
+    of_length: dict[int, list[tuple[int, Wanted]]] = defaultdict(list)
+    for number, each in enumerate(wanted):
+        of_length[each.array].append((number, each))
     numbers, starts = [np.zeros(0, np.uint16)], [np.zeros(0, np.uint64)]
     for phase in phases:
         words = np.frombuffer(data, "<u8", max(len(data) - phase, 0) // WORD, min(phase, len(data)))
-        places = _behind_lengths(words, {each.array for each in wanted})
-        for number, each in enumerate(wanted):
-            at = places[each.array]
-            at = at[at + each.count <= len(words)]
-            at = at[may_be_numbers(words[at[:, None] + np.arange(each.count)])]
-            found = _fitting(words, at, each)
-            numbers.append(np.full(len(found), number, np.uint16))
-            starts.append((found * WORD + phase - each.lead).astype(np.uint64))
+        for length, places in _behind_lengths(words, list(of_length)):
+            for number, each in of_length[length]:
+                at = places[places + each.count <= len(words)]
+                at = at[may_be_numbers(words[at[:, None] + np.arange(each.count)])]
+                found = _fitting(words, at, each) if len(at) else at
+                numbers.append(np.full(len(found), number, np.uint16))
+                starts.append((found * WORD + phase - each.lead).astype(np.uint64))
     return Matches(np.concatenate(numbers), np.concatenate(starts))
 
 
-def _behind_lengths(words: Words, lengths: set[int]) -> dict[int, Indexes]:
-    """Return the indexes of words before which there is one of some lengths, in the upper half of a word."""
-    found: dict[int, list[Indexes]] = {length: [np.zeros(0, np.intp)] for length in lengths}
+def _behind_lengths(words: Words, lengths: list[int]) -> Iterator[tuple[int, Indexes]]:
+    """Yield those of some lengths that lie in the upper half of words, with the indexes of the words behind those."""
+    least, span = np.uint64(min(lengths)), np.uint64(max(lengths) - min(lengths))
+    before = [np.zeros(0, np.intp)]
     for begin in range(0, len(words), _CHUNK):
         upper = words[begin : begin + _CHUNK] >> _HALF
-        for length, places in found.items():
-            places.append(np.flatnonzero(upper == np.uint64(length)) + (begin + 1))
-    return {length: np.concatenate(places) for length, places in found.items()}
+        upper -= least
+        before.append(np.flatnonzero(upper <= span) + begin)
+    places = np.concatenate(before)
+    there = words[places] >> _HALF
+    for length in lengths if len(places) else ():
+        found = places[there == np.uint64(length)]
+        if len(found):
+            yield length, found + 1
 
 
 def may_be_numbers(values: Words) -> Found:
