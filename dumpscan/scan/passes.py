@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.scan.ahead import in_order, threads_for
+from dumpscan.scan.gathered import lines_of
 from dumpscan.scan.searcher import Matches
-from dumpscan.scan.stretches import FileStretches, Pieces, SeamWindows
+from dumpscan.scan.stretches import FileStretches, Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from numpy.typing import NDArray
 
     from dumpscan.scan.searcher import Scannable
     from dumpscan.scan.signature import Signature
@@ -80,14 +79,12 @@ def aligned_matches(
     shifts = np.flatnonzero(np.bincount(differences.astype(np.int64)))  # sorted, each once
     lengths = np.array([signature.length for signature in signatures], np.int64)
     overlap = int(lengths.max()) - 1
-    lines: tuple[tuple[Line, NDArray[np.int64] | None], ...] = (
-        (FileStretches(space.buffer, pieces, overlap), shifts),
-        (SeamWindows(space.buffer, pieces, overlap), None),
-    )
 
-    def one(line: Line, shifts: NDArray[np.int64] | None, block: Block) -> Matches:
-        every = tuple(range(alignment))
-        phases = every if shifts is None else tuple(set((-(block.first + shifts) % alignment).tolist()))
+    def one(line: Line, block: Block) -> Matches:
+        if isinstance(line, FileStretches):
+            phases = tuple(set((-(block.first + shifts) % alignment).tolist()))
+        else:
+            phases = tuple(line.phases(block, alignment))
         found = find(line.data(block), phases)
         if not len(found.starts):
             return found
@@ -99,6 +96,10 @@ def aligned_matches(
         kept = address % np.uint64(alignment) == 0
         return Matches(found.signatures[own[index[kept]]], address[kept])
 
-    tasks = ((block.size, partial(one, line, phases, block)) for line, phases in lines for block in line.blocks())
+    tasks = (
+        (block.size, partial(one, line, block))
+        for line in lines_of(space.buffer, pieces, overlap)
+        for block in line.blocks()
+    )
     threads = threads_for(int(pieces.sizes.sum()), threads)
     yield from in_order(tasks, threads=threads, progress=progress)

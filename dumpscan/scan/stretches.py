@@ -147,7 +147,8 @@ def cut(begins: NDArray[np.int64], ends: NDArray[np.int64], length: int, overlap
     )
 
 
-def _cut_one(end: int, length: int, overlap: int) -> list[tuple[int, int, int]]:
+def cut_one(end: int, length: int, overlap: int) -> list[tuple[int, int, int]]:
+    """Cut one run of `end` bytes, as `cut` does."""
     return [(max(begin - overlap, 0), begin, min(begin + length, end)) for begin in range(0, end, length)]
 
 
@@ -285,7 +286,7 @@ class SeamWindows:
 
     def blocks(self) -> Iterator[Block]:
         """Cut the windows, taken as one line, into blocks."""
-        for first, begin, end in _cut_one(int(self._positions[-1]), SEAM_BLOCK, self._overlap):
+        for first, begin, end in cut_one(int(self._positions[-1]), SEAM_BLOCK, self._overlap):
             yield Block(first, begin, end, 0)  # `FileStretches` counts these bytes
 
     def data(self, block: Block) -> memoryview:
@@ -328,7 +329,7 @@ class Plain:
 
     def blocks(self) -> Iterator[Block]:
         """Cut the buffer into blocks."""
-        for first, begin, end in _cut_one(len(self._buffer), BLOCK, self._overlap):
+        for first, begin, end in cut_one(len(self._buffer), BLOCK, self._overlap):
             yield Block(first, begin, end, end - begin)
 
     def data(self, block: Block) -> memoryview:

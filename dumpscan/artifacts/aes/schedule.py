@@ -29,7 +29,8 @@ from dumpscan.artifacts.aes.cipher import (
 )
 from dumpscan.artifacts.aes.relations import starts
 from dumpscan.scan.ahead import in_order, threads_for
-from dumpscan.scan.stretches import FileStretches, Pieces, SeamWindows
+from dumpscan.scan.gathered import lines_of
+from dumpscan.scan.stretches import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -153,7 +154,7 @@ def search(
         Schedules, in the order of the file block by block, then those across seams.
     """
     pieces = Pieces.of(space.regions)
-    lines = (FileStretches(space.buffer, pieces, LONGEST), SeamWindows(space.buffer, pieces, LONGEST))
+    lines = lines_of(space.buffer, pieces, LONGEST)
     tasks = (
         (block.size, partial(_block, line, block, unaligned=unaligned)) for line in lines for block in line.blocks()
     )
