@@ -17,10 +17,9 @@ from dumpscan.exceptions import DumpscanError
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, Process, PublicKey, SymmetricKey, TlsSecret
 from dumpscan.memory.dump import is_physical
 from dumpscan.memory.space import Region
-from dumpscan.redact.borders import across_borders
-from dumpscan.redact.copies import merged
+from dumpscan.redact.copies.borders import across_borders
 from dumpscan.redact.raw_image import raw_places, unpacked
-from dumpscan.redact.secret import Place, Secret, Value, What
+from dumpscan.redact.secret import Place, Secret, Value, What, merged
 from dumpscan.redact.shapes.credentials import find_credentials
 from dumpscan.redact.shapes.environments import find_environments
 from dumpscan.redact.shapes.own_patterns import find_expressions
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.registry import Search
     from dumpscan.findings import Finding, Location
     from dumpscan.memory.dump import PhysicalDump, ProcessDump
-    from dumpscan.redact.copies import Copies
+    from dumpscan.redact.copies.search import Copies
     from dumpscan.redact.secret import Wanted
 
     AnyDump = ProcessDump | PhysicalDump

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.memory.mapped_file import holes_of
-from dumpscan.redact.copies import merged
 from dumpscan.redact.filling import filling
+from dumpscan.redact.secret import merged
 
 try:
     import fcntl

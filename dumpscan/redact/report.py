@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from dumpscan._version import __version__
-from dumpscan.redact.copies import merged
+from dumpscan.redact.secret import merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -23,12 +23,12 @@ from dumpscan.memory.formats import KINDS, OpenOptions
 from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.open import open_dump
 from dumpscan.redact.collect import Changed, Collection, buffer_of, collect
-from dumpscan.redact.copies import Copies, merged
+from dumpscan.redact.copies.search import Copies
 from dumpscan.redact.copying import Overwritten, copy_file, overwrite, read_chunks, write_bytes
 from dumpscan.redact.filling import Fill
 from dumpscan.redact.raw_image import unpacked, write_raw
 from dumpscan.redact.report import FileDigest, Kept, Redaction, removed
-from dumpscan.redact.secret import LeftoverError, Place, Secret, Wanted
+from dumpscan.redact.secret import LeftoverError, Place, Secret, Wanted, merged
 from dumpscan.redact.stacks import only_stacks
 from dumpscan.redact.structures import unknown_places
 

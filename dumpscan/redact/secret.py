@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from dumpscan.exceptions import DumpscanError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class What(StrEnum):
@@ -102,3 +106,15 @@ class Wanted:
     keep_environment: tuple[str, ...] = ()
     expressions: tuple[bytes, ...] = field(default=(), repr=False)
     values: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+def merged(places: Iterable[Place]) -> list[Place]:
+    """Join places that overlap, by ascending offset; the form is that of the first."""
+    joined: list[Place] = []
+    for place in sorted(places, key=lambda each: (each.offset, -each.length)):
+        last = joined[-1] if joined else None
+        if last is None or place.offset >= last.offset + last.length:
+            joined.append(place)
+        elif place.offset + place.length > last.offset + last.length:
+            joined[-1] = Place(last.offset, place.offset + place.length - last.offset, last.form, last.wide)
+    return joined

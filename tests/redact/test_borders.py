@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dumpscan.memory.physical.page_map import PageMap
-from dumpscan.redact.borders import across_borders
-from dumpscan.redact.copies import Copies, merged
-from dumpscan.redact.secret import Secret, Value, What
+from dumpscan.redact.copies.borders import across_borders
+from dumpscan.redact.copies.search import Copies
+from dumpscan.redact.secret import Secret, Value, What, merged
 from support.page_table_images import PAGE, MappedDump, TableImage, owner
 
 if TYPE_CHECKING:

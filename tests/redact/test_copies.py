@@ -8,8 +8,8 @@ import textwrap
 
 import pytest
 
-from dumpscan.redact.copies import Copies, merged
-from dumpscan.redact.secret import Place, Secret, Value, What
+from dumpscan.redact.copies.search import Copies
+from dumpscan.redact.secret import Place, Secret, Value, What, merged
 
 SECRET = random.Random(16).randbytes(128)  # noqa: S311 - a test is to be repeatable
 FILLER = random.Random(17).randbytes(4096)  # noqa: S311 - as above
@@ -55,7 +55,7 @@ def test_copies_at_both_ends_of_the_file() -> None:
 
 
 def test_a_copy_across_two_blocks_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dumpscan.redact.copies._BLOCK", len(FILLER) + 40)
+    monkeypatch.setattr("dumpscan.redact.copies.fragments._BLOCK", len(FILLER) + 40)
 
     assert places(FILLER + SECRET + FILLER, Value(SECRET, "x")) == [(len(FILLER), len(SECRET))]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from dumpscan.redact.copies import matches
+from dumpscan.redact.copies.search import matches
 from dumpscan.redact.filling import is_filling
 from dumpscan.redact.secret import Place, Secret, Value, What
 from dumpscan.scan.engine import Engine

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dumpscan.memory.records import decode_utf8, decode_utf16
-from dumpscan.redact.copies import matches
+from dumpscan.redact.copies.search import matches
 from dumpscan.redact.shapes.credentials import text_signature
 from dumpscan.scan.engine import Engine
 

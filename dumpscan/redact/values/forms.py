@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from dumpscan.redact.secret import Value
 
@@ -15,6 +15,7 @@ MIN_ALONE = 6
 """Bytes of the shortest value that is looked for without what stands before it."""
 _WORDS = (4, 8)
 _REVERSED = "reversed"
+_IN_UTF_16 = "+utf-16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,21 @@ def forms(value: Value) -> Iterator[Form]:
             yield form
 
 
+def with_wide(found: Iterable[Form]) -> Iterator[tuple[Form, Form | None]]:
+    """Yield forms, each with the same in UTF-16 if `forms` yields that next, as it does of hex and base64."""
+    last: Form | None = None
+    for form in found:
+        if last is not None and form.name == last.name + _IN_UTF_16:
+            yield last, form
+            last = None
+            continue
+        if last is not None:
+            yield last, None
+        last = form
+    if last is not None:
+        yield last, None
+
+
 def _all_forms(value: Value) -> Iterator[Form]:
     if value.before:
         whole = value.before + value.data
@@ -81,7 +97,7 @@ def _text_forms(prefix: str, data: bytes, value: Value) -> Iterator[Form]:
         if len(text) >= MIN_ALONE:
             rare = prefix == _REVERSED
             yield Form(full, text, lines=True, fragments=value.random, rare=rare)
-            yield Form(f"{full}+utf-16", _wide(text), wide=True, lines=True, fragments=value.random, rare=rare)
+            yield Form(full + _IN_UTF_16, _wide(text), wide=True, lines=True, fragments=value.random, rare=rare)
 
 
 def _texts(data: bytes) -> Iterator[tuple[str, bytes]]:

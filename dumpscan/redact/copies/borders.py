@@ -11,7 +11,7 @@ import numpy as np
 
 from dumpscan.exceptions import DumpscanError
 from dumpscan.model.windows.c_paging import PAGE_SIZE
-from dumpscan.redact.copies import MAX_LITERAL
+from dumpscan.redact.copies.search import MAX_LITERAL
 from dumpscan.redact.secret import Place
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dumpscan.memory.dump import PhysicalDump
     from dumpscan.memory.physical.page_map import PageMap
-    from dumpscan.redact.copies import Copies
+    from dumpscan.redact.copies.search import Copies
     from dumpscan.redact.secret import Secret
 
     Offsets = NDArray[np.int64]
