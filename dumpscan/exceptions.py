@@ -46,6 +46,10 @@ class NoMemberError(UnpackError):
     """An archive does not have the file that was asked for."""
 
 
+class SeveralFilesError(UnpackError):
+    """An archive has several files, and none of them was named."""
+
+
 class BombError(UnpackError):
     """A packed file unpacks to so much more than its size that it was made to fill a disk."""
 

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dumpscan.exceptions import BombError, InputError, NoMemberError, PasswordError, UnpackError
+from dumpscan.exceptions import BombError, InputError, NoMemberError, PasswordError, SeveralFilesError, UnpackError
 from dumpscan.memory.formats import (
     HEAD_SIZE,
     RAW,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dumpscan.memory.dump import PhysicalDump, ProcessDump
     from dumpscan.memory.formats import DumpKind
     from dumpscan.memory.packed.formats import Packing
-    from dumpscan.memory.packed.unpack import PackedFile, UnpackOptions
+    from dumpscan.memory.packed.unpack import Listing, PackedFile, UnpackOptions
 
 MIN_RAW_IMAGE = 1 << 20
 """Bytes of the smallest file that may be a raw image of physical memory; Windows needs many times that."""
@@ -80,20 +80,24 @@ def open_dump(
     except InputError as error:
         if not isinstance(error, UnpackError):
             raise
-        listable = kind is None and member is None and not isinstance(error, BombError | PasswordError)
-        if listable and not (listed := dumps_in(outer, options.unpacking))[0]:
-            raise NoDumpError(no_dump_in(listed[1])) from error
-        problem = _still_packed(packing, error)
+        unlisted = member is not None or isinstance(error, BombError | PasswordError)
+        listing = None if unlisted else _listing(outer, options.unpacking)
+        if kind is None and listing and not listing.problem and not _dumps_of(listing):
+            raise NoDumpError(no_dump_in(len(listing.files))) from error
+        damage = listing.problem if listing else None
+        problem = _still_packed(packing, error, depth) if damage is None else f"is {packing.name}, and {damage}"
         if kind is None:
             raise StillPackedError(problem) from error
         raise InputError(path, problem, offset=0) from error
 
 
-def _still_packed(packing: Packing, error: UnpackError) -> str:
+def _still_packed(packing: Packing, error: UnpackError, depth: int) -> str:
     """Say why a file could not be unpacked."""
     match error:
         case NoMemberError():
             return error.problem
+        case SeveralFilesError() if depth:
+            return f"is {packing.name} with several files: {UNPACK_FIRST}"
         case BombError() | PasswordError():
             return f"is {packing.name}, and {error.problem}"
         case _:
@@ -108,16 +112,27 @@ def dumps_in(path: Path, options: UnpackOptions) -> tuple[list[Path], int]:
         options: How to unpack.
 
     Returns:
-        The paths to open, and how many other files there are in it. An archive that cannot be listed is itself.
+        The paths to open, in the archive's order, and how many other files there are in it. An archive that is damaged
+        is itself the last of them: to open it says what is wrong with it.
     """
-    try:
-        members = list_members(path, options)
-    except InputError:
-        members = None  # to open it will say why
-    if members is None:
+    listing = _listing(path, options)
+    if listing is None:
         return [path], 0
-    dumps = [each.path for each in members if each.head is None or _may_be_dump(each)]
-    return dumps, len(members) - len(dumps)
+    dumps = _dumps_of(listing)
+    others = len(listing.files) - len(dumps)
+    return (dumps if listing.problem is None else [*dumps, path]), others
+
+
+def _listing(path: Path, options: UnpackOptions) -> Listing | None:
+    """List an archive; None if it cannot be listed, or is none."""
+    try:
+        return list_members(path, options)
+    except InputError:
+        return None  # to open it says why
+
+
+def _dumps_of(listing: Listing) -> list[Path]:
+    return [each.path for each in listing.files if each.head is None or _may_be_dump(each)]
 
 
 def no_dump_in(count: int) -> str:
@@ -135,7 +150,7 @@ def _may_be_dump(file: PackedFile) -> bool:
         return False
     except InputError:
         return True  # a dump that cannot be read: it must be told
-    return form is not RAW or file.size is None or file.size >= MIN_RAW_IMAGE
+    return form is not RAW or file.size >= MIN_RAW_IMAGE
 
 
 def _open_content(

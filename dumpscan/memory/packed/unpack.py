@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
+import threading
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from dumpscan.exceptions import BombError, NoMemberError, UnpackError, reason
-from dumpscan.memory.packed.formats import HEAD_SIZE, Member, is_tar, packing_of, pour, said_of, tar_members
+from dumpscan.exceptions import BombError, NoMemberError, PasswordError, SeveralFilesError, UnpackError, reason
+from dumpscan.memory.packed.archive import HEAD_SIZE, pour
+from dumpscan.memory.packed.bounds import BOMB, plausible_size
+from dumpscan.memory.packed.formats import open_archive, packing_of, said_of
 from dumpscan.memory.packed.scratch import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dumpscan.memory.packed.archive import Archive, Member
     from dumpscan.memory.packed.formats import Packing
 
 
 SEPARATOR = "!"
 """Between an archive and the name of a file in it."""
-MAX_RATIO = 1000
-"""How much larger than the packed file its content may be, once it is larger than `_FREE_SIZE`. A memory image of which
-nine tenths are zeros is packed by zstd to a fortieth."""
-_FREE_SIZE = 256 << 20
 _SPARED = 64 << 20
 """Bytes of the scratch directory's file system that are left free."""
 _MAX_NAMES = 5
@@ -57,13 +57,25 @@ class PackedFile(NamedTuple):
 
     Attributes:
         path: `archive!file`.
-        size: Bytes in it, as the archive claims; None where it does not say.
+        size: Bytes in it, as the archive claims.
         head: Its first bytes; None where they are not had without unpacking more.
     """
 
     path: Path
-    size: int | None
+    size: int
     head: bytes | None
+
+
+class Listing(NamedTuple):
+    """The files in an archive.
+
+    Attributes:
+        files: In the archive's order.
+        problem: Why there may be more, if anything is wrong with the archive.
+    """
+
+    files: list[PackedFile]
+    problem: str | None = None
 
 
 def split(path: Path) -> tuple[Path, str | None]:
@@ -89,20 +101,36 @@ def how_packed(path: Path) -> Packing | None:
         return None
 
 
-def list_members(path: Path, options: UnpackOptions) -> list[PackedFile] | None:
+def list_members(path: Path, options: UnpackOptions) -> Listing | None:
     """List the files in an archive, also in a compressed tar archive; None if it is not an archive.
 
+    Of an archive that is damaged or too large, the files before that are listed.
+
     Raises:
-        UnpackError: It is damaged, or cannot be read.
+        UnpackError: No file can be listed, it needs a password, or it is a bomb.
     """
     packing = how_packed(path)
     if packing is None:
         return None
-    with said_of(path, password=options.password is not None):
-        members = _members(path, packing, options.password)
-        if members is None:
-            return None
-        return [PackedFile(Path(f"{path}{SEPARATOR}{each.name}"), each.size, each.head) for each in members]
+    files: list[PackedFile] = []
+    try:
+        with said_of(path, password=options.password is not None):
+            archive = open_archive(path, packing, options.password)
+            if archive is None:
+                return None
+            with closing(archive):
+                for each in archive.members():
+                    files.append(PackedFile(Path(f"{path}{SEPARATOR}{each.name}"), each.size, each.head))  # noqa: PERF401 - those before an error are kept
+    except (BombError, PasswordError):
+        raise
+    except OSError as error:
+        raise UnpackError(path, f"cannot be read: {reason(error)}") from error
+    except UnpackError as error:
+        if not files:
+            raise
+        last = str(files[-1].path)[len(f"{path}{SEPARATOR}") :]
+        return Listing(files, f"{error.problem}; files are read up to {last}, and no further")
+    return Listing(files)
 
 
 @contextmanager
@@ -130,7 +158,11 @@ def unpacked(path: Path, member: str | None, options: UnpackOptions) -> Iterator
         try:
             with said_of(shown, password=options.password is not None), target.open("wb") as out:
                 sink = _Sink(shown, out, options.limit, path.stat().st_size)
-                _copy(path, packing, member, options.password, sink)
+                if member is None:
+                    _copy_only(path, packing, options.password, sink)
+                else:
+                    _copy_named(path, packing, member, options.password, sink)
+                sink.finish()
         except OSError as error:
             raise UnpackError(shown, f"cannot be unpacked: {reason(error)}") from error
         yield target
@@ -155,35 +187,6 @@ def stored(stream: IO[bytes], shown: str, options: UnpackOptions) -> Iterator[Pa
         yield target
 
 
-_BOMB = f"unpacks to more than {MAX_RATIO} times its size: taken for a bomb, and not read"
-
-
-def _plausible(packed_size: int) -> int:
-    """Return to how many bytes a file of a size may unpack."""
-    return max(packed_size * MAX_RATIO, _FREE_SIZE)
-
-
-class _Metered:
-    """The content of a compressed tar archive, of which no more is read than is plausible: to list it reads it all."""
-
-    def __init__(self, path: Path, stream: IO[bytes]) -> None:
-        self._path = path
-        self._stream = stream
-        self._left = _plausible(path.stat().st_size)
-
-    def read(self, size: int) -> bytes:
-        """Read on.
-
-        Raises:
-            BombError: There is more than is plausible.
-        """
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise BombError(self._path, _BOMB)
-        return data
-
-
 class _Sink:
     """Writes a file, counts its bytes, and leaves runs of zeros out of it: they take no space then."""
 
@@ -192,25 +195,20 @@ class _Sink:
         self._out = out
         self._size = 0
         self._limit = limit
-        self._plausible = _plausible(packed_size)
+        self._plausible = plausible_size(packed_size)
         self._checked = 0
 
-    def expect(self, claimed: int) -> None:
-        """Refuse at once a file for which too much would be unpacked, by what its own archive claims.
+    def expect(self, member: Member) -> None:
+        """Refuse at once a file that is too large, or behind too much, by what its own archive claims.
 
         Raises:
-            BombError: It is.
+            UnpackError: It is.
         """
-        if claimed > self._plausible:
-            raise BombError(self._shown, _BOMB)
+        self._check(member.size, member.behind + member.size)
 
     def write(self, piece: bytes) -> None:
         self._size += len(piece)
-        if self._size > self._limit:
-            problem = f"unpacks to more than the {self._limit:,} bytes that one file may have (--scratch-limit)"
-            raise UnpackError(self._shown, problem)
-        if self._size > self._plausible:
-            raise BombError(self._shown, _BOMB)
+        self._check(self._size, self._size)
         for at in range(0, len(piece), _BLOCK):
             block = piece[at : at + _BLOCK]
             if block == _ZEROS[: len(block)]:
@@ -218,6 +216,13 @@ class _Sink:
             else:
                 self._make_room(len(block))
                 self._out.write(block)
+
+    def _check(self, size: int, whole: int) -> None:
+        if size > self._limit:
+            problem = f"unpacks to more than the {self._limit:,} bytes that one file may have (--scratch-limit)"
+            raise UnpackError(self._shown, problem)
+        if whole > self._plausible:
+            raise BombError(self._shown, BOMB)
 
     def _make_room(self, size: int) -> None:
         if self._checked <= 0:
@@ -231,47 +236,62 @@ class _Sink:
         self._out.truncate(self._size)
 
 
-def _members(path: Path, packing: Packing, password: str | None, wanted: str | None = None) -> Iterator[Member] | None:
-    """Yield the files of an archive, or those of one name; None if the file is compressed, and no tar archive."""
-    if packing.members is not None:
-        return packing.members(path, password, wanted)
-    if packing.stream is None:
-        raise AssertionError
-    with packing.stream(path) as stream:
-        if not is_tar(stream.read(HEAD_SIZE)):
-            return None
-    return tar_members(_Metered(path, packing.stream(path)), wanted)
-
-
-def _copy(path: Path, packing: Packing, member: str | None, password: str | None, sink: _Sink) -> None:
-    members = _members(path, packing, password, member)
-    if members is None:
-        if member is not None:
-            raise UnpackError(path, f"is {packing.name}, which holds one file without a name, not {member!r}")
+def _copy_only(path: Path, packing: Packing, password: str | None, sink: _Sink) -> None:
+    """Copy the content of a compressed file, or the only file of an archive."""
+    archive = open_archive(path, packing, password)
+    if archive is None:
         if packing.stream is None:
             raise AssertionError
         with packing.stream(path) as stream:
             pour(stream, sink.write)
-        sink.finish()
         return
-    copied = 0
-    for each in members:
-        if copied:
-            raise UnpackError(path, f"is {packing.name} with several files: name one as {path}{SEPARATOR}FILE")
-        sink.expect(each.behind + (each.size or 0))
-        each.copy(sink.write)
-        copied += 1
-        if member is not None:
-            break
-    if not copied and member is not None:
-        raise NoMemberError(path, f"is {packing.name}, and has no file {member}; {_names(path, packing, password)}")
+    with closing(archive):
+        copied = 0
+        for each in archive.members():
+            if copied:
+                name = f"{path}{SEPARATOR}FILE"
+                raise SeveralFilesError(path, f"is {packing.name} with several files: name one as {name}")
+            sink.expect(each)
+            each.copy(sink.write)
+            copied += 1
     if not copied:
         raise UnpackError(path, f"is {packing.name}, and has no file")
-    sink.finish()
+
+
+def _copy_named(path: Path, packing: Packing, name: str, password: str | None, sink: _Sink) -> None:
+    """Copy one file of an archive."""
+    archive = _kept_open(path, packing, password)
+    if archive is None:
+        raise UnpackError(path, f"is {packing.name}, which holds one file without a name, not {name!r}")
+    member = archive.member(name)
+    if member is None:
+        raise NoMemberError(path, f"is {packing.name}, and has no file {name}; {_names(path, packing, password)}")
+    sink.expect(member)
+    member.copy(sink.write)
+
+
+_kept = threading.local()
+
+
+def _kept_open(path: Path, packing: Packing, password: str | None) -> Archive | None:
+    """Return an open archive. It stays open until this thread opens another, for its next file lies behind the last."""
+    status = path.stat()
+    key = (path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, password)
+    archive: Archive | None = getattr(_kept, "archive", None)
+    if archive is None or _kept.key != key:
+        if archive is not None:
+            archive.close()
+        _kept.archive, _kept.key = None, key
+        _kept.archive = archive = open_archive(path, packing, password)
+    return archive
 
 
 def _names(path: Path, packing: Packing, password: str | None) -> str:
     """Say which files an archive has."""
-    names = [str(each.name) for each in islice(_members(path, packing, password) or (), _MAX_NAMES + 1)]
+    archive = open_archive(path, packing, password)
+    if archive is None:
+        raise AssertionError
+    with closing(archive):
+        names = [each.name for each in islice(archive.members(), _MAX_NAMES + 1)]
     more = " and more" if len(names) > _MAX_NAMES else ""
     return f"it has {', '.join(names[:_MAX_NAMES])}{more}" if names else "it is empty"

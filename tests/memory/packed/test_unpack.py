@@ -21,7 +21,7 @@ from dumpscan.exceptions import BombError, InputError
 from dumpscan.memory.formats import KERNEL, NoDumpError
 from dumpscan.memory.formats import OpenOptions as Options
 from dumpscan.memory.open import StillPackedError, dumps_in, open_dump
-from dumpscan.memory.packed import unpack
+from dumpscan.memory.packed import bounds, unpack
 from dumpscan.memory.packed.unpack import UnpackOptions
 from support.corpus import SAMPLES
 
@@ -165,26 +165,26 @@ class TestRefused:
         return str(caught.value)
 
     def test_a_bomb(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(unpack, "_FREE_SIZE", 1 << 20)
+        monkeypatch.setattr(bounds, "FREE_SIZE", 1 << 20)
         bomb = write(tmp_path, "bomb.gz", gzip.compress(b"MDMP" + bytes(64 << 20)))
         assert "taken for a bomb" in self.said(bomb)
 
     def test_a_bomb_within_an_archive_in_an_archive_is_not_taken_for_no_dump(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(unpack, "_FREE_SIZE", 1 << 20)
+        monkeypatch.setattr(bounds, "FREE_SIZE", 1 << 20)
         bomb = zip_of({"a.dmp": b"MDMP" + bytes(8 << 20)})
         assert "taken for a bomb" in self.said(write(tmp_path, "nest.zip", zip_of({"inner.zip": bomb})))
 
     def test_a_bomb_is_not_unpacked_where_the_archive_claims_its_size(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(unpack, "_FREE_SIZE", 1 << 20)
+        monkeypatch.setattr(bounds, "FREE_SIZE", 1 << 20)
         monkeypatch.setattr(unpack._Sink, "write", lambda *_: pytest.fail("it is unpacked"))
         assert "taken for a bomb" in self.said(write(tmp_path, "bomb.zip", zip_of({"a.dmp": bytes(8 << 20)})))
 
     def test_a_file_behind_a_bomb_in_a_solid_archive(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(unpack, "_FREE_SIZE", 1 << 20)
+        monkeypatch.setattr(bounds, "FREE_SIZE", 1 << 20)
         path = write(tmp_path, "bomb.7z", seven_zip_of({"zeros": bytes(8 << 20), "a.dmp": b"MDMP"}))
         assert "taken for a bomb" in self.said(Path(f"{path}!a.dmp"))
 
@@ -192,8 +192,8 @@ class TestRefused:
     def test_no_more_of_a_compressed_archive_is_listed_than_is_plausible(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
     ) -> None:
-        monkeypatch.setattr(unpack, "_FREE_SIZE", 1 << 20)
-        monkeypatch.setattr(unpack, "MAX_RATIO", 10)
+        monkeypatch.setattr(bounds, "FREE_SIZE", 1 << 20)
+        monkeypatch.setattr(bounds, "MAX_RATIO", 10)
         path = write(tmp_path, f"bomb.tar.{kind}", STREAMS[kind](tar_of({"zeros": bytes(8 << 20), "a.dmp": SAMPLE})))
         with pytest.raises(BombError):
             unpack.list_members(path, UnpackOptions())
