@@ -124,6 +124,11 @@ def columns_of(regions: Sequence[Region]) -> tuple[Addresses, Addresses, Address
     return table[:, 0], table[:, 1], table[:, 2]
 
 
+def reach_of(regions: Sequence[Region]) -> tuple[int, int]:
+    """Return the first address that any region holds, and the one past the last; nothing if there is no region."""
+    return (regions[0].start, regions[-1].end) if len(regions) else (0, 0)
+
+
 def total_size(regions: Sequence[Region]) -> int:
     """Return the bytes of all regions together; quickly, if they are a `RegionTable`."""
     return regions.total if isinstance(regions, RegionTable) else sum(region.size for region in regions)

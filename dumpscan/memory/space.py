@@ -60,6 +60,10 @@ def read_before(memory: Memory, address: int, most: int) -> bytes:
     return longest
 
 
+ANYWHERE = (0, 1 << 64)
+"""The reach of pointers where nothing limits it."""
+
+
 class Searchable(Memory, Protocol):
     """Memory that can be searched: its regions lie in one memory-mapped file."""
 
@@ -70,6 +74,10 @@ class Searchable(Memory, Protocol):
     @property
     def regions(self) -> Sequence[Region]:
         """Regions by ascending address. They never overlap; neighbours may be adjacent."""
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The first address to which a pointer in it may lead, and the one past the last."""
 
 
 class AddressSpace(Searchable, Protocol):

@@ -35,6 +35,10 @@ class Scannable(Protocol):
     def pointer_size(self) -> int:
         """Size of a pointer in bytes: 4 or 8."""
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The first address to which a pointer may lead, and the one past the last."""
+
 
 class Matches(NamedTuple):
     """Places that a searcher found, as arrays of equal length, by ascending place.

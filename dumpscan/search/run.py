@@ -76,16 +76,18 @@ def search(
         if options.filtered:
             dump.processes(pids=options.pids, names=options.names)  # raises if the filters do not fit its process
         regions = _searched(dump.buffer, dump.regions, options)
-        problems = _scan_process(dump, scanner, regions, collector, order=order, options=options, progress=progress)
+        # Programs keep numbers and secrets in memory that they write; files that they only read are most of many dumps.
+        written = without(regions, *dump.read_only_files) if scanner.groups or tls is not None else regions
+        both = regions, written
+        problems = _scan_process(dump, scanner, both, collector, order=order, options=options, progress=progress)
         if tls is not None:
-            # Programs keep secrets in memory that they write; a file that they only read can be large, and random.
-            written = without(regions, *dump.read_only_files)
             of_tls = Scanner((), tls.detectors)
-            problems += _scan_process(dump, of_tls, written, collector, order=order, options=options, progress=progress)
+            both = written, written
+            problems += _scan_process(dump, of_tls, both, collector, order=order, options=options, progress=progress)
         memory = dump
         known = _known_keys(what, collector, order, options, total_size(regions))
         if known is not None:
-            known.search(Part(dump, dump.buffer, regions), source_of(dump, order))
+            known.search(Part(dump, dump.buffer, regions, dump.reach), source_of(dump, order))
     for part in (known, tls):
         for left_out in part.left_out if part is not None else ():
             say(left_out)
@@ -95,18 +97,29 @@ def search(
 def _scan_process(
     dump: ProcessDump,
     scanner: Scanner,
-    within: Sequence[Region],
+    within: tuple[Sequence[Region], Sequence[Region]],
     collector: Collector,
     *,
     order: tuple[int, ...],
     options: SearchOptions,
     progress: Callable[[int], None] | None,
 ) -> tuple[str, ...]:
-    """Scan some regions of a process, and what contradicts them; count the others as searched."""
-    left_out = (total_size(dump.regions) - total_size(within)) * scanner.passes
+    """Scan some regions of a process, and those of them for groups; scan what contradicts them too.
+
+    The others are counted as searched.
+    """
+    left_out = (total_size(dump.regions) - total_size(within[0])) * scanner.passes
     if progress is not None and left_out:
         progress(left_out)
-    problems = scanner.scan(dump, collector, within=within, order=order, threads=options.threads, progress=progress)
+    problems = scanner.scan(
+        dump,
+        collector,
+        within=within[0],
+        groups_within=within[1],
+        order=order,
+        threads=options.threads,
+        progress=progress,
+    )
     for view in dump.overlays:
         contradicting = _searched(view.buffer, view.contradicting, options)
         problems += scanner.scan(

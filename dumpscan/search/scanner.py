@@ -6,7 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from dumpscan.findings import Location
-from dumpscan.memory.regions import read_words, region_at
+from dumpscan.memory.regions import read_words, region_at, total_size
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.searcher import by_place, hits
 from dumpscan.scan.signature import Signature
@@ -72,6 +72,7 @@ class Scanner:
         collector: Collector,
         *,
         within: Sequence[Region] | None = None,
+        groups_within: Sequence[Region] | None = None,
         order: tuple[int, ...] = (0,),
         threads: int | None = None,
         progress: Callable[[int], None] | None = None,
@@ -82,6 +83,7 @@ class Scanner:
             space: The dump. It must stay open until this returns, no longer.
             collector: Takes what is found.
             within: Regions in which to look; by default all.
+            groups_within: Those of them in which groups are looked for, if not in all of them.
             order: The place of this dump among those that the collector gathers from.
             threads: As for the searchers.
             progress: Called with numbers of bytes that add up to the size of all regions, once for each searcher.
@@ -91,7 +93,7 @@ class Scanner:
         """
         decoding = Decoding(self.decoders, self.contents)
         source = source_of(space, order)
-        searched: Scannable = space if within is None else Part(space, space.buffer, within)
+        searched: Scannable = space if within is None else Part(space, space.buffer, within, space.reach)
 
         def scanned(size: int) -> None:
             decoding.scanned(size)
@@ -104,6 +106,9 @@ class Scanner:
                     decoded = decoding.decode(space, hit)
                     if decoded is not None:
                         collector.add(decoded, source)
+        if groups_within is not None:
+            scanned((total_size(searched.regions) - total_size(groups_within)) * len(self.groups))
+            searched = Part(space, space.buffer, groups_within, space.reach)
         for searcher, decoder in self.groups:
             found = by_place(searcher.batches(searched, threads=threads, progress=scanned))
             words = read_words(space.buffer, space.regions)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from dumpscan.memory.regions import RegionTable, columns_of, without_holes
+from dumpscan.memory.space import ANYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +36,13 @@ class Part:
         memory: The whole memory, from which is read.
         buffer: The file.
         regions: Where to look.
+        reach: Where pointers may lead (see `Searchable`).
     """
 
     memory: Memory
     buffer: memoryview
     regions: Sequence[Region]
+    reach: tuple[int, int] = ANYWHERE
 
     @property
     def pointer_size(self) -> int:

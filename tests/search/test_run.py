@@ -12,9 +12,11 @@ from dumpscan.memory.open import open_dump
 from dumpscan.search import support
 from dumpscan.search.merge import Collector
 from dumpscan.search.pairs import SUPPORTED, with_pairs
-from dumpscan.search.run import search
-from dumpscan.synth.minidump.builder import MinidumpBuilder
-from support.artifact_samples import all_keys, certificate_of, key_id, pkcs8
+from dumpscan.search.run import search, search_size
+from dumpscan.synth.minidump.builder import MEM_IMAGE, PAGE_EXECUTE_READ, PAGE_READWRITE, MinidumpBuilder
+from support import number_samples as samples
+from support.artifact_samples import all_keys, certificate_of, key_id, pkcs8, rsa_key
+from support.number_samples import HEAP, SIZE, Heap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,3 +51,22 @@ def test_memory_is_read_for_public_values_only_where_nothing_found_bears_them(
     (found,) = (each for each in with_pairs(collector.findings()) if each.kind == "private_key")
     assert found.proof == (() if bearer == "nothing" else (SUPPORTED,))  # type: ignore[attr-defined]
     assert read == ([[key_id(key)]] if bearer == "nothing" else [])
+
+
+@pytest.mark.parametrize("protect", [PAGE_READWRITE, PAGE_EXECUTE_READ])
+def test_numbers_are_looked_for_in_memory_that_the_program_could_write(protect: int, tmp_path: Path) -> None:
+    heap = Heap()
+    numbers = rsa_key(2048).private_numbers()
+    for value in (numbers.public_numbers.n, numbers.d, numbers.p, numbers.q):
+        heap.number(value, samples.bignum)
+    builder = MinidumpBuilder("x64")
+    builder.add_memory(HEAP, bytes(heap.data), kind=MEM_IMAGE, protect=protect)
+    builder.add_memory(HEAP + SIZE, bytes(SIZE))
+    builder.write(tmp_path / "a.dmp")
+    passed: list[int] = []
+    collector = Collector()
+    with open_dump(tmp_path / "a.dmp") as dump:
+        assert search(dump, X509, collector, progress=passed.append) == ()
+        assert sum(passed) == search_size(dump, X509)
+
+    assert [each.kind for each in collector.findings()] == (["private_key"] if protect == PAGE_READWRITE else [])

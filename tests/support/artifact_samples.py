@@ -31,6 +31,7 @@ from dumpscan.artifacts.keys.randomness import is_not_constant
 from dumpscan.artifacts.registry import X509_DETECTORS
 from dumpscan.artifacts.x509.certificate import DETECTORS as CERTIFICATE_DETECTORS
 from dumpscan.findings import Certificate
+from dumpscan.memory.regions import reach_of
 from dumpscan.memory.space import Region
 from dumpscan.scan.signature import Hit, Signature
 from dumpscan.search.decoding import Decoding
@@ -92,6 +93,10 @@ class Space:
             regions.append(Region(start, len(data), offset))
             offset += len(data)
         self.regions: Sequence[Region] = sorted(regions, key=lambda region: region.start)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        return reach_of(self.regions)
 
     def extents(self, address: int, size: int) -> tuple[tuple[int, int], ...]:
         found = []

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ECX_KEY = Signature("ecx_key_st", b"", 24)
 """The fields privkey, keylen, type and references."""
 ECX_KEY_32 = Signature("ecx_key_st", b"", 16)
-EVP_PKEY_1_1_1 = Signature("evp_pkey_st", b"", 48)
+EVP_PKEY_1_1_1 = Signature("evp_pkey_st", b"", 56)
 ENCODING = "openssl-ecx"
 
 _SIGNING: dict[int, RawAlgorithm] = {TYPE_ED25519: ED25519, TYPE_ED448: ED448}
@@ -48,6 +48,8 @@ _BY_NID: dict[int, RawAlgorithm] = {NID_ED25519: ED25519, NID_ED448: ED448}
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _SIZES = tuple(np.uint64(each.size) for each in _SIGNING.values())
+_TYPE_BEFORE = 6
+"""Words from `type` to `save_parameters` of a key of 1.1.1."""
 _TWICE = tuple(np.uint64(nid << 32 | nid) for nid in _BY_NID)
 
 
@@ -65,23 +67,25 @@ class _Key(NamedTuple):
     algorithm: RawAlgorithm
 
 
-def ecx_keys(words: Words, before: Indexes, values: Words) -> Indexes:
-    """Find keys among words of which some are small numbers.
+def ecx_keys(words: Words, at: Indexes, values: Words) -> Indexes:
+    """Find keys among words.
 
     Args:
         words: Words of memory.
-        before: Indexes of the words before the small ones, behind which there is another one.
-        values: The small ones.
+        at: Indexes of those that may be `keylen`, with a pointer before them.
+        values: Those words.
 
     Returns:
         Indexes of the fields `privkey`.
     """
     index = np.flatnonzero(np.logical_or.reduce([values == size for size in _SIZES]))
-    before, size = before.take(index), values.take(index)
-    after = words[2:].take(before)
+    at, size = at.take(index), values.take(index)
+    held = at < len(words) - 1
+    at, size = at[held], size[held]
+    after = words.take(at + 1)
     fits = (after >> _HALF) - np.uint64(1) < np.uint64(MAX_REFERENCES)
     fits &= np.logical_or.reduce([(after & _LOW == kind) & (size == each.size) for kind, each in _SIGNING.items()])
-    return before[fits]
+    return at[fits] - 1
 
 
 def ecx_keys_32(words: NDArray[np.uint32], at: Indexes) -> Indexes:
@@ -93,9 +97,19 @@ def ecx_keys_32(words: NDArray[np.uint32], at: Indexes) -> Indexes:
     return at[fits] - 1
 
 
-def evp_keys(at: Indexes, values: Words) -> Indexes:
-    """Return those of some indexes whose values are the type of a key of 1.1.1, twice."""
-    return at.take(np.flatnonzero(np.logical_or.reduce([values == twice for twice in _TWICE])))
+def evp_keys(words: Words, at: Indexes) -> Indexes:
+    """Find keys of 1.1.1 among words.
+
+    Args:
+        words: Words of memory.
+        at: Indexes of those that may be `save_parameters`, with a pointer before them.
+
+    Returns:
+        Indexes of the fields `type`.
+    """
+    at = at[at >= _TYPE_BEFORE] - _TYPE_BEFORE
+    types = words.take(at)
+    return at.take(np.flatnonzero(np.logical_or.reduce([types == twice for twice in _TWICE])))
 
 
 def decode_ecx(memory: Memory, address: int) -> Decoded | None:

@@ -24,19 +24,19 @@ _FIELDS = (0, 2, 3, 4)
 """Words of the structure that are pointers."""
 
 
-def ec_points(words: Words, before: Indexes, values: Words) -> Indexes:
-    """Find points among words of which some are small numbers.
+def ec_points(words: Words, at: Indexes, values: Words) -> Indexes:
+    """Find points among words.
 
     Args:
         words: Words of memory.
-        before: Indexes of the words before the small ones.
-        values: The small ones.
+        at: Indexes of those that may be `curve_name`, with a pointer behind them.
+        values: Those words.
 
     Returns:
         Indexes of the fields `meth`.
     """
-    found = before.take(np.flatnonzero(np.logical_or.reduce([values == nid for nid in _NIDS])))
-    found = found[found + _FIELDS[-1] < len(words)]
+    found = at.take(np.flatnonzero(np.logical_or.reduce([values == nid for nid in _NIDS]))) - 1
+    found = found[(found >= 0) & (found + _FIELDS[-1] < len(words))]
     for field in _FIELDS:
         pointer = words.take(found + field)
         found = found[(pointer - _LEAST_POINTER < _POINTERS) & (pointer & np.uint64(7) == 0)]

@@ -20,7 +20,7 @@ from dumpscan.memory.core.notes import CoreNotes, FileMapping, read_notes
 from dumpscan.memory.core.sysroot import Sysroot
 from dumpscan.memory.mapped_file import MappedFile
 from dumpscan.memory.records import exact_sum
-from dumpscan.memory.regions import ADDRESS_LIMIT, RegionTable, without_overlaps
+from dumpscan.memory.regions import ADDRESS_LIMIT, RegionTable, reach_of, without_overlaps
 from dumpscan.model.c_elf import AT_EXECFN
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class CoreReader:
     def regions(self) -> RegionTable:
         """What memory is there: by ascending address, never overlapping; neighbours may be adjacent."""
         return self._memory[0]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Where the memory in the core begins and ends."""
+        return reach_of(self.regions)
 
     @property
     def searchable_bytes(self) -> int:

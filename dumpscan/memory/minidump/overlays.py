@@ -67,6 +67,11 @@ class Overlay:
         return self._dump.pointer_size
 
     @property
+    def reach(self) -> tuple[int, int]:
+        """As the dump's."""
+        return self._dump.reach
+
+    @property
     def process(self) -> Process | None:
         """As the dump's."""
         return self._dump.process

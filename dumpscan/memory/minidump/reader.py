@@ -23,7 +23,7 @@ from dumpscan.memory.minidump.stream_reader import MISSING_DATA, Stream, StreamR
 from dumpscan.memory.minidump.streams import MemoryInfoList
 from dumpscan.memory.minidump.wiped import has_stream_directory
 from dumpscan.memory.records import column, record_type, unix_time
-from dumpscan.memory.regions import ADDRESS_LIMIT, without_overlaps
+from dumpscan.memory.regions import ADDRESS_LIMIT, reach_of, without_overlaps
 from dumpscan.memory.windows.peb import POINTER32, POINTER64
 from dumpscan.model.c_minidump import SIGNATURE, VERSION, c_minidump
 
@@ -316,6 +316,11 @@ class MinidumpReader:
     def regions(self) -> RegionTable:
         """The memory in the dump, by ascending address. Regions never overlap; neighbours may be adjacent."""
         return self._memory[0]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Where the memory in the dump begins and ends."""
+        return reach_of(self.regions)
 
     @property
     def places_read(self) -> Sequence[tuple[int, int]]:

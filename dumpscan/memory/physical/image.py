@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from dumpscan.exceptions import InputError
 from dumpscan.memory.records import exact_sum
 from dumpscan.memory.regions import RegionTable, without_holes, without_overlaps
+from dumpscan.memory.space import ANYWHERE
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -148,6 +149,11 @@ class PhysicalImage:
     def regions(self) -> RegionTable:
         """Runs by ascending physical address."""
         return self._regions
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Anywhere: pointers are virtual addresses, and the regions physical ones."""
+        return ANYWHERE
 
     @property
     def size(self) -> int:

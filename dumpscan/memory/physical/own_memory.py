@@ -9,6 +9,7 @@ import numpy as np
 
 from dumpscan.memory.physical.virtual_memory import VirtualMemory
 from dumpscan.memory.regions import RegionTable
+from dumpscan.memory.space import ANYWHERE
 from dumpscan.model.windows.c_paging import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class OwnMemory(VirtualMemory):
         pages, frames = self._map.pages_of(self._owner, MAX_PAGES)
         own = self._map.mappers(frames) <= self._most_sharers
         return _joined(pages[own], self._image.offsets(frames[own]))
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Anywhere: what the process shares with others is not among the regions."""
+        return ANYWHERE
 
     @property
     def buffer(self) -> memoryview:

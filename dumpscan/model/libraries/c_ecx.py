@@ -51,6 +51,8 @@ struct evp_pkey_1_1_1 {
     uint64  engine;
     uint64  pmeth_engine;
     uint64  pkey;               /* ecx_key_1_1_1 */
+    int32   save_parameters;    /* 1 */
+    int32   pad2;
 };
 """
 

@@ -72,7 +72,7 @@ def test_a_key_of_openssl_1_1_1_is_found_where_its_structure_is(name: str) -> No
     heap = Heap()
     address = heap.put(struct.pack("<57s7xQ", public, heap.put(private)))
     nid = KEYS[name][2]
-    heap.put(struct.pack("<iii4xQQQQ", nid, nid, 1, 0x7F00_0000_1000, 0, 0, address))
+    heap.put(struct.pack("<iii4xQQQQQ", nid, nid, 1, 0x7F00_0000_1000, 0, 0, address, 1))
     (found,) = _found(heap.memory())
     assert _is_right(found, name, address, 72)
 
