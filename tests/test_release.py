@@ -108,7 +108,7 @@ def test_the_script_of_the_action(tmp_path: Path) -> None:
     (tmp_path / "dumpscan").chmod(0o755)
     environment = {
         "PATH": f"{tmp_path}:/usr/bin:/bin",
-        "PATHS": "a.dmp dumps/",
+        "DUMPS": "a.dmp dumps/",
         "RULES": "private-key live-key",
         "ALLOW": "known keys.txt",
         "RUNNER_TEMP": str(tmp_path),
