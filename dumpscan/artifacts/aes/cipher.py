@@ -5,7 +5,8 @@ Tables are made by computation. `substituted` and `mixed` work on numpy arrays o
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
+from operator import xor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +84,57 @@ def mixed(words: Words, *, inverse: bool = False) -> Words:
     for distance, factor in enumerate(factors):
         result ^= _multiples(factor)[np.roll(columns, -distance, axis=1)]
     return result.view("<u4").reshape(words.shape)
+
+
+@cache
+def _round_table() -> NDArray[np.uint32]:
+    """Return what SubBytes and MixColumns make of each byte in each row of a column, of shape (4, 256)."""
+    words = np.zeros((WORD, 256, WORD), np.uint8)
+    for row in range(WORD):
+        words[row, :, row] = _sbox()
+    return mixed(words.reshape(-1).view("<u4")).reshape(WORD, 256)
+
+
+def encrypt_zeros(keys: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Encrypt the block of zeros under many keys (FIPS 197, 5.1).
+
+    Args:
+        keys: Of shape (n, 16), (n, 24) or (n, 32).
+
+    Returns:
+        The blocks, of shape (n, 16).
+    """
+    table = _round_table()
+    first, *others, last = _round_keys(np.ascontiguousarray(keys))
+    rows = first
+    for round_key in others:
+        columns = (table[row].take(each) for row, each in enumerate(_shifted_rows(rows)))
+        rows = reduce(xor, columns) ^ round_key
+    columns = (_sbox().take(each).astype("<u4") << 8 * row for row, each in enumerate(_shifted_rows(rows)))
+    blocks: Words = np.ascontiguousarray((reduce(xor, columns) ^ last).T)
+    return blocks.view(np.uint8)
+
+
+def _shifted_rows(words: NDArray[np.uint32]) -> list[NDArray[np.uint8]]:
+    """Apply ShiftRows (FIPS 197, 5.1.2) to many blocks, whose words are of shape (4, n); return their rows."""
+    rows = np.ascontiguousarray(words).view(np.uint8).reshape(BLOCK_WORDS, -1, WORD)
+    return [np.roll(rows[:, :, row], -row, axis=0) for row in range(WORD)]
+
+
+def _round_keys(keys: NDArray[np.uint8]) -> list[Words]:
+    """Expand many keys of one size; return their round keys, each of shape (4, n)."""
+    key_words = keys.shape[1] // WORD
+    words = list(np.ascontiguousarray(keys.view("<u4").T))
+    constant = 1
+    for index in range(key_words, schedule_size(key_words) // WORD):
+        last = words[-1]
+        if index % key_words == 0:
+            last = substituted(last) ^ np.uint32(constant ^ 1)
+            constant = _doubled(constant)
+        elif key_words > _LATER_SUBSTITUTION and index % key_words == BLOCK_WORDS:
+            last = _sbox().take(last.view(np.uint8)).view("<u4")
+        words.append(words[-key_words] ^ last)
+    return [np.stack(words[at : at + BLOCK_WORDS]) for at in range(0, len(words), BLOCK_WORDS)]
 
 
 def expand(key: bytes) -> bytes:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.decoded import Decoded, RefusedError
 from dumpscan.artifacts.tls.hello import Hellos
+from dumpscan.artifacts.tls.in_use.keys import KeysInUse
 from dumpscan.artifacts.tls.libraries.openssl import LIBRARY, openssl_peer
 from dumpscan.artifacts.tls.places import Places
 from dumpscan.artifacts.tls.recorded.match import Recorded
 from dumpscan.artifacts.tls.session12 import sessions_12
 from dumpscan.artifacts.tls.session13 import sessions_13
 from dumpscan.artifacts.tls.sessions import Peer
-from dumpscan.artifacts.tls.traffic import MAX_DERIVED, Effort, PlainKeys, traffic_secrets
+from dumpscan.artifacts.tls.traffic import MAX_DERIVED, Effort, traffic_secrets
 from dumpscan.artifacts.tls.windows import TlsSearcher
 from dumpscan.artifacts.x509.certificate import parse
 from dumpscan.findings import Certificate, KeyObject, TlsSecret
@@ -79,10 +80,10 @@ class TlsDetector:
     def decode(self, memory: Memory, words: ReadWords, matches: Matches) -> Iterator[Decoded]:
         """Decode the secrets in one process (see `dumpscan.artifacts.detector.GroupDecoder`)."""
         places = Places(memory, words, matches)
-        plain = PlainKeys(places)
+        in_use = KeysInUse(places)
         effort = Effort(min(MAX_DERIVED, self.left))
         found = []
-        for each in traffic_secrets(places, plain, effort):
+        for each in traffic_secrets(places, in_use, effort):
             found.append(each)
             if len(found) == MAX_SECRETS:
                 break
@@ -90,7 +91,7 @@ class TlsDetector:
         for each in found:
             copies.setdefault(each.secret, []).append(each.address)
         hellos = Hellos(places)
-        sessions = [*sessions_13(places, found, hellos), *sessions_12(places, plain, effort)]
+        sessions = [*sessions_13(places, found, hellos), *sessions_12(places, in_use, effort)]
         sessions = [replace(each, peer=_peer(memory, each, hellos)) for each in sessions]
         if self.recorded is not None:
             sessions = list(self.recorded.proven(places, sessions, effort))

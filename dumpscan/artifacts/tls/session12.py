@@ -7,19 +7,20 @@ tried with all pairs as long as they are few.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dumpscan.artifacts.tls import windows
-from dumpscan.artifacts.tls.derive import HASHES, MASTER_SIZE, RANDOM_SIZE, SHA256, key_block
+from dumpscan.artifacts.tls.derive import MASTER_SIZE, RANDOM_SIZE
 from dumpscan.artifacts.tls.libraries import wolfssl
 from dumpscan.artifacts.tls.libraries.openssl import connections
 from dumpscan.artifacts.tls.libraries.wolfssl import arrays_of_12
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random
 from dumpscan.artifacts.tls.places import WORD, among
+from dumpscan.artifacts.tls.prover import Master, Prover
 from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, Secret, Session
 from dumpscan.model.libraries.c_tls import (
     BORINGSSL_MASTER,
@@ -33,13 +34,13 @@ from dumpscan.model.libraries.c_tls import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from dumpscan.artifacts.tls.derive import Hash
+    from dumpscan.artifacts.tls.in_use.keys import KeysInUse
     from dumpscan.artifacts.tls.places import Addresses, Places
-    from dumpscan.artifacts.tls.traffic import Effort, PlainKeys
+    from dumpscan.artifacts.tls.traffic import Effort
 
 MAX_LIKELY = 20_000
 MAX_TRIED = 4_000
@@ -56,112 +57,39 @@ MAX_PAIRS = 1 << 12
 MAX_MASTERS = 1 << 12
 MAX_SUITE = 0xFFFF
 """The highest number of a cipher suite."""
-MAX_BEHIND_MACS = 64
-"""The nearest randoms of a master secret, for which keys behind MAC keys are computed."""
-
-_MAC_KEYS = (20, 32, 48)
-"""Bytes of each MAC key before the keys of the ciphers: those of SHA-1, SHA-256, SHA-384."""
-_LONGEST_BLOCK = 2 * (48 + 32)
-"""Bytes of the MAC keys and the keys of the longest of them."""
 BY_OBJECT = "the object with both randoms points to it; no key that follows from it is in use"
-_PROOF = "the {} key that follows from it and both randoms is in use"
 
 
-@dataclass(frozen=True, slots=True)
-class Master:
-    """48 bytes that may be a master secret.
-
-    Attributes:
-        secret: The bytes.
-        address: Where they lie first.
-        library: The library whose object holds them, where that is known.
-        structure: Its name.
-        sure: Whether what is around them says so much for it that MAC keys of all lengths are worth a try.
-    """
-
-    secret: bytes = field(repr=False)
-    address: int
-    library: str | None = None
-    structure: str | None = None
-    sure: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The traffic keys of a process.
-
-    Attributes:
-        aes: Those whose schedules are there.
-        plain: What may be a key of ChaCha20.
-    """
-
-    aes: frozenset[bytes] = field(repr=False)
-    plain: PlainKeys
-
-    def sessions(self, master: Master, pairs: Sequence[Randoms]) -> Iterator[Session]:
-        """Yield the sessions of a master secret with those of some pairs of randoms of which a key is there.
-
-        There are several if one resumed another.
-        """
-        found = False
-        for hash_ in HASHES:
-            blocks = [key_block(master.secret, each.client, each.server, hash_, hash_.size) for each in pairs]
-            for randoms, block in zip(pairs, blocks, strict=True):
-                cipher = self._aes_in(block, 0)
-                if cipher is not None:
-                    found = True
-                    yield _session(master, randoms, cipher, hash_)
-            for number in self.plain.there(b"".join(blocks)) if hash_ is SHA256 else ():
-                found = True
-                yield _session(master, pairs[number], "ChaCha20-Poly1305", hash_)
-        if master.sure and not found:
-            yield from self._behind_macs(master, pairs)
-
-    def _behind_macs(self, master: Master, pairs: Sequence[Randoms]) -> Iterator[Session]:
-        for hash_ in HASHES:
-            for randoms in pairs[:MAX_BEHIND_MACS]:
-                block = key_block(master.secret, randoms.client, randoms.server, hash_, _LONGEST_BLOCK)
-                ciphers = (self._aes_in(block, mac) for mac in _MAC_KEYS)
-                cipher = next((each for each in ciphers if each is not None), None)
-                if cipher is not None:
-                    yield _session(master, randoms, cipher, hash_)
-
-    def _aes_in(self, block: bytes, mac: int) -> str | None:
-        """Return the cipher of which one side's key is in a key block, behind two MAC keys."""
-        behind = block[2 * mac :]
-        if behind[:16] in self.aes or behind[16:32] in self.aes:
-            return f"AES-128-{'CBC' if mac else 'GCM'}"
-        if behind[:32] in self.aes or behind[32:64] in self.aes:
-            return f"AES-256-{'CBC' if mac else 'GCM'}"
-        return None
-
-
-def _session(master: Master, randoms: Randoms, cipher: str, hash_: Hash) -> Session:
-    proof = (_PROOF.format(cipher.partition("-")[0]),)
-    secret = Secret(CLIENT_RANDOM, master.secret, master.address, MASTER_SIZE, proof)
-    suite = f"{cipher} with {hash_.name.upper()}"
-    return Session(VERSION_12, suite, (secret,), randoms, master.library, master.structure)
-
-
-def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Session]:
+def sessions_12(places: Places, in_use: KeysInUse, effort: Effort) -> Iterator[Session]:
     """Find the sessions of TLS 1.2 in a process.
 
     Args:
         places: What was found there.
-        plain: What may be a key of ChaCha20.
+        in_use: Its traffic keys.
         effort: Is told what was not tried.
     """
-    keys = Keys(places.aes_keys, plain)
-    done: set[bytes] = set()
+    prover = Prover(in_use)
     told: set[tuple[bytes, bytes]] = set()
-    every = (_in_runs(places, keys), _in_arrays(places, keys), _of_expansions(places, keys, effort))
-    for session in chain(*every, _connected(places, keys)):
-        secret, randoms = session.secrets[0].secret, session.randoms or Randoms(b"")
-        if (secret, randoms.client) not in told:
-            told.add((secret, randoms.client))
-            if randoms.proven:
-                done.add(secret)
+    placed: list[Session] = []
+    proven = _proven(places, prover, effort, placed)
+    for session in chain(proven, prover.without_schedule(), placed):
+        randoms = session.randoms or Randoms(b"")
+        key = (session.secrets[0].secret, randoms.client)
+        if key not in told:
+            told.add(key)
             yield session
+
+
+def _proven(places: Places, prover: Prover, effort: Effort, placed: list[Session]) -> Iterator[Session]:
+    """Yield sessions of which a key is in use; others that OpenSSL's objects tell are added to `placed`."""
+    done: set[bytes] = set()
+    every = (_in_arrays(places, prover), _in_runs(places, prover), _of_expansions(places, prover, effort))
+    for session in chain(_connected(places, prover), *every):
+        if session.randoms is not None and session.randoms.proven:
+            done.add(session.secrets[0].secret)
+            yield session
+        else:
+            placed.append(session)
     pairs = _pairs(places)
     if not pairs:
         return
@@ -172,12 +100,12 @@ def sessions_12(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[Se
         count = max(limit // len(pairs), 1)
         effort.untried += len(wanted[count:])
         for master in wanted[:count]:
-            for found in keys.sessions(master, _in_order(pairs, master)):
+            for found in prover.sessions(master, _in_order(pairs, master)):
                 done.add(master.secret)
                 yield found
 
 
-def _connected(places: Places, keys: Keys) -> Iterator[Session]:
+def _connected(places: Places, prover: Prover) -> Iterator[Session]:
     """Find the sessions of OpenSSL whose connections point to them. The object gives the randoms; keys may prove them.
 
     There may be no keys of theirs: the connection was closed and the session kept, or its cipher is not known here.
@@ -189,7 +117,7 @@ def _connected(places: Places, keys: Keys) -> Iterator[Session]:
             continue
         master = Master(data, held + MASTER_OFFSET, "openssl", "ssl_session_st", sure=True)
         (randoms,) = _in_order([(address, pair)], master)
-        proven = [*keys.sessions(master, [randoms])]
+        proven = [*prover.sessions(master, [randoms])]
         secret = Secret(CLIENT_RANDOM, data, master.address, MASTER_SIZE, (BY_OBJECT,))
         placed = Session(VERSION_12, "", (secret,), replace(randoms, proven=False), master.library, master.structure)
         yield from proven or [placed]
@@ -278,7 +206,7 @@ def _masters(
     return found
 
 
-def _in_runs(places: Places, keys: Keys) -> Iterator[Session]:
+def _in_runs(places: Places, prover: Prover) -> Iterator[Session]:
     """Find the runs of 112 bytes in which a master secret and both randoms lie."""
     every = {32: (windows.EDGE_32, windows.ALIGNED_32, windows.INNER_32)}
     every[48] = (windows.EDGE_48, windows.ALIGNED_48, windows.INNER_48)
@@ -296,13 +224,13 @@ def _in_runs(places: Places, keys: Keys) -> Iterator[Session]:
             client, server = (data[at:][:RANDOM_SIZE] for at in (client_at, server_at))
             # rustls has no suites with MAC keys.
             master = Master(secret, address + master_at, library, structure, sure=library == "gnutls")
-            yield from keys.sessions(master, [Randoms(client, server, proven=True)])
+            yield from prover.sessions(master, [Randoms(client, server, proven=True)])
 
 
-def _in_arrays(places: Places, keys: Keys) -> Iterator[Session]:
+def _in_arrays(places: Places, prover: Prover) -> Iterator[Session]:
     """Find the sessions of wolfSSL, which has the secret and both randoms in one object."""
     for address, secret, randoms in arrays_of_12(places):
-        yield from keys.sessions(Master(secret, address, wolfssl.LIBRARY, "Arrays", sure=True), [randoms])
+        yield from prover.sessions(Master(secret, address, wolfssl.LIBRARY, "Arrays", sure=True), [randoms])
 
 
 def _run_ends(places: Places, addresses: Addresses) -> NDArray[np.bool_]:
@@ -312,7 +240,7 @@ def _run_ends(places: Places, addresses: Addresses) -> NDArray[np.bool_]:
     return np.asarray(np.any((upper == 0) | (upper == np.iinfo(np.uint16).max), axis=1))
 
 
-def _of_expansions(places: Places, keys: Keys, effort: Effort) -> Iterator[Session]:
+def _of_expansions(places: Places, prover: Prover, effort: Effort) -> Iterator[Session]:
     """Find master secrets of which both randoms are told by the label before them; the secrets lie anywhere."""
     addresses = places.of(windows.EXPANSION)[:MAX_EXPANSIONS].tolist()
     seeds = {places.memory.read(address, windows.EXPANSION.length)[len(KEY_EXPANSION) :] for address in addresses}
@@ -329,7 +257,7 @@ def _of_expansions(places: Places, keys: Keys, effort: Effort) -> Iterator[Sessi
         count = limit // max(len(wanted), 1)
         effort.untried += max(len(every) - count, 0)
         for master in [*masters.values()][:count]:
-            for found in keys.sessions(replace(master, sure=sure), [*wanted]):
+            for found in prover.sessions(replace(master, sure=sure), [*wanted]):
                 masters.pop(master.secret, None)
                 if found.randoms is not None:
                     wanted.discard(found.randoms)

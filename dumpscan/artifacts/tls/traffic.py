@@ -1,8 +1,4 @@
-"""Traffic secrets of TLS 1.3, of any library: a window is one if the key that follows from it is in the same memory.
-
-The key of an AES suite is told by its schedule, that of ChaCha20 lies there as it is. A key of 128 bits or more that
-follows from a window is not there by chance.
-"""
+"""Traffic secrets of TLS 1.3, of any library: a window is one if the key that follows from it is in use (`in_use`)."""
 
 from __future__ import annotations
 
@@ -11,31 +7,31 @@ from hmac import digest
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dumpscan.artifacts.tls import windows
-from dumpscan.artifacts.tls.derive import AES_128, AES_256, CHACHA20, label_info, traffic_key
+from dumpscan.artifacts.tls.derive import AES_128, AES_256, CHACHA20, label_info
+from dumpscan.artifacts.tls.in_use.keys import SCHEDULE
 from dumpscan.model.libraries.c_tls import BORINGSSL_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterator, Sequence
 
     from dumpscan.artifacts.tls.derive import Suite
+    from dumpscan.artifacts.tls.in_use.keys import KeysInUse
     from dumpscan.artifacts.tls.places import Addresses, Places
 
 MAX_DERIVED = 120_000
 """Keys derived in one process: a second of one processor or less."""
 MAX_WITHOUT_AES = 20_000
-"""Keys derived in a process without any AES key."""
+"""Keys derived in a process without any key schedule of AES."""
+MAX_WITHOUT_SCHEDULE = 40_000
+"""AES keys derived in a process of which none had an ordinary schedule."""
 MAX_BORINGSSL = 1 << 12
 """Objects of BoringSSL that are tried."""
-MAX_ALIKE = 64
-"""Windows with the same first 8 bytes that are compared with a key."""
 _AT_ONCE = 1 << 13
 _TIERS_CHACHA20 = 3
 """Those of a process with AES keys whose windows are tried as secrets of ChaCha20, too."""
+_TIERS_WITHOUT_AES = 2
+"""Those of a process whose AES keys explain nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +81,41 @@ class Effort:
         return given
 
 
-def traffic_secrets(places: Places, plain: PlainKeys, effort: Effort) -> Iterator[TrafficSecret]:
+def traffic_secrets(places: Places, in_use: KeysInUse, effort: Effort) -> Iterator[TrafficSecret]:
     """Find the traffic secrets in a process, windows of more promise first.
 
     Args:
         places: What was found in the process.
-        plain: What may be a key of ChaCha20.
+        in_use: Its keys.
         effort: Limits the search.
 
     Yields:
         Secrets, once for each place where one lies.
     """
-    keys = {size: frozenset(key for key in places.aes_keys if len(key) == size) for size in (16, 32)}
-    yield from _boringssl(places, keys, plain)
-    if not places.aes_keys:  # such a process seldom has sessions: random generators, too, use AES
-        for short, _ in islice(_tiers(places), 2):
-            yield from plain.chacha20(short, effort.part(MAX_WITHOUT_AES))
-        return
+    tried = _Tried(places, in_use)
+    yield from _boringssl(places, tried)
+    sizes = in_use.sizes
+    if not sizes:  # such a process seldom has sessions: random generators, too, use AES
+        effort.part(MAX_WITHOUT_AES)
     for number, (short, long) in enumerate(_tiers(places)):
-        if keys[16]:
-            yield from _aes(places, short, AES_128, keys[16], effort)
-        if keys[32]:
-            yield from _aes(places, long, AES_256, keys[32], effort)
-        if number < _TIERS_CHACHA20:
-            yield from plain.chacha20(short, effort)
+        if number < (_TIERS_CHACHA20 if sizes else _TIERS_WITHOUT_AES):
+            yield from tried.all(short[: effort.take(len(short))], CHACHA20)
+        for suite, addresses in ((AES_128, short), (AES_256, long)):
+            if suite.key_size in sizes:
+                yield from tried.all(addresses[: effort.take(len(addresses))], suite)
+    if not in_use.explained:
+        yield from _without_schedule(places, tried, effort)
+
+
+def _without_schedule(places: Places, tried: _Tried, effort: Effort) -> Iterator[TrafficSecret]:
+    """Try windows again, now against keys that have no ordinary schedule."""
+    left = MAX_WITHOUT_SCHEDULE
+    for short, long in islice(_tiers(places), _TIERS_WITHOUT_AES):
+        for suite, addresses in ((AES_128, short), (AES_256, long)):
+            some = addresses[:left]
+            left -= len(some)
+            effort.tried += len(some)
+            yield from tried.all(some, suite, without_schedule=True)
 
 
 def _tiers(places: Places) -> Iterator[tuple[Addresses, Addresses]]:
@@ -122,88 +129,52 @@ def _tiers(places: Places) -> Iterator[tuple[Addresses, Addresses]]:
     yield places.of(windows.INNER_32), places.of(windows.INNER_48)
 
 
-def _aes(
-    places: Places, addresses: Addresses, suite: Suite, keys: frozenset[bytes], effort: Effort
-) -> Iterator[TrafficSecret]:
-    """Try windows against the AES keys of the process."""
-    addresses = addresses[: effort.take(len(addresses))]
-    info, name, size, key_size = label_info(b"key", suite.key_size), suite.hash.name, suite.hash.size, suite.key_size
-    for begin in range(0, len(addresses), _AT_ONCE):
-        held, rows = places.read(addresses[begin : begin + _AT_ONCE], size)
-        data = rows.tobytes()
-        for number in range(len(held)):
-            secret = data[number * size : number * size + size]
-            if digest(secret, info, name)[:key_size] in keys:
-                yield TrafficSecret(int(held[number]), secret, suite, _AES_PROOF)
-
-
-def _boringssl(places: Places, keys: dict[int, frozenset[bytes]], plain: PlainKeys) -> Iterator[TrafficSecret]:
+def _boringssl(places: Places, tried: _Tried) -> Iterator[TrafficSecret]:
     """Try the arrays of BoringSSL, which begin at any byte."""
-    suites = ((AES_128, keys[16], _AES_PROOF), (AES_256, keys[32], _AES_PROOF), (CHACHA20, plain, _CHACHA20_PROOF))
+    arrays: dict[int, dict[int, bytes]] = {}
     for address in places.of(windows.BORINGSSL)[:MAX_BORINGSSL].tolist():
-        for at in range(address, address + windows.WORD):
-            size = places.memory.read(at + BORINGSSL_SECRET - 1, 1)
-            for array in range(at, at + 2 * BORINGSSL_SECRET, BORINGSSL_SECRET):
-                for suite, known, proof in suites:
-                    secret = places.memory.read(array, suite.hash.size) if size == bytes((suite.hash.size,)) else b""
-                    if secret and traffic_key(secret, suite) in known:
-                        yield TrafficSecret(array, secret, suite, proof)
+        for begin in range(address, address + windows.WORD):
+            size = int.from_bytes(places.memory.read(begin + BORINGSSL_SECRET - 1, 1), "little")
+            for at in (begin, begin + BORINGSSL_SECRET) if size in windows.SIZES else ():
+                arrays.setdefault(size, {})[at] = places.memory.read(at, size)
+    for without_schedule, suites in ((False, (AES_128, AES_256, CHACHA20)), (True, (AES_128, AES_256))):
+        for suite in suites:
+            some = arrays.get(suite.hash.size, {})
+            yield from tried.secrets([*some], [*some.values()], suite, without_schedule=without_schedule)
 
 
-_AES_PROOF = "the AES key that follows from it is in use"
-_CHACHA20_PROOF = "the ChaCha20 key that follows from it is in use"
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """Places that are tried as secrets.
 
-
-class PlainKeys:
-    """All that may be a key of ChaCha20: every window of 32 bytes of the process.
-
-    Args:
-        places: What was found there.
+    Attributes:
+        places: What was found in the process.
+        in_use: Its keys.
     """
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._prefixes: NDArray[np.uint64] | None = None
-        self._addresses: Addresses = np.zeros(0, np.uint64)
+    places: Places
+    in_use: KeysInUse
 
-    def chacha20(self, addresses: Addresses, effort: Effort) -> Iterator[TrafficSecret]:
-        """Try windows against the other windows."""
-        if self._prefixes is None:
-            self._read()
-        addresses = addresses[: effort.take(len(addresses))]
-        info, size = label_info(b"key", CHACHA20.key_size), CHACHA20.hash.size
+    def all(self, addresses: Addresses, suite: Suite, *, without_schedule: bool = False) -> Iterator[TrafficSecret]:
+        """Yield those that are secrets of a suite; of AES, those whose keys have a schedule, or have none."""
+        size = suite.hash.size
         for begin in range(0, len(addresses), _AT_ONCE):
-            held, rows = self._places.read(addresses[begin : begin + _AT_ONCE], size)
+            held, rows = self.places.read(addresses[begin : begin + _AT_ONCE], size)
             data = rows.tobytes()
-            derived = b"".join(
-                digest(data[at : at + size], info, CHACHA20.hash.name) for at in range(0, len(data), size)
-            )
-            for number in self.there(derived):
-                secret = data[number * size : number * size + size]
-                yield TrafficSecret(int(held[number]), secret, CHACHA20, _CHACHA20_PROOF)
+            secrets = [data[at : at + size] for at in range(0, len(data), size)]
+            yield from self.secrets(held.tolist(), secrets, suite, without_schedule=without_schedule)
 
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, bytes) and any(True for _ in self.there(key))
-
-    def _read(self) -> None:
-        every = [self._places.of(each) for each in (windows.EDGE_32, windows.ALIGNED_32, windows.INNER_32)]
-        self._addresses, rows = self._places.read(np.concatenate(every), 8)
-        prefixes = rows.view("<u8")[:, 0]
-        order = np.argsort(prefixes)
-        self._prefixes, self._addresses = prefixes[order], self._addresses[order]
-
-    def there(self, keys: bytes) -> Iterator[int]:
-        """Yield the numbers of those keys that lie in the process."""
-        if self._prefixes is None:
-            self._read()
-        if self._prefixes is None or not len(self._prefixes):
-            return
-        size = CHACHA20.key_size
-        first = np.frombuffer(keys, "<u8").reshape(-1, size // 8)[:, 0]
-        at = np.searchsorted(self._prefixes, first)
-        end = np.minimum(np.searchsorted(self._prefixes, first, "right"), at + MAX_ALIKE)
-        for number in np.flatnonzero(end > at).tolist():
-            key = keys[number * size : number * size + size]
-            some = self._addresses[at[number] : end[number]].tolist()
-            if any(self._places.memory.read(address, size) == key for address in some):
-                yield number
+    def secrets(
+        self, addresses: Sequence[int], secrets: Sequence[bytes], suite: Suite, *, without_schedule: bool = False
+    ) -> Iterator[TrafficSecret]:
+        """Yield those of some bytes, which lie at some addresses, that are secrets of a suite."""
+        info, name = label_info(b"key", suite.key_size), suite.hash.name
+        keys = [digest(secret, info, name)[: suite.key_size] for secret in secrets]
+        if suite is CHACHA20:
+            found = self.in_use.chacha20(b"".join(keys))
+        elif without_schedule:
+            found = self.in_use.without_schedule(keys)
+        else:
+            found = ((number, SCHEDULE) for number, key in enumerate(keys) if self.in_use.with_schedule(key))
+        for number, proof in found:
+            yield TrafficSecret(addresses[number], secrets[number], suite, proof.format("it"))

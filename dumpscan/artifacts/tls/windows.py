@@ -51,6 +51,8 @@ MAX_WINDOWS = 1 << 20
 EDGE_32, EDGE_48 = (Signature(f"tls-window-{size}-edge", b"", size) for size in SIZES)
 ALIGNED_32, ALIGNED_48 = (Signature(f"tls-window-{size}-aligned", b"", size) for size in SIZES)
 INNER_32, INNER_48 = (Signature(f"tls-window-{size}-inner", b"", size) for size in SIZES)
+BLOCK = Signature("tls-block", b"", 16)
+"""A block of AES by itself: H of GCM, as some libraries keep it."""
 SESSION = Signature("tls-ssl-session", b"", HEAD_SIZE)
 BORINGSSL = Signature("tls-boringssl-secrets", b"", BORINGSSL_COUNT * BORINGSSL_SECRET + WORD - 1)
 BORINGSSL_SESSION = Signature("tls-boringssl-session", b"", BORINGSSL_SESSION_SIZE + WORD - 1)
@@ -63,7 +65,7 @@ SCHEDULE = ScheduleSearcher.signatures[0]
 
 WINDOWS = (EDGE_32, EDGE_48, ALIGNED_32, ALIGNED_48, INNER_32, INNER_48)
 """By their promise: windows with an edge, those at multiples of 16, where allocators put objects, and all others."""
-SIGNATURES = (*WINDOWS, SESSION, BORINGSSL, BORINGSSL_SESSION, WOLFSSL, HELLO, EXPANSION, SCHEDULE)
+SIGNATURES = (*WINDOWS, BLOCK, SESSION, BORINGSSL, BORINGSSL_SESSION, WOLFSSL, HELLO, EXPANSION, SCHEDULE)
 
 _LIMITS = {EDGE_32.name: 1 / 2, INNER_32.name: 2, INNER_48.name: 1 / 4}
 """Beyond half a million windows with an edge, memory is made to have them: no more are looked for. Any window of 32
@@ -93,6 +95,8 @@ _HIGH_BITS_OF_8 = np.uint64(0x8080808080808080)
 what lengths of 32 and 48 look like."""
 _SUM_OF_BYTES, _HIGHEST_BYTE = np.uint32(0x01010101), np.uint32(24)
 """Multiplied by the first, a word has the sum of its bytes in its highest byte."""
+_LEAST_HIGH, _LEAST_DIFFERENT = 2, 12
+"""Bytes of a block that are above 127, and that are different from each other; one block in 4,000 has fewer."""
 _DOWNGRADE = np.frombuffer(DOWNGRADE, "<u4", 1)[0]
 _ALIGNED = 16
 
@@ -157,6 +161,28 @@ def _by_alignment(matches: Matches) -> Matches:
         own = (numbers == SIGNATURES.index(aligned)) & (matches.starts & np.uint64(_ALIGNED - 1) != 0)
         numbers[own] = SIGNATURES.index(inner)
     return Matches(numbers, matches.starts)
+
+
+def _blocks(words: Words) -> Indexes:
+    """Find 16 random-looking bytes that are not part of 32: where they begin, as indexes of words."""
+    count, parts = BLOCK.length // WORD, [np.zeros(0, np.int64)]
+    for begin in range(0, len(words), _AT_ONCE):
+        first = max(begin - count, 0)
+        lively = _lively(words[first : begin + _AT_ONCE + 2 * count])
+        fours = lively[:-1] & lively[1:]
+        fours = fours[:-2] & fours[2:]
+        if not fours.any():
+            continue
+        windows = np.flatnonzero(fours[:-count] & fours[count:])
+        fours &= ~_covered(SIZES[0], windows, len(lively))[: len(fours)]
+        found = np.flatnonzero(fours) + first
+        parts.append(found[(found >= begin) & (found < begin + _AT_ONCE)])
+    found = np.concatenate(parts)
+    held = words[found[:, np.newaxis] + np.arange(count)]
+    likely = np.bitwise_count(held & _HIGH_BITS).sum(axis=1) >= _LEAST_HIGH
+    values = np.sort(held[likely].view(np.uint8), axis=1)
+    different = np.count_nonzero(values[:, 1:] != values[:, :-1], axis=1) + 1
+    return np.asarray(found[likely][different >= _LEAST_DIFFERENT])
 
 
 def _windows(words: Words) -> Iterator[tuple[int, Indexes, NDArray[np.bool_], int]]:
@@ -394,6 +420,7 @@ def _find(data: memoryview, phases: tuple[int, ...], *, full: bool = False) -> t
             place = found * WORD + phase
             add(EDGE_32 if size == SIZES[0] else EDGE_48, place[edge])
             add(ALIGNED_32 if size == SIZES[0] else ALIGNED_48, place[~edge])
+        add(BLOCK, _blocks(words) * WORD + phase)
         add(SESSION, _sessions(words) * WORD + phase)
         add(EXPANSION, _expansions(words) * WORD + phase)
         add(WOLFSSL, _wolfssl(words) * WORD + phase)

@@ -15,6 +15,7 @@ from dumpscan.artifacts.aes.cipher import expand, invert, swap
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.openssl.known.ec import ORDERS
 from dumpscan.artifacts.tls.derive import HASHES, SHA256, SHA384, expand_label, key_block
+from dumpscan.artifacts.tls.in_use.vpaes import first_round_key
 from dumpscan.artifacts.tls.sessions import VERSION_13
 from dumpscan.redact.secret import Value
 
@@ -28,6 +29,7 @@ MIN_NUMBER = 14
 _WORD = 8
 _SEED = 32
 _AEAD_KEYS = (16, 32)
+_MAC_KEYS = (0, 20, 32, 48)
 _KEY_BLOCK = 160
 """Bytes: two MAC keys of 48, two keys of 32. No cipher suite of TLS 1.2 takes more."""
 _SEQUENCE, _INTEGER, _OCTETS, _SEED_OF_ML = 0x30, 0x02, 0x04, 0x80
@@ -55,12 +57,16 @@ def tls_secret_values(secret: TlsSecret) -> tuple[Value, ...]:
     found = [Value(secret.secret, "secret")]
     if secret.version == VERSION_13:
         hash_ = SHA384 if len(secret.secret) == SHA384.size else SHA256
-        keys = (expand_label(secret.secret, hash_, b"key", size) for size in _AEAD_KEYS)
+        keys = [expand_label(secret.secret, hash_, b"key", size) for size in _AEAD_KEYS]
         found += (Value(key, "traffic key") for key in keys)
+        found += (Value(first_round_key(key), "schedule", derived=True) for key in keys)
     elif secret.client_random and secret.server_random:
         client, server = bytes.fromhex(secret.client_random), bytes.fromhex(secret.server_random)
-        blocks = (key_block(secret.secret, client, server, hash_, _KEY_BLOCK) for hash_ in HASHES)
+        blocks = [key_block(secret.secret, client, server, hash_, _KEY_BLOCK) for hash_ in HASHES]
         found += (Value(block, "key block", derived=True) for block in blocks)
+        starts = [2 * mac + side * size for mac in _MAC_KEYS for size in _AEAD_KEYS for side in (0, 1)]
+        keys = [block[start : start + _AEAD_KEYS[0]] for block in blocks for start in starts]
+        found += (Value(first_round_key(key), "schedule", derived=True) for key in keys)
     return tuple(found)
 
 
