@@ -24,7 +24,12 @@ from dumpscan.redact.shapes.credentials import find_credentials
 from dumpscan.redact.shapes.environments import find_environments
 from dumpscan.redact.shapes.own_patterns import find_expressions
 from dumpscan.redact.texts import argument_secrets, environment_secrets
-from dumpscan.redact.values.key_values import private_key_values, symmetric_key_values, tls_secret_values
+from dumpscan.redact.values.key_values import (
+    private_key_values,
+    symmetric_key_values,
+    tls_schedule_values,
+    tls_secret_values,
+)
 from dumpscan.redact.values.remains import remains
 from dumpscan.search.merge import Collector
 from dumpscan.search.options import SearchOptions
@@ -275,7 +280,7 @@ def _values(finding: Finding) -> tuple[Value, ...]:
     if isinstance(finding, EncryptedContainer):
         return _container_values(finding)
     if isinstance(finding, TlsSecret):
-        return tls_secret_values(finding)
+        return (*tls_secret_values(finding), *tls_schedule_values(finding))
     secret = (getattr(finding, field.name) for field in fields(finding) if not field.repr)
     return tuple(Value(each, finding.kind) for each in secret if isinstance(each, bytes) and each)
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from dumpscan.artifacts.tls.derive import SHA256, expand_label, key_block
+from dumpscan.artifacts.tls.in_use.vpaes import first_round_key
 from dumpscan.findings import PrivateKey, SymmetricKey, TlsSecret
-from dumpscan.redact.values.key_values import private_key_values, symmetric_key_values, tls_secret_values
+from dumpscan.redact.values.key_values import (
+    private_key_values,
+    symmetric_key_values,
+    tls_schedule_values,
+    tls_secret_values,
+)
 
 if TYPE_CHECKING:
     from dumpscan.redact.secret import Value
@@ -97,6 +105,22 @@ def test_keys_of_tls_1_3() -> None:
     found = {value.data for value in tls_secret_values(finding)}
 
     assert {secret, bytes.fromhex("dbfaa693d1762c5b666af5d950258d01")} <= found
+
+
+def test_schedules_of_vpaes_follow_from_secrets_of_tls() -> None:
+    secret = bytes(range(100, 148))
+    finding = TlsSecret(
+        sha256="", size=48, secret_id="", label="CLIENT_RANDOM", version="TLS 1.2", proof=("",), secret=secret
+    )
+    of_12 = replace(finding, client_random="11" * 32, server_random="22" * 32)
+    of_13 = replace(finding, label="x", version="TLS 1.3", secret=secret[:32])
+    block = key_block(secret, b"\x11" * 32, b"\x22" * 32, SHA256, 160)
+    wanted = {first_round_key(block[start : start + 16]) for start in (0, 16, 32, 2 * 20 + 16, 2 * 48 + 32)}
+
+    assert wanted <= {value.data for value in tls_schedule_values(of_12)}
+    key = expand_label(secret[:32], SHA256, b"key", 16)
+    assert first_round_key(key) in {value.data for value in tls_schedule_values(of_13)}
+    assert not tls_schedule_values(finding)  # without randoms, nothing follows
 
 
 def test_the_key_block_of_tls_1_2() -> None:

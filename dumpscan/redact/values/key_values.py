@@ -57,17 +57,23 @@ def tls_secret_values(secret: TlsSecret) -> tuple[Value, ...]:
     found = [Value(secret.secret, "secret")]
     if secret.version == VERSION_13:
         hash_ = SHA384 if len(secret.secret) == SHA384.size else SHA256
-        keys = [expand_label(secret.secret, hash_, b"key", size) for size in _AEAD_KEYS]
+        keys = (expand_label(secret.secret, hash_, b"key", size) for size in _AEAD_KEYS)
         found += (Value(key, "traffic key") for key in keys)
-        found += (Value(first_round_key(key), "schedule", derived=True) for key in keys)
     elif secret.client_random and secret.server_random:
         client, server = bytes.fromhex(secret.client_random), bytes.fromhex(secret.server_random)
-        blocks = [key_block(secret.secret, client, server, hash_, _KEY_BLOCK) for hash_ in HASHES]
+        blocks = (key_block(secret.secret, client, server, hash_, _KEY_BLOCK) for hash_ in HASHES)
         found += (Value(block, "key block", derived=True) for block in blocks)
-        starts = [2 * mac + side * size for mac in _MAC_KEYS for size in _AEAD_KEYS for side in (0, 1)]
-        keys = [block[start : start + _AEAD_KEYS[0]] for block in blocks for start in starts]
-        found += (Value(first_round_key(key), "schedule", derived=True) for key in keys)
     return tuple(found)
+
+
+def tls_schedule_values(secret: TlsSecret) -> tuple[Value, ...]:
+    """Return how schedules of vpaes begin that follow from a TLS secret; the search for AES keys does not find them."""
+    _, *sources = (value.data for value in tls_secret_values(secret))
+    starts = [0]
+    if secret.version != VERSION_13:
+        starts = [2 * mac + side * size for mac in _MAC_KEYS for size in _AEAD_KEYS for side in (0, 1)]
+    keys = dict.fromkeys(source[start : start + _AEAD_KEYS[0]] for source in sources for start in starts)
+    return tuple(Value(first_round_key(key), "schedule", derived=True) for key in keys)
 
 
 def _number(value: int, part: str, size: int, *, derived: bool = False) -> Value:
