@@ -87,7 +87,8 @@ def search(
         memory = dump
         known = _known_keys(what, collector, order, options, total_size(regions))
         if known is not None:
-            known.search(Part(dump, dump.buffer, regions, dump.reach), source_of(dump, order))
+            looked_in = regions if options.deep or options.public_keys else written
+            known.search(Part(dump, dump.buffer, looked_in, dump.reach), source_of(dump, order))
     for part in (known, tls):
         for left_out in part.left_out if part is not None else ():
             say(left_out)

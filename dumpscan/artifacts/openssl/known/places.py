@@ -8,12 +8,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from dumpscan.artifacts.openssl.ec import CURVES
 from dumpscan.artifacts.openssl.known.ec import MONTGOMERY, PLAIN, Scalars
+from dumpscan.artifacts.openssl.known.exact import places_of
 from dumpscan.artifacts.openssl.known.found import number_found
 from dumpscan.artifacts.openssl.known.rsa import PRIME
 from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, Wanted
 from dumpscan.memory.regions import WORD, total_size
-from dumpscan.scan.engine import Engine
-from dumpscan.scan.opening import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Searchable
 
-_PASS_PER_MIB = 700
+_PASS_PER_MIB = 300
 """Microseconds of a pass over a MiB."""
 _MIB = 1 << 20
 _BITS = 8 * WORD
@@ -57,12 +56,9 @@ def find_places(
     if not effort.affords(_PASS_PER_MIB * total_size(space.regions) / _MIB):
         effort.skip("where libraries hold the keys that were found in the form of files")
         return
-    signatures = [literal(f"place-{index}", number.data) for index, number in enumerate(numbers)]
-    for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads):
-        for index, address in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
-            if address % WORD == 0:
-                number = numbers[index]
-                yield number_found(space, number.key, address, number.wanted, number.names)
+    for index, address in places_of(space, [number.data for number in numbers], threads=effort.threads):
+        number = numbers[index]
+        yield number_found(space, number.key, address, number.wanted, number.names)
 
 
 def _numbers(found: PrivateKey, key: PrivateKeyTypes) -> Iterator[_Number]:

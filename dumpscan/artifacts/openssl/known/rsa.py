@@ -10,13 +10,12 @@ import numpy as np
 
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.proof import MOST_RSA_BITS, rsa_key
+from dumpscan.artifacts.openssl.known.exact import places_of
 from dumpscan.artifacts.openssl.known.found import Names, number_found
 from dumpscan.artifacts.openssl.known.randomness import has_even_words, has_many_bytes, without_small_factors
 from dumpscan.artifacts.openssl.known.windows import FORMS, Numbers, Wanted, as_integers, matches_of
 from dumpscan.artifacts.openssl.rsa import LOW_WORD, Partners
-from dumpscan.memory.regions import WORD, total_size
-from dumpscan.scan.engine import Engine
-from dumpscan.scan.opening import literal
+from dumpscan.memory.regions import total_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.openssl.known.effort import Effort
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Searchable
-    from dumpscan.scan.signature import Signature
 
     Words = NDArray[np.uint64]
 
@@ -91,16 +89,14 @@ def find_rsa(
 def _places(space: Searchable, proved: dict[int, tuple[PrivateKey, int]], effort: Effort) -> Iterator[Decoded]:
     """Yield all places of the primes of keys that were found."""
     kinds: list[tuple[PrivateKey, Wanted]] = []
-    signatures: list[Signature] = []
+    numbers: list[bytes] = []
     for modulus, (key, p) in proved.items():
         for prime, form in product({p, modulus // p}, FORMS):
             bits = 64 * -(-prime.bit_length() // 64)
             kinds.append((key, Wanted(form, bits // _WORD_BITS)))
-            signatures.append(literal(f"prime-{len(signatures)}", form.written(prime, bits)))
-    for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads):
-        for number, address in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
-            if address % WORD == 0:
-                yield number_found(space, kinds[number][0], address, kinds[number][1], PRIME)
+            numbers.append(form.written(prime, bits))
+    for index, address in places_of(space, numbers, threads=effort.threads):
+        yield number_found(space, kinds[index][0], address, kinds[index][1], PRIME)
 
 
 class _Search:
