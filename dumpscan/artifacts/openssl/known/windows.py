@@ -40,7 +40,7 @@ _LEAST_MIXED = np.uint64(1 << 48)
 _MIXED = np.uint64(0xFFFE << 48)
 _EDGE = 3
 """Words from the end of a run within which a number begins or ends: the heap of Windows has random headers of two."""
-_FEW = 32
+_FEW = 256
 """Where fewer than one word in so many begins a run, it is cheaper to look at the numbers that were read."""
 _DIFFERENCES = np.array([(bits - 32) ** 2 for bits in range(65)], np.int32)
 _HALF = np.uint64(32)
@@ -278,6 +278,18 @@ def _in_a_row(combine: np.ufunc, found: Found, count: int) -> Found:
         found = combine(found[:-step], found[step:])
         length += step
     return found
+
+
+def _sums(values: NDArray[np.signedinteger], count: int) -> NDArray[np.signedinteger]:
+    """Add up the values of each word and the `count` - 1 words behind it, by the binary digits of `count`."""
+    total, length = values, 1
+    for digit in f"{count:b}"[1:]:
+        total = total[:-length] + total[length:]
+        length *= 2
+        if digit == "1":
+            total = total[:-1] + values[length:]
+            length += 1
+    return total
 
 
 def _evenly_mixed(words: Words, found: Indexes, count: int) -> Indexes:
