@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, SUITES_13
 from dumpscan.artifacts.tls.near import looks_random
+from dumpscan.artifacts.tls.sessions import Randoms
 from dumpscan.model.libraries.c_tls import HELLO_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dumpscan.artifacts.tls.derive import Hash
+    from dumpscan.artifacts.tls.derive import Hash, Suite
     from dumpscan.artifacts.tls.places import Places
 
 MAX_HELLOS = 1 << 12
 """Messages of one process that are read."""
 MAX_PAIRS = 1 << 10
 """ClientHellos with their answers of which the transcript is compared."""
+HELLO_REACH = 1 << 20
+"""Bytes behind a ClientHello in which Java allocates the secrets of its session: 400 KiB where it was measured."""
 MAX_HELLO = 4 << 10
 """Bytes of the longest message that is read; those with keys of ML-KEM have 1,800."""
 _HEAD = 4
@@ -36,6 +39,8 @@ _ID_LENGTH = 38
 _SESSION_ID = slice(39, 71)
 _SERVER_NAME = 0
 """The extension `server_name`, and the type of names of hosts in it."""
+_SUPPORTED_VERSIONS = 43
+_VERSION_13 = b"\3\4"
 _HOST_NAME = re.compile(rb"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 MAX_HOST_NAME = 253
 
@@ -51,13 +56,22 @@ def server_name(hello: bytes) -> str | None:
     Args:
         hello: The message, from its type on.
     """
+    # Its value is a list of names, of which there is one: the length of both, the type, the length of the name.
+    value = hello_extensions(hello).get(_SERVER_NAME, b"")
+    listed = value[2:3] == bytes((_SERVER_NAME,))
+    return host_name(value[5 : 5 + int.from_bytes(value[3:5], "big")]) if listed else None
+
+
+def hello_extensions(hello: bytes) -> dict[int, bytes]:
+    """Return the extensions of a ClientHello by their types.
+
+    Args:
+        hello: The message, from its type on.
+    """
     at = _ID_LENGTH
     for size in (1, 2, 1):  # before the session id, the suites and the methods of compression are their lengths
         at += size + int.from_bytes(hello[at : at + size], "big")
-    # Its value is a list of names, of which there is one: the length of both, the type, the length of the name.
-    value = dict(extensions(hello[at:])).get(_SERVER_NAME, b"")
-    listed = value[2:3] == bytes((_SERVER_NAME,))
-    return host_name(value[5 : 5 + int.from_bytes(value[3:5], "big")]) if listed else None
+    return dict(extensions(hello[at:]))
 
 
 def extensions(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -88,10 +102,24 @@ class Hello:
         return self.message[_RANDOM]
 
     @property
+    def session_id(self) -> bytes:
+        """The session id; empty if there is none."""
+        return self.message[_SESSION_ID] if self.message[_ID_LENGTH] else b""
+
+    @property
+    def offers_13(self) -> bool:
+        """Whether a ClientHello may begin a session of TLS 1.3: it has a session id, or names this version."""
+        return bool(self.session_id) or _VERSION_13 in hello_extensions(self.message).get(_SUPPORTED_VERSIONS, b"")
+
+    @property
+    def suite(self) -> Suite | None:
+        """The suite that a ServerHello chose; None if it is not one of TLS 1.3."""
+        return SUITES_13.get(int.from_bytes(self.message[HELLO_SIZE : HELLO_SIZE + 2], "big"))
+
+    @property
     def hash(self) -> Hash | None:
         """The hash of the suite that a ServerHello chose; None if it is not one of TLS 1.3."""
-        suite = SUITES_13.get(int.from_bytes(self.message[HELLO_SIZE : HELLO_SIZE + 2], "big"))
-        return None if suite is None else suite.hash
+        return None if self.suite is None else self.suite.hash
 
 
 class Hellos:
@@ -101,7 +129,7 @@ class Hellos:
         places: What was found there.
 
     Attributes:
-        clients: Each ClientHello of TLS 1.3, by address.
+        clients: Each ClientHello, by address.
         pairs: ClientHellos with their answers.
         names: The names of servers that clients asked for, by the clients' randoms.
     """
@@ -113,8 +141,7 @@ class Hellos:
         for address in places.of(windows.HELLO)[:MAX_HELLOS].tolist():
             for hello in _read(places, address):
                 is_client = hello.message[0] == _CLIENT
-                if hello.message[_ID_LENGTH]:
-                    (self.clients if is_client else self._servers).append(hello)
+                (self.clients if is_client else self._servers).append(hello)
                 name = server_name(hello.message) if is_client else None
                 if name is not None:
                     self.names[hello.random] = name
@@ -125,13 +152,25 @@ class Hellos:
         number = bisect_left(self.clients, address, key=lambda hello: hello.address)
         return self.clients[number - 1] if number else None
 
+    def random_before(self, address: int, suite: Suite) -> Randoms | None:
+        """Return the client's random of a session of TLS 1.3 whose secrets Java allocated from an address on.
+
+        It is that of the last ClientHello before, unless that offers no TLS 1.3, or a ServerHello that answers it chose
+        another suite. None if it is not known.
+        """
+        hello = self.client_before(address)
+        if hello is None or address - hello.address > HELLO_REACH or not hello.offers_13:
+            return None
+        chosen = {server.suite for client, server in self.pairs if client.session_id == hello.session_id}
+        return Randoms(hello.random) if not chosen or suite in chosen else None
+
     def _pairs(self) -> Iterator[tuple[Hello, Hello]]:
         """Yield each ClientHello with its answer, which repeats the session id."""
         by_id: dict[bytes, list[Hello]] = {}
         for hello in self._servers:
-            by_id.setdefault(hello.message[_SESSION_ID], []).append(hello)
+            by_id.setdefault(hello.session_id, []).append(hello)
         for client in self.clients:
-            for server in by_id.get(client.message[_SESSION_ID], ()):
+            for server in by_id.get(client.session_id, ()) if client.session_id else ():
                 if server.hash is not None:
                     yield client, server
 

@@ -91,8 +91,7 @@ def _of_chain(
     if found.secret in sized:
         secrets = tuple(chain.secrets(Known(proofs, sized.get)))
         begin = chain.handshake or chain.master  # what lies about longer is moved away from what was allocated with it
-        hello = hellos.client_before(begin[0])
-        near = Randoms(hello.random) if hello is not None else None
+        near = hellos.random_before(begin[0], found.suite)
         java = JAVA if is_java(places.memory, found) else (None, None)
         return Session(VERSION_13, found.suite.name, secrets, proven or near, *java)
     secrets = tuple(chain.secrets(Known(proofs, _finder(places.memory, found.address))))

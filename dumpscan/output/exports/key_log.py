@@ -104,7 +104,7 @@ def _about(secret: TlsSecret) -> str:
 
 def _random(secret: TlsSecret) -> str:
     if secret.client_random is None:
-        return f"client random not found: put the capture's in place of {_UNKNOWN_RANDOM}"
+        return f"client random not found: tls --capture finds it, or put the capture's in place of {_UNKNOWN_RANDOM}"
     return "client random proven" if secret.random_proven else "client random placed, not proven"
 
 

@@ -193,6 +193,22 @@ def test_where_java_collected_garbage_no_random_is_guessed() -> None:
     assert {each.client_random for each in found} == {None}
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_client_hello_that_cannot_have_begun_a_session_gives_java_no_random(*, answered: bool) -> None:
+    """A garbage collection moved the secrets of a session behind the ClientHello of another."""
+    session, other = Session13(SUITES["aes-128"]), Session13(SUITES["aes-256"], "another")
+    hellos = other.client_hello + bytes(64 - len(other.client_hello) % 8)
+    if answered:
+        hellos += other.server_hello + bytes(64 - len(other.server_hello) % 8)
+    else:  # one of TLS 1.2
+        body = b"\3\3" + noise(32, "random of 1.2") + b"\0\0\2\xc0\x2b\1\0" + bytes(40)
+        hellos += b"\1" + len(body).to_bytes(3, "big") + body + bytes(64 - (len(body) + 4) % 8)
+    arrays = _arrays(*(session.secrets[label] for label in APPLICATION[1::-1]))
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: bytes(64) + hellos + arrays})
+    assert {finding.secret for finding in found.values()} == {session.secrets[label] for label in APPLICATION[:2]}
+    assert {finding.client_random for finding in found.values()} == {None}
+
+
 def test_secrets_of_a_handshake_in_java_are_told_by_the_keys_that_follow_from_them() -> None:
     session = Session13(SUITES["aes-128"])
     order = (*APPLICATION[1::-1], *HANDSHAKE)  # those in use were moved away from the others

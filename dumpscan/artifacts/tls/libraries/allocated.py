@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 RANDOM_REACH = 8 << 10
 """Bytes before a secret in which the randoms of its session are looked for."""
-HELLO_REACH = 1 << 20
-"""Bytes behind a ClientHello in which Java allocates the secrets of its session: 400 KiB where it was measured."""
 SESSION_REACH = 256 << 10
 """Bytes from one secret of a session in Java to the next: 190 KiB, likewise."""
 JAVA = ("java", "byte[]")
@@ -100,11 +98,10 @@ def _behind_hellos(places: Places, found: list[TrafficSecret], hellos: Hellos) -
     parts: dict[Hello | None, list[TrafficSecret]] = {}
     for each in found:
         parts.setdefault(hellos.client_before(each.address), []).append(each)
-    for hello, part in parts.items():
+    for part in parts.values():
         groups = [group for suite in _by_suite(part) for group in _together(places, suite)]
-        near = hello is not None and part[0].address - hello.address <= HELLO_REACH
         for labels, group in groups:
-            randoms = Randoms(hello.random) if hello is not None and near and len(groups) == 1 else None
+            randoms = hellos.random_before(part[0].address, group[0].suite) if len(groups) == 1 else None
             yield _session(group, labels, _JAVA, randoms)
 
 
