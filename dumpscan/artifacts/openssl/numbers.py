@@ -163,6 +163,8 @@ def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[in
     Yields:
         Address, pointer, number of limbs and flags of each header whose highest limb is there and is not zero, and
         four of whose other ones may be random: their upper 16 bits are not all equal, as those of one in 32,768 are.
+        The highest limb of OpenSSL's and BoringSSL's may be zero: BoringSSL counts the byte of zeros that DER has
+        before a number, and OpenSSL keeps the length of numbers that it computes with (`BN_FLG_FIXED_TOP`).
     """
 
     def field(at: int, bits: int) -> tuple[Words, Found]:
@@ -177,7 +179,7 @@ def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[in
     fits = pointed & counted & (sizes >= np.uint64(MIN_LIMBS * LIMB)) & (sizes <= np.uint64(MAX_LIMBS * LIMB))
     starts, pointers, limbs, sizes = starts[fits], pointers[fits], limbs[fits], sizes[fits]
     highest, held = words(pointers + sizes - np.uint64(LIMB))
-    fits = held & (highest >> np.uint64(8 * (LIMB - form.limb)) != 0)
+    fits = held & ((form.flags is not None) | (highest >> np.uint64(8 * (LIMB - form.limb)) != 0))
     middle = sizes // np.uint64(2 * LIMB) * np.uint64(LIMB)
     for place in (np.zeros_like(sizes), np.full_like(sizes, LIMB), middle, sizes - np.uint64(2 * LIMB)):
         limb, held = words(pointers + place)
@@ -188,13 +190,11 @@ def _followed(words: ReadWords, starts: Words, form: _Form) -> Iterator[tuple[in
 
 
 def read_limbs(memory: Memory, address: int, limbs: int, limb: int) -> int | None:
-    """Read a number of so many limbs, each of `limb` bytes; None if it is not held whole, or has fewer limbs."""
+    """Read a number of so many limbs, each of `limb` bytes; None if it is not held whole."""
     if not MIN_LIMBS * LIMB <= limbs * limb <= MAX_LIMBS * LIMB:
         return None
     data = memory.read(address, limbs * limb)
-    if len(data) < limbs * limb or not any(data[-limb:]):
-        return None
-    return int.from_bytes(data, "little")
+    return int.from_bytes(data, "little") if len(data) == limbs * limb else None
 
 
 def read_bignum(memory: Memory, address: int) -> int | None:

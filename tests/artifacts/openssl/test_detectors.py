@@ -226,6 +226,17 @@ def test_numbers_across_regions_and_at_odd_file_offsets_are_found() -> None:
     assert found.key_id == key_id(rsa_key(2048))
 
 
+@pytest.mark.parametrize("library", HEADERS)
+def test_a_limb_of_zeros_above_a_number_is_counted_by_openssl_and_boringssl_alone(library: str) -> None:
+    """BoringSSL reads DER's integers, of which those with a high bit begin with a byte of zeros."""
+    heap = Heap()
+    for value in _rsa():
+        data = limbs(value).ljust(8 * (-(-value.bit_length() // 64) + 1), b"\0")
+        heap.put(HEADERS[library](heap.put(data), len(data) // 8))
+    found = _found(heap.memory())
+    assert [each.key_id for each in found] == ([key_id(rsa_key(2048))] if library in {"openssl", "boringssl"} else [])
+
+
 def test_headers_are_found_in_any_buffer_once() -> None:
     data = bytes(64) + samples.bignum(samples.HEAP, 32) + bytes(64)
     for shift in range(8):
