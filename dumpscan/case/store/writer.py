@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,10 +151,24 @@ class CaseWriter:
         Raises:
             CaseError: It cannot be written, e.g. because the disk is full.
         """
-        self._execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             self._remove(result.record.path)
             self._add(result)
+
+    def forget(self, path: str) -> None:
+        """Remove what the case has under a path.
+
+        Raises:
+            CaseError: It cannot be written.
+        """
+        with self._transaction():
+            self._remove(path)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self._execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:

@@ -48,13 +48,19 @@ class Rereading:
         if not before.opened:  # a new permission changes neither size nor time
             return is_url(each.path) or os.access(each.path, os.R_OK)
         if before.status is Status.UNREADABLE:
-            return False
+            return self._unpacks_more(before)
         then, now = before.settings, self._settings.recorded()
         if any(now[name] and not then.get(name) for name in _MORE):
             return True
         if now["environment"] != then.get("environment", Environment.KEPT.value):
             return True
         return any(map(self._may_be_there, before.missing_symbols))
+
+    def _unpacks_more(self, before: KnownDump) -> bool:
+        """Return whether a file that was refused may be unpacked now: with a password, or within wider bounds."""
+        limit = before.settings.get("scratch_limit")
+        wider = isinstance(limit, int) and limit < self._settings.scratch_limit
+        return wider or self._settings.archive_password is not None
 
     def _may_be_there(self, missing: MissingSymbols) -> bool:
         """Return whether a symbol table is on this machine now, or may be downloaded."""

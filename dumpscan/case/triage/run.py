@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,12 +13,13 @@ from dumpscan.case.triage.task import Task
 from dumpscan.case.triage.workers import Pool
 from dumpscan.findings import PrivateKey, Status
 from dumpscan.memory.packed.scratch import remove_abandoned
+from dumpscan.memory.packed.unpack import archives_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dumpscan.case.records import MissingSymbols
-    from dumpscan.case.store.writer import CaseWriter, DumpResult
+    from dumpscan.case.store.writer import CaseWriter, DumpResult, KnownDump
     from dumpscan.case.triage.inputs import Input
     from dumpscan.case.triage.task import ReadSettings
     from dumpscan.case.triage.workers import Workers
@@ -93,20 +94,7 @@ def triage(
     """
     for directory in {settings.scratch, None}:
         remove_abandoned(directory)
-    known = writer.known()
-    rereading = Rereading(settings)
-    statuses: dict[str, Status] = {}
-    tasks: list[Task] = []
-    named: set[str] = set()
-    for each in list_inputs(names, without=writer.own_files, unpacking=settings.unpacking):
-        before = known.get(each.path)
-        if each.named:
-            named.add(each.path)
-        if before is not None and not again and not rereading.needed(each, before):
-            statuses[each.path] = before.status
-            continue
-        statuses[each.path] = Status.PENDING
-        tasks.append(_task(each, settings))
+    statuses, tasks, named = _planned(writer, names, settings, again=again)
     # The largest first, so that no process is left with a large file when all others are done.
     tasks.sort(key=lambda task: task.size or 0, reverse=True)
     if tasks:
@@ -131,6 +119,46 @@ def triage(
         problems=tuple(sorted(problems)),
         missing_symbols=dict(sorted(missing.items())),
     )
+
+
+def _planned(
+    writer: CaseWriter, names: Sequence[str], settings: ReadSettings, *, again: bool
+) -> tuple[dict[str, Status], list[Task], set[str]]:
+    """List files; return the status of each, pending if it is to be read, how to read those, and which were named."""
+    known = writer.known()
+    members = _by_archive(known)
+    rereading = Rereading(settings)
+    statuses: dict[str, Status] = {}
+    tasks: list[Task] = []
+    named: set[str] = set()
+    for each in list_inputs(names, without=writer.own_files, unpacking=settings.unpacking):
+        before, inside = known.get(each.path), members.get(each.path, [])
+        if each.named:
+            named.add(each.path)
+        if before is None and not again and inside and all(_same_state(each, known[path]) for path in inside):
+            statuses |= {path: known[path].status for path in inside}  # read with a password that is not given now
+        elif before is not None and not again and not rereading.needed(each, before):
+            statuses[each.path] = before.status
+        else:
+            statuses[each.path] = Status.PENDING
+            tasks.append(_task(each, settings))
+    archives = {outer for path in statuses for outer in archives_of(path)}
+    for path in archives & known.keys() - statuses.keys():
+        writer.forget(path)  # it could not be looked into before; its files are listed now
+    return statuses, tasks, named
+
+
+def _by_archive(known: Iterable[str]) -> dict[str, list[str]]:
+    """Return the files of a case that lie in archives, by the paths of those."""
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for path in known:
+        for outer in archives_of(path):
+            members[outer].append(path)
+    return members
+
+
+def _same_state(each: Input, before: KnownDump) -> bool:
+    return (each.size, each.modified_ns) == (before.size, before.modified_ns)
 
 
 def _results(

@@ -71,6 +71,7 @@ class ReadSettings:
             "environment": self.environment.value,
             "symbols": list(self.symbols),
             "offline": self.offline,
+            "scratch_limit": self.scratch_limit,
         }
 
 

@@ -90,6 +90,13 @@ def split(path: Path) -> tuple[Path, str | None]:
     return path, None
 
 
+def archives_of(path: str) -> list[str]:
+    """Return the paths of the archives that a file lies in, the outermost first; none for one that lies in none."""
+    file, member = split(Path(path)) if SEPARATOR in path else (path, None)
+    parts = member.split(SEPARATOR) if member is not None else []
+    return [SEPARATOR.join((str(file), *parts[:count])) for count in range(len(parts))]
+
+
 def how_packed(path: Path) -> Packing | None:
     """Return how a file is packed; None if it is not, or is no regular file."""
     if not os.path.isfile(path):  # noqa: PTH113

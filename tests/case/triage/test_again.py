@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import py7zr
 import pytest
 
 from dumpscan.case.records import MissingSymbols
@@ -185,6 +186,41 @@ def test_a_file_is_read_when_it_may_be(tmp_path: Path) -> None:
     assert run(case, path).read == 0
     path.chmod(0o600)
     assert run(case, path).statuses == {Status.OK: 1}
+
+
+# --- Packed files ----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_refused_is_unpacked_with_a_password_or_wider_bounds() -> None:
+    refused = replace(READ, status=Status.UNREADABLE, settings=ReadSettings(scratch_limit=100).recorded())  # type: ignore[arg-type]
+    assert not needed(refused, scratch_limit=100)
+    assert needed(refused, scratch_limit=101)
+    assert needed(refused, scratch_limit=100, archive_password=PASSWORD)
+    old = replace(READ, status=Status.UNREADABLE, settings={})
+    assert not needed(old)
+    assert needed(old, archive_password=PASSWORD)
+
+
+def in_case(case: Path) -> dict[str, str]:
+    rows = query(case, "SELECT path, status FROM dumps").rows
+    return {str(path).rpartition("/")[2]: str(status) for path, status in rows}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_archive_is_read_when_its_password_is_given(tmp_path: Path, *, listed: bool) -> None:
+    """One whose list of files is encrypted is a row by itself until then, and no longer."""
+    archive, case = tmp_path / "a.7z", tmp_path / "case.db"
+    with py7zr.SevenZipFile(archive, "w", password=PASSWORD, header_encryption=not listed) as file:
+        file.write(SAMPLE, "w.dmp")
+    refused = "a.7z!w.dmp" if listed else "a.7z"
+    assert run(case, archive).statuses == {Status.UNREADABLE: 1}
+    assert in_case(case) == {refused: "unreadable"}
+    assert run(case, archive).read == 0
+    assert run(case, archive, archive_password=PASSWORD).statuses == {Status.OK: 1}
+    assert in_case(case) == {"a.7z!w.dmp": "ok"}
+    again = run(case, archive)
+    assert (again.read, again.statuses) == (0, {Status.OK: 1})
+    assert in_case(case) == {"a.7z!w.dmp": "ok"}
 
 
 def _identity(lab: Lab) -> tuple[str, int]:
