@@ -365,7 +365,8 @@ def _with_high_bytes(data: NDArray[np.uint8], at: Indexes) -> Indexes:
     high = eights.take(first)
     for number in (1, 2):
         high |= eights.take(first + number)
-    return at[high & _HIGH_BITS_OF_8 != 0]
+    kept: Indexes = at[high & _HIGH_BITS_OF_8 != 0]
+    return kept
 
 
 def _pairs(data: NDArray[np.uint8]) -> Indexes:
