@@ -31,19 +31,33 @@ class AlignedSearcher:
         signatures: What the matches announce, with their lengths.
         find: Searches a buffer (see `aligned_matches`).
         alignment: What the objects' addresses are multiples of, if not of 8.
+        choose: As for `aligned_matches`.
     """
 
-    def __init__(self, signatures: Sequence[Signature], find: Find, alignment: int = ALIGNMENT) -> None:
+    def __init__(
+        self,
+        signatures: Sequence[Signature],
+        find: Find,
+        alignment: int = ALIGNMENT,
+        choose: Callable[[], Find] | None = None,
+    ) -> None:
         self.signatures = tuple(signatures)
         self.alignment = alignment
         self._find = find
+        self._choose = choose
 
     def batches(
         self, space: Scannable, *, threads: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Iterator[Matches]:
         """Search an address space at addresses that are multiples of the alignment."""
         yield from aligned_matches(
-            space, self.signatures, self._find, alignment=self.alignment, threads=threads, progress=progress
+            space,
+            self.signatures,
+            self._find,
+            alignment=self.alignment,
+            threads=threads,
+            progress=progress,
+            choose=self._choose,
         )
 
     def scan_buffer(self, data: memoryview | bytes, *, threads: int | None = None) -> Matches:  # noqa: ARG002 - one thread will do
@@ -59,6 +73,7 @@ def aligned_matches(
     alignment: int = ALIGNMENT,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    choose: Callable[[], Find] | None = None,
 ) -> Iterator[Matches]:
     """Search for objects whose addresses are multiples of 8, or of another power of two.
 
@@ -70,6 +85,8 @@ def aligned_matches(
         alignment: What the addresses are multiples of.
         threads: Threads to search with; by default as many as there are processors, up to four.
         progress: Called with a number of bytes when that many more have been searched.
+        choose: Returns what searches the next block, in place of `find`. It is asked in the caller's thread when the
+            block is handed to another one, so that what it has learned from earlier blocks does not hang on chance.
 
     Yields:
         Matches, as addresses, block by block.
@@ -80,7 +97,7 @@ def aligned_matches(
     lengths = np.array([signature.length for signature in signatures], np.int64)
     overlap = int(lengths.max()) - 1
 
-    def one(line: Line, block: Block) -> Matches:
+    def one(find: Find, line: Line, block: Block) -> Matches:
         if isinstance(line, FileStretches):
             phases = tuple(set((-(block.first + shifts) % alignment).tolist()))
         else:
@@ -97,7 +114,7 @@ def aligned_matches(
         return Matches(found.signatures[own[index[kept]]], address[kept])
 
     tasks = (
-        (block.size, partial(one, line, block))
+        (block.size, partial(one, choose() if choose is not None else find, line, block))
         for line in lines_of(space.buffer, pieces, overlap)
         for block in line.blocks()
     )
