@@ -16,7 +16,7 @@ from dumpscan.artifacts.keys.openpgp import secret_keys as openpgp
 from dumpscan.artifacts.keys.openpgp import sexpressions
 from dumpscan.artifacts.keys.ssh import openssh, private_keys, putty, sshcom
 from dumpscan.artifacts.keys.windows import capi, cng
-from dumpscan.artifacts.text import digit_text, named_numbers, pem, putty_text
+from dumpscan.artifacts.text import digit_openings, named_numbers, pem, putty_text
 from dumpscan.artifacts.x509 import certificate
 from dumpscan.findings import Certificate, EncryptedContainer, PrivateKey, PublicKey, SymmetricKey, TlsSecret
 
@@ -35,7 +35,7 @@ X509_DETECTORS: tuple[Detector, ...] = (
     *cng.DETECTORS,
     *capi.DETECTORS,
     *pem.DETECTORS,
-    *digit_text.DETECTORS,
+    *digit_openings.DETECTORS,
     *named_numbers.DETECTORS,
     *openssh.DETECTORS,
     *private_keys.DETECTORS,

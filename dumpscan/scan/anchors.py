@@ -137,7 +137,10 @@ def choose_anchors(expressions: Sequence[bytes]) -> list[Anchor | None]:
 
 
 def _windows(positions: ByteSets) -> list[Anchor]:
-    """List the anchors that an expression could have: the longest from each place; short ones only without others."""
+    """List the anchors that an expression could have: the longest from each place, and the longest of one literal.
+
+    Short ones are listed only if there are no others.
+    """
     sizes = [len(values) for values in positions]
     for most in (_FEW, _MANY):
         places = [(begin, begin + _run(sizes[begin : begin + _MAX_LENGTH], most)) for begin in range(len(sizes))]
@@ -145,10 +148,11 @@ def _windows(positions: ByteSets) -> list[Anchor]:
         if longest >= _STEP:
             break
     least = max(_MIN_LENGTH, min(longest, _STEP))
+    places += [(begin, begin + _run(sizes[begin:end], 1)) for begin, end in places]
     sure = [sorted(values) if len(values) <= _MANY else [] for values in positions]
     return [
         Anchor(tuple(map(bytes, product(*sure[begin:end]))), len(positions) - end)
-        for begin, end in places
+        for begin, end in dict.fromkeys(places)
         if end - begin >= least
     ]
 

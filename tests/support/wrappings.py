@@ -117,6 +117,14 @@ def _visual_basic(text: str) -> str:
     return " & vbCrLf & _\n    ".join(f'"{line}"' for line in text.splitlines())
 
 
+def _tagged(text: str) -> str:
+    return "".join(f"<div>{line}</div>" for line in text.splitlines())
+
+
+def _cells(text: str) -> str:
+    return "\n".join(f"<tr><td>{n}</td><td>{line}</td></tr>" for n, line in enumerate(text.splitlines(), 1))
+
+
 WRAPPINGS = {
     "json": _json(1),
     "json2": _json(2),
@@ -197,6 +205,20 @@ WRAPPINGS = {
     "quoted-printable": Wrapping(
         lambda text: quopri.encodestring(text.encode()).decode(), lambda text: quopri.decodestring(text).decode()
     ),
+    "vcard": Wrapping(
+        lambda text: text.replace("=", "=3D").replace("\n", "=0D=0A"),
+        lambda text: quopri.decodestring(text).decode().replace("\r", ""),
+        "quoted-printable+",
+    ),
+    "powershell": Wrapping(
+        lambda text: text.replace("\n", "`r`n"), lambda text: text.replace("`r", "").replace("`n", "\n")
+    ),
+    "terminal": Wrapping(_each_line("\x1b[32m{}\x1b[0m"), _without(r"\x1b\[\d*m"), "ansi+"),
+    "lua": Wrapping(lambda text: text.replace("\n", "\\z\n  "), lambda text: text.replace("\\z\n  ", "\n")),
+    "rich-text": Wrapping(lambda text: text.replace("\n", "\\line "), lambda text: text.replace("\\line ", "\n")),
+    "tags": Wrapping(_tagged, lambda text: "\n".join(re.findall("[^<>]+(?=</div>)", text)) + "\n", "prefixed+"),
+    "cells": Wrapping(_cells, lambda text: "\n".join(re.findall("[^<>]+(?=</td></tr>)", text)) + "\n", "prefixed+"),
+    "dashes-in-json": Wrapping(lambda text: json.dumps(text).replace("-", "\\u002d"), json.loads, "json+", 20),
     "spaces": Wrapping(lambda text: text.replace("\n", "  "), lambda text: text.replace("  ", "\n")),
 }
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dumpscan.artifacts import effort
 from dumpscan.artifacts.carrier import MAX_CHARACTERS, Span
-from dumpscan.artifacts.text.characters import Characters, TextCarrier
-from dumpscan.artifacts.text.openings import ascii_pattern, base64_of, hex_of, text_opening
-from dumpscan.artifacts.text.rewriting import MAX_PREFIX, CleanText, Surroundings, surroundings, without_cut_escape
-from dumpscan.artifacts.text.runs import BASE64, HEX, Digits, Run
+from dumpscan.artifacts.text.characters import Characters
+from dumpscan.artifacts.text.rewriting import (
+    MAX_PREFIX,
+    CleanText,
+    Surroundings,
+    hex_dump,
+    surroundings,
+    without_cut_escape,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from typing import Self
 
     from dumpscan.artifacts.decoded import Decoded
-    from dumpscan.artifacts.detector import Detector
     from dumpscan.artifacts.text.characters import Coding
     from dumpscan.memory.space import Memory
 
@@ -38,63 +42,54 @@ _CERTIFICATES = re.compile(
 
 _MICROSECONDS = 120
 """To see where the digits around a place begin."""
+_IN_WORD = 64
+"""Bytes that are together with what follows them, where words of a line precede base64."""
+_WORD_BEFORE = re.compile(rb"[^\s][ \t]+(?=[^ \t\r\n]*\Z)")
 _MAX_HEAD = 24
 """Bytes of a ContentInfo up to the end of its type."""
 
-_VERSION = "02 01 00|01|03 02|04|30"
-"""Version of a private key or of a PKCS#12, and the tag of what follows it."""
-_CERTIFICATE = "a0 03 02 01 02 02"
-"""Version of a certificate, and the tag of its serial number."""
-_IDENTIFIER = "06 09 2a 86 48 86 f7 0d 01 01|05|07|0c"
-"""Identifier of RSA Security's: of an algorithm of a certificate or a password, or of CMS."""
-_PEM = ascii_pattern("-----BEGIN")
 
-_OPENPGP_RSA = "00 11 01 00 01 00|fd-ff"
-"""The public exponent of an RSA key of OpenPGP, and how its secret part is protected."""
-_OPENPGP_CURVES = {
-    "p256": "12|13 08 2a 86 48 ce 3d 03 01 07",
-    "secg": "12|13 05 2b 81 04 00 0a|22|23",
-    "brainpool": "12|13 09 2b 24 03 03 02 08 01 01 07|0b|0d",
-    "25519": "12|16 09|0a 2b 06 01 04 01 97|da",
-}
-"""OpenPGP's ECDH, ECDSA or EdDSA, then the identifier of a curve."""
-_OPENPGP_HEAD = 16
-"""Bytes of a packet up to its algorithm."""
-_BEFORE_EXPONENT = _OPENPGP_HEAD + 2 + 2048
-"""Bytes of a packet before the exponent: a modulus and its length, too."""
-_IN_DER = 40
-"""Bytes of DER that may precede such a version or identifier: headers, and a serial number."""
-_DIGITS_OF = {
-    "version": (_VERSION, _IN_DER, (1, 2, 4)),
-    "certificate": (_CERTIFICATE, _IN_DER, (1, 2, 4)),
-    "identifier": (_IDENTIFIER, _IN_DER, (1,)),
-    "pem": (_PEM, MAX_PREFIX, (1,)),
-    "pem-wide": (ascii_pattern("-----BEGIN", 2), 2 * MAX_PREFIX, (1,)),
-    "base64-pem": (ascii_pattern("LS0tLS1CRUdJT"), MAX_PREFIX, (1,)),
-    "base64-der": ("4d 49 49 41-7a", 2 * MAX_PREFIX, (1,)),
-    "jwk": (ascii_pattern('"kty"'), 4 << 10, (1,)),
-    "xml": (ascii_pattern("SAKeyValue>"), MAX_PREFIX, (1,)),
-    "java": ("fe|ce ed|ce fe|ce ed|ce 00 00 00 01|02 00 00", 0, (1,)),
-    "ssh.com": ("3f 6f f9 eb 00 00 00-40", 0, (1, 2)),
-    "openpgp-rsa": (_OPENPGP_RSA, _BEFORE_EXPONENT, (1,)),
-    **{f"openpgp-{name}": (pattern, _OPENPGP_HEAD, (1,)) for name, pattern in _OPENPGP_CURVES.items()},
-    "putty": (ascii_pattern("PuTTY-User-Key"), MAX_PREFIX, (1,)),
-}
-"""What the digits stand for that are looked for: bytes, how many before them may belong to the object, and the sizes of
-characters."""
-_LONG, _SHORT = "30 81|82 .. ..", "30 20-7f 02 01 00|01 30|04"
-"""What a structure of more than 127 bytes opens with, and a key in a shorter one."""
-_APART = {
-    "spaces": (" ", "", (1,)),
-    "colons": (":", "", (1, 2)),
-    "dashes": ("-", "", (1, 2)),
-    "registry": (",", "", (1, 2)),
-    "list": (",", "0x", (1, 2)),
-    "spaced-list": (", ", "0x", (1,)),
-    "literal": ("", "\\x", (1,)),
-}
-"""How bytes are written one by one: what stands between them, what before each, and the sizes of characters. Dashes are
-what .NET's `BitConverter.ToString` writes. Its strings are UTF-16; so are PowerShell's, and exports of the registry."""
+class BytesInText(Protocol):
+    """A run of text that stands for bytes."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+
+    @property
+    def stop(self) -> int:
+        """Where in the text the run ends."""
+
+    def place(self, begin: int, end: int) -> tuple[int, int]:
+        """Return where in the text the bytes from `begin` to `end` begin and end."""
+
+
+class Notation(Protocol):
+    """A way to write bytes as text."""
+
+    @property
+    def name(self) -> str:
+        """As in the name of an encoding."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that the smallest group of characters stands for."""
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether backslashes are part of it."""
+
+    def behind(self, before: bytes) -> Self:
+        """Return the notation of what follows other text."""
+
+    def characters(self, size: int) -> int:
+        """Return how many characters `size` bytes take, with what may stand between them."""
+
+    def groups_before(self, text: bytes, skip: int, most: int) -> tuple[int, int]:
+        """Find whole groups of digits at the end of text (see `Digits`)."""
+
+    def read(self, text: bytes, at: int, skip: int = 0) -> BytesInText:
+        """Read the run at a place in text; raises `RefusedError` if there is none."""
 
 
 class DigitText:
@@ -116,7 +111,7 @@ class DigitText:
     pointer_size = 8
 
     def __init__(
-        self, characters: Characters, digits: Digits, around: Surroundings | None, *, skip: int = 0, opening: int = 0
+        self, characters: Characters, digits: Notation, around: Surroundings | None, *, skip: int = 0, opening: int = 0
     ) -> None:
         self.opening = opening
         self._characters = characters
@@ -159,7 +154,7 @@ class DigitText:
         text = self._characters.take(count)
         self._complete = len(text) < count or count == MAX_CHARACTERS
         self._clean = CleanText(text if self._complete else without_cut_escape(text), self._around)
-        self._run = Run(self._digits, self._clean.data, 0, self._skip)
+        self._run = self._digits.read(self._clean.data, 0, self._skip)
         self._complete |= self._run.stop < len(self._clean.data) - _MARGIN
 
 
@@ -173,7 +168,7 @@ class DigitReader:
         before: Bytes before those that the signature matches which may belong to the object.
     """
 
-    digits: Digits
+    digits: Notation
     skip: int = 0
     before: int = 0
 
@@ -182,35 +177,21 @@ class DigitReader:
         effort.charge(_MICROSECONDS)
         characters = Characters(memory, address, coding)
         before = characters.before(self.digits.characters(self.before) + MAX_PREFIX)
-        back, groups = self.digits.groups_before(before, self.skip, self.before)
+        back, groups = self._groups_before(before)
         skip, opening = (0, groups * self.digits.size + self.skip) if back else (self.skip, 0)
         if back:
             characters = Characters(memory, address - back * coding.size, coding)
-        around = None
-        if not self.digits.has_escapes:
-            around = surroundings(before[: len(before) - back][-MAX_PREFIX:], characters.take(_WINDOWS[0]))
-        return DigitText(characters, self.digits, around, skip=skip, opening=opening)
+        before = before[: len(before) - back][-MAX_PREFIX:]
+        has_escapes = self.digits.has_escapes
+        around = hex_dump(before) if has_escapes else surroundings(before, characters.take(_WINDOWS[0]))
+        return DigitText(characters, self.digits.behind(before), around, skip=skip, opening=opening)
 
-
-def _wide(reader: DigitReader, name: str, characters: list[str], sizes: tuple[int, ...] = (1,)) -> Iterator[Detector]:
-    for size in sizes:
-        yield text_opening(f"{reader.digits.name}-{name}", characters, size), TextCarrier(size, reader)
-
-
-def _detectors() -> Iterator[Detector]:
-    for name, (pattern, before, sizes) in _DIGITS_OF.items():
-        for skip in range(3):
-            reader = DigitReader(BASE64, skip=skip, before=before)
-            yield from _wide(reader, f"{name}-{skip}", base64_of(pattern, skip), sizes)
-    yield from _wide(DigitReader(BASE64), "pem-0", base64_of(_PEM, 0), (2,))
-    for name in ("version", "certificate", "pem"):
-        pattern, before, _ = _DIGITS_OF[name]
-        yield from _wide(DigitReader(HEX, before=before), name, hex_of(pattern))
-    for name, pattern in (("der", "30 82 .. .. 30|02|06"), ("der-middle", "30 81 .. 30|02"), ("der-short", _SHORT)):
-        yield from _wide(DigitReader(HEX), name, hex_of(pattern), (2, 4))
-    for name, (separator, prefix, sizes) in _APART.items():
-        yield from _wide(DigitReader(HEX), name, hex_of(_LONG, separator, prefix), sizes)
-        yield from _wide(DigitReader(HEX), f"{name}-short", hex_of(_SHORT, separator, prefix), sizes)
-
-
-DETECTORS: tuple[Detector, ...] = tuple(_detectors())
+    def _groups_before(self, before: bytes) -> tuple[int, int]:
+        """Find whole groups of digits at the end of text, as `Notation.groups_before` does; there may be escapes."""
+        if self.digits.has_escapes:
+            return self.digits.groups_before(before, self.skip, self.before)
+        if self.before <= _IN_WORD and (word := _WORD_BEFORE.search(before)):
+            before = before[word.end() :]
+        clean = CleanText(before)
+        back, groups = self.digits.groups_before(clean.data, self.skip, self.before)
+        return len(before) - clean.origin(len(clean.data) - back) if back else 0, groups

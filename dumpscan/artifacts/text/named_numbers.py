@@ -22,7 +22,7 @@ from dumpscan.artifacts.text.runs import BASE64
 from dumpscan.findings import PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.detector import Detector
@@ -36,12 +36,18 @@ _NUMBER = rb"[A-Za-z0-9+/=_-]{1,4096}"
 
 _QUOTED = "\"'247;"
 """What the name of a member follows: a quotation mark, as it is or escaped (`%22`, `\\u0022`, `&#34`, `&quot;`)."""
+_DOTNET_RSA = (b"Modulus", b"Exponent", b"D", b"P", b"Q", b"DP", b"DQ", b"InverseQ")
+"""Members of .NET's `RSAParameters`, in the order of PKCS#1."""
 _BRACE = re.compile(
     rb"(?P<open>\{|%(?:25){0,8}7[bB]|\\{1,16}u007[bB]|&#123;)|\}|%(?:25){0,8}7[dD]|\\{1,16}u007[dD]|&#125;"
 )
 _JWK_PART = re.compile(
-    rb"""[{}]|["'](?P<name>kty|crv|n|e|d|p|q|dp|dq|qi|x|y|r|t)["']\s*:\s*["'](?P<value>%b)["']""" % _NUMBER
+    rb"""[{}]|:[\s+]*"[^"{}]{1,256}[{}][^"]{0,256}"(?=\s*[,}])|(?:(?P<quote>["'])|(?<=[{,\s]))"""
+    rb"""(?P<name>kty|crv|n|e|d|p|q|dp|dq|qi|x|y|r|t|%b)(?(quote)(?P=quote))[\s+]*:[\s+]*["'](?P<value>%b)["']"""
+    % (b"|".join(_DOTNET_RSA), _NUMBER)
 )
+"""A brace, a string with one in it, or a member of an object; in JavaScript its name needs no quotation marks, and in a
+URL a `+` may be a blank."""
 _CURVES = {
     b"P-256": bytes.fromhex("06082a8648ce3d030107"),
     b"P-384": bytes.fromhex("06052b81040022"),
@@ -61,7 +67,8 @@ _PER_PART, _PER_CHARACTER = 1.5, 0.04
 _XML_BEGIN = re.compile(rb"(?:<|&(?:amp;){0,4}lt;|\\{1,16}u003[cC]|%(?:25){0,8}3[cC])(?:[A-Za-z]{1,8}:)?\Z")
 _LONGEST_XML_BEGIN = 32
 _XML = re.compile(
-    rb"<(?P<name>(?:[A-Za-z]{1,8}:)?(?:RSA|DSA)KeyValue)\b[^<>]{0,128}>(?P<inside>.*?)</(?P=name)\s*>", re.DOTALL
+    rb"<(?P<name>(?:[A-Za-z]{1,8}:)?(?:(?:RSA|DSA)KeyValue|RSAParameters))\b[^<>]{0,128}>(?P<inside>.*?)</(?P=name)\s*>",
+    re.DOTALL,
 )
 _XML_NUMBER = re.compile(rb"<(?:[A-Za-z]{1,8}:)?([A-Z][A-Za-z]{0,7})>\s*([A-Za-z0-9+/=\s]{1,4096})</")
 
@@ -158,6 +165,8 @@ def _jwk_members(text: bytes) -> tuple[Numbers, list[Numbers], int] | None:
             if not levels:
                 return members, others, part.end()
             others.append(members)
+        elif part["name"] is None:
+            continue
         elif levels[-1].setdefault(part["name"], part["value"]) != part["value"]:
             raise RefusedError("two values of one member")
     return None
@@ -166,6 +175,8 @@ def _jwk_members(text: bytes) -> tuple[Numbers, list[Numbers], int] | None:
 def _jwk_structure(members: Numbers, others: list[Numbers]) -> bytes:
     """Return PKCS#1, SEC 1 or PKCS#8 of a JWK's members."""
     kind = members.get(b"kty")
+    if b"InverseQ" in members:
+        return _rsa(members, _DOTNET_RSA)
     if b"d" not in members:
         raise RefusedError("no private key")
     if kind == b"RSA":
@@ -211,7 +222,7 @@ def _read_xml(memory: Memory, address: int, coding: Coding) -> NumbersText:
 def _xml_structure(numbers: Numbers) -> bytes:
     """Return PKCS#1, or OpenSSL's structure for DSA, of the numbers of .NET's XML."""
     if b"Modulus" in numbers:
-        return _rsa(numbers, (b"Modulus", b"Exponent", b"D", b"P", b"Q", b"DP", b"DQ", b"InverseQ"))
+        return _rsa(numbers, _DOTNET_RSA)
     return der.encode(der.SEQUENCE, *_integers(numbers, (None, b"P", b"Q", b"G", b"Y", b"X")))
 
 
@@ -243,10 +254,15 @@ def _bytes(numbers: Numbers, name: bytes) -> bytes:
     return BASE64.decode(b"".join(numbers[name].split()).rstrip(b"="))
 
 
-DETECTORS: tuple[Detector, ...] = (
-    *((text_opening("jwk", [_QUOTED, *"kty", "\"'\\%&"], size), TextCarrier(size, _read_jwk)) for size in (1, 2)),
-    *(
-        (text_opening("xml-key", ["DR", *"SAKeyValue", ">&%\\ "], size), TextCarrier(size, _read_xml))
-        for size in (1, 2)
-    ),
+_OPENINGS: tuple[tuple[str, list[str], tuple[int, ...], Callable[[Memory, int, Coding], NumbersText]], ...] = (
+    ("jwk", [_QUOTED, *"kty", "\"'\\%&"], (1, 2), _read_jwk),
+    ("jwk-unquoted", [" {,\n\t", *"kty: ", "\"'"], (1,), _read_jwk),
+    ("rsa-parameters", [_QUOTED, *"InverseQ", "\"'\\%&"], (1, 2), _read_jwk),
+    ("xml-key", ["DR", *"SAKeyValue", ">&%\\ "], (1, 2), _read_xml),
+    ("xml-parameters", [*"RSAParameters", ">&%\\ "], (1, 2), _read_xml),
+)
+DETECTORS: tuple[Detector, ...] = tuple(
+    (text_opening(name, characters, size), TextCarrier(size, read))
+    for name, characters, sizes, read in _OPENINGS
+    for size in sizes
 )

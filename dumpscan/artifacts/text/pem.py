@@ -220,11 +220,20 @@ def _encrypted(label: bytes, headers: re.Match[bytes], content: bytes) -> Encryp
     )
 
 
+_ESCAPED = {
+    "urlencoded": ([*"%2", "Dd", *"%2", "Dd", *"BEGIN"], 9),
+    "unicode": ([*"\\u002", "Dd", *"BEGIN"], 24),
+    "hexadecimal": ([*"&#x2", "Dd", *";&#x42;"], 24),
+    "decimal": (list("&#45;&#66;&#69;"), 20),
+}
+"""Dashes that are escaped, with what follows, and how many characters before them the text begins. Of five dashes in a
+URL, the last two will do: so all look for the same letters."""
 DETECTORS: tuple[Detector, ...] = (
     *((text_opening("pem", list("-----BEGIN"), size), TextCarrier(size, _read)) for size in (1, 2, 4)),
     *(
-        (text_opening("pem-urlencoded", [*"%2", "Dd"] * 2 + list("BEGIN"), size, lead=9), TextCarrier(size, _read))
+        (text_opening(f"pem-{name}", characters, size, lead=lead), TextCarrier(size, _read))
+        for name, (characters, lead) in _ESCAPED.items()
         for size in (1, 2, 4)
+        if size == 1 or name in ("urlencoded", "unicode")
     ),
 )
-"""Of five dashes in a URL, the last two will do: so all look for the same letters."""

@@ -5,6 +5,7 @@ A file that lies in memory as it is on disk is found without this (`dumpscan.art
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts import effort
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from dumpscan.memory.space import Memory
 
 _OPENING = "PuTTY-User-Key"
+_WITH_PLUS = re.compile(rb"PuTTY-User-Key-File-[23](?::|%3[aA])\+")
+"""In URLs of forms, a `+` is a blank."""
 _HEAD = 256
 """Characters that hold the first two lines."""
 _MAX_CHARACTERS = 64 << 10
@@ -66,7 +69,7 @@ def _read(memory: Memory, address: int, coding: Coding) -> PuttyText:
     characters = Characters(memory, address, coding)
     around = surroundings(characters.before(MAX_PREFIX), characters.take(_HEAD))
     text = characters.take(_MAX_CHARACTERS)
-    clean = CleanText(text, around)
+    clean = CleanText(text, around, plus_is_space=_WITH_PLUS.match(text) is not None)
     if coding == ASCII and clean.data == text:
         raise RefusedError("a file as it is on disk")
     return PuttyText(characters, clean)

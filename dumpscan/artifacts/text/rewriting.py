@@ -26,7 +26,7 @@ MAX_PREFIX = 96
 """Characters before a line that may be its prefix, and between two string literals of one text."""
 MAX_RECORD = 768
 """Characters from the end of a string to the next line, where each line of a text is in a record of its own."""
-_MAX_SUFFIX = 8
+_MAX_SUFFIX = 12
 _MIN_RECORD = 4
 """Parts before a string in a record, such as `{"a":"`; what has fewer is a list of strings."""
 _MAX_LAYERS = 4
@@ -38,11 +38,14 @@ _ESCAPE = re.compile(
     rb"""
     \\(?P<slashes>\\{0,15})(?:
         u00(?P<unicode>[0-9A-Fa-f]{2}) | x(?P<hex>[0-9A-Fa-f]{2}) | 0?(?P<octal>1[25])(?![0-9])
-        | (?P<letter>[nrt/"'`]) | (?P<fold>\r?\n) )
+        | (?P<letter>[nrt/"'`](?!ine\b)) | (?P<fold>z?[ ]{0,4}\r?\n) | (?P<rich>line\b[ ]?|par\b) )
     | %(?:25){0,8}(?P<percent>[0-9A-Fa-f]{2})
     | &(?:amp;){0,4}(?: \#0{0,4}(?P<decimal>[0-9]{1,3}); | \#[xX]0{0,4}(?P<entity>[0-9A-Fa-f]{1,2});
         | (?P<name>[A-Za-z]{2,7}); )
     | <(?P<br>[bB][rR][ ]{0,2}\\{0,8}/?>)
+    | `(?P<tick>[nrt])
+    | =(?P<quoted>0[AaDd]|3[Dd])(?<![\s=]...)
+    | \x1b\[(?P<colour>[0-9;]{0,16}[mK])
     """,
     re.VERBOSE,
 )
@@ -56,16 +59,25 @@ _NAMES = {
 """Entities of XML and HTML for characters that occur in text with keys."""
 _ARMOUR = re.compile(rb"-----BEGIN [ -~]{1,64}?-----")
 _PREFIX_PART = re.compile(rb"[ \t]+|[0-9A-Za-z]*[0-9][0-9A-Za-z]*|[A-Za-z]+|[^ \t0-9A-Za-z]")
+_UNBROKEN = re.compile(rb"(?P<between>[^A-Za-z0-9+/=\s][^\r\n\x0b]{0,95}?)[A-Za-z0-9+/]{40,}+")
+"""Text that stands between two lines of base64, and the second of them."""
 _SPACES = re.compile(rb"[ \t]{0,32}")
 _NUMBER = re.compile(rb"[0-9A-Za-z]{1,24}")
 _DIGIT = re.compile(rb"[0-9]")
-_CUT = re.compile(rb"[\\%&<\r]+[^\\%&<\s]*\Z")
-_SPECIAL = re.compile(rb"[\\%&<]")
+_CUT = re.compile(rb"[\\%&<`=\x1b\r]+[^\\%&<`=\x1b\s]*\Z")
+_SPECIAL = re.compile(rb"[\\%&<`=\x1b]")
 _PLAIN_SLASHES = 1
 """Backslashes before the last one of a line end in JSON within JSON, which make no other encoding of PEM text."""
 
 
-_NOTATIONS = {"unicode": "json", "hex": "json", "percent": "urlencoded", "decimal": "xml", "entity": "xml"}
+_NOTATIONS = {
+    "unicode": "json",
+    "hex": "json",
+    "percent": "urlencoded",
+    "decimal": "xml",
+    "entity": "xml",
+    "quoted": "quoted-printable",
+}
 _LINE_FEED = 0x0A
 _OCTAL_RETURN = b"15"
 
@@ -131,16 +143,20 @@ class Surroundings:
             quotation mark, what stands before it in each of the records that hold one line of the text.
         suffix: What stands behind each line.
         joined: What two lines are joined by when what is between them is gone.
+        between: Expression for what stands between two lines, where the others do not tell.
     """
 
     quote: bytes = b""
     prefix: bytes = b""
     suffix: bytes = b""
     joined: bytes = b"\n"
+    between: bytes = b""
 
     @property
     def notation(self) -> str:
         """What it is called in the name of an encoding."""
+        if self.between:
+            return "dump" if self == HEX_DUMP else "prefixed"
         if not self.quote:
             return "prefixed"
         return "json" if self.prefix else "source"
@@ -153,6 +169,8 @@ class Surroundings:
     @property
     def pattern(self) -> re.Pattern[bytes] | None:
         """Expression for what stands between two lines; None if that is nothing but a line end."""
+        if self.between:
+            return re.compile(self.between)
         if self.is_in_records:
             return re.compile(rb"%b[^\r\n\0]{0,%d}+[\r\n]{1,2}%b" % (self.quote, MAX_RECORD, self.prefix))
         if self.quote:
@@ -164,6 +182,18 @@ class Surroundings:
 
 
 NO_SURROUNDINGS = Surroundings()
+HEX_DUMP = Surroundings(
+    joined=b" ", between=rb"(?:[ \t]{1,3}[ \t|][^\r\n]{0,24}|[ \t]{0,4})\r?\n(?:0x)?[0-9A-Fa-f`]{4,17}[:h]?[ \t]{1,4}"
+)
+"""Of lines of a dump in hexadecimal: the same bytes as characters, and the next line's offset."""
+_DUMPED = re.compile(
+    rb"(?<![0-9A-Fa-f`])(?:0x)?[0-9A-Fa-f`]{4,17}[:h]?[ \t]{1,4}(?:[0-9A-Fa-f]{2,4}[ \t-]{1,2}){0,15}\Z"
+)
+
+
+def hex_dump(before: bytes) -> Surroundings | None:
+    """Tell whether hexadecimal digits are of a dump, by what precedes them: an offset, and other bytes."""
+    return HEX_DUMP if _DUMPED.search(before) else None
 
 
 def surroundings(before: bytes, text: bytes) -> Surroundings:
@@ -179,10 +209,25 @@ def surroundings(before: bytes, text: bytes) -> Surroundings:
         return _records(line, quote, text) or Surroundings(quote=quote, joined=b"")
     first, *others = re.split(rb"[\r\n\x0b]+", CleanText(text).data, maxsplit=2)
     armour = _ARMOUR.match(first)
+    if armour and (between := _between(first[armour.end() :])):
+        return Surroundings(between=between)
     suffix = first[armour.end() :].strip(b" \t") if armour and others else b""
     return Surroundings(
         prefix=_prefix(line, others[0] if others else None), suffix=suffix if len(suffix) <= _MAX_SUFFIX else b""
     )
+
+
+def _between(text: bytes) -> bytes:
+    """Make an expression for what stands between lines instead of a line end, such as tags; empty for nothing.
+
+    Args:
+        text: What follows the first line.
+    """
+    line = _UNBROKEN.match(text)
+    if line is None:
+        return b""
+    parts = _PREFIX_PART.findall(line["between"])
+    return b"".join(map(_prefix_part, parts)) if _begins_alike(text[line.end() :], parts) else b""
 
 
 def _records(line: bytes, quote: bytes, text: bytes) -> Surroundings | None:
@@ -194,9 +239,9 @@ def _records(line: bytes, quote: bytes, text: bytes) -> Surroundings | None:
         text: As for `surroundings`.
     """
     first, *others = re.split(rb"[\r\n]+", CleanText(text).data, maxsplit=2)
-    parts = _PREFIX_PART.findall(line)
     content, end, _ = first.partition(quote)
-    if not others or not end or len(parts) < _MIN_RECORD or not _begins_alike(others[0], parts):
+    parts = _common_parts(line, others[0]) if others and end else []
+    if len(parts) < _MIN_RECORD:
         return None
     prefix = b"".join(map(_prefix_part, parts))
     return Surroundings(quote, prefix, joined=b"" if content.endswith(ESCAPED_LINE_END) else b"\n")
@@ -206,17 +251,30 @@ def _prefix(line: bytes, second: bytes | None) -> bytes:
     """Make an expression for what stands before lines: numbers in it differ from line to line.
 
     Args:
-        line: What stands before the first line. Of that, the beginning may be something else, such as a name.
+        line: What stands before the first line.
         second: The second line with what stands before it, if there is one.
     """
     if not line.strip() or line[-1:].isalnum():
         return b""
+    parts = _PREFIX_PART.findall(line) if second is None else _common_parts(line, second)
+    return b"".join(map(_prefix_part, parts)) if b"".join(parts).strip() else b""
+
+
+def _common_parts(line: bytes, second: bytes) -> list[bytes]:
+    """Return the parts of what stands before the first line with which the second one begins, too.
+
+    What the first line begins with may be something else, which a word of it may go on.
+    """
     parts = _PREFIX_PART.findall(line)
-    while b"".join(parts).strip():
-        if second is None or _begins_alike(second, parts):
-            return b"".join(map(_prefix_part, parts))
+    while parts:
+        if _begins_alike(second, parts):
+            return parts
+        word = parts[0] if parts[0].isalpha() else b""
+        for at in range(1, len(word)):
+            if second.startswith(word[at:]) and _begins_alike(second, [word[at:], *parts[1:]]):
+                return [word[at:], *parts[1:]]
         del parts[0]
-    return b""
+    return []
 
 
 def _begins_alike(line: bytes, parts: Sequence[bytes]) -> bool:
@@ -265,7 +323,7 @@ class CleanText:
         self.data = text.replace(b"+", b" ") if plus_is_space else text
         self._layers: list[Rewritten] = []
         self._notations: dict[str, int] = {}
-        for _ in range(_MAX_LAYERS) if around is not None else ():
+        for _ in range(_MAX_LAYERS) if around not in (None, HEX_DUMP) else ():
             if not _SPECIAL.search(self.data) or not self._rewrite(_ESCAPE, self._unescape):
                 break
         self._escaped = len(self._layers)
@@ -323,11 +381,13 @@ class CleanText:
         value = match[kind]
         if kind == "br":
             return self._noted("html", match, ESCAPED_LINE_END)
-        if kind in ("fold", "octal"):
+        if kind in ("fold", "octal", "rich"):
             return b"\r" if value == _OCTAL_RETURN else ESCAPED_LINE_END
-        if kind == "letter":
+        if kind == "colour":
+            return self._noted("ansi", match, b"")
+        if kind in ("letter", "tick"):
             character = _LETTERS.get(value, value)
-            is_plain = value in _LETTERS and len(match["slashes"]) <= _PLAIN_SLASHES
+            is_plain = value in _LETTERS and len(match["slashes"] or b"") <= _PLAIN_SLASHES
             return character if is_plain else self._noted("json", match, character)
         if kind == "name":
             return self._noted("xml", match, _NAMES[value]) if value in _NAMES else None

@@ -45,6 +45,14 @@ class Digits:
     backwards: re.Pattern[bytes]
     has_escapes: bool
 
+    def behind(self, before: bytes) -> Digits:  # noqa: ARG002 - digits are the same everywhere
+        """Return the notation of what follows other text."""
+        return self
+
+    def read(self, text: bytes, at: int, skip: int = 0) -> Run:
+        """Read the run at a place in text (see `Run`)."""
+        return Run(self, text, at, skip)
+
     def characters(self, size: int) -> int:
         """Return how many characters `size` bytes take, with what may stand between them."""
         return -(-size // self.size) * self.group * 2
@@ -87,7 +95,9 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 BASE64 = Digits(
     "base64",
     # Five dashes are armour and not base64 for URLs. Quoted-printable text (RFC 2045, 6.7) breaks lines behind a `=`.
-    re.compile(rb"(?:[A-Za-z0-9+/_\s]++|-(?!----)|=\r?\n(?=[A-Za-z0-9+/]{16}))*+"),
+    re.compile(
+        rb"(?:[A-Za-z0-9+/_\s]++|-(?!----)|=\r?\n(?=[A-Za-z0-9+/]{16}|[A-Za-z0-9+/]{1,15}(?:=3D){0,2}\s*-----END))*+"
+    ),
     re.compile(rb"([^\s=]+)"),
     4,
     3,
@@ -99,7 +109,10 @@ BASE64 = Digits(
 HEX = Digits(
     "hex",
     # As one number, as numbers in a list, as bytes of a string literal, as a value in a file of the registry.
-    re.compile(rb"""(?:(?:0[xX]|\\{1,8}x)?(?:[0-9A-Fa-f]{2})++(?:[\s:,;"'+-]|\\{1,8}(?:[nrt]|(?![\\x])))*+)++"""),
+    re.compile(
+        rb"""(?:(?:\(byte\)[ ]?)?(?:0[xX]|\\{1,8}x)?(?:[0-9A-Fa-f]{2})++(?:u8|\.toByte\(\))?"""
+        rb"""(?:[\s:,;"'+.&-]|\\{1,8}(?:[nrt]|(?![\\x])))*+)++"""
+    ),
     re.compile(rb"(?:0[xX]|\\{1,8}x)?((?:[0-9A-Fa-f]{2})+)"),
     2,
     1,

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 _WINDOWS = (4 << 10, 48 << 10)
 """Bytes read at first, and when those did not reach to the end: those of RSA with 16384 bits, and a comment."""
 _TEXT = b"PuTTY-User-Key-File-"
-_END = rb"\r?\n"
-_LINES = rb"(?:[A-Za-z0-9+/=]{1,64}\r?\n){1,400}"
+_END = rb"[ \t]{0,16}\r?\n[ \t]{0,64}"
+_LINES = rb"(?:[ \t]{0,64}[A-Za-z0-9+/=]{1,64}[ \t]{0,16}\r?\n){1,400}[ \t]{0,64}"
+"""Lines may be indented, as in YAML."""
 _DERIVATION = _END.join(
     (
         rb"Key-Derivation: (?P<kdf>Argon2(?:id|i|d))",
@@ -48,7 +49,7 @@ _FILE = re.compile(
         (
             _TEXT + rb"(?P<version>[23]): (?P<type>[a-z0-9-]{1,32})",
             rb"Encryption: (?P<cipher>none|aes256-cbc)",
-            rb"Comment: (?P<comment>[^\r\n]{0,1024})",
+            rb"Comment: ?(?P<comment>[^\r\n]{0,1024}?)",
             rb"Public-Lines: \d{1,3}",
             rb"(?P<public>" + _LINES + rb")(?:" + _DERIVATION + rb")?Private-Lines: \d{1,3}",
             rb"(?P<private>" + _LINES + rb")Private-MAC: (?P<mac>[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40})",
