@@ -478,7 +478,8 @@ class TlsSecret(Finding):
         secret_id: SHA-256 (hex) of `dumpscan tls secret`, a zero byte and the secret. It names the secret and does not
             reveal it (see `SymmetricKey.key_id`).
         label: Its name in the key log of NSS: `CLIENT_RANDOM` (the master secret of TLS 1.2), `CLIENT_TRAFFIC_SECRET_0`
-            … or `TRAFFIC_SECRET_0`, which the key log does not know, where it is not known whose it is.
+            … or, which the key log does not know, `CLIENT_TRAFFIC_SECRET_N` after an update of keys, and
+            `TRAFFIC_SECRET_0` where it is not known whose it is.
         version: `TLS 1.2` or `TLS 1.3`.
         cipher_suite: Of TLS 1.3, its name; of TLS 1.2, the cipher and the hash, which are all that keys tell.
         client_random: The client's random (hex), by which a capture's session is known; None if it was not found.

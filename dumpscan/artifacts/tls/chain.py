@@ -37,6 +37,8 @@ MAX_WINDOWS = 64
 """The nearest of them, each of which is tried as master secret with each as transcript."""
 MAX_SIZED = 4 * MAX_WINDOWS
 """The nearest windows with their own length that are looked at, where a secret has its own length too."""
+MAX_UPDATES = 64
+"""Updates of the keys of one side that are tried."""
 
 _APPLICATION = {b"c ap traffic": CLIENT_TRAFFIC, b"s ap traffic": SERVER_TRAFFIC}
 _HANDSHAKE = {b"c hs traffic": CLIENT_HANDSHAKE, b"s hs traffic": SERVER_HANDSHAKE}
@@ -120,10 +122,38 @@ def chain_of(memory: Memory, found: TrafficSecret, sized: Mapping[bytes, int]) -
         infos = [label_info(label, hash_.size, transcript[1]) for label in _APPLICATION]
         for master in nearest:
             if any(digest(master[1], info, hash_.name) == found.secret for info in infos):
-                handshake = handshake_secret(near, master[1], hash_)
-                before = _handshake_transcript(near, handshake[1], hash_) if handshake else b""
-                return Chain(hash_, master, transcript, handshake, before)
+                return _whole(near, master, transcript, hash_)
     return None
+
+
+def chain_at(memory: Memory, found: TrafficSecret, master: int, transcript: int) -> Chain | None:
+    """Find what a proven secret was derived from at known places, if need be by some updates of keys (RFC 8446, 7.2).
+
+    Args:
+        memory: The memory of the process.
+        found: The secret.
+        master: Where the master secret would be.
+        transcript: Where the hash of the messages up to the server's Finished would be.
+    """
+    hash_ = found.suite.hash
+    if min(master, transcript) < 0:
+        return None
+    source = (master, memory.read(master, hash_.size))
+    messages = (transcript, memory.read(transcript, hash_.size))
+    for label in _APPLICATION:
+        secret = derive_secret(source[1], hash_, label, messages[1])
+        for _ in range(MAX_UPDATES + 1):
+            if secret == found.secret:
+                return _whole(windows_near(memory, found.address, hash_.size), source, messages, hash_)
+            secret = expand_label(secret, hash_, b"traffic upd", hash_.size)
+    return None
+
+
+def _whole(near: list[Place], master: Place, transcript: Place, hash_: Hash) -> Chain:
+    """Add the secrets of the handshake, if they are near."""
+    handshake = handshake_secret(near, master[1], hash_)
+    before = _handshake_transcript(near, handshake[1], hash_) if handshake else b""
+    return Chain(hash_, master, transcript, handshake, before)
 
 
 def handshake_secret(near: list[Place], master: bytes, hash_: Hash) -> Place | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dumpscan.artifacts.tls.chain import Known, chain_of
+from dumpscan.artifacts.tls.chain import Known, chain_at, chain_of
 from dumpscan.artifacts.tls.derive import RANDOM_SIZE, derive_secret
 from dumpscan.artifacts.tls.hello import transcript_hash
 from dumpscan.artifacts.tls.libraries.allocated import JAVA, allocated, is_java
@@ -19,13 +19,22 @@ from dumpscan.artifacts.tls.libraries.nss import nss_sessions
 from dumpscan.artifacts.tls.libraries.rustls import with_randoms
 from dumpscan.artifacts.tls.libraries.wolfssl import wolfssl_sessions
 from dumpscan.artifacts.tls.near import PAIR_SIZE, looks_random, randoms_before
-from dumpscan.artifacts.tls.sessions import CLIENT_TRAFFIC, VERSION_13, Randoms, Session
+from dumpscan.artifacts.tls.sessions import (
+    CLIENT_TRAFFIC,
+    CLIENT_UPDATED,
+    SERVER_UPDATED,
+    VERSION_13,
+    Randoms,
+    Secret,
+    Session,
+)
 from dumpscan.memory.space import read_before
 from dumpscan.model.c_big_numbers import MAX_POINTER
 from dumpscan.model.libraries.c_tls import (
     OPENSSL_111_RANDOMS,
     OPENSSL_MASTER,
     OPENSSL_RANDOMS,
+    OPENSSL_STEP,
     OPENSSL_TRANSCRIPT,
 )
 
@@ -35,7 +44,6 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.tls.chain import Chain
     from dumpscan.artifacts.tls.hello import Hello, Hellos
     from dumpscan.artifacts.tls.places import Places
-    from dumpscan.artifacts.tls.sessions import Secret
     from dumpscan.artifacts.tls.traffic import TrafficSecret
     from dumpscan.memory.space import Memory
 
@@ -45,6 +53,7 @@ MAX_COPIES = 2
 """Places of one secret around which it is looked for."""
 RANDOM_REACH = 4 << 10
 """Bytes before OpenSSL's secrets in which its randoms are looked for, where no known distance fits."""
+_UPDATED = "it took the place of the secret from which it follows by an update of keys"
 _POINTER = 8
 _NEAR = 1 << 10
 """Bytes around a secret in which its place and those of the others of its session are looked for."""
@@ -65,7 +74,7 @@ def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) 
         tried[each.secret] = tried.get(each.secret, 0) + 1
         sized = places.sized(each.suite.hash.size)
         hopeless = each.secret in done or tried[each.secret] > MAX_COPIES
-        chain = None if hopeless else chain_of(places.memory, each, sized)
+        chain = None if hopeless else _openssl_chain(places.memory, each) or chain_of(places.memory, each, sized)
         if chain is not None:
             session = _of_chain(places, each, chain, proofs, hellos)
             done.update(secret.secret for secret in session.secrets)
@@ -95,15 +104,38 @@ def _of_chain(
         java = JAVA if is_java(places.memory, found) else (None, None)
         return Session(VERSION_13, found.suite.name, secrets, proven or near, *java)
     secrets = tuple(chain.secrets(Known(proofs, _finder(places.memory, found.address))))
-    randoms = _openssl_randoms(places.memory, secrets)
+    first = chain.master[0] - OPENSSL_MASTER
+    openssl = chain.transcript[0] == first + OPENSSL_TRANSCRIPT
+    if openssl:
+        secrets += tuple(_updated(places.memory, first, {each.secret for each in secrets}, proofs, chain.hash.size))
+    randoms = _openssl_randoms(places.memory, first if openssl else _client_place(secrets))
     if proven is not None:
         held = randoms is not None and randoms.client == proven.client
         randoms = replace(proven, address=randoms.address if randoms is not None and held else None)
-    client_secret = next(each for each in secrets if each.label == CLIENT_TRAFFIC)
-    distances = (chain.master[0] - client_secret.address, chain.transcript[0] - client_secret.address)
-    openssl = distances == (OPENSSL_MASTER, OPENSSL_TRANSCRIPT)
     library, structure = ("openssl", "ssl_st") if openssl else (None, None)
     return Session(VERSION_13, found.suite.name, secrets, randoms, library, structure)
+
+
+def _openssl_chain(memory: Memory, found: TrafficSecret) -> Chain | None:
+    """Find what a secret of OpenSSL was derived from, be it the client's or the server's."""
+    firsts = (found.address, found.address - OPENSSL_STEP)
+    chains = (chain_at(memory, found, first + OPENSSL_MASTER, first + OPENSSL_TRANSCRIPT) for first in firsts)
+    return next((each for each in chains if each is not None), None)
+
+
+def _updated(
+    memory: Memory, first: int, others: set[bytes], proofs: Mapping[bytes, str], size: int
+) -> Iterator[Secret]:
+    """Yield the proven secrets that took the place of others in `ssl_st`, given where the client's lies."""
+    for label, address in ((CLIENT_UPDATED, first), (SERVER_UPDATED, first + OPENSSL_STEP)):
+        secret = memory.read(address, size)
+        if secret in proofs and secret not in others:
+            yield Secret(label, secret, address, size, (proofs[secret], _UPDATED))
+
+
+def _client_place(secrets: Sequence[Secret]) -> int | None:
+    """Return where the client's secret lies; None if it is only derived."""
+    return next((each.address for each in secrets if each.label == CLIENT_TRAFFIC and not each.derived), None)
 
 
 def _hello_of(
@@ -133,16 +165,15 @@ def _finder(memory: Memory, address: int) -> Callable[[bytes], int | None]:
     return find
 
 
-def _openssl_randoms(memory: Memory, secrets: Sequence[Secret]) -> Randoms | None:
-    """Return the randoms that lie in OpenSSL's object before the client's secret."""
-    client = next((each for each in secrets if each.label == CLIENT_TRAFFIC and not each.derived), None)
+def _openssl_randoms(memory: Memory, client: int | None) -> Randoms | None:
+    """Return the randoms that lie in OpenSSL's object before the client's secret, given where that lies."""
     if client is None:
         return None
     first, past = OPENSSL_RANDOMS
     return (
-        randoms_before(memory, max(client.address + past, 0), past - first)
-        or _state_randoms(memory, client.address)
-        or randoms_before(memory, client.address, RANDOM_REACH)
+        randoms_before(memory, max(client + past, 0), past - first)
+        or _state_randoms(memory, client)
+        or randoms_before(memory, client, RANDOM_REACH)
     )
 
 

@@ -17,6 +17,9 @@ OTHER_SIDE = {
     CLIENT_HANDSHAKE: SERVER_HANDSHAKE,
     SERVER_HANDSHAKE: CLIENT_HANDSHAKE,
 }
+CLIENT_UPDATED = "CLIENT_TRAFFIC_SECRET_N"
+SERVER_UPDATED = "SERVER_TRAFFIC_SECRET_N"
+"""What took their place by an update of keys (RFC 8446, 7.2), as OpenSSL calls it; Wireshark derives it itself."""
 UNKNOWN_SIDE = "TRAFFIC_SECRET_0"
 """A traffic secret of which it is not known whose it is; the key log has no such name."""
 VERSION_12 = "TLS 1.2"

@@ -60,6 +60,8 @@ OPENSSL_MASTER = -384
 OPENSSL_TRANSCRIPT = -128
 """Bytes from `client_app_traffic_secret` in `ssl_st` to `master_secret` and to `server_finished_hash`; they lie in
 arrays of EVP_MAX_MD_SIZE, 64 bytes, in a row."""
+OPENSSL_STEP = 64
+"""Bytes from `client_app_traffic_secret` to `server_app_traffic_secret`."""
 OPENSSL_111_RANDOMS = 152
 """Offset of `server_random`, which `client_random` follows, in `ssl3_state_st` of 1.1.1: behind `flags`, and a
 MAC secret of 64 bytes with its size for each direction. Ciphers of TLS 1.3 leave those zero."""

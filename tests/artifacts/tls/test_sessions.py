@@ -16,7 +16,7 @@ from dumpscan.search.run import search
 from dumpscan.search.scanner import Scanner
 from support.artifact_samples import Space
 from support.core_bytes import CoreBytes
-from support.tls_samples import BASE, SUITES, Session12, Session13, noise
+from support.tls_samples import BASE, SUITES, Session12, Session13, expand_label, noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +60,25 @@ def test_openssl_gives_every_secret_of_a_session_with_a_proof(name: str) -> None
         assert session.secrets[finding.label].hex() not in repr(finding)
     assert found["CLIENT_TRAFFIC_SECRET_0"].locations[0].virtual_address == client
     assert found[HANDSHAKE[0]].locations[0].encoding == "tls-secret-source"
+
+
+@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("updates", [(1, 0), (0, 1), (2, 5)])
+def test_secrets_of_openssl_that_were_updated_lead_back_to_the_first(name: str, updates: tuple[int, int]) -> None:
+    session = Session13(SUITES[name])
+    first = dict(session.secrets)
+    state = bytes(200) + session.server_random + session.client_random + bytes(1508 - 32 - 512) + session.openssl()
+    for label, count in zip(APPLICATION, updates, strict=False):
+        for _ in range(count):
+            size = session.suite.size
+            session.secrets[label] = expand_label(session.secrets[label], session.suite.hash, "traffic upd", size)
+        state = state.replace(first[label], session.secrets[label])
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: bytes(4) + state + bytes(64)})
+    newer = {
+        f"{label[:-1]}N": session.secrets[label] for label, count in zip(APPLICATION, updates, strict=False) if count
+    }
+    assert {label: finding.secret for label, finding in found.items()} == {**first, **newer}
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
 
 
 def test_randoms_of_openssl_1_1_1_are_in_an_object_of_their_own() -> None:
