@@ -92,9 +92,9 @@ _CONTENTS = {
 
 _LONG, _SHORT, _SHORT_HEAD = "30 81|82 .. ..", "30 20-7f 02 01 00|01 30|04", "30 20-7f 02 01"
 """What a structure of more than 127 bytes opens with, and a key in a shorter one."""
-_FEW = 4
+_FEW = 3
 """Characters with each byte that leave room for a longer opening in a signature."""
-_DASHES, _WIDE_DASHES = "2d 42 45 47 49 4e", "42 00 45 00 47 00 49 00"
+_DASHES, _WIDE_DASHES = "2d 42 45 47 49", "42 00 45 00 47 00 49 00"
 """The first line of PEM text, from its last dash on, and from its first letter on in a string of the registry."""
 _APART = {
     "spaces": (" ", "", _WIDE),
@@ -155,7 +155,8 @@ def _detectors() -> Iterator[Detector]:
         for which, pattern in (("", _LONG), ("-short", short)):
             yield from _in_sizes(DigitReader(HEX), name + which, hex_of(pattern, separator, prefix), sizes)
         reader = DigitReader(HEX, before=MAX_PREFIX)
-        yield from _in_sizes(reader, f"{name}-pem", hex_of(_DASHES, separator, prefix), sizes)
+        if len(prefix) <= _FEW:
+            yield from _in_sizes(reader, f"{name}-pem", hex_of(_DASHES, separator, prefix), sizes)
     yield from _in_sizes(reader, "registry-string", hex_of(_WIDE_DASHES, ","), _WIDE)
     for number, template in enumerate(_DUMPED):
         yield from _in_sizes(DigitReader(HEX), f"dumped-{number}", _text(template), _NARROW)
