@@ -155,7 +155,7 @@ def _detectors() -> Iterator[Detector]:
         for which, pattern in (("", _LONG), ("-short", short)):
             yield from _in_sizes(DigitReader(HEX), name + which, hex_of(pattern, separator, prefix), sizes)
         reader = DigitReader(HEX, before=MAX_PREFIX)
-        if len(prefix) <= _FEW:
+        if len(separator + prefix) <= _FEW + 1:
             yield from _in_sizes(reader, f"{name}-pem", hex_of(_DASHES, separator, prefix), sizes)
     yield from _in_sizes(reader, "registry-string", hex_of(_WIDE_DASHES, ","), _WIDE)
     for number, template in enumerate(_DUMPED):
