@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dumpscan.artifacts.keys.names import algorithm_label
@@ -47,12 +47,14 @@ class Reason:
         text: What breaks it and where it lies, in one line.
         file: The dump in which it lies first, or the input that could not be read.
         finding: What breaks it, with its first place at least; None for an input that could not be read.
+        other_files: The other dumps in which it lies, if that was asked for.
     """
 
     rule: GateRule
     text: str
     file: str
     finding: Finding | None = None
+    other_files: tuple[str, ...] = ()
 
 
 def read_allowed(given: Path | str) -> frozenset[str]:
@@ -105,6 +107,28 @@ def reasons(
                         yield _reason(rule, what, finding, dump_count)
     if GateRule.UNREAD in wanted:
         yield from _unread(case, dumps)
+
+
+def with_other_files(case: Case, found: Iterable[Reason], dumps: Iterable[str]) -> list[Reason]:
+    """Return reasons with all of some dumps for which they hold."""
+    found, judged = list(found), frozenset(dumps)
+    holders = case.holders(each.finding.identity for each in found if each.finding is not None)
+    return [
+        each
+        if each.finding is None
+        else replace(each, other_files=tuple(judged.intersection(holders[each.finding.identity]) - {each.file}))
+        for each in found
+    ]
+
+
+def not_judged(case: Case, dumps: Iterable[str]) -> dict[str, str]:
+    """Return those of some inputs of which the gate says nothing, and why: they are no dumps, or could not be read."""
+    wanted = frozenset(dumps)
+    return {
+        each.path: "; ".join(each.problems) or "not finished"
+        for each in case.dumps(processes=False)
+        if each.path in wanted and each.status in {Status.UNREADABLE, Status.PENDING, Status.OTHER}
+    }
 
 
 def _of_keys(keys: Iterable[ExposedKey], wanted: set[GateRule], allowed: frozenset[str]) -> Iterator[Reason]:

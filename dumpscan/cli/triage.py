@@ -17,7 +17,7 @@ from dumpscan.exceptions import UsageError
 from dumpscan.output.formats.registry import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
     from dumpscan.case.gate import Reason
@@ -205,14 +205,22 @@ class GateFiles:
             raise UsageError("--write-allow, --sarif and --junit tell what --fail-on finds: give --fail-on too")
 
     def write(
-        self, broken: list[Reason], rules: Sequence[GateRule], dumps: Sequence[str], *, quiet: bool
+        self,
+        broken: list[Reason],
+        rules: Sequence[GateRule],
+        dumps: Sequence[str],
+        skipped: Mapping[str, str],
+        *,
+        quiet: bool,
     ) -> list[Reason]:
         """Write the files; return what closes the gate: with a new list of what to allow, only what none can have."""
+        from functools import partial
+
         from dumpscan.cli.messages import complain
         from dumpscan.files import new_file
         from dumpscan.output.exports.gate import write_allow, write_junit, write_sarif
 
-        for path, write in ((self.sarif, write_sarif), (self.junit, write_junit)):
+        for path, write in ((self.sarif, write_sarif), (self.junit, partial(write_junit, skipped=skipped))):
             if path is not None:
                 with new_file(path, force=True) as stream:
                     write(broken, rules, sorted(dumps), stream)
@@ -262,28 +270,14 @@ def _report(
     *,
     quiet: bool,
 ) -> int:
-    from dumpscan.case.gate import reasons
+    from dumpscan.case.gate import not_judged, reasons, with_other_files
     from dumpscan.case.moments import At
     from dumpscan.case.store.reader import Case
     from dumpscan.cli.case import show_findings, show_summary
     from dumpscan.cli.messages import EXIT_DAMAGED, EXIT_DONE, EXIT_GATE, EXIT_UNREADABLE, complain
     from dumpscan.findings import Status
-    from dumpscan.output.missing_symbols import MissingTables
 
-    for name in outcome.named_others:
-        complain(f"{name}: no dump")
-    if not quiet:
-        for name, status, problems in outcome.problems[:_REMARKS]:
-            complain(f"{name}: {'; '.join(problems)}", level="warning" if status is Status.DAMAGED else "error")
-        if len(outcome.problems) > _REMARKS:
-            complain(f"{len(outcome.problems) - _REMARKS} more files have problems: see the case", level="warning")
-        missing = MissingTables()
-        missing.add_recorded(outcome.missing_symbols)
-        if line := missing.line():
-            complain(line, level="warning")
-        unchanged = len(outcome.paths) - outcome.read
-        count = "1 file" if outcome.read == 1 else f"{outcome.read} files"
-        complain(f"{count} read, {unchanged} known and unchanged", level="note")
+    _remark(outcome, quiet=quiet)
     judged = At.of(at)
     with Case.open(path) as case:
         exposed = case.exposed_keys(judged) if rules or output_format is Format.TABLE else []
@@ -301,8 +295,12 @@ def _report(
         broken = list(
             reasons(case, rules, dumps=outcome.paths, allowed=allowed, now=judged, exposed=exposed) if rules else ()
         )
+        skipped: Mapping[str, str] = {}
+        if files.junit is not None:
+            broken = with_other_files(case, broken, outcome.paths)
+            skipped = not_judged(case, outcome.paths)
     sys.stdout.flush()
-    broken = files.write(broken, rules, outcome.paths, quiet=quiet)
+    broken = files.write(broken, rules, outcome.paths, skipped, quiet=quiet)
     for reason in broken:
         complain(f"{reason.rule.value}: {reason.text}", level="gate")
     if broken:
@@ -310,6 +308,29 @@ def _report(
     if outcome.named_others or outcome.statuses[Status.UNREADABLE] or outcome.statuses[Status.PENDING]:
         return EXIT_UNREADABLE
     return EXIT_DAMAGED if outcome.statuses[Status.DAMAGED] else EXIT_DONE
+
+
+def _remark(outcome: TriageOutcome, *, quiet: bool) -> None:
+    """Say which inputs have problems, and how many were read."""
+    from dumpscan.cli.messages import complain
+    from dumpscan.findings import Status
+    from dumpscan.output.missing_symbols import MissingTables
+
+    for name in outcome.named_others:
+        complain(f"{name}: no dump")
+    if quiet:
+        return
+    for name, status, problems in outcome.problems[:_REMARKS]:
+        complain(f"{name}: {'; '.join(problems)}", level="warning" if status is Status.DAMAGED else "error")
+    if len(outcome.problems) > _REMARKS:
+        complain(f"{len(outcome.problems) - _REMARKS} more files have problems: see the case", level="warning")
+    missing = MissingTables()
+    missing.add_recorded(outcome.missing_symbols)
+    if line := missing.line():
+        complain(line, level="warning")
+    unchanged = len(outcome.paths) - outcome.read
+    count = "1 file" if outcome.read == 1 else f"{outcome.read} files"
+    complain(f"{count} read, {unchanged} known and unchanged", level="note")
 
 
 def _state(state: TriageProgress) -> str:

@@ -67,6 +67,26 @@ def test_junit_has_a_case_for_each_input_and_rule(tmp_path: Path) -> None:
     assert failed["unread", str(SAMPLE)] is None
 
 
+def test_junit_fails_for_every_dump_that_holds_a_key_and_passes_no_input_that_was_not_read(tmp_path: Path) -> None:
+    copy, empty, text = (tmp_path / name for name in ("copy.dmp", "empty.dmp", "readme.txt"))
+    copy.write_bytes(SAMPLE.read_bytes())
+    empty.write_bytes(b"")
+    text.write_text("no dump")
+    triage(tmp_path, "--fail-on", "private-key", "--junit", tmp_path / "a.xml", inputs=(SAMPLE, copy, empty, text))
+
+    suite = ET.parse(tmp_path / "a.xml").getroot().find("testsuite")  # noqa: S314 - see above
+    assert suite is not None
+    told = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert told == {
+        str(SAMPLE): ["failure"],
+        str(copy): ["failure"],
+        str(empty): ["skipped"],
+        str(text): ["skipped"],
+    }
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "2", "2")
+    assert all(each.get("message") for each in suite.iter("skipped"))
+
+
 def test_a_baseline_lets_pass_what_was_there_and_nothing_else(tmp_path: Path) -> None:
     gate = ("--fail-on", "private-key", "--fail-on", "certificate", "--fail-on", "encrypted-container")
     done = triage(tmp_path, *gate, "--write-allow", tmp_path / "allow.txt")

@@ -194,6 +194,15 @@ class Case:
             if row.integer("dump_id") in ids
         }
 
+    def holders(self, identities: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+        """Return the dumps, sorted by path, in which each of some findings lies, by its identity."""
+        held: dict[tuple[str, str], list[str]] = {identity: [] for identity in identities}
+        for row in ask(self._connection, self.path, "findings", _HOLDERS):
+            dumps = held.get((row.text("kind"), row.text("identity")))
+            if dumps is not None:
+                dumps.append(row.text("path"))
+        return held
+
     def _chosen(self, condition: str, order: str, *values: object) -> Iterator[Chosen]:
         question = _CHOSEN.format(condition, order)
         for row in ask(self._connection, self.path, "findings", question, *values):
@@ -294,6 +303,10 @@ _VERSIONS = "SELECT tool_version, count(*) AS count FROM dumps GROUP BY tool_ver
 _CAPTURED = """
 SELECT DISTINCT identity, captured FROM findings JOIN sightings ON finding_id = findings.id
 JOIN dumps ON dumps.id = dump_id WHERE kind = ?
+"""
+_HOLDERS = """
+SELECT kind, identity, path FROM dumps JOIN sightings ON dump_id = dumps.id
+JOIN findings ON findings.id = finding_id ORDER BY path
 """
 _JUDGED = """
 WITH judged AS (

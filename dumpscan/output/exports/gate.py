@@ -19,7 +19,7 @@ from dumpscan.output.exports.documents import clean
 from dumpscan.output.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import TextIO
 
     from dumpscan.case.gate import Reason
@@ -111,37 +111,48 @@ def _uri(path: str) -> str:
 # --- JUnit -----------------------------------------------------------------------------------------------------------
 
 
-def write_junit(reasons: Sequence[Reason], rules: Sequence[GateRule], dumps: Sequence[str], stream: TextIO) -> None:
+def write_junit(
+    reasons: Sequence[Reason],
+    rules: Sequence[GateRule],
+    dumps: Sequence[str],
+    stream: TextIO,
+    *,
+    skipped: Mapping[str, str] | None = None,
+) -> None:
     """Write a test case for each input and rule, which fails if the rule is broken there.
 
     Args:
-        reasons: What breaks the rules.
+        reasons: What breaks the rules, with all dumps in which it lies.
         rules: The rules that were asked for.
         dumps: Paths of the inputs that were judged.
         stream: Where to write.
+        skipped: Inputs that hold no memory that was read, and why: that they break no rule says nothing.
 
     Raises:
         OSError: The stream cannot take it.
     """
+    skipped = skipped or {}
     broken: dict[tuple[str, GateRule], list[Reason]] = {}
     for reason in reasons:
-        broken.setdefault((reason.file, reason.rule), []).append(reason)
+        for path in (reason.file, *reason.other_files):
+            broken.setdefault((path, reason.rule), []).append(reason)
     order = list(dict.fromkeys(rules))
-    dumps = _with_files(dumps, reasons)
-    counts = f'tests="{len(dumps) * len(order)}" failures="{len(broken)}" errors="0"'
+    cases = [(path, rule) for path in _with_files(dumps, reasons) for rule in order]
+    not_run = sum(each not in broken and each[0] in skipped for each in cases)
+    counts = f'tests="{len(cases)}" failures="{len(broken)}" errors="0" skipped="{not_run}"'
     stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')
     stream.write(f'<testsuites name="dumpscan" {counts}>\n<testsuite name="gate" {counts}>\n')
-    for path in dumps:
-        for rule in order:
-            found = broken.get((path, rule), [])
-            attributes = f"classname={_quoted(rule.value)} name={_quoted(path)}"
-            if not found:
-                stream.write(f"<testcase {attributes}/>\n")
-                continue
+    for path, rule in cases:
+        stream.write(f"<testcase classname={_quoted(rule.value)} name={_quoted(path)}")
+        if found := broken.get((path, rule)):
             text = "\n".join(printable(each.text) for each in found)
             message = f"{_MEANINGS[rule]} ({len(found)})"
-            stream.write(f"<testcase {attributes}><failure message={_quoted(message)} type={_quoted(rule.value)}>")
+            stream.write(f"><failure message={_quoted(message)} type={_quoted(rule.value)}>")
             stream.write(f"{escape(text)}</failure></testcase>\n")
+        elif path in skipped:
+            stream.write(f"><skipped message={_quoted(skipped[path])}/></testcase>\n")
+        else:
+            stream.write("/>\n")
     stream.write("</testsuite>\n</testsuites>\n")
 
 
