@@ -156,10 +156,10 @@ typedef struct {
 
 typedef struct {
     int32       Bias;
-    uint16      StandardName[32];
+    char        StandardName[64];           /* WCHAR[32]; as bytes, which are read at once */
     SYSTEMTIME  StandardDate;
     int32       StandardBias;
-    uint16      DaylightName[32];
+    char        DaylightName[64];
     SYSTEMTIME  DaylightDate;
     int32       DaylightBias;
 } TIME_ZONE_INFORMATION;
@@ -204,8 +204,8 @@ typedef struct {
 
 typedef struct {
     MINIDUMP_MISC_INFO_3 Info3;
-    uint16  BuildString[260];
-    uint16  DbgBldStr[40];
+    char    BuildString[520];               /* WCHAR[260] */
+    char    DbgBldStr[80];                  /* WCHAR[40] */
 } MINIDUMP_MISC_INFO_4;
 
 typedef struct {

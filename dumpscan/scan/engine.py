@@ -9,6 +9,8 @@ match has, is said by `stretches`; what a match means is decided by the decoders
 from __future__ import annotations
 
 import re
+import signal
+import threading
 from array import array
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import hyperscan
 import numpy as np
 
-from dumpscan.scan.ahead import default_threads, in_order
+from dumpscan.scan.ahead import MAX_SMALL, default_threads, in_order
 from dumpscan.scan.anchors import choose_anchors
 from dumpscan.scan.opening import escaped
 from dumpscan.scan.searcher import Matches, hits
@@ -121,10 +123,7 @@ class Engine:
     def _run(
         self, lines: Iterable[Line], size: int, threads: int | None, progress: Callable[[int], None] | None
     ) -> Iterator[Matches]:
-        """Scan the blocks of all lines in their order, a bounded number of them ahead of the caller.
-
-        Even a single thread is not the caller's own: an interrupt that arrived in hyperscan's callback would be lost.
-        """
+        """Scan the blocks of all lines in their order, a bounded number of them ahead of the caller."""
         database = self._database
         threads = _threads(threads, size)
         tasks = ((block.size, partial(self._block, database, line, block)) for line in lines for block in line.blocks())
@@ -237,5 +236,15 @@ class _Database:
 
 
 def _threads(wanted: int | None, size: int) -> int:
-    """Decide on threads for an input of `size` bytes: no more than it has blocks."""
+    """Decide on threads for an input of `size` bytes: no more than it has blocks; 0 for the caller's own.
+
+    It is another one where the caller may be interrupted: what arrived in hyperscan's callback would be lost.
+    """
+    if size <= MAX_SMALL and not _may_be_interrupted():
+        return 0
     return max(1, min(default_threads() if wanted is None else wanted, size // BLOCK))
+
+
+def _may_be_interrupted() -> bool:
+    """Whether Python may raise KeyboardInterrupt in the calling thread: it does so in the main thread only."""
+    return threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT))

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from dumpscan.artifacts import der
 from dumpscan.artifacts.decoded import RefusedError
 from dumpscan.artifacts.keys.encode import RSA_ALGORITHM, public_info
-from dumpscan.artifacts.keys.finding import LIBRARY_ERRORS
 from dumpscan.artifacts.x509 import certificate as certificates
 from dumpscan.artifacts.x509.parts import take_apart
+from dumpscan.artifacts.x509.readers import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 MAX_OBJECTS = 100_000
 """Certificates and keys that one file may hold."""
 
-_ERRORS = (*LIBRARY_ERRORS, KeyError, RefusedError)
 _PEM = re.compile(
     rb"-----BEGIN (?P<label>[ -~]{1,64}?)-----(?P<body>(?:(?!-----).)*+)-----END (?P=label)-----", re.DOTALL
 )
@@ -110,7 +109,7 @@ def _in_der(data: bytes) -> list[PublicPart]:
     for read in (_certificate, _public_key, _pkcs7, _request, _pkcs1, _private_key):
         try:
             return read(data)
-        except _ERRORS:
+        except ERRORS:
             continue
     raise NotHereError("is DER, and neither a certificate nor a public key, or damaged")
 
@@ -124,10 +123,10 @@ def certificate_part(certificate: Certificate) -> PublicPart:
     """Return a certificate with its public key."""
     try:
         info: bytes | None = _info(x509.load_der_x509_certificate(certificate.der).public_key())
-    except _ERRORS:
+    except ERRORS:
         try:
             info = _info_of_der(take_apart(certificate.der).public_key or b"")
-        except _ERRORS:
+        except ERRORS:
             info = None
     return PublicPart("certificate", certificate, info)
 
@@ -140,7 +139,7 @@ def _info_of_der(data: bytes) -> bytes:
     """Write a SubjectPublicKeyInfo anew, as key ids have it; one of an algorithm that is not known is left as it is."""
     try:
         return _info(serialization.load_der_public_key(data))
-    except _ERRORS:
+    except ERRORS:
         algorithm, key = der.members(data, least=2, most=2)
         if (algorithm.tag, key.tag) != (der.SEQUENCE, der.BIT_STRING):
             raise RefusedError("no public key") from None
@@ -218,7 +217,7 @@ def _in_block(label: bytes, body: bytes, text: bytes) -> list[PublicPart]:
         if label in _CERTIFICATE_LABELS:
             content = content[: der.header(content).total]  # OpenSSL writes what it is trusted for behind it
         return read(content)
-    except (*_ERRORS, binascii.Error) as error:
+    except (*ERRORS, binascii.Error) as error:
         raise NotHereError(f"has a {label.decode().lower()} that cannot be read") from error
 
 
@@ -257,5 +256,5 @@ def _ssh_key(kind: bytes, blob: bytes) -> PublicPart | None:
         if isinstance(identity, serialization.SSHCertificate):
             identity = identity.public_key()
         return PublicPart("public key", None, _info(identity))
-    except _ERRORS:
+    except ERRORS:
         return None

@@ -54,8 +54,8 @@ class Target:
         name: Its name.
         seeds: Files that mutants are made of, by their file names.
         mutators: How.
-        commands: One of these commands, chosen by the mutant's number, reads it; `{}` stands for the mutant, and
-            `{dir}` for a directory of its own.
+        commands: One of these commands, chosen by the mutant's number, reads it; `{}` stands for the mutant, `-` for
+            standard input, which holds it too, and `{dir}` for a directory of its own.
         seldom: Commands that take so long that few mutants are read by them.
         is_database: Whether the mutants are case files, which are changed by SQL.
         run: Reads a mutant as bytes, in place of commands: that is ten times as fast as a command.
@@ -225,19 +225,21 @@ def _try(target: Target, path: Path, command: Command) -> str | None:
     """Run a command on a mutant; say what went wrong."""
     if not command:
         return _try_bytes(target, path.read_bytes())
-    code, problem = run([each.format(path, dir=path.parent) for each in command])
+    code, problem = run([each.format(path, dir=path.parent) for each in command], standard_input=path)
     if problem is None and code not in EXIT_CODES:
         problem = f"exit code {code}"
     return problem and f"dumpscan {' '.join(command)}: {problem}"
 
 
-def run(arguments: Sequence[str]) -> tuple[int, str | None]:
+def run(arguments: Sequence[str], standard_input: Path | None = None) -> tuple[int, str | None]:
     """Run a command in this process; return its exit code, and what it did that none may do."""
     from dumpscan.cli import app as command_line  # noqa: PLC0415 - a test may have put another in its place
 
     stdout, stderr = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
-    before = sys.argv
+    before = sys.argv, sys.stdin
     sys.argv = ["dumpscan", *arguments]
+    if standard_input is not None and "-" in arguments:
+        sys.stdin = io.TextIOWrapper(io.BytesIO(standard_input.read_bytes()))
     code: object = 0
     try:
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
@@ -247,7 +249,7 @@ def run(arguments: Sequence[str]) -> tuple[int, str | None]:
     except BaseException:  # noqa: BLE001 - whatever escapes is what is looked for
         return 1, traceback.format_exc(limit=-3)
     finally:
-        sys.argv = before
+        sys.argv, sys.stdin = before
     for stream in (stdout, stderr):
         stream.flush()
         written = stream.buffer.getvalue()

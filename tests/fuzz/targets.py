@@ -26,6 +26,7 @@ from dumpscan.synth.objects.keys import make_key
 from dumpscan.synth.objects.private_keys.writers import WRITERS, write_key
 from fuzz import mutate
 from fuzz.contents import BASE, NAMES, content
+from fuzz.file_targets import file_targets
 from fuzz.harness import Target
 from support import compact_images
 from support import output_samples as samples
@@ -49,7 +50,8 @@ def all_targets(directory: Path) -> list[Target]:
     """Build the seeds in a directory, and return everything that is fuzzed."""
     made = (_minidumps, _cores, _images, _samples, _tables, _texts, _objects, _contents, _cases)
     targets = [make(directory) for make in made]
-    return [*targets, *(_read(target, directory) for target in targets[:3])]
+    small = targets[0].seeds["small.dmp"]
+    return [*targets, *(_read(target, directory) for target in targets[:3]), *file_targets(directory / "files", small)]
 
 
 def _read(target: Target, directory: Path) -> Target:
@@ -76,6 +78,12 @@ def _read(target: Target, directory: Path) -> Target:
 
 
 _MINIDUMP = (("info", "{}", *_JSON), ("scan", "{}", "--format", "csv"), ("envars", "{}"), ("cmdline", "{}"))
+_SELDOM = (
+    ("keys", "{}", "-o", "{dir}/out", "--format", "csv"),
+    ("x509", "{}", "--deep", "-o", "{dir}/out"),
+    ("tls", "{}"),
+    ("redact", "--verify", "{}"),
+)
 _SMALL = """
 format = 1
 name = "small"
@@ -108,6 +116,7 @@ def _minidumps(directory: Path) -> Target:
         seeds={"small.dmp": built.read_bytes()},
         mutators=(*mutate.BYTES, mutate.minidump, mutate.minidump, mutate.minidump, mutate.der),
         commands=_MINIDUMP,
+        seldom=_SELDOM,
     )
 
 
@@ -118,6 +127,7 @@ def _samples(_directory: Path) -> Target:
         seeds={name: (SAMPLES / name).read_bytes() for name in names},
         mutators=(*mutate.BYTES, mutate.minidump, mutate.minidump, mutate.minidump, mutate.der),
         commands=_MINIDUMP,
+        seldom=_SELDOM,
     )
 
 
@@ -261,10 +271,16 @@ def _cases(directory: Path) -> Target:
             ("case", "show", "{}", "--format", "json"),
             ("case", "export", "{}", "--to", "ecs"),
             ("case", "export", "{}", "--to", "timesketch"),
+            ("case", "export", "{}", "--to", "misp"),
+            ("case", "show", "{}", "/dumps/one.dmp"),
+            ("find", "{}", "ab" * 32),
         ),
         seldom=(
             ("report", "{}", "-o", "{dir}/report.html", "--force"),
             ("case", "query", "{}", "SELECT * FROM dumps"),
+            ("case", "query", "{}", ".schema"),
+            ("case", "export", "{}", "--to", "stix"),
+            ("redact", "{}", "--dry-run"),
         ),
     )
 

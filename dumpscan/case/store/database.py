@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import sys
 from functools import lru_cache, partial
+from operator import is_not
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -242,7 +243,7 @@ def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]
     The names of the table and of the columns must be constants.
     """
     values = tuple(map(stored_text, row.values()))
-    as_bytes = tuple(value is not before for value, before in zip(values, row.values(), strict=True))
+    as_bytes = tuple(map(is_not, values, row.values()))
     return connection.execute(_insertion(table, tuple(row), as_bytes), values).lastrowid or 0
 
 

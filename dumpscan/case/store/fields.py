@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import MISSING, fields
 from datetime import datetime
 from functools import cache
@@ -10,7 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 from dumpscan.case.store.schema import columns
-from dumpscan.case.store.values import detail
+from dumpscan.case.store.values import as_json, detail
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -104,10 +103,14 @@ def details_of(source: DataclassInstance, names: Collection[str]) -> str:
     """Return fields as a JSON object. Fields that have their default value are left out."""
     if not names:
         return "{}"
-    defaults = {field.name: field.default for field in fields(source)}
+    defaults = _defaults(type(source))
     values = {name: getattr(source, name) for name in names}
-    kept = {name: detail(value) for name, value in values.items() if value != defaults[name]}
-    return json.dumps(kept, separators=(",", ":"), sort_keys=True)
+    return as_json({name: detail(value) for name, value in values.items() if value != defaults[name]})
+
+
+@cache
+def _defaults(cls: type[DataclassInstance]) -> dict[str, object]:
+    return {field.name: field.default for field in fields(cls)}
 
 
 def read_details(row: Row, cls: type[DataclassInstance], names: Collection[str]) -> dict[str, Any]:

@@ -115,10 +115,12 @@ def dump_of(row: Row, processes: tuple[Process, ...], *, lacks_symbols: bool = F
     )
 
 
+_DUMP_COLUMNS = tuple(field.name for field in fields(DumpRecord) if field.name != "processes")
+
+
 def dump_row(record: DumpRecord) -> Columns:
     """Return a row of `dumps`."""
-    columns = [field.name for field in fields(DumpRecord) if field.name != "processes"]
-    row = {name: stored(getattr(record, name)) for name in columns}
+    row = {name: stored(getattr(record, name)) for name in _DUMP_COLUMNS}
     if record.status is Status.NO_SYMBOLS:  # the table's own rule, older than this status, knows the others only
         row["status"] = Status.OK.value
     return row

@@ -61,7 +61,11 @@ def stored(value: object) -> object:
             moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
             return moment.replace(tzinfo=None).isoformat() + "Z"
         case _:
-            return json.dumps(value, separators=(",", ":"), sort_keys=True)
+            return as_json(value)
+
+
+as_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+"""Returns a value as JSON; `json.dumps` would make an encoder for each."""
 
 
 def detail(value: object) -> object:

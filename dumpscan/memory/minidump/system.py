@@ -150,10 +150,9 @@ def read_system_info(reader: StreamReader, stream: Stream) -> SystemInfo | None:
 def read_misc_info(reader: StreamReader, stream: Stream) -> MiscInfo | None:
     """Read MiscInfo of any version; return None if it is too short."""
     layouts = [c_minidump.MINIDUMP_MISC_INFO] + [getattr(c_minidump, f"MINIDUMP_MISC_INFO_{n}") for n in (2, 3, 4, 5)]
-    info5 = reader.structure(stream, layouts[-1], _MIN_MISC_INFO)
-    if info5 is None:
+    info4 = reader.structure(stream, layouts[3], _MIN_MISC_INFO)  # of the fifth, nothing is used
+    if info4 is None:
         return None
-    info4 = info5.Info4
     info3 = info4.Info3
     info1 = info3.Info2.Info1
     size = min(int(info1.SizeOfInfo), stream.present)
@@ -180,6 +179,6 @@ def read_misc_info(reader: StreamReader, stream: Stream) -> MiscInfo | None:
     return MiscInfo(version=version, **found)
 
 
-def _text16(units: list[int]) -> str:
-    """Decode a fixed-size field of UTF-16 code units up to its NUL."""
-    return decode_utf16(b"".join(int(unit).to_bytes(2, "little") for unit in units)).split("\0", 1)[0]
+def _text16(field: bytes) -> str:
+    """Decode a fixed-size field of UTF-16 up to its NUL."""
+    return decode_utf16(field).split("\0", 1)[0]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _MAGIC = (257, b"ustar")
 _PIECE = 1 << 14
 """Bytes that are unpacked at a time: what a failing call would have returned is lost."""
+_MAX_EMPTY = 16
+"""How often nothing is read: a few times, where an archive ends."""
 _MAX_EXTENDED = 1 << 20
 """Bytes of a header that says more about the next file, which tarfile reads into memory: its name, for instance."""
 _EXTENDED = (
@@ -147,13 +149,15 @@ class _Content:
         self._stream = stream
         self._left = plausible_size(path.stat().st_size)
         self._is_damaged = False
+        self._empty = 0
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size`; none at the end.
 
         Raises:
             BombError: There is more than is plausible.
-            EOFError: An earlier call has failed: what a damaged stream yields after that is not its content.
+            EOFError: An earlier call has failed: what a damaged stream yields after that is not its content. Or the end
+                was reached long ago: tarfile goes on for ever where a file claims to be very large.
         """
         if self._is_damaged:
             raise EOFError("it is damaged before that")
@@ -161,6 +165,9 @@ class _Content:
         piece = self._stream.read1(min(size, _PIECE))
         self._is_damaged = False
         self._left -= len(piece)
+        self._empty += not piece
+        if self._empty > _MAX_EMPTY:
+            raise EOFError("it ends within a file")
         if self._left < 0:
             raise BombError(self._path, BOMB)
         return piece

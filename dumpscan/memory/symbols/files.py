@@ -17,6 +17,7 @@ import re
 import tarfile
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -50,7 +51,10 @@ _UNPACKERS: dict[bytes, tuple[str, Callable[..., Any]]] = {
     b"\x1f\x8b": (".json.gz", gzip.open),
     b"BZh": (".json.bz2", bz2.open),
 }
-_PACK_ERRORS = (lzma.LZMAError, EOFError, OSError, ValueError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
+_PACK_ERRORS = (
+    *(lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, RuntimeError),
+    *(zipfile.BadZipFile, tarfile.TarError),
+)
 _GUID = re.compile(rb'"GUID"\s*:\s*"([0-9A-Fa-f]{32})"')
 _AGE = re.compile(rb'"age"\s*:\s*(\d{1,10})')
 _DATABASE = re.compile(rb'"database"\s*:\s*"([A-Za-z0-9_.-]{1,64})"')
@@ -145,7 +149,15 @@ def add_tables(source: Path, store: Path) -> tuple[list[AddedTable], list[str]]:
     try:
         for name, read in _contents(source):
             try:
-                added.append(_add(name, read(), store))
+                content = read()
+            except _PACK_ERRORS as error:  # of one file in a pack
+                problems.append(f"{name}: cannot be read: {reason(error)}")
+                continue
+            except InputError as error:
+                problems.append(str(error))
+                continue
+            try:
+                added.append(_add(name, content, store))
             except InputError as error:
                 problems.append(str(error))
     except InputError as error:  # of the pack as a whole

@@ -280,7 +280,7 @@ def _key_items(
             if loaded is None:
                 raise ValueError("the key is of a size or kind that PKCS#12 files cannot be made with")
             pfx = _pfx(loaded, certificate, password)
-        except LIBRARY_ERRORS as error:
+        except (*LIBRARY_ERRORS, x509.InvalidVersion) as error:
             remarks.append(f"{name}: not exported: {_first_line(error)}")
             continue
         yield _Item(file, pfx, (key, certificate), same=_same_pfx(loaded, certificate, password))

@@ -134,8 +134,8 @@ def misc_info(misc: MiscRecord) -> bytes:
     )
     info2 = c_minidump.MINIDUMP_MISC_INFO_2(Info1=info1, ProcessorMaxMhz=2900, ProcessorCurrentMhz=2900)
     info3 = c_minidump.MINIDUMP_MISC_INFO_3(Info2=info2, ProcessIntegrityLevel=0x3000)  # high
-    units = [ord(unit) for unit in misc.build_string.ljust(_BUILD_STRING_UNITS, "\0")]
-    info4 = c_minidump.MINIDUMP_MISC_INFO_4(Info3=info3, BuildString=units)
+    text = misc.build_string.ljust(_BUILD_STRING_UNITS, "\0").encode("utf-16-le")
+    info4 = c_minidump.MINIDUMP_MISC_INFO_4(Info3=info3, BuildString=text)
     return record("MINIDUMP_MISC_INFO_5", Info4=info4)[:size]
 
 

@@ -95,9 +95,9 @@ def test_misc_info_versions(version: int) -> None:
     info1.ProcessCreateTime, info1.ProcessUserTime, info1.ProcessKernelTime = 1_700_000_000, 5, 6
     info3.ProcessIntegrityLevel, info3.ProtectedProcess = 0x3000, 1
     info3.TimeZone.Bias = -60
-    info3.TimeZone.StandardName = [*b"CET", *[0] * 29]
-    info4.BuildString = [*b"19041.1", *[0] * 253]
-    info4.DbgBldStr = [*b"dbgcore", *[0] * 33]
+    info3.TimeZone.StandardName = "CET".encode("utf-16-le").ljust(64, b"\0")
+    info4.BuildString = "19041.1".encode("utf-16-le").ljust(520, b"\0")
+    info4.DbgBldStr = "dbgcore".encode("utf-16-le").ljust(80, b"\0")
     found = misc(info5.dumps()[: MISC_INFO[version - 1].size])
     expected: dict[str, Any] = {
         "process_id": 4711,

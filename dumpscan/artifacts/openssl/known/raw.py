@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, x448, x25519
 
 from dumpscan.artifacts.decoded import RefusedError
@@ -22,8 +24,11 @@ from dumpscan.artifacts.openssl.known.candidates import Arrays, affords_passes, 
 from dumpscan.artifacts.openssl.known.found import Names, found_at
 from dumpscan.artifacts.openssl.known.windows import LITTLE, Wanted
 from dumpscan.memory.regions import WORD, total_size
+from dumpscan.scan.ahead import MAX_SMALL
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.opening import literal
+from dumpscan.scan.passes import aligned_matches
+from dumpscan.scan.searcher import Matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from dumpscan.artifacts.openssl.known.pointers import Targets
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Memory, Searchable
+    from dumpscan.scan.signature import Signature
 
 MAX_PLACES = 1024
 """Places of one public key that are looked at."""
@@ -63,7 +69,7 @@ def find_raw(space: Searchable, targets: Targets, keys: Sequence[PublicKeyTypes]
     signatures = [literal(f"raw-{number}", each.public) for number, each in enumerate(sought)]
     counts: dict[int, int] = defaultdict(int)
     left = {each.public for each in sought if each.algorithm is ED25519}
-    for matches in Engine(signatures, literal=True).batches(space, threads=effort.threads) if signatures else ():
+    for matches in _places(space, signatures, [each.public for each in sought], effort):
         for number, start in zip(matches.signatures.tolist(), matches.starts.tolist(), strict=True):
             counts[number] += 1
             if counts[number] <= MAX_PLACES:
@@ -72,6 +78,31 @@ def find_raw(space: Searchable, targets: Targets, keys: Sequence[PublicKeyTypes]
                     yield found
     if left:
         yield from _elsewhere(space, targets, left, effort)
+
+
+def _places(
+    space: Searchable, signatures: Sequence[Signature], values: Sequence[bytes], effort: Effort
+) -> Iterator[Matches]:
+    """Look for public values. For little memory it takes longer to compile them than to search without."""
+    if not signatures:
+        return iter(())
+    if total_size(space.regions) > MAX_SMALL:
+        return Engine(signatures, literal=True).batches(space, threads=effort.threads)
+    return aligned_matches(space, signatures, partial(_find, values), alignment=1)
+
+
+def _find(values: Sequence[bytes], data: memoryview, _phases: tuple[int, ...]) -> Matches:
+    """Find values at every offset (see `aligned_matches`)."""
+    whole = bytes(data)
+    found = []
+    for number, value in enumerate(values):
+        at = whole.find(value)
+        while at >= 0:
+            found.append((at, number))
+            at = whole.find(value, at + 1)
+    found.sort()
+    starts, numbers = zip(*found, strict=True) if found else ((), ())
+    return Matches(np.array(numbers, np.uint16), np.array(starts, np.uint64))
 
 
 class _Sought(NamedTuple):
