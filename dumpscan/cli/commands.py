@@ -5,7 +5,6 @@ The help and the manual page (`dumpscan.cli.manual`) are written from the same d
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -167,23 +166,7 @@ class AtLeast(click.ParamType[float]):
         return number
 
 
-class Moment(click.ParamType["datetime"]):
-    """The type of an option that takes a date or a time."""
-
-    name = "time"
-    _FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401 - click's own
-        """Return the time, without a zone."""
-        moment = None
-        for form in self._FORMATS:
-            with contextlib.suppress(ValueError):
-                moment = moment or datetime.strptime(value, form)  # noqa: DTZ007 - it is UTC, as the help says
-        expected = "a date such as 2025-06-01 or a time such as 2025-06-01T12:30:00"
-        return moment or self.fail(f"{value!r} is not {expected}.", param, ctx)
-
-
-class Judging(Moment):
+class Judging(click.ParamType[Any]):
     """The type of an option that says by which moments certificates are judged (`dumpscan.case.moments`)."""
 
     name = "moment"
@@ -198,9 +181,19 @@ class Judging(Moment):
             case "now":
                 return At.on(datetime.now(UTC))
             case str():
-                return At.on(super().convert(value, param, ctx).replace(tzinfo=UTC))
+                try:
+                    return At.on(_moment(value))
+                except (ValueError, OverflowError):
+                    expected = "a date such as 2025-06-01 or a time such as 2025-06-01T12:30:00"
+                    return self.fail(f"{value!r} is not {expected}.", param, ctx)
             case _:
                 return value
+
+
+def _moment(text: str) -> datetime:
+    """Read a date or a time of ISO 8601, which is UTC unless it has a zone."""
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 class OneOf(click.Choice[str]):
