@@ -89,6 +89,8 @@ class _Pass:
         part = self._words[begin:end]
         rest, fits = (each[: len(part)] for each in self._room)
         np.subtract(part, self._pointers[0], out=rest)
+        if not len(rest) or rest.min() >= self._pointers[1]:  # told sooner than by the comparison
+            return np.zeros(0, np.int64)
         np.less(rest, self._pointers[1], out=fits)
         return fits.nonzero()[0] + begin
 
