@@ -161,13 +161,15 @@ def _hide_long_runs(flags: Flags) -> int:
 
 
 def over(operation: np.ufunc, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Combine each value with those behind it: 8 in all, and 12. There are fewer results than values."""
-    if len(values) < _MOST_WORDS:
+    """Combine each value with those behind it: 8 in all, and 12. There are as many results as such runs of values."""
+    count = len(values)
+    if count < _MOST_WORDS:
         values = np.concatenate((values, np.zeros((_MOST_WORDS, *values.shape[1:]), values.dtype)))
     pairs = operation(values[:-1], values[1:])
     fours = operation(pairs[:-2], pairs[2:])
     eights = operation(fours[:-4], fours[4:])
-    return eights, operation(eights[:-4], fours[8:])
+    twelves = operation(eights[:-4], fours[8:])
+    return eights[: max(count - _LEAST_WORDS + 1, 0)], twelves[: max(count - _MOST_WORDS + 1, 0)]
 
 
 def covered(size: int, begins: Flags, count: int) -> Flags:
@@ -196,8 +198,8 @@ def _with_kinds_of_bytes(words: Words, fits: Sequence[Flags]) -> list[Indexes]:
     for size, fit, zero, each in zip(SIZES, fits, over(np.add, zeros), over(np.bitwise_or, kinds), strict=True):
         count = np.bitwise_count(each).view(np.uint16).reshape(-1) * _SUM_OF_BYTES >> _HIGHER_BYTE
         likely = (count >= _MIN_KINDS[size]) & (zero <= _MAX_ZEROS[size])
-        at = inside[likely[: len(inside)].nonzero()]
-        at = at[at < len(fit)]
+        at = inside[np.flatnonzero(likely)]
+        at = at[at < len(fit)]  # the last words begin no window
         found.append(at[fit[at]])
     return found
 

@@ -33,6 +33,19 @@ def test_a_secret_is_found_once_wherever_it_lies(size: int, begin: int) -> None:
     assert not left_out
 
 
+@pytest.mark.parametrize("wanted", list(Wanted))
+@pytest.mark.parametrize("count", range(40))
+def test_buffers_of_few_words(count: int, wanted: Wanted) -> None:
+    places, left_out = found(NOISE[: 4 * count], wanted)
+
+    windows = {size: range(max(count - size // 4 + 1, 0)) for size in SIZES}
+    kept = {Wanted.ALL: windows, Wanted.EDGES: {size: {*each[:1], *each[-1:]} for size, each in windows.items()}}
+    assert {size: [place for place, _ in each] for size, each in places.items()} == {
+        size: sorted(kept.get(wanted, {}).get(size, ())) for size in SIZES
+    }
+    assert left_out == {Wanted.ALL: 0, Wanted.NONE: len(windows[32])}.get(wanted, max(len(windows[32]) - 2, 0))
+
+
 def test_random_bytes_are_found_nearly_always() -> None:
     made = random.Random(16)  # noqa: S311 - as above
     data = b"".join(bytes(16) + made.randbytes(32) for _ in range(10_000))
