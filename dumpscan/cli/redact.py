@@ -217,13 +217,20 @@ def redact(
     opening = OpenOptions(
         symbols=symbols, offline=offline, unpacking=UnpackOptions(password=archive_password, scratch=scratch)
     )
+    many = len(places) > 1 or _holds_many(places[0]) or (output is not None and output.is_dir())
     options = RedactOptions(
-        wanted=wanted, fill=fill, keep_unknown=keep_unknown, only_stacks=only_stacks, force=force, opening=opening
+        wanted=wanted,
+        fill=fill,
+        keep_unknown=keep_unknown,
+        only_stacks=only_stacks,
+        force=force,
+        digests=report is not None or (many and output is not None) or output_format not in (Format.TABLE, Format.CSV),
+        opening=opening,
     )
     results = _Results(output_format, quiet)
     if output is None:
         _examine(places, options, results, verify=verify, progress=not (quiet or no_progress))
-    elif len(places) == 1 and not _holds_many(places[0]) and not output.is_dir():
+    elif not many:
         _redact_one(places[0], output, options, results, report, progress=not (quiet or no_progress))
     else:
         if report is not None:

@@ -27,12 +27,12 @@ class FileDigest:
     Attributes:
         file: Its path, as it was given.
         size: Bytes in it.
-        sha256: Of its bytes (hex).
+        sha256: Of its bytes (hex); None if nobody asked for it.
     """
 
     file: str
     size: int
-    sha256: str
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class RedactOptions:
         only_stacks: Whether to write only what a stack walk needs; minidumps only.
         deep: Whether to look for the private keys of all public keys found, whatever that takes.
         force: Whether an existing file is replaced.
+        digests: Whether SHA-256 of both files are computed, which takes as long as copying them does.
         opening: How dumps are opened.
     """
 
@@ -64,6 +65,7 @@ class RedactOptions:
     only_stacks: bool = False
     deep: bool = False
     force: bool = False
+    digests: bool = True
     opening: OpenOptions = field(default_factory=OpenOptions)
 
 
@@ -113,9 +115,10 @@ def redact(
             if rounds > MAX_ROUNDS or left.nowhere:
                 raise LeftoverError(f"{source}: the copy still holds secrets after {rounds} rounds; it is not kept")
         same_offsets = unpacked(dump) is None and not options.only_stacks
+        compared = _compared(dump, new) if same_offsets else None
         with ThreadPoolExecutor(1, thread_name_prefix="dumpscan-digest") as pool:
-            read = pool.submit(_digest_of_source, dump)
-            written = _digest_of(target, staged.descriptor, _compared(dump, new) if same_offsets else None)
+            read = pool.submit(_described_source, dump, digests=options.digests)
+            written = _described(target, staged.descriptor, digests=options.digests, compared=compared)
         report = _report(
             dump, found, places, options, read.result(), output=written, rounds=rounds, size=size, unknown=unknown
         )
@@ -134,7 +137,8 @@ def examine(source: Path, options: RedactOptions, *, progress: Callable[[int], N
         found = collect(dump, options.wanted, copies=Copies(), deep=options.deep, progress=progress)
         size = sum(place.length for place in merged(_all_places(found)))
         unknown = _unknown(dump, options)
-        return _report(dump, found, found.places, options, _digest_of_source(dump), size=size, unknown=unknown)
+        source_file = _described_source(dump, digests=options.digests)
+        return _report(dump, found, found.places, options, source_file, size=size, unknown=unknown)
 
 
 def _write_first(dump: AnyDump, source: Path, descriptor: int, found: Collection, options: RedactOptions) -> int:
@@ -237,24 +241,30 @@ def _report(
     )
 
 
-def _digest_of_source(dump: AnyDump) -> FileDigest:
-    """Return the digest of the file that the user named: of a packed dump, that of the archive."""
+def _described_source(dump: AnyDump, *, digests: bool) -> FileDigest:
+    """Describe the file that the user named: of a packed dump, the archive."""
     data = buffer_of(dump)
     if dump.path.is_file():
         with dump.path.open("rb") as file:
             if os.fstat(file.fileno()).st_size != len(data) or unpacked(dump):
-                return _digest_of(dump.path, file.fileno())
-    return FileDigest(str(dump.path), len(data), sha256(data).hexdigest())
+                return _described(dump.path, file.fileno(), digests=digests)
+    return FileDigest(str(dump.path), len(data), sha256(data).hexdigest() if digests else None)
 
 
-def _digest_of(path: Path, descriptor: int, compared: Callable[[int, bytes], None] | None = None) -> FileDigest:
+def _described(
+    path: Path, descriptor: int, *, digests: bool, compared: Callable[[int, bytes], None] | None = None
+) -> FileDigest:
+    """Describe a file; it is read if its digest is wanted, or if it is to be compared."""
+    if not digests and compared is None:
+        return FileDigest(str(path), os.fstat(descriptor).st_size, None)
     hashed, size = sha256(), 0
     for chunk in read_chunks(descriptor):
         if compared is not None:
             compared(size, chunk)
-        hashed.update(chunk)
+        if digests:
+            hashed.update(chunk)
         size += len(chunk)
-    return FileDigest(str(path), size, hashed.hexdigest())
+    return FileDigest(str(path), size, hashed.hexdigest() if digests else None)
 
 
 def _compared(dump: AnyDump, places: Sequence[Place]) -> Callable[[int, bytes], None]:

@@ -386,3 +386,24 @@ def test_a_dump_that_is_changed_while_it_is_read_leaves_nothing(
         redact(source, folder / "clean.dmp", RedactOptions())
 
     assert not list(folder.iterdir())
+
+
+def test_without_digests_the_copy_is_compared_with_the_dump_all_the_same(
+    tmp_path: Path, key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = minidump(tmp_path / "crash.dmp", bytes(4096) + der(key), bytes(range(256)) * 64)
+
+    report = redact(source, tmp_path / "clean.dmp", RedactOptions(digests=False))
+
+    assert report.output is not None
+    assert (report.source.sha256, report.output.sha256) == (None, None)
+    assert report.output.size == source.stat().st_size
+
+    def copy_changed(path: Path, data: memoryview, descriptor: int) -> None:
+        copy_file(path, data, descriptor)
+        os.pwrite(descriptor, b"?", source.stat().st_size - 1000)
+
+    monkeypatch.setattr("dumpscan.redact.run.copy_file", copy_changed)
+    with pytest.raises(InputError, match="changed while"):
+        redact(source, tmp_path / "other.dmp", RedactOptions(digests=False))
+    assert not (tmp_path / "other.dmp").exists()
