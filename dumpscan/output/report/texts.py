@@ -14,6 +14,9 @@ MAX_NAMES = 6
 MAX_TEXT = 400
 """Characters of a name that are shown."""
 
+_NO_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""What stands for no end of a certificate (RFC 5280, 4.1.2.5)."""
+
 
 def shorten(text: str | None, limit: int = MAX_TEXT) -> str:
     """Return a text; one that is longer than any honest one is cut, and its length is given."""
@@ -40,6 +43,8 @@ def minute(moment: datetime | None) -> str:
 
 def remaining(until: datetime, now: datetime) -> str:
     """Return how many days are left until a time, or have passed since."""
+    if until == _NO_END:
+        return "no end"
     days = (until - now).days
     match days:
         case 0:

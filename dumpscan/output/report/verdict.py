@@ -108,7 +108,8 @@ def _gaps(lost: int, damaged: int) -> str:
         parts.append(f"{number(lost, 'input')} could not be read")
     if damaged:
         parts.append(f"{number(damaged, 'input')} could be read only in part")
-    return f"{' and '.join(parts)}: what else they hold is not known." if parts else ""
+    holds = "it holds" if lost + damaged == 1 else "they hold"
+    return f"{' and '.join(parts)}: what else {holds} is not known." if parts else ""
 
 
 def number(count: int, thing: str, things: str | None = None) -> str:

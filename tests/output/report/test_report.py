@@ -24,6 +24,7 @@ from dumpscan.findings import PrivateKey, Process, Status
 from dumpscan.output.report import model as report_model
 from dumpscan.output.report.html import write_report
 from dumpscan.output.report.rows import certificate_row
+from dumpscan.output.report.texts import remaining
 from dumpscan.output.report.timeline import MAX_BARS, Timeline
 from support import output_samples as samples
 from support import report_samples as cases
@@ -418,6 +419,11 @@ def test_a_dump_read_in_part_is_no_good_news_either() -> None:
     text = report([cases.dump(status=Status.DAMAGED), cases.dump("/evidence/other.dmp")], [])
     assert "Not complete 1 of 2 inputs was read only in part No private key was found." in Page(text).text
     assert 'class="verdict good"' not in text
+
+
+def test_the_last_second_of_9999_is_no_end() -> None:
+    assert remaining(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), cases.NOW) == "no end"
+    assert remaining(datetime(9999, 12, 31, 23, 59, 58, tzinfo=UTC), cases.NOW).endswith(" days left")
 
 
 def test_an_exposed_key_leads_whatever_was_not_read() -> None:
