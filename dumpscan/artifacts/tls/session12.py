@@ -23,6 +23,7 @@ from dumpscan.artifacts.tls.places import WORD, among
 from dumpscan.artifacts.tls.prover import Master, Prover
 from dumpscan.artifacts.tls.sessions import CLIENT_RANDOM, VERSION_12, Randoms, Secret, Session
 from dumpscan.model.libraries.c_tls import (
+    BORINGSSL_ID_LENGTH,
     BORINGSSL_MASTER,
     BORINGSSL_SESSION_SIZE,
     KEY_EXPANSION,
@@ -55,6 +56,8 @@ MAX_EXPANDED_MACS = 10_000
 MAX_PAIRS = 1 << 12
 """Pairs of randoms that are remembered."""
 MAX_MASTERS = 1 << 12
+_BORINGSSL_LENGTHS = (BORINGSSL_MASTER, BORINGSSL_SESSION_SIZE - 1)
+"""Where the length of the master secret is in its sessions: before it, or behind it."""
 MAX_SUITE = 0xFFFF
 """The highest number of a cipher suite."""
 BY_OBJECT = "the object with both randoms points to it; no key that follows from it is in use"
@@ -151,12 +154,14 @@ def _boringssl(places: Places) -> dict[bytes, Master]:
     """Return the master secrets in BoringSSL's sessions, which begin at any byte."""
     found = {}
     for address in places.of(windows.BORINGSSL_SESSION)[:MAX_MASTERS].tolist():
-        data = places.memory.read(address, windows.WORD - 1 + BORINGSSL_SESSION_SIZE)
+        data = places.memory.read(address, windows.BORINGSSL_SESSION.length)
         for at in range(windows.WORD):
-            head = data[at : at + BORINGSSL_SESSION_SIZE]
-            secret = head[BORINGSSL_MASTER : BORINGSSL_MASTER + MASTER_SIZE]
-            if head[:2] == b"\3\3" and head[-1:] == bytes((MASTER_SIZE,)) and looks_random(secret):
-                place = address + at + BORINGSSL_MASTER
+            head = data[at : at + BORINGSSL_ID_LENGTH + 1]
+            lengths = [head[place : place + 1] == bytes((MASTER_SIZE,)) for place in _BORINGSSL_LENGTHS]
+            begin = BORINGSSL_MASTER + lengths[0]
+            secret = head[begin : begin + MASTER_SIZE]
+            if head[:2] == b"\3\3" and any(lengths) and looks_random(secret):
+                place = address + at + begin
                 found[secret] = Master(secret, place, "boringssl", "ssl_session_st", sure=True)
     return found
 

@@ -80,7 +80,8 @@ def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) 
             done.update(secret.secret for secret in session.secrets)
             yield session
     for others in (in_layouts, nss_sessions, wolfssl_sessions):
-        for session in with_randoms(places, others(places, [each for each in found if each.secret not in done])):
+        left = [each for each in found if each.secret not in done]
+        for session in with_randoms(places, left, others(places, left)):
             done.update(secret.secret for secret in session.secrets)
             yield session
     yield from allocated(places, [each for each in found if each.secret not in done], hellos)

@@ -16,6 +16,8 @@ import numpy as np
 from dumpscan.artifacts.aes.searcher import ScheduleSearcher
 from dumpscan.model.libraries.c_tls import (
     BORINGSSL_COUNT,
+    BORINGSSL_ID_LENGTH,
+    BORINGSSL_MASTER,
     BORINGSSL_SECRET,
     BORINGSSL_SESSION_SIZE,
     HEAD_SIZE,
@@ -54,7 +56,7 @@ BLOCK = Signature("tls-block", b"", random_windows.BLOCK)
 """A block of AES by itself: H of GCM, as some libraries keep it."""
 SESSION = Signature("tls-ssl-session", b"", HEAD_SIZE)
 BORINGSSL = Signature("tls-boringssl-secrets", b"", BORINGSSL_COUNT * BORINGSSL_SECRET + WORD - 1)
-BORINGSSL_SESSION = Signature("tls-boringssl-session", b"", BORINGSSL_SESSION_SIZE + WORD - 1)
+BORINGSSL_SESSION = Signature("tls-boringssl-session", b"", BORINGSSL_ID_LENGTH + WORD)
 HELLO = Signature("tls-hello", b"", HELLO_SIZE + WORD - 1)
 WOLFSSL_LEAD = 2
 """Bytes from a multiple of four to `clientRandom` in wolfSSL's `Arrays`."""
@@ -74,8 +76,12 @@ bytes may be a key of ChaCha20; those of 48 are tried last, of which few are."""
 
 _BYTES_AT_ONCE = WORD * AT_ONCE
 _VERSION = 3
-_TLS_12_SESSION = {BORINGSSL_SESSION_SIZE - 1: SIZES[1]}
-"""BoringSSL's SSL_SESSION: the length of the master secret, which is behind the version that it begins with."""
+_TLS_12_SESSIONS = (
+    {BORINGSSL_SESSION_SIZE - 1: SIZES[1]},
+    {BORINGSSL_MASTER: SIZES[1], BORINGSSL_ID_LENGTH: 0},
+    {BORINGSSL_MASTER: SIZES[1], BORINGSSL_ID_LENGTH: 32},
+)
+"""BoringSSL's SSL_SESSION: the length of the master secret, behind it or before it, and then that of the session id."""
 _HELLO_VERSION = 4
 _HELLOS = ({0: 1, 1: 0, 38: 32}, {0: 2, 1: 0, 38: 32}, {0: 1, 1: 0, 38: 0})
 """ClientHello and ServerHello: the type, the first of three bytes of a length, the length of the session id. It is 32
@@ -249,7 +255,8 @@ def _anywhere(data: NDArray[np.uint8]) -> Iterator[tuple[Signature, Indexes]]:
     """Find what begins at any byte."""
     yield BORINGSSL, _boringssl(data)
     versions = _pairs(data)
-    yield BORINGSSL_SESSION, _with_bytes(data, versions, BORINGSSL_SESSION_SIZE, _TLS_12_SESSION)
+    for session in _TLS_12_SESSIONS:
+        yield BORINGSSL_SESSION, _with_bytes(data, versions, BORINGSSL_ID_LENGTH + 1, session)
     for hello in _HELLOS:
         yield HELLO, _with_bytes(data, versions - _HELLO_VERSION, HELLO_SIZE, hello)
 

@@ -103,6 +103,8 @@ BORINGSSL_VERSION_13 = b"\4\3"
 BORINGSSL_MASTER = 6
 """Offset of `secret` in BoringSSL's `ssl_session_st`, behind the version, the group and the signature's algorithm."""
 BORINGSSL_SESSION_SIZE = BORINGSSL_MASTER + BORINGSSL_SECRET
+BORINGSSL_ID_LENGTH = 55
+"""Older ones have `u8 secret_length` before `secret`, and `u8 session_id_length` (0 or 32) here, behind it."""
 BORINGSSL_RANDOM = -240
 """Bytes from the first of them to `client_random`, which follows `server_random`."""
 
@@ -144,6 +146,8 @@ RUSTLS_STEP = 72
 RUSTLS_RANDOM = 2 * RUSTLS_STEP
 """Bytes from a client's handshake secret to `ConnectionRandoms`, in which the client's comes first; the server's
 handshake secret is between."""
+RUSTLS_LEFT = 288
+"""Bytes from a client's handshake secret to a copy of its application secret that is by itself, on the stack."""
 RUSTLS_GAPS = (296, 224)
 """Bytes from a client's handshake secret to its application secret: on the heap, and on the stack."""
 

@@ -156,6 +156,28 @@ def test_rustls_leaves_the_randoms_behind_the_secrets_of_the_handshake(gap: int)
     assert {finding.server_random for finding in found.values()} == {session.server_random.hex()}
 
 
+@pytest.mark.parametrize("name", SUITES)
+def test_a_copy_of_the_clients_secret_leads_to_the_handshake_that_rustls_left(name: str) -> None:
+    """There are two sessions, so that what is left cannot be told by being the only one."""
+    sessions = Session13(SUITES[name]), Session13(SUITES[name], "another")
+    pieces = {BASE: b"".join(each.key_material() for each in sessions) + bytes(64)}
+    for number, session in enumerate(sessions):
+        size = struct.pack("<Q", session.suite.size)
+        arrays = {label: secret.ljust(64, b"\0") + size for label, secret in session.secrets.items()}
+        application = b"".join(arrays[label] for label in APPLICATION)
+        pieces[HEAP + 0x4000 * number] = bytes(64) + application + bytes(64)
+        left = b"".join(arrays[label] for label in HANDSHAKE) + session.client_random + session.server_random
+        pieces[HEAP + 0x10000 + 0x4000 * number] = bytes(64) + left.ljust(288, b"\0") + arrays[APPLICATION[0]] + b"\xff"
+    collector = Collector()
+    Scanner((), TlsDetector().detectors).scan(Space(pieces), collector)
+    found = {each.secret: each for each in collector.findings() if isinstance(each, TlsSecret)}
+    assert {secret: (each.label, each.client_random) for secret, each in found.items()} == {
+        session.secrets[label]: (label, session.client_random.hex())
+        for session in sessions
+        for label in (*HANDSHAKE, *APPLICATION)
+    }
+
+
 def test_gnutls_keeps_the_secrets_of_the_handshake_before_those_of_the_application() -> None:
     session = Session13(SUITES["aes-128"])
     labels = (*HANDSHAKE, *APPLICATION)
@@ -375,6 +397,15 @@ def _boringssl(session: Session12) -> bytes:
     return bytes(66) + b"\x03\x03\x1d\0\0\0" + session.master + b"\x30" + bytes(63) + session.randoms
 
 
+def _boringssl_older(session: Session12) -> bytes:
+    head = bytes(67) + b"\x03\x03\x1d\0\x04\x08\x30" + session.master + b"\x20" + session.session_id
+    return head + bytes(65) + session.randoms
+
+
+def _boringssl_older_with_ticket(session: Session12) -> bytes:
+    return bytes(67) + b"\x03\x03\x1d\0\x04\x08\x30" + session.master + bytes(98) + session.randoms
+
+
 def _schannel(session: Session12) -> bytes:
     head = bytes(64) + struct.pack("<I4sIIQI", 80, b"5lss", 0x303, 0, 0x7FF0_0000_1000, 1)
     return head + session.master + bytes(64) + session.randoms
@@ -401,6 +432,8 @@ def _java(session: Session12) -> bytes:
         _mbedtls,
         _mbedtls_with_ticket,
         _boringssl,
+        _boringssl_older,
+        _boringssl_older_with_ticket,
         _java,
         _go,
         _schannel,
