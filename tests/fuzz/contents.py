@@ -22,6 +22,7 @@ from dumpscan.artifacts.registry import EVERYTHING
 from dumpscan.search import scanner
 from dumpscan.search.decoding import Decoding
 from dumpscan.search.merge import Collector
+from fuzz import text_contents
 from fuzz.library_contents import WHOLE, composite_rsa, odd
 from fuzz.pgp_contents import PGP_AND_SSH
 from support.artifact_samples import Space, certificate_der, certificate_of, ec_key, pem, rewritten, tlv
@@ -281,6 +282,7 @@ PIECES: dict[str, Piece] = {
     "jwk-braces": _repeated(b'{"kty":"RSA"'),
     "xml": _repeated(b"<RSAKeyValue><Modulus>AAAA</Modulus>"),
     **PGP_AND_SSH,
+    **text_contents.pieces(_pkcs1_composite(1024)),
 }
 """Kinds of memory that are one structure after another, each with other numbers."""
 

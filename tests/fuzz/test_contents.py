@@ -119,6 +119,13 @@ LEAST = {
     "ssh-strings": 420,
     "ssh-ed25519": 510,
     "ssh.com-headers": 1_400,
+    "openings-decimal": 5_500,
+    "openings-string": 6_800,
+    "openings-string-octal": 6_800,
+    "openings-string-of-json": 4_300,
+    "openings-urlencoded": 9_300,
+    "openings-quoted-printable": 9_300,
+    "openings-hex-dump": 5_000,
 }
 """Microseconds that each KiB of a kind announces at least: two thirds of what it did when it was last measured."""
 SIZES = {kind: 1 if least > 200_000 else 4 if least > 5_000 else 16 for kind, least in LEAST.items()}

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from dumpscan.exceptions import UsageError
 from dumpscan.search.reference import read_references, references
+from support.artifact_samples import certificate_der, rewritten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,3 +176,12 @@ def test_what_names_nothing_is_refused(data: bytes, said: str, tmp_path: Path) -
 def test_what_is_no_file_is_refused_with_what_it_may_be() -> None:
     with pytest.raises(UsageError, match=r"DEADBEEF: cannot be read: No such file.*thumbprint"):
         references("DEADBEEF")
+
+
+def test_a_certificate_of_an_unknown_version_names_itself_and_its_key(tmp_path: Path) -> None:
+    """The library refuses it with an exception of its own kind."""
+    path = tmp_path / "odd.cer"
+    path.write_bytes(rewritten(certificate_der("secp256r1"), version=bytes.fromhex("a00302017f")))
+    (found,) = read_references(path)
+    assert found.sha256 == sha256(path.read_bytes()).hexdigest()
+    assert found.key_id is not None

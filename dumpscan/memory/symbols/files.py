@@ -24,6 +24,8 @@ from hashlib import sha256
 from pathlib import Path, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from dumpscan.exceptions import DumpscanError, ExportError, InputError, reason
 from dumpscan.files import write_whole
 from dumpscan.memory import volatility
@@ -32,6 +34,8 @@ from dumpscan.memory.symbols.json_limits import JsonLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
 EXTENSIONS = (".json.xz", ".json", ".json.gz", ".json.bz2")
 """Extensions of ISF files in volatility3."""
@@ -60,6 +64,7 @@ _AGE = re.compile(rb'"age"\s*:\s*(\d{1,10})')
 _DATABASE = re.compile(rb'"database"\s*:\s*"([A-Za-z0-9_.-]{1,64})"')
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 _BLOCK_SIZES = tuple(1 << bits for bits in range(9, 17))
+_NO_STREAM = 0xFFFFFFFF
 _UNKNOWN = "unknown.pdb"
 """Name that volatility3 gives to a PDB without a name."""
 _NEEDED = ("_EPROCESS", "_KPROCESS", "_PEB")
@@ -325,12 +330,33 @@ def _linux_identity(table: Any) -> LinuxIdentity | None:  # noqa: ANN401 - JSON'
 def _require_sound_container(name: str, data: bytes) -> None:
     """Refuse a PDB whose sizes do not fit together: the converter would follow them for hours.
 
-    Source: the MSF superblock in LLVM's description of the format: block size, number of blocks, directory's bytes.
+    Source: "The MSF File Format" in LLVM's description: the superblock has the block size, the number of blocks, the
+    directory's bytes and the block of the directory's map at 32, 40, 44 and 52.
     """
-    numbers = [int.from_bytes(data[at : at + 4], "little") for at in (32, 40, 44)]
-    block_size, blocks, directory = numbers
-    if block_size not in _BLOCK_SIZES or not 0 < blocks * block_size <= len(data) or directory > len(data):
-        raise InputError(name, "is a PDB that is damaged or cut short: its sizes do not fit the file")
+    block_size, blocks, size, map_block = (int.from_bytes(data[at : at + 4], "little") for at in (32, 40, 44, 52))
+    if block_size in _BLOCK_SIZES and 0 < blocks * block_size <= len(data) and size <= len(data):
+        begin = map_block * block_size
+        listed = _words(data[begin : begin + 4 * -(-size // block_size)])
+        directory = b"".join(data[at : at + block_size] for at in (listed * block_size).tolist())[:size]
+        if len(directory) == size and _is_sound_directory(_words(directory), blocks, block_size):
+            return
+    raise InputError(name, "is a PDB that is damaged or cut short: its sizes do not fit the file")
+
+
+def _is_sound_directory(words: NDArray[np.int64], blocks: int, block_size: int) -> bool:
+    """Whether a directory has what it lists: the number of streams, their sizes, and the numbers of their blocks."""
+    if not len(words):
+        return False
+    count = int(words[0])
+    sizes = words[1 : 1 + count]
+    in_blocks = int((-(-sizes[sizes != _NO_STREAM] // block_size)).sum())
+    numbers = words[1 + count : 1 + count + in_blocks]
+    return len(sizes) == count and len(numbers) == in_blocks and bool((numbers < blocks).all())
+
+
+def _words(data: bytes) -> NDArray[np.int64]:
+    """Return 32-bit numbers."""
+    return np.frombuffer(data[: len(data) // 4 * 4], "<u4").astype(np.int64)
 
 
 def _convert(name: str, data: bytes) -> bytes:

@@ -304,6 +304,18 @@ def test_a_header_that_claims_to_be_long(tmp_path: Path) -> None:
         open_dump(path)
 
 
+@pytest.mark.parametrize("size", [b"\x80" + bytes(7) + b"\x7f\xff\xff\xff", b"\x80" + bytes(3) + b"\x7f" + b"\xff" * 7])
+def test_a_file_that_claims_to_be_larger_than_anything(tmp_path: Path, size: bytes) -> None:
+    """tarfile reads on at the end of the archive, for as long as the claim goes."""
+    header = bytearray(tarfile.TarInfo("a.dmp").tobuf())
+    header[124:136] = size
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:512]))
+    path = written(tmp_path, "huge.tar", bytes(header[:512]) + b"MDMP" + bytes(40_000))
+    assert dumps_in(path, UnpackOptions())[0] == [path.with_name("huge.tar!a.dmp"), path]
+    with pytest.raises(StillPackedError, match="it ends within a file"):
+        open_dump(path)
+
+
 def test_a_bomb_among_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dumpscan.memory.packed.bounds.FREE_SIZE", 1 << 20)
     monkeypatch.setattr("dumpscan.memory.packed.bounds.MAX_RATIO", 10)

@@ -266,6 +266,33 @@ def test_a_pdb_without_a_name_has_its_files(tmp_path: Path) -> None:
     assert SymbolStore([tmp_path / "store"]).find(PdbRecord("ntkrnlmp.pdb", PDB_GUID, 1)) is not None
 
 
+@pytest.mark.parametrize("streams", [8, 1000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_pdb_whose_directory_claims_more_streams_than_it_lists_is_refused_at_once(
+    tmp_path: Path, streams: int
+) -> None:
+    data = bytearray(build_pdb())
+    (block_map,) = struct.unpack_from("<I", data, 52)
+    (directory,) = struct.unpack_from("<I", data, block_map * 0x400)
+    struct.pack_into("<I", data, directory * 0x400, streams)
+    path = tmp_path / "many.pdb"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="its sizes do not fit the file"):
+        add_tables(path, tmp_path / "store")
+
+
+def test_a_damaged_file_in_a_pack_leaves_the_others(tmp_path: Path) -> None:
+    pack = tmp_path / "pack.zip"
+    with zipfile.ZipFile(pack, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("first.pdb", build_pdb())
+        archive.writestr("second.pdb", build_pdb(name="second.pdb"))
+    data = bytearray(pack.read_bytes())
+    data[60:100] = bytes(each ^ 0xFF for each in data[60:100])
+    pack.write_bytes(data)
+    added, (problem,) = add_tables(pack, tmp_path / "store")
+    assert [each.source for each in added] == [f"{pack}!second.pdb"]
+    assert problem.startswith(f"{pack}!first.pdb: cannot be read: ")
+
+
 def test_a_pdb_that_claims_huge_sizes_is_refused_at_once(tmp_path: Path) -> None:
     whole = build_pdb()
     for at, value in ((32, 1), (32, 0), (32, 1 << 31), (40, 0xFFFFFFFF), (44, 0xFFFFFFFF)):
