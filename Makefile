@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-lowest lint bench fuzz well-known-cas wheel sbom clean
+.PHONY: demo test test-lowest lint bench fuzz anchors well-known-cas wheel sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/dumpscan info sample_dumps/tls-server.dmp
@@ -46,6 +46,11 @@ well-known-cas: $(VENV)/bin/python
 	  mv $$each/cacert.pem $$each-*[0-9]/; done
 	$(BIN)/python -m dumpscan.artifacts.x509.well_known $(VENV)/roots/*/cacert.pem > $(VENV)/roots/list
 	mv $(VENV)/roots/list dumpscan/artifacts/x509/well_known_cas.txt
+
+# The table of anchors, after a signature has changed.
+anchors: $(VENV)/.demo
+	$(BIN)/python .ci/anchors.py > $(VENV)/anchors.txt
+	mv $(VENV)/anchors.txt dumpscan/scan/anchors.txt
 
 # Interrupts, kills, full disks, two runs at once, names that steer terminals, secrets in outputs.
 ROUNDS ?= 1

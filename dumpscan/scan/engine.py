@@ -19,7 +19,7 @@ import hyperscan
 import numpy as np
 
 from dumpscan.scan.ahead import MAX_SMALL, default_threads, in_order
-from dumpscan.scan.anchors import choose_anchors
+from dumpscan.scan.anchors import anchors_for
 from dumpscan.scan.opening import escaped
 from dumpscan.scan.searcher import Matches, hits
 from dumpscan.scan.stretches import BLOCK, FileStretches, Pieces, Plain, SeamWindows
@@ -170,7 +170,7 @@ class _Database:
 
     def __init__(self, signatures: Sequence[Signature], *, literal: bool) -> None:
         self._expressions = [signature.expression for signature in signatures]
-        anchors = [None] * len(signatures) if literal else choose_anchors(self._expressions)
+        anchors = [None] * len(signatures) if literal else anchors_for(self._expressions)
         candidates: dict[bytes, list[_Exact]] = {}
         for number, (signature, anchor) in enumerate(zip(signatures, anchors, strict=True)):
             if anchor is None:

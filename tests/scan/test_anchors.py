@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from itertools import product
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpscan.artifacts.registry import EVERYTHING, X509_DETECTORS
+from dumpscan.scan import anchors
 from dumpscan.scan.anchors import choose_anchors, parse
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Signature
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,41 @@ def test_every_real_signature_has_literals_that_the_engine_is_quick_with() -> No
     ]
     assert slow == []
     assert len({text for anchor in anchors if anchor for text in anchor.literals}) < 800  # more are slower
+
+
+def real_expressions() -> list[bytes]:
+    signatures = (finder for finder, _ in EVERYTHING.detectors if isinstance(finder, Signature))
+    return list(dict.fromkeys(each.expression for each in signatures if not each.only_in_text))
+
+
+def test_the_table_holds_anchors_of_nearly_all_signatures() -> None:
+    """A signature that changes needs none at once; if many have, `make anchors` makes the table anew."""
+    known = [each for each in real_expressions() if anchors._key(each) in anchors._known()]
+    assert len(known) > 0.8 * len(real_expressions())
+    for expression in known:
+        anchor, positions = anchors._known()[anchors._key(expression)], parse(expression)
+        assert anchor is not None
+        assert positions is not None
+        end = len(positions) - anchor.after
+        window = [sorted(values) for values in positions[end - len(anchor.literals[0]) : end]]
+        assert sorted(anchor.literals) == [bytes(values) for values in product(*window)]
+
+
+def test_anchors_are_read_back_from_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expressions = [*real_expressions(), rb"a+"]
+    (tmp_path / "anchors.txt").write_text(anchors.table_of(expressions))
+    monkeypatch.setattr(anchors, "__file__", str(tmp_path / "anchors.py"))
+    anchors._known.cache_clear()
+    try:
+        chosen = choose_anchors(expressions)
+        assert anchors.anchors_for(expressions) == chosen
+        new = b"..." + bytes(next(anchor for anchor in chosen if anchor and anchor.after == 0).literals[0])
+        *others, own = anchors.anchors_for([*expressions, re.escape(new)])
+        assert others == chosen
+        assert own is not None
+        assert own.literals[0] in new
+    finally:
+        anchors._known.cache_clear()
 
 
 @pytest.mark.parametrize("order", [1, -1])
