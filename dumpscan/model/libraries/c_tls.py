@@ -140,6 +140,12 @@ WOLFSSL_MASTER = 209
 """Bytes from `clientRandom` to `sessionIDSz` and to `masterSecret`; secrets of TLS 1.3 between are zero in 1.2."""
 WOLFSSL_SIZE = WOLFSSL_MASTER + 48
 
+S2N_STEP = 48
+"""Bytes from `client_app_secret` in `s2n_connection` to `server_app_secret`, to `resumption_master_secret` and to
+`exporter_master_secret`, each from the one before it."""
+S2N_RANDOM = 2400
+"""Bytes from the first of them to `client_random`, around which the object is zero."""
+
 RUSTLS_STEP = 72
 """Bytes from one secret to the next: 64, and their number."""
 

@@ -178,6 +178,19 @@ def test_a_copy_of_the_clients_secret_leads_to_the_handshake_that_rustls_left(na
     }
 
 
+@pytest.mark.parametrize("name", SUITES)
+def test_s2n_has_the_random_of_the_client_by_itself(name: str) -> None:
+    session = Session13(SUITES[name])
+    client, server, exporter = (session.secrets[label].ljust(48, b"\0") for label in APPLICATION)
+    resumption = noise(session.suite.size, "resumption").ljust(48, b"\0")
+    arrays = client + server + resumption + exporter
+    state = bytes(64) + arrays.ljust(2400, b"\0") + session.client_random + bytes(128)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state})
+    _agree(found, session, APPLICATION)
+    assert {finding.client_random for finding in found.values()} == {session.client_random.hex()}
+    assert {finding.server_random for finding in found.values()} == {None}
+
+
 def test_gnutls_keeps_the_secrets_of_the_handshake_before_those_of_the_application() -> None:
     session = Session13(SUITES["aes-128"])
     labels = (*HANDSHAKE, *APPLICATION)

@@ -36,6 +36,8 @@ from dumpscan.model.libraries.c_tls import (
     RUSTLS_GAPS,
     RUSTLS_RANDOM,
     RUSTLS_STEP,
+    S2N_RANDOM,
+    S2N_STEP,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Layout:
         fits: Says, of the first array's address and the size of a secret, whether the layout's marks are there.
         randoms: Distance from the first array to `client_random`; None where randoms are elsewhere.
         client_first: Whether the server's random follows the client's.
+        client_only: Whether the server's random is elsewhere.
         of_client: Says whether the object is a client's, in which the secrets of both sides change places; None if they
             lie alike in both.
     """
@@ -70,6 +73,7 @@ class Layout:
     fits: Callable[[Memory, int, int], bool]
     randoms: int | None = None
     client_first: bool = False
+    client_only: bool = False
     of_client: Callable[[Memory, int], bool] | None = None
 
     def session_at(self, memory: Memory, base: int, known: dict[bytes, TrafficSecret]) -> Session | None:
@@ -97,6 +101,8 @@ class Layout:
     def _randoms(self, memory: Memory, base: int) -> Randoms | None:
         if self.randoms is None:
             return None
+        if self.client_only:
+            return Randoms(memory.read(base + self.randoms, RANDOM_SIZE))
         start = base + self.randoms - (0 if self.client_first else RANDOM_SIZE)
         pair = memory.read(start, PAIR_SIZE) if start >= 0 else b""
         first, second = pair[:RANDOM_SIZE], pair[RANDOM_SIZE:]
@@ -179,7 +185,30 @@ def _gnutls_fits(memory: Memory, base: int, size: int) -> bool:
     )
 
 
+def _s2n_fits(memory: Memory, base: int, size: int) -> bool:
+    """Say whether four secrets lie there, and the client's random further on, with nothing around it."""
+    arrays = memory.read(base, 4 * S2N_STEP)
+    around = memory.read(base + S2N_RANDOM - PAIR_SIZE, RANDOM_SIZE + 2 * PAIR_SIZE)
+    random, others = around[PAIR_SIZE:-PAIR_SIZE], around[:PAIR_SIZE] + around[-PAIR_SIZE:]
+    return (
+        len(arrays) == 4 * S2N_STEP
+        and all(looks_random(arrays[at : at + size]) for at in range(0, len(arrays), S2N_STEP))
+        and not any(any(arrays[at + size : at + S2N_STEP]) for at in range(0, len(arrays), S2N_STEP))
+        and len(random) == RANDOM_SIZE
+        and looks_random(random)
+        and not any(others)
+    )
+
+
 LAYOUTS = (
+    Layout(
+        "s2n",
+        "s2n_connection",
+        ((0, CLIENT_TRAFFIC), (S2N_STEP, SERVER_TRAFFIC), (3 * S2N_STEP, EXPORTER)),
+        _s2n_fits,
+        S2N_RANDOM,
+        client_only=True,
+    ),
     Layout(
         "boringssl",
         "ssl_st",
