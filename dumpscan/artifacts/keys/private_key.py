@@ -236,9 +236,9 @@ _PKCS8 = {
     "ec-explicit-short": f"{_MIDDLE} {_VERSION_0_OR_1} 30 81 .. 06 07 2a 86 48 ce 3d 02 01",
     "ec-explicit-middle": f"{_LONG} {_VERSION_0_OR_1} 30 81 .. 06 07 2a 86 48 ce 3d 02 01",
     "ec-explicit-long": f"{_LONG} {_VERSION_0_OR_1} 30 82 .. .. 06 07 2a 86 48 ce 3d 02 01",
-    "raw-short": f"{_SHORT} {_VERSION_0_OR_1} 30 05 06 03 2b 65 6e-71 04",
-    "raw-middle": f"{_MIDDLE} {_VERSION_0_OR_1} 30 05 06 03 2b 65 6e-71 04",
-    "raw-long": f"{_LONG} {_VERSION_0_OR_1} 30 05 06 03 2b 65 6e-71 04",
+    "raw-short": f"{_SHORT} {_VERSION_0_OR_1} 30 05|07 06 03 2b 65 6e-71 04|05",
+    "raw-middle": f"{_MIDDLE} {_VERSION_0_OR_1} 30 05|07 06 03 2b 65 6e-71 04|05",
+    "raw-long": f"{_LONG} {_VERSION_0_OR_1} 30 05|07 06 03 2b 65 6e-71 04|05",
     "dsa": f"{_LONG} {_VERSION_0_OR_1} 30 82 .. .. 06 07 2a 86 48 ce 38 04 01",
 }
 _SEC1 = {

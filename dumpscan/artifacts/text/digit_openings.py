@@ -59,7 +59,7 @@ _CONTENTS = {
     # Version of a certificate, and the tag of its serial number
     "certificate": _Content("a0 03 02 01 02 02", _IN_DER, _ALL, _NARROW),
     # Identifier of RSA Security's: of an algorithm of a certificate or a password, or of CMS
-    "identifier": _Content("06 09 2a 86 48 86 f7 0d 01 01|05|07|0c", _IN_DER, _WIDE),
+    "identifier": _Content("06 09|0a 2a 86 48 86 f7 0d 01 01|05|07|0c", _IN_DER, _WIDE, _NARROW),
     "pem": _Content(ascii_pattern("-----BEGIN"), MAX_PREFIX, _WIDE, _WIDE),
     "pem-wide": _Content(ascii_pattern("-----BEGIN", 2), 2 * MAX_PREFIX, _WIDE, _NARROW),
     "base64-pem": _Content(ascii_pattern("LS0tLS1CRUdJT"), MAX_PREFIX, _WIDE, _NARROW),
@@ -74,12 +74,15 @@ _CONTENTS = {
     "jwk": _Content(ascii_pattern('"kty"'), 4 << 10, _WIDE, _NARROW),
     "xml": _Content(ascii_pattern("SAKeyValue>"), MAX_PREFIX, _WIDE, _NARROW),
     "putty": _Content(ascii_pattern("PuTTY-User-Key"), MAX_PREFIX, _WIDE, _NARROW),
-    "java": _Content("fe|ce ed|ce fe|ce ed|ce 00 00 00 01|02 00 00", 0, _NARROW),
+    "jks": _Content("fe ed fe ed 00 00 00 01|02", 0, _WIDE, _NARROW),
+    "jceks": _Content("ce ce ce ce 00 00 00 01|02", 0, _WIDE, _NARROW),
+    "bouncycastle": _Content("00 00 00 01|02 00 00 00 14", 0, _NARROW),
+    "pvk": _Content("1e f1 b5 b0 00 00 00 00", 0, _NARROW),
     "ssh.com": _Content("3f 6f f9 eb 00 00 00-40", 0, _WIDE),
     "openssh": _Content(ascii_pattern("openssh-key-v1"), 0, _WIDE, _WIDE),
     "capi": _Content("07 02|03 00 00 00 22|24|a4 00 00 44|52 53", 0, _WIDE, _NARROW),
-    "cng-rsa": _Content("52 53 41 32|33 00 02-40 00 00 01|03|04 00", 0, _NARROW),
-    "cng-ec": _Content("45 43 4b|53 32|34|36 20|30|42 00 00 00", 0, _NARROW),
+    "cng-rsa": _Content("52 53 41 32|33 00 02-40 00 00 01|03|04 00", 0, _NARROW, _NARROW),
+    "cng-ec": _Content("45 43 4b|53 32|34|36 20|30|42 00 00 00", 0, _NARROW, _NARROW),
     # The public exponent of an RSA key, and how its secret part is protected
     "openpgp-rsa": _Content("00 11 01 00 01 00|fd-ff", _BEFORE_EXPONENT, _NARROW, _NARROW),
     # The signature behind a DSA key: version, type, algorithm, hash, a size
@@ -96,6 +99,8 @@ _FEW = 3
 """Characters with each byte that leave room for a longer opening in a signature."""
 _DASHES, _WIDE_DASHES = "2d 42 45 47 49", "42 00 45 00 47 00 49 00"
 """The first line of PEM text, from its last dash on, and from its first letter on in a string of the registry."""
+_CAPI = "07 02 00 00 00 24|a4"
+"""What an RSA key of CAPI opens with."""
 _APART = {
     "spaces": (" ", "", _WIDE),
     "colons": (":", "", _WIDE),
@@ -158,6 +163,7 @@ def _detectors() -> Iterator[Detector]:
         if len(separator + prefix) <= _FEW + 1:
             yield from _in_sizes(reader, f"{name}-pem", hex_of(_DASHES, separator, prefix), sizes)
     yield from _in_sizes(reader, "registry-string", hex_of(_WIDE_DASHES, ","), _WIDE)
+    yield from _in_sizes(DigitReader(HEX), "registry-capi", hex_of(_CAPI, ","), _WIDE)
     for number, template in enumerate(_DUMPED):
         yield from _in_sizes(DigitReader(HEX), f"dumped-{number}", _text(template), _NARROW)
     for group, (units, templates) in enumerate(_ONE_BY_ONE):

@@ -136,6 +136,18 @@ def test_what_begins_a_key_in_an_array_of_its_own_is_none(kind: str, width: int)
         assert (decoders[0](memory, BASE + 16) is not None) == found
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "ed448", "x25519", "x448"])
+def test_parameters_of_null(kind: str) -> None:
+    """RFC 8410 forbids them; some programs write them all the same."""
+    key = raw_key(kind)
+    data = pkcs8(key)
+    at = data.index(b"\x30\x05\x06\x03")
+    data = bytes((0x30, data[1] + 2)) + data[2:at] + b"\x30\x07" + data[at + 2 : at + 7] + b"\5\0" + data[at + 7 :]
+    (decoded,) = detect(DETECTORS, data)
+    assert isinstance(decoded.finding, PrivateKey)
+    assert decoded.finding.key_id == key_id(key)
+
+
 def test_pkcs8_of_an_algorithm_that_is_not_known() -> None:
     with pytest.raises(RefusedError):
         private_key.parse_pkcs8(pkcs8(raw_key("ed25519")).replace(b"\x2b\x65\x70", b"\x2b\x65\x7f"))

@@ -38,6 +38,8 @@ from support.artifact_samples import (
 from support.wrappings import DIGITS, WRAPPINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dumpscan.findings import Finding
 
 SCANNER = Scanner(X509_DETECTORS)
@@ -225,6 +227,54 @@ def test_named_numbers_in_base64(form: str, offset: int) -> None:
         assert finding.identity == ("private_key", key_id(key.private))
 
 
+@pytest.mark.parametrize("form", ["openssh", "capi", "cng", "cng-full", "openpgp"])
+@pytest.mark.parametrize("write", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes, bytes.hex])
+def test_keys_that_are_no_der(form: str, write: Callable[[bytes], bytes | str]) -> None:
+    """As programs keep them in settings: OpenSSH's key without armour, .NET's `ExportCspBlob`, CNG's blobs."""
+    key = make_key("rsa-2048", "in settings")
+    if form == "openssh":
+        text = key.private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())  # type: ignore[union-attr]
+        data = base64.b64decode(b"".join(text.splitlines()[1:-1]))
+    else:
+        data = write_key(key, form)
+    written = write(data)
+    (finding,) = scan(written if isinstance(written, bytes) else written.encode(), b"\0\0key=")
+    assert finding.identity == ("private_key", key_id(key.private))
+    assert places(finding, 6)[0][2] == ("hex" if isinstance(written, str) else "base64")
+
+
+@pytest.mark.parametrize("name", ["secp256r1", "secp521r1", "ed25519"])
+def test_short_keys_in_two_layers(name: str) -> None:
+    """Base64 and hex of one another: what tells of a short key is little."""
+    key = KEYS[name]
+    for data in (pkcs8(key), traditional(key) if name != "ed25519" else pkcs8(key)):
+        for text, encoding in (
+            (base64.b64encode(base64.b64encode(data)), "base64+base64"),
+            (base64.b64encode(b'{"key":"' + base64.b64encode(data) + b'"}'), "base64+base64"),
+            (base64.b64encode(data.hex().encode()), "base64+hex"),
+            (base64.b64encode(data).hex().encode(), "hex+base64"),
+            (data.hex().encode().hex().encode(), "hex+hex"),
+        ):
+            (finding,) = scan(text)
+            assert finding.identity == ("private_key", key_id(key))
+            assert places(finding)[0][2] == encoding
+
+
+def test_escapes_and_words_before_base64() -> None:
+    """They do not hide where an object opens."""
+    certificate = certificate_der("secp256r1")
+    body = base64.b64encode(certificate).decode()
+    lines = [body[at : at + 76] for at in range(0, len(body), 76)]
+    for text in (
+        "Cert=" + "".join(f"%{ord(digit):02X}" for digit in body[:4]) + body[4:].replace("/", "%2F"),
+        '"' + "".join(f"\\u{ord(digit):04x}" for digit in body[:4]) + body[4:].replace("/", "\\/") + '"',
+        "\n".join(f"2026-11-27T04:00:{n:02}Z DEBUG worker {line}" for n, line in enumerate(lines)),
+        "\n".join(f"+  {line}" for line in lines),
+    ):
+        (finding,) = scan(text.encode(), b"\0\0\x01Q")
+        assert finding.identity == ("certificate", sha256(certificate).hexdigest())
+
+
 def test_certificates_of_cms() -> None:
     certificates = [load_der_x509_certificate(certificate_der(name)) for name in ("rsa2048", "secp256r1")]
     identities = {("certificate", sha256(certificate_der(name)).hexdigest()) for name in ("rsa2048", "secp256r1")}
@@ -250,7 +300,13 @@ def test_containers() -> None:
     pfx = pkcs12.serialize_key_and_certificates(b"a", key, certificate, None, BestAvailableEncryption(b"secret"))  # type: ignore[arg-type]
     plain = pkcs12.serialize_key_and_certificates(b"a", key, certificate, None, NoEncryption())  # type: ignore[arg-type]
     encrypted = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
-    for written in (base64.b64encode(pfx), pem(pfx, "PKCS12"), pfx.hex().encode(), base64.b64encode(encrypted)):
+    for written in (
+        base64.b64encode(pfx),
+        pem(pfx, "PKCS12"),
+        pfx.hex().encode(),
+        base64.b64encode(encrypted),
+        encrypted.hex().encode(),
+    ):
         (finding,) = scan(written)
         assert isinstance(finding, EncryptedContainer)
         assert finding.data in (pfx, encrypted)

@@ -55,7 +55,7 @@ def parse_rsa(data: bytes) -> Parsed:
     crt = private_exponent = None
     if head.Magic == _FULL:
         crt = (numbers.take(prime1), numbers.take(prime2), numbers.take(prime1))
-        private_exponent = numbers.take(head.cbModulus)
+        private_exponent = numbers.take(head.cbModulus) or None
     key = key_proof.rsa_key(modulus=modulus, exponent=exponent, p=p, q=q, private_exponent=private_exponent, crt=crt)
     return Parsed(read_from(key, data), "cng")
 

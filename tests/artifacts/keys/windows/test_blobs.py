@@ -56,6 +56,14 @@ def test_rsa_of_other_sizes(bits: int) -> None:
         assert detect_one(DETECTORS, blob).finding.identity == ("private_key", key_id(rsa_key(bits)))
 
 
+def test_a_private_exponent_of_zero_is_not_given() -> None:
+    blob = cng_rsa(KEY, full=True)
+    size = KEY.key_size // 8
+    found = detect_one(DETECTORS, blob[:-size] + bytes(size)).finding
+    assert isinstance(found, PrivateKey)
+    assert (found.key_id, found.wrong_parts) == (key_id(KEY), ())
+
+
 @pytest.mark.parametrize("magic", CURVES)
 def test_ec(magic: bytes) -> None:
     key = ec_key(CURVES[magic])
