@@ -35,8 +35,8 @@ MAX_SIZE = 512 << 20
 """Bytes of the largest process that is searched so unless the search is deep."""
 MAX_KEYS = 32
 """Public keys whose private ones are looked for, unless the search is deep or the user names them."""
-_WITH_NUMBERS = ("RSA", "EC")
-"""Algorithms whose private keys are numbers, which libraries hold in other forms than files."""
+_WITH_NUMBERS = ("RSA", "EC", "Ed25519")
+"""Algorithms whose private keys libraries hold in other forms than files."""
 MAX_TRUSTED = 16
 """Well-known authorities in a process whose bare public keys are searched for; more are a store of whom it trusts."""
 MAX_SIGNERS = 1
@@ -100,10 +100,15 @@ class KnownKeys:
             self._add(source, find_known(space, _public_keys(bare), self._effort))
 
     def _keys_in_files(self, source: Source) -> list[tuple[PrivateKey, PrivateKeyTypes]]:
-        """Return the private keys that only files hold, as found and as the library has them, but for test keys."""
+        """Return the private keys that only files hold, as found and as the library has them, but for test keys.
+
+        Those of Ed25519 often lie without a public value; they count if something else that was found bears it.
+        """
+        borne = self._collector.borne()
+        unproven = (each for each in self._collector.unproven(source.order) if each.key_id in borne)
         files = [
             each
-            for each in self._collector.private_in_files(source.order)
+            for each in (*self._collector.private_in_files(source.order), *unproven)
             if each.algorithm in _WITH_NUMBERS and carrier_of(each.key_id) is None
         ]
         loaded = ((each, _loaded(each)) for each in files[:MAX_KEYS])

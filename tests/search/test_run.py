@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha512
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from dumpscan.artifacts.registry import X509
 from dumpscan.memory.open import open_dump
@@ -70,3 +71,24 @@ def test_numbers_are_looked_for_in_memory_that_the_program_could_write(protect: 
         assert sum(passed) == search_size(dump, X509)
 
     assert [each.kind for each in collector.findings()] == (["private_key"] if protect == PAGE_READWRITE else [])
+
+
+@pytest.mark.parametrize("bearer", ["certificate", "nothing"])
+def test_a_key_of_a_file_is_placed_where_ring_holds_it_if_something_bears_its_public_value(
+    bearer: str, tmp_path: Path
+) -> None:
+    key = all_keys()["ed25519"]
+    seed = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    digest = int.from_bytes(sha512(seed).digest(), "little")
+    expanded = (digest % (1 << 254) & ~7 | 1 << 254).to_bytes(32, "little") + (digest >> 256).to_bytes(32, "little")
+    beside = certificate_of(key).public_bytes(Encoding.DER) if bearer == "certificate" else b""
+    builder = MinidumpBuilder("x64")
+    builder.add_memory(0x10000, expanded + bytes(64) + pkcs8(key) + bytes(64) + beside + bytes(64))
+    builder.write(tmp_path / "a.dmp")
+    collector = Collector()
+    with open_dump(tmp_path / "a.dmp") as dump:
+        assert search(dump, X509, collector) == ()
+
+    (found,) = (each for each in with_pairs(collector.findings()) if each.kind == "private_key")
+    held = [place.virtual_address for place in found.locations if place.key_object is not None]
+    assert held == ([0x10000] if bearer == "certificate" else [])

@@ -7,10 +7,12 @@ from hashlib import sha512
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dumpscan.artifacts.keys.proof import ED25519
 from dumpscan.artifacts.keys.proof import ec_key as ec_finding
+from dumpscan.artifacts.keys.proof import raw_key as raw_finding
 from dumpscan.artifacts.keys.proof import rsa_key as rsa_finding
 from dumpscan.artifacts.openssl.known.ec import ORDERS
 from dumpscan.artifacts.openssl.known.effort import Effort
@@ -318,6 +320,20 @@ def test_numbers_of_keys_that_were_found_are_placed_unless_files_write_them_so(f
     found = list(find_places(heap.memory(), [(with_proof, private), (ec_found, curve)], Effort()))
     assert [each.address for each in found] == ([] if form == "be" else places)
     assert all(each.key_object is not None and each.key_object.has_private for each in found)
+
+
+def test_what_ring_makes_of_an_ed25519_key_is_placed() -> None:
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    digest = int.from_bytes(sha512(bytes(range(32))).digest(), "little")
+    scalar = digest % (1 << 254) & ~7 | 1 << 254
+    heap = Heap()
+    address = heap.put(scalar.to_bytes(32, "little") + (digest >> 256).to_bytes(32, "little"))
+    heap.put(bytes(range(32)))  # the seed, as files have it
+    found_key = raw_finding(ED25519, key.private_bytes_raw(), key.public_key().public_bytes_raw())
+    (found,) = find_places(heap.memory(), [(found_key, key)], Effort())
+    assert (found.address, found.length, found.encoding) == (address, 64, "ed25519-expanded-le")
+    assert found.key_object is not None
+    assert found.key_object.library == "ring"
 
 
 @pytest.mark.parametrize("count", [8, 16, 24, 32, 64, 128])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from hashlib import sha512
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from dumpscan.artifacts.openssl.ec import CURVES
 from dumpscan.artifacts.openssl.known.ec import MONTGOMERY, PLAIN, Scalars
 from dumpscan.artifacts.openssl.known.exact import places_of
-from dumpscan.artifacts.openssl.known.found import number_found
+from dumpscan.artifacts.openssl.known.found import Names, number_found
 from dumpscan.artifacts.openssl.known.rsa import PRIME
-from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, Wanted
+from dumpscan.artifacts.openssl.known.windows import BIG, FORMS, LITTLE, Wanted
 from dumpscan.memory.regions import WORD, total_size
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
     from dumpscan.artifacts.decoded import Decoded
     from dumpscan.artifacts.openssl.known.effort import Effort
-    from dumpscan.artifacts.openssl.known.found import Names
     from dumpscan.findings import PrivateKey
     from dumpscan.memory.space import Searchable
 
+EXPANDED = Names("ed25519-expanded", "scalar and prefix", "ring")
+"""What ring and rustls keep of an Ed25519 key: no file has it."""
 _PASS_PER_MIB = 300
 """Microseconds of a pass over a MiB."""
 _MIB = 1 << 20
@@ -47,7 +49,7 @@ def find_places(
 
     Args:
         space: The memory of a process.
-        keys: RSA keys, and keys on the curves of `CURVES`, as they were found and as the library has them.
+        keys: RSA keys, keys on the curves of `CURVES` and Ed25519 keys, as they were found and as the library has them.
         effort: How far to go.
     """
     numbers = [number for found, key in keys for number in _numbers(found, key)]
@@ -78,3 +80,14 @@ def _numbers(found: PrivateKey, key: PrivateKeyTypes) -> Iterator[_Number]:
             for wanted in scalars.plain:
                 if wanted.form is not BIG:
                     yield _Number(found, wanted, PLAIN, wanted.form.written(value, wanted.bits))
+    elif isinstance(key, ed25519.Ed25519PrivateKey):
+        data = _expanded(key.private_bytes_raw())
+        yield _Number(found, Wanted(LITTLE, len(data) // WORD), EXPANDED, data)
+
+
+def _expanded(seed: bytes) -> bytes:
+    """Return the scalar and the prefix that Ed25519 makes of a seed (RFC 8032, 5.1.5)."""
+    data = bytearray(sha512(seed).digest())
+    data[0] &= 0xF8
+    data[31] = data[31] & 0x7F | 0x40
+    return bytes(data)
