@@ -6,6 +6,7 @@ take one pass.
 
 from __future__ import annotations
 
+import lzma
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _PIECE = 16 << 20
 """Bytes that are unpacked at a time."""
+_SMALL_PIECE = 16 << 10
+"""Bytes that are unpacked at a time where a piece is damaged."""
+_DAMAGED = (lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
+"""What the decompressors raise for damaged data."""
 
 
 class SevenZipArchive:
@@ -118,6 +123,7 @@ class _Folder:
         self._folder = folder
         self._packed_size = 0
         self._size = 0
+        self._careful_from = 1 << 63
         self._rewind()
 
     def _rewind(self) -> None:
@@ -157,16 +163,32 @@ class _Folder:
         return piece
 
     def _unpack(self) -> None:
-        """Unpack a piece, however small the files are: lzma keeps in memory what it is given and does not need yet."""
+        """Unpack a piece, however small the files are: lzma keeps in memory what it is given and does not need yet.
+
+        What a failing call would have returned is lost, so that piece is unpacked again in small ones.
+        """
         decompressor = self._folder.get_decompressor(self._packed_size)
         if self._is_damaged:
             raise EOFError("it is damaged before that")
-        self._is_damaged = True
+        most = _PIECE if self._unpacked < self._careful_from else _SMALL_PIECE
+        try:
+            self._is_damaged = True
+            self._unpack_with(decompressor, most)
+            self._is_damaged = False
+        except _DAMAGED:
+            if most == _SMALL_PIECE:
+                raise
+            self._careful_from = self._unpacked
+            self._rewind()
+            while self._unpacked < self._careful_from:
+                self._unpack()
+            self._unpack()
+
+    def _unpack_with(self, decompressor: Any, most: int) -> None:  # noqa: ANN401 - of py7zr
         self._file.seek(self._at)
-        piece = decompressor.decompress(self._file, min(self._size - self._unpacked, _PIECE))
+        piece = decompressor.decompress(self._file, min(self._size - self._unpacked, most))
         if not piece and self._file.tell() == self._at:
             raise EOFError("it ends too soon")
-        self._is_damaged = False
         self._at = self._file.tell()
         self._unpacked += len(piece)
         self._ready = memoryview(piece)
