@@ -111,6 +111,13 @@ class Hello:
         """Whether a ClientHello may begin a session of TLS 1.3: it has a session id, or names this version."""
         return bool(self.session_id) or _VERSION_13 in hello_extensions(self.message).get(_SUPPORTED_VERSIONS, b"")
 
+    def offers(self, suite: str) -> bool:
+        """Say whether a ClientHello offers a suite of TLS 1.3, by its name."""
+        begin = _ID_LENGTH + 1 + len(self.session_id)
+        end = begin + 2 + int.from_bytes(self.message[begin : begin + 2], "big")
+        listed = {int.from_bytes(self.message[at : at + 2], "big") for at in range(begin + 2, end, 2)}
+        return self.offers_13 and any(number in listed for number, each in SUITES_13.items() if each.name == suite)
+
     @property
     def suite(self) -> Suite | None:
         """The suite that a ServerHello chose; None if it is not one of TLS 1.3."""
@@ -155,11 +162,11 @@ class Hellos:
     def random_before(self, address: int, suite: Suite) -> Randoms | None:
         """Return the client's random of a session of TLS 1.3 whose secrets Java allocated from an address on.
 
-        It is that of the last ClientHello before, unless that offers no TLS 1.3, or a ServerHello that answers it chose
-        another suite. None if it is not known.
+        It is that of the last ClientHello before, unless that does not offer the suite, or an answer to it chose
+        another. None if it is not known.
         """
         hello = self.client_before(address)
-        if hello is None or address - hello.address > HELLO_REACH or not hello.offers_13:
+        if hello is None or address - hello.address > HELLO_REACH or not hello.offers(suite.name):
             return None
         chosen = {server.suite for client, server in self.pairs if client.session_id == hello.session_id}
         return Randoms(hello.random) if not chosen or suite in chosen else None

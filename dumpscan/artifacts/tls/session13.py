@@ -67,6 +67,26 @@ def sessions_13(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) 
         found: The secrets, once for each place.
         hellos: The messages that are in its memory.
     """
+    yield from _with_only_hellos([*_put_together(places, found, hellos)], hellos)
+
+
+def _with_only_hellos(sessions: Sequence[Session], hellos: Hellos) -> Iterator[Session]:
+    """Yield sessions; those of Java without a random get those of the ClientHellos that are left, if they are as many.
+
+    Each has to be the only one that offers the session's suite. Nothing else checks it.
+    """
+    used = {session.randoms.client for session in sessions if session.randoms is not None}
+    left = {hello.random: hello for hello in hellos.clients if hello.random not in used and hello.offers_13}
+    lacking = [session for session in sessions if session.library == JAVA[0] and session.randoms is None]
+    for session in sessions:
+        wanted = session in lacking and len(left) == len(lacking)
+        fits = [random for random, hello in left.items() if hello.offers(session.suite)] if wanted else []
+        rivals = [each for each in lacking if len(fits) == 1 and left[fits[0]].offers(each.suite)]
+        yield replace(session, randoms=Randoms(fits[0])) if len(rivals) == 1 else session
+
+
+def _put_together(places: Places, found: Sequence[TrafficSecret], hellos: Hellos) -> Iterator[Session]:
+    """Yield sessions as `sessions_13` does, with the randoms that lie near."""
     proofs = {each.secret: each.proof for each in found}
     done: set[bytes] = set()
     tried: dict[bytes, int] = {}

@@ -247,6 +247,19 @@ def test_where_java_collected_garbage_no_random_is_guessed() -> None:
     assert {each.client_random for each in found} == {None}
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_only_client_hello_that_is_left_is_that_of_the_session_of_java_without_a_random(others: int) -> None:
+    """It was allocated behind the secrets, by another thread. If there is another, none is chosen."""
+    session = Session13(SUITES["aes-128"])
+    hellos = [session.client_hello, *(Session13(SUITES["aes-128"], "another").client_hello for _ in range(others))]
+    arrays = _arrays(*(session.secrets[label] for label in APPLICATION[1::-1]))
+    state = bytes(64) + arrays + b"".join(hello + bytes(64 - len(hello) % 8) for hello in hellos)
+    found = _found({BASE: session.key_material() + bytes(64), HEAP: state})
+    assert {finding.secret for finding in found.values()} == {session.secrets[label] for label in APPLICATION[:2]}
+    random = None if others else session.client_random.hex()
+    assert {finding.client_random for finding in found.values()} == {random}
+
+
 @pytest.mark.parametrize("answered", [False, True])
 def test_a_client_hello_that_cannot_have_begun_a_session_gives_java_no_random(*, answered: bool) -> None:
     """A garbage collection moved the secrets of a session behind the ClientHello of another."""
