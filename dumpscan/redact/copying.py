@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,7 @@ class Overwritten:
         joined = [(place.offset, place.offset + place.length) for place in merged(places)]
         self._begins, self._ends = np.array(joined, np.int64).reshape(-1, 2).T
 
-    def explains(self, data: memoryview, copied: bytes, offset: int) -> bool:
+    def explains(self, data: memoryview, copied: memoryview, offset: int) -> bool:
         """Say whether bytes of a copy, from an offset on, differ from those of the dump at such places only."""
         before, after = np.frombuffer(data[offset : offset + len(copied)], np.uint8), np.frombuffer(copied, np.uint8)
         if len(before) != len(after):
@@ -143,8 +144,48 @@ def _write(descriptor: int, data: memoryview, offset: int) -> None:
         data = data[written:]
 
 
-def read_chunks(descriptor: int) -> Iterator[bytes]:
-    """Yield the bytes of a file."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    while chunk := os.read(descriptor, _CHUNK):
-        yield chunk
+def read_chunks(descriptor: int, skipped: Iterable[tuple[int, int]] = ()) -> Iterator[tuple[int, memoryview]]:
+    """Yield the bytes of a file with their offsets; the buffer is the same each time.
+
+    Args:
+        descriptor: The file.
+        skipped: Parts that are not read, as (offset, end), ascending and apart.
+    """
+    size = os.fstat(descriptor).st_size
+    buffer = memoryview(bytearray(min(_CHUNK, size)))
+    with io.FileIO(descriptor, closefd=False) as file:
+        offset = 0
+        for begin, after in (*skipped, (size, size)):
+            file.seek(offset)
+            while offset < begin and (count := file.readinto(buffer[: begin - offset])):
+                yield offset, buffer[:count]
+                offset += count
+            offset = max(offset, after)
+
+
+def common_holes(path: Path, size: int, descriptor: int) -> Iterator[tuple[int, int]]:
+    """Yield the holes that two files of one size have in common, which are zeros in both, as (offset, end).
+
+    Args:
+        path: One file; if it is not of that size, there are none.
+        size: Bytes of both.
+        descriptor: The other file.
+    """
+    try:
+        other = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return
+    try:
+        files = [(each, os.fstat(each)) for each in (other, descriptor)]
+        if all(status.st_size == size for _, status in files):
+            first, second = (holes_of(each, status) for each, status in files)
+            at = 0
+            for begin, end in first:
+                while at < len(second) and second[at][1] <= begin:
+                    at += 1
+                for other_begin, other_end in second[at:]:
+                    if other_begin >= end:
+                        break
+                    yield max(begin, other_begin), min(end, other_end)
+    finally:
+        os.close(other)

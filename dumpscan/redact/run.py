@@ -24,7 +24,7 @@ from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.open import open_dump
 from dumpscan.redact.collect import Changed, Collection, buffer_of, collect
 from dumpscan.redact.copies.search import Copies
-from dumpscan.redact.copying import Overwritten, copy_file, overwrite, read_chunks, write_bytes
+from dumpscan.redact.copying import Overwritten, common_holes, copy_file, overwrite, read_chunks, write_bytes
 from dumpscan.redact.filling import Fill
 from dumpscan.redact.raw_image import unpacked, write_raw
 from dumpscan.redact.report import FileDigest, Kept, Redaction, removed
@@ -115,10 +115,12 @@ def redact(
             if rounds > MAX_ROUNDS or left.nowhere:
                 raise LeftoverError(f"{source}: the copy still holds secrets after {rounds} rounds; it is not kept")
         same_offsets = unpacked(dump) is None and not options.only_stacks
-        compared = _compared(dump, new) if same_offsets else None
         with ThreadPoolExecutor(1, thread_name_prefix="dumpscan-digest") as pool:
             read = pool.submit(_described_source, dump, digests=options.digests)
-            written = _described(target, staged.descriptor, digests=options.digests, compared=compared)
+            if same_offsets:
+                written = _described_copy(dump, target, staged.descriptor, new, digests=options.digests)
+            else:
+                written = _described(target, staged.descriptor, digests=options.digests)
         report = _report(
             dump, found, places, options, read.result(), output=written, rounds=rounds, size=size, unknown=unknown
         )
@@ -251,28 +253,29 @@ def _described_source(dump: AnyDump, *, digests: bool) -> FileDigest:
     return FileDigest(str(dump.path), len(data), sha256(data).hexdigest() if digests else None)
 
 
-def _described(
-    path: Path, descriptor: int, *, digests: bool, compared: Callable[[int, bytes], None] | None = None
+def _described(path: Path, descriptor: int, *, digests: bool) -> FileDigest:
+    """Describe a file; it is read if its digest is wanted."""
+    hashed = sha256()
+    for _, chunk in read_chunks(descriptor) if digests else ():
+        hashed.update(chunk)
+    return FileDigest(str(path), os.fstat(descriptor).st_size, hashed.hexdigest() if digests else None)
+
+
+def _described_copy(
+    dump: AnyDump, path: Path, descriptor: int, places: Sequence[Place], *, digests: bool
 ) -> FileDigest:
-    """Describe a file; it is read if its digest is wanted, or if it is to be compared."""
-    if not digests and compared is None:
-        return FileDigest(str(path), os.fstat(descriptor).st_size, None)
-    hashed, size = sha256(), 0
-    for chunk in read_chunks(descriptor):
-        if compared is not None:
-            compared(size, chunk)
-        if digests:
-            hashed.update(chunk)
-        size += len(chunk)
-    return FileDigest(str(path), size, hashed.hexdigest() if digests else None)
+    """Describe a copy, and compare it with the dump; of bytes that are in holes of both, only the digest is made.
 
-
-def _compared(dump: AnyDump, places: Sequence[Place]) -> Callable[[int, bytes], None]:
-    """Return what compares bytes of the copy with those of the dump; it raises InputError if others were changed."""
-    overwritten, data = Overwritten(places), buffer_of(dump)
-
-    def compare(offset: int, chunk: bytes) -> None:
+    Raises:
+        InputError: Others were changed than those at some places.
+    """
+    overwritten, data, hashed = Overwritten(places), buffer_of(dump), sha256()
+    for offset, chunk in read_chunks(descriptor, () if digests else common_holes(dump.path, len(data), descriptor)):
         if not overwritten.explains(data, chunk, offset):
             raise InputError(dump.path, "was changed while it was read")
-
-    return compare
+        if digests:
+            hashed.update(chunk)
+    size = os.fstat(descriptor).st_size
+    if size != len(data):
+        raise InputError(dump.path, "was changed while it was read")
+    return FileDigest(str(path), size, hashed.hexdigest() if digests else None)
