@@ -61,6 +61,10 @@ _TWICE = 2.0**-7
 _BESIDE_ZERO = 4
 """How many times more often a byte is beside a zero than chance has it: small numbers and UTF-16."""
 
+_DIGITS = b"0123456789"
+_IN_NUMBERS = 2.0**-5
+"""How much of memory is decimal digits, in logs and JSON: each tells nothing of the next."""
+
 _ATOM = rb"\\x[0-9a-fA-F]{2}|\\[^0-9A-Za-z]|[^\\^$*+?{}\[\]()|.]"
 _IN_SET = re.compile(
     rb"(\\x[0-9a-fA-F]{2}|\\[^0-9A-Za-z]|[^\\\]])(?:-(\\x[0-9a-fA-F]{2}|\\[^0-9A-Za-z]|[^\\\]]))?", re.DOTALL
@@ -230,6 +234,9 @@ def _cost(anchor: Anchor, users: Counter[bytes]) -> float:
 @cache
 def _found(literal: bytes) -> float:
     """Return in how much of memory a literal is; one that goes on as it began is likely to be there again."""
+    digits = sum(map(_DIGITS.__contains__, literal))
+    if digits >= max(len(literal) - 1, _STEP - 1):
+        return _IN_NUMBERS * 10.0**-digits
     pairs = [literal[at : at + 2] for at in range(0, len(literal) - 1, 2)]
     return prod(_TWICE if pair == before else _share(*pair) for before, pair in zip([b"", *pairs], pairs, strict=False))
 

@@ -116,11 +116,11 @@ _APART = {
 """How bytes are written one by one: what stands between them, what before each, and the sizes of characters. Dashes are
 what .NET's `BitConverter.ToString` writes. Its strings are UTF-16; so are PowerShell's, and exports of the registry."""
 _DUMPED = (
-    *("3082 ???? 308", "3082 ???? 0201", "3081 ??02 010", "30?? 0201 0"),
-    *("3082???? 308", "3082???? 0201", "3081??02 010", "30??0201 0"),
+    *("3082 <??? 308", "3082 <??? 0201", "3081 ??02 010", "30?? 0201 0"),
+    *("3082<??? 308", "3082<??? 0201", "3081??02 010", "30??0201 0"),
 )
 """As `xxd` and Cisco's devices write the same: two or four bytes together. In this and what follows, `?` is any
-character, `#` a decimal digit."""
+character, `#` a decimal digit, and `<` the first digit of a size below 16 KiB: four digits alone are common in logs."""
 _DECIMAL = (
     *("48 130 #", "48 129 ### 2 1 0", "48 129 ### 2 1 1", "48 -126 ", "48 -127 -"),
     *("48 ## 2 1 0 ", "48 ## 2 1 1 ", "48 1## 2 1 0 ", "48 1## 2 1 1 ", "45 45 45 45 45 66 69 71 73 78"),
@@ -138,7 +138,7 @@ _ONE_BY_ONE: tuple[tuple[Units, tuple[str, ...]], ...] = (
     (QUOTED_PRINTABLE, ("0=82=0", "0=81=??=02=01=0", "0?=02=01=0")),
 )
 """How objects open in notations that are read one byte after the other, and PEM text where all of it is written so."""
-_PLACEHOLDERS = {"?": "", "#": "0123456789"}
+_PLACEHOLDERS = {"?": "", "#": "0123456789", "<": "0123"}
 
 
 def _text(template: str) -> list[str]:
