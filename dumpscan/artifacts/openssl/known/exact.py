@@ -63,10 +63,10 @@ class _Numbers:
         for index, words in enumerate(self._words):
             for at, word in enumerate(words[: self._step].tolist()):
                 self._owners[word].append((index, at))
-        self._known = np.array(sorted(self._owners), np.uint64)
+        known = np.array(sorted(self._owners), np.uint64)
         self._tables = np.zeros((_PARTS, 1 << 16), np.bool_)
         for part, table in enumerate(self._tables):
-            table[self._known.view("<u2")[part::_PARTS]] = True
+            table[known.view("<u2")[part::_PARTS]] = True
 
     def find(self, data: memoryview, phases: tuple[int, ...]) -> Matches:
         """Search a buffer (see `dumpscan.scan.passes.aligned_matches`)."""
@@ -86,7 +86,7 @@ class _Numbers:
         """Yield the index of a number, and where among words its first ones are."""
         at = self._sampled(words)
         values = words.take(at)
-        for value in np.intersect1d(values, self._known).tolist():
+        for value in sorted(self._owners.keys() & set(values.tolist())):
             places = at[values == value]
             for index, before in self._owners[value]:
                 begins = places - before
