@@ -13,6 +13,8 @@ import pytest
 PROGRAM = """
 import os, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background has it ignored
+
 class Interrupted:
     def find_spec(self, name, path=None, target=None):
         if name == {interrupted!r}:

@@ -22,6 +22,7 @@ from dumpscan.memory.minidump.dump import Minidump
 from dumpscan.memory.space import Region
 from dumpscan.scan import engine as engine_module
 from dumpscan.scan import stretches
+from dumpscan.scan.ahead import MAX_SMALL
 from dumpscan.scan.engine import Engine
 from dumpscan.scan.signature import Hit, Signature
 
@@ -291,7 +292,8 @@ def test_only_a_few_blocks_are_scanned_ahead(engine: Engine, monkeypatch: pytest
 
 def test_the_switch_interval_is_as_before_when_the_last_scan_ends(engine: Engine) -> None:
     before = sys.getswitchinterval()
-    first, second = (engine.scan(space(b"abcd" * 1000, (BASE, 4000, 0))) for _ in range(2))
+    data = b"abcd" * 2 + bytes(MAX_SMALL)
+    first, second = (engine.scan(space(data, (BASE, len(data), 0))) for _ in range(2))
     next(first)
     during = sys.getswitchinterval()
     next(second)
