@@ -102,7 +102,9 @@ def _dumps(place: Path) -> Iterator[tuple[Path, Path]]:
                 yield place / relative, relative
     elif place.is_file() and is_case_file(place):
         with Case.open(place) as case:
-            paths = [Path(dump.path) for dump in case.dumps(processes=False) if dump.status is not Status.OTHER]
+            dumps = [dump for dump in case.dumps(processes=False) if dump.status is not Status.OTHER]
+        # A case names dumps by absolute paths; in a damaged one, a path may be anything.
+        paths = [Path(os.path.abspath(dump.path)) for dump in dumps]  # noqa: PTH100 - `..` goes, links stay
         root = os.path.commonpath([path.parent for path in paths]) if paths else ""
         for path in paths:
             yield path, path.relative_to(root)

@@ -127,6 +127,21 @@ def test_a_directory_one_bad_file_stops_nothing_and_a_second_run_goes_on(tmp_pat
     assert (copies / "a.dmp").exists()
 
 
+def test_a_damaged_case_may_name_dumps_by_relative_paths(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.dmp", "b.dmp"):
+        shutil.copy(SAMPLES / "webserver.dmp", tmp_path / "in" / name)
+    case = tmp_path / "a.case"
+    CliRunner().invoke(app, ["triage", str(tmp_path / "in"), "-c", str(case), "-j", "1", "-q", "--no-progress"])
+    with sqlite3.connect(case) as database:
+        database.execute("UPDATE dumps SET path = 'nowhere.dmp' WHERE path LIKE '%b.dmp'")
+
+    done = run(case, "--dry-run")
+
+    assert done.exit_code == 1
+    assert "nowhere.dmp: cannot be opened" in done.stderr
+
+
 def test_a_case_names_the_dumps(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     shutil.copy(SAMPLE, tmp_path / "in" / "a.dmp")

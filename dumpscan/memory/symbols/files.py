@@ -211,7 +211,8 @@ def _zip_contents(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     total = 0
     with zipfile.ZipFile(source) as archive:
         for entry in archive.infolist()[:_MAX_MEMBERS]:
-            if entry.is_dir() or not _is_candidate(entry.filename):
+            # `is_dir` raises IndexError for an entry without a name.
+            if entry.filename.endswith("/") or not _is_candidate(entry.filename):
                 continue
             total += min(entry.file_size, MAX_FILE_BYTES)
             _require_room(total, source)

@@ -394,3 +394,15 @@ def test_real_tables_pass_with_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(tables) == 5
     for path in tables:
         assert identify(read_table(path)) is not None
+
+
+def test_an_entry_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    pack = tmp_path / "pack.zip"
+    make_zip(pack, {"nameless": b"", "a.json": table()})
+    pack.write_bytes(pack.read_bytes().replace(b"nameless", b"\0ameless"))  # zipfile ends a name there
+    with zipfile.ZipFile(pack) as archive:
+        assert archive.namelist() == ["", "a.json"]
+
+    added, _ = add_tables(pack, tmp_path / "store")
+
+    assert [each.source for each in added] == [f"{pack}!a.json"]
