@@ -10,7 +10,7 @@ import numpy as np
 from dumpscan.scan.ahead import in_order, threads_for
 from dumpscan.scan.gathered import lines_of
 from dumpscan.scan.searcher import Matches
-from dumpscan.scan.stretches import FileStretches, Pieces
+from dumpscan.scan.stretches import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,17 +92,11 @@ def aligned_matches(
         Matches, as addresses, block by block.
     """
     pieces = Pieces.of(space.regions)
-    differences = (pieces.starts - pieces.offsets.astype(np.uint64)) % np.uint64(alignment)
-    shifts = np.flatnonzero(np.bincount(differences.astype(np.int64)))  # sorted, each once
     lengths = np.array([signature.length for signature in signatures], np.int64)
     overlap = int(lengths.max()) - 1
 
     def one(find: Find, line: Line, block: Block) -> Matches:
-        if isinstance(line, FileStretches):
-            phases = tuple(set((-(block.first + shifts) % alignment).tolist()))
-        else:
-            phases = tuple(line.phases(block, alignment))
-        found = find(line.data(block), phases)
+        found = find(line.data(block), tuple(line.phases(block, alignment)))
         if not len(found.starts):
             return found
         starts = found.starts.astype(np.int64) + block.first
