@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
-import zipfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
-
-import py7zr
 
 from dumpscan.case.gate import read_allowed
 from dumpscan.exceptions import DumpscanError
@@ -19,6 +15,7 @@ from dumpscan.memory.packed.unpack import UnpackOptions
 from dumpscan.search.reference import read_references
 from fuzz import mutate, mutate_files
 from fuzz.harness import Target
+from support.archives import seven_zip_of, tar_of, zip_of
 from support.artifact_samples import certificate_der
 from support.core_bytes import sample_core
 from support.corpus import SAMPLES
@@ -42,12 +39,12 @@ def file_targets(directory: Path, small: bytes) -> Iterator[Target]:
     """
     files = {"a/one.dmp": small, "two.core": sample_core(), "words.txt": b"nothing\n" * 9, "three.dmp": small[:-9]}
     seeds = {
-        "plain.tar": _tar(files),
-        "long.tar": _tar({f"{'d' * 150}/{name}": content for name, content in files.items()}, tarfile.PAX_FORMAT),
-        "nested.tar": _tar({"inner.zip": _zip({"one.dmp": small})}),
-        "plain.zip": _zip(files),
-        "plain.7z": _seven_zip(files),
-        "locked.7z": _seven_zip(files, password=_PASSWORD),
+        "plain.tar": tar_of(files),
+        "long.tar": tar_of({f"{'d' * 150}/{name}": content for name, content in files.items()}, tarfile.PAX_FORMAT),
+        "nested.tar": tar_of({"inner.zip": zip_of({"one.dmp": small})}),
+        "plain.zip": zip_of(files),
+        "plain.7z": seven_zip_of(files, pack_header=False),
+        "locked.7z": seven_zip_of(files, password=_PASSWORD, pack_header=False),
     }
     mutators = (
         *(mutate_files.tar, mutate_files.tar, mutate_files.zip_archive, mutate_files.zip_archive),
@@ -167,7 +164,7 @@ def _added() -> Target:
     """Files of symbol tables that are added."""
     return Target(
         name="pdb",
-        seeds={"ntkrnlmp.pdb": build_pdb(), "pack.zip": _zip({"ntkrnlmp.pdb": build_pdb()})},
+        seeds={"ntkrnlmp.pdb": build_pdb(), "pack.zip": zip_of({"ntkrnlmp.pdb": build_pdb()})},
         mutators=(*mutate.BYTES, mutate.number, mutate_files.zip_archive),
         commands=(("symbols", "add", "{}"),),
     )
@@ -184,31 +181,3 @@ def _scenarios() -> Target:
             ("synth", "core", "{}", "-o", "{dir}/made", "-q"),
         ),
     )
-
-
-def _tar(files: dict[str, bytes], kind: int = tarfile.GNU_FORMAT) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=kind) as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def _zip(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
-def _seven_zip(files: dict[str, bytes], password: str | None = None) -> bytes:
-    """Pack files; the header is not packed, so that it can be changed."""
-    out = io.BytesIO()
-    with py7zr.SevenZipFile(out, "w", password=password) as archive:
-        archive.set_encoded_header_mode(False)
-        for name, content in files.items():
-            archive.writestr(content, name)
-    return out.getvalue()

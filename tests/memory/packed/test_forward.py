@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
 import random
 import tarfile
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import lz4.frame
-import py7zr
 import pytest
 import zstandard
 
@@ -23,6 +20,7 @@ from dumpscan.memory.packed import tar_archive, unpack
 from dumpscan.memory.packed.archive import Names
 from dumpscan.memory.packed.seven_zip import _Folder
 from dumpscan.memory.packed.unpack import UnpackOptions
+from support.archives import seven_zip_of, tar_of, zip_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,32 +31,6 @@ FILES = {
     f"{number:02}.dmp": random.Random(number).randbytes(40_000 + number)  # noqa: S311 - a test's
     for number in range(COUNT)
 }
-
-
-def tar_of(files: dict[str, bytes], *, kind: int = tarfile.GNU_FORMAT) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=kind) as made:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            made.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def seven_zip_of(files: dict[str, bytes], **options: Any) -> bytes:  # noqa: ANN401 - py7zr's
-    out = io.BytesIO()
-    with py7zr.SevenZipFile(out, "w", **options) as made:
-        for name, content in files.items():
-            made.writestr(content, name)
-    return out.getvalue()
-
-
-def zip_of(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, content in files.items():
-            made.writestr(name, content)
-    return out.getvalue()
 
 
 COMPRESSIONS = {

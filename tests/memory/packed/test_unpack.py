@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 from typing import IO, Any
 
 import lz4.frame
-import py7zr
 import pytest
 import zstandard
 
@@ -23,6 +20,7 @@ from dumpscan.memory.formats import OpenOptions as Options
 from dumpscan.memory.open import StillPackedError, dumps_in, open_dump
 from dumpscan.memory.packed import bounds, unpack
 from dumpscan.memory.packed.unpack import UnpackOptions
+from support.archives import seven_zip_of, tar_of, zip_of
 from support.corpus import SAMPLES
 
 SAMPLE = (SAMPLES / "webserver.dmp").read_bytes()
@@ -33,32 +31,6 @@ STREAMS = {
     "zst": zstandard.compress,
     "lz4": lz4.frame.compress,
 }
-
-
-def tar_of(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def zip_of(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
-def seven_zip_of(files: dict[str, bytes], password: str | None = None) -> bytes:
-    out = io.BytesIO()
-    with py7zr.SevenZipFile(out, "w", password=password) as archive:
-        for name, content in files.items():
-            archive.writestr(content, name)
-    return out.getvalue()
 
 
 ARCHIVES = {
@@ -226,13 +198,13 @@ class TestRefused:
         assert "unpack it first" in self.said(write(tmp_path, f"damaged.{kind}", bytes(data)))
 
     def test_a_missing_and_a_wrong_password(self, tmp_path: Path) -> None:
-        path = write(tmp_path, "secret.7z", seven_zip_of({"a.dmp": SAMPLE}, "right"))
+        path = write(tmp_path, "secret.7z", seven_zip_of({"a.dmp": SAMPLE}, password="right"))  # noqa: S106 - a test's
         assert "needs a password" in self.said(path)
         assert "unpack it first" not in self.said(path)
         wrong = self.said(path, UnpackOptions(password="wrong"))  # noqa: S106
         assert "unpack it first" in wrong
         assert "or needs another password" in wrong
-        options = Options(unpacking=UnpackOptions(password="right"))  # noqa: S106
+        options = Options(unpacking=UnpackOptions(password="right"))  # noqa: S106 - a test's  # noqa: S106
         with open_dump(path, options=options) as dump:
             assert dump.processes()[0].pid == 5120
 
