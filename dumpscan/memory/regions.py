@@ -168,7 +168,7 @@ def within(table: RegionTable, begins: Addresses, ends: Addresses) -> RegionTabl
         ends: The address past each; no range overlaps another.
     """
     starts, sizes, offsets = table.columns
-    region, first, lengths = _common((starts, starts + sizes), (begins, ends))
+    region, first, lengths = common((starts, starts + sizes), (begins, ends))
     return RegionTable(first, lengths, offsets[region] + (first - starts[region]))
 
 
@@ -203,11 +203,11 @@ def within_spans(regions: Sequence[Region], spans: Sequence[tuple[int, int]]) ->
 
 def _within_file(table: RegionTable, begins: Addresses, ends: Addresses) -> RegionTable:
     starts, sizes, offsets = table.columns
-    region, first, lengths = _common((offsets, offsets + sizes), (begins, ends))
+    region, first, lengths = common((offsets, offsets + sizes), (begins, ends))
     return RegionTable(starts[region] + (first - offsets[region]), lengths, first)
 
 
-def _common(
+def common(
     some: tuple[Addresses, Addresses], others: tuple[Addresses, Addresses]
 ) -> tuple[NDArray[np.int64], Addresses, Addresses]:
     """Return what ranges have in common with others, which are in ascending order and apart.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumpscan.memory.mapped_file import holes_of
+from dumpscan.memory.regions import common
 from dumpscan.redact.filling import filling
 from dumpscan.redact.secret import merged
 
@@ -178,14 +179,8 @@ def common_holes(path: Path, size: int, descriptor: int) -> Iterator[tuple[int, 
     try:
         files = [(each, os.fstat(each)) for each in (other, descriptor)]
         if all(status.st_size == size for _, status in files):
-            first, second = (holes_of(each, status) for each, status in files)
-            at = 0
-            for begin, end in first:
-                while at < len(second) and second[at][1] <= begin:
-                    at += 1
-                for other_begin, other_end in second[at:]:
-                    if other_begin >= end:
-                        break
-                    yield max(begin, other_begin), min(end, other_end)
+            holes = (np.array(holes_of(each, status), np.uint64).reshape(-1, 2) for each, status in files)
+            _, begins, lengths = common(*((each[:, 0], each[:, 1]) for each in holes))
+            yield from zip(begins.tolist(), (begins + lengths).tolist(), strict=True)
     finally:
         os.close(other)
