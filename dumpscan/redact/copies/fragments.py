@@ -4,7 +4,6 @@ A file is not looked at byte by byte, but at every 16th: the eight bytes there a
 each place of each value. A fragment of 23 bytes has eight such bytes, wherever it lies. What an engine for literals
 takes longer for the more of them there are takes as long here for one value as for thousands.
 
-The comparison is a look into two tables by hashes of the eight bytes; what is in both is looked up among the values.
 Characters of UTF-16 are put together to bytes before they are looked up.
 """
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from dumpscan.redact.copies.extent import extent
 from dumpscan.scan.ahead import in_order, threads_for
+from dumpscan.scan.word_table import WordTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,9 +53,6 @@ _AT_ONCE = 1 << 16
 """Bytes of a task, and words looked up in one go."""
 _ENDS = 2 * MIN_TEXT
 """Characters at either end of a form that few write, which are looked for instead of all of it."""
-_HASH = np.array((0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F), np.uint64)
-_MIN_BITS, _MAX_BITS, _SPARSE = 16, 24, 4
-"""Bits of the hashes: the tables have 16 times as many places as there are values, up to 16 MiB."""
 _UPPER_BYTES = np.uint64(0xFF00FF00FF00FF00)
 _ONE_BYTE, _TWO_BYTES, _FOUR_BYTES = np.uint64(8), np.uint64(16), np.uint64(32)
 _LOWER_PAIRS, _LOWER_HALF = np.uint64(0x0000FFFF0000FFFF), np.uint64(0x00000000FFFFFFFF)
@@ -196,7 +193,7 @@ def _counts(some: bytes) -> bool:
 
 
 class _Index:
-    """The eight bytes from each place of some values, sorted, with tables that say which are surely not there.
+    """The eight bytes from each place of some values.
 
     Args:
         forms: The values.
@@ -216,29 +213,16 @@ class _Index:
         kept = (left >= WORD) & _telling(every, np.frombuffer(text, np.uint8))
         rare = np.array([form.rare for form in forms], np.bool_)
         kept &= ~rare[number] | (place <= _ENDS - WORD) | (left <= _ENDS)
-        words = every[kept]
-        order = np.argsort(words, kind="stable")
-        self._words, self._number, self._place = words[order], number[kept][order], place[kept][order]
+        self._table = WordTable(every[kept])
+        words, order = self._table.words, self._table.order
+        self._number, self._place = number[kept][order], place[kept][order]
         self.alike = np.ones(len(words), np.int64)
         for distance in range(1, _MAX_ALIKE):
-            self.alike[:-distance] += self._words[distance:] == self._words[:-distance]
-        bits = min(max(len(words).bit_length() + _SPARSE, _MIN_BITS), _MAX_BITS)
-        self._shift = np.uint64(64 - bits)
-        self._tables = np.zeros((len(_HASH), 1 << bits), np.bool_)
-        for table, factor in zip(self._tables, _HASH, strict=True):
-            table[self._hashed(words, factor)] = True
-
-    def _hashed(self, words: Words, factor: np.uint64) -> Indexes:
-        return ((words * factor) >> self._shift).view(np.int64)
+            self.alike[:-distance] += words[distance:] == words[:-distance]
 
     def among(self, words: Words) -> tuple[Indexes, Indexes]:
         """Return the indexes of those words that are in a value, and the first entry of each."""
-        found = np.flatnonzero(self._tables[0].take(self._hashed(words, _HASH[0])))
-        found = found[self._tables[1].take(self._hashed(words[found], _HASH[1]))]
-        own = words[found]
-        entries = np.searchsorted(self._words, own)
-        kept = np.flatnonzero(self._words[np.minimum(entries, len(self._words) - 1)] == own)
-        return found[kept], entries[kept]
+        return self._table.among(words)
 
     def places(self, entry: int, alike: int) -> Iterable[tuple[int, int]]:
         """Return the numbers of values that the word of an entry is in, and where it begins there."""

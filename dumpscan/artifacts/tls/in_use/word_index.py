@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dumpscan.artifacts.tls import windows
 from dumpscan.artifacts.tls.places import WORD, among
+from dumpscan.scan.word_table import WordTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 
 MAX_ALIKE = 64
 """Places with the same first word that are compared with what is looked for."""
-_HASH = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: multiplied by it, words that differ anywhere differ in their upper bits."""
-_HASHED_BITS = np.uint64(22)
 
 
 class WordIndex:
@@ -36,9 +35,19 @@ class WordIndex:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._words: Words | None = None
         self._addresses: Addresses = np.zeros(0, np.uint64)
-        self._seen = np.zeros(0, np.bool_)
+
+    @cached_property
+    def _table(self) -> WordTable:
+        """The words, read when one is first looked up; their addresses are in the same order."""
+        parts = (self._places.of(each) for each in (windows.EDGE_32, windows.ALIGNED_32, windows.INNER_32))
+        begins = np.sort(np.concatenate([*parts]))
+        behind = [begins + np.uint64(distance) for distance in (WORD, 2 * WORD)]
+        others = [self._places.of(windows.BLOCK), *(each[~among(each, begins)] for each in behind)]
+        addresses, rows = self._places.read(np.concatenate((begins, *others)), WORD)
+        table = WordTable(rows.view("<u8")[:, 0])
+        self._addresses = addresses[table.order]
+        return table
 
     def find(self, words: Words) -> Iterator[tuple[int, int]]:
         """Look words up.
@@ -49,28 +58,8 @@ class WordIndex:
         Yields:
             The number of a word that is there, and an address where it is.
         """
-        if self._words is None:
-            self._words = self._read()
-        likely = np.flatnonzero(self._seen[_hashed(words)])
-        begins = np.searchsorted(self._words, words[likely])
-        ends = np.minimum(np.searchsorted(self._words, words[likely], "right"), begins + MAX_ALIKE)
-        for at in np.flatnonzero(ends > begins).tolist():
-            for address in self._addresses[begins[at] : ends[at]].tolist():
-                yield int(likely[at]), address
-
-    def _read(self) -> Words:
-        parts = (self._places.of(each) for each in (windows.EDGE_32, windows.ALIGNED_32, windows.INNER_32))
-        begins = np.sort(np.concatenate([*parts]))
-        behind = [begins + np.uint64(distance) for distance in (WORD, 2 * WORD)]
-        others = [self._places.of(windows.BLOCK), *(each[~among(each, begins)] for each in behind)]
-        addresses, rows = self._places.read(np.concatenate((begins, *others)), WORD)
-        words = rows.view("<u8")[:, 0]
-        order = np.argsort(words)
-        self._addresses = addresses[order]
-        self._seen = np.zeros(1 << int(_HASHED_BITS), np.bool_)
-        self._seen[_hashed(words)] = True
-        return np.asarray(words[order])
-
-
-def _hashed(words: Words) -> Words:
-    return words * _HASH >> np.uint64(64) - _HASHED_BITS
+        found, begins = self._table.among(words)
+        ends = np.minimum(np.searchsorted(self._table.words, words[found], "right"), begins + MAX_ALIKE)
+        for number, begin, end in zip(found.tolist(), begins.tolist(), ends.tolist(), strict=True):
+            for address in self._addresses[begin:end].tolist():
+                yield number, address
