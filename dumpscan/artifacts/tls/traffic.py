@@ -67,10 +67,9 @@ class Effort:
     untried: int = 0
     recorded: int = 0
 
-    def part(self, most: int) -> Effort:
-        """Limit what may still be derived to so many keys; return self."""
+    def limit(self, most: int) -> None:
+        """Limit what may still be derived to so many keys."""
         self.left = min(self.left, most)
-        return self
 
     def take(self, wanted: int) -> int:
         """Take as many of so many windows as may still be tried, and count the others."""
@@ -96,7 +95,7 @@ def traffic_secrets(places: Places, in_use: KeysInUse, effort: Effort) -> Iterat
     yield from _boringssl(places, tried)
     sizes = in_use.sizes
     if not sizes:  # such a process seldom has sessions: random generators, too, use AES
-        effort.part(MAX_WITHOUT_AES)
+        effort.limit(MAX_WITHOUT_AES)
     for number, (short, long) in enumerate(_tiers(places)):
         if number < (_TIERS_CHACHA20 if sizes else _TIERS_WITHOUT_AES):
             yield from tried.all(short[: effort.take(len(short))], CHACHA20)

@@ -14,6 +14,7 @@ from dumpscan.memory.regions import WORD
 from dumpscan.scan.passes import aligned_matches
 from dumpscan.scan.searcher import Matches
 from dumpscan.scan.signature import Signature
+from dumpscan.scan.word_table import WordTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
     Indexes = NDArray[np.int64]
 
-_PARTS = WORD // 2
-"""Numbers of 16 bits in a word: each is looked up in a table by itself, until none is left."""
 _MAX_STEP = 16
 _COMPARED = 4
 """Words of a number that are compared at all places at once, before the rest is."""
@@ -63,10 +62,7 @@ class _Numbers:
         for index, words in enumerate(self._words):
             for at, word in enumerate(words[: self._step].tolist()):
                 self._owners[word].append((index, at))
-        known = np.array(sorted(self._owners), np.uint64)
-        self._tables = np.zeros((_PARTS, 1 << 16), np.bool_)
-        for part, table in enumerate(self._tables):
-            table[known.view("<u2")[part::_PARTS]] = True
+        self._table = WordTable(np.array(sorted(self._owners), np.uint64))
 
     def find(self, data: memoryview, phases: tuple[int, ...]) -> Matches:
         """Search a buffer (see `dumpscan.scan.passes.aligned_matches`)."""
@@ -84,10 +80,10 @@ class _Numbers:
 
     def _in_words(self, words: Words) -> Iterator[tuple[int, Indexes]]:
         """Yield the index of a number, and where among words its first ones are."""
-        at = self._sampled(words)
-        values = words.take(at)
-        for value in sorted(self._owners.keys() & set(values.tolist())):
-            places = at[values == value]
+        found, entries = self._table.among(words[:: self._step])
+        for entry in sorted(set(entries.tolist())):
+            places = found[entries == entry] * self._step
+            value = int(self._table.words[entry])
             for index, before in self._owners[value]:
                 begins = places - before
                 begins = begins[(begins >= 0) & (begins + len(self._words[index]) <= len(words))]
@@ -95,11 +91,3 @@ class _Numbers:
                     begins = begins[words.take(begins + number) == word]
                 if len(begins):
                     yield index, begins
-
-    def _sampled(self, words: Words) -> Indexes:
-        """Return the indexes of words, of those that are looked at, which may be one of a number's."""
-        parts = words.view("<u2")
-        at = np.flatnonzero(self._tables[0].take(parts[:: _PARTS * self._step])) * self._step
-        for part in range(1, _PARTS):
-            at = at[self._tables[part].take(parts.take(at * _PARTS + part))]
-        return at
